@@ -1,0 +1,43 @@
+# live_queries: a PGXS build of C++20 sources.
+#
+#   make, make install, make uninstall      the extension
+#   make installcheck                       regression and isolation tests on a running server
+#   make unit                               tests of src/model as plain programs
+#   make FAULTS=1                           a test build with fault points (never for production)
+
+EXTENSION = live_queries
+MODULE_big = live_queries
+DATA = live_queries--1.0.sql
+PGFILEDESC = "live_queries - watch the result of any query"
+
+SOURCES = $(sort $(wildcard src/*.cpp src/*/*.cpp))
+OBJS = $(SOURCES:.cpp=.o)
+
+REGRESS = setup subscribe changes flow errors privileges ddl partitions view
+REGRESS_OPTS = --inputdir=. --outputdir=.
+ISOLATION = snapshot_to_stream rollback
+ISOLATION_OPTS = --inputdir=test --outputdir=test
+
+# Exceptions, RTTI and guarded statics would need a C++ runtime, and an ereport() jumps over all three.
+PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden \
+	-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers \
+	-Wno-cast-function-type -Werror -MMD -MP
+PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) -I$(CURDIR)/src
+ifdef FAULTS
+PG_CPPFLAGS += -DLIVE_QUERIES_FAULTS
+endif
+
+# The bitcode that PGXS would build serves JIT inlining of SQL-callable functions; ours are never worth inlining.
+override with_llvm := no
+
+EXTRA_CLEAN = $(SOURCES:.cpp=.d) $(SOURCES:.cpp=.bc) results test/output_iso test/results tmp_check
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+-include $(SOURCES:.cpp=.d)
+
+.PHONY: unit
+unit:
+	$(MAKE) -C test/unit run

@@ -1,0 +1,124 @@
+/* live_queries 1.0 */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION live_queries" to load this file. \quit
+
+CREATE SCHEMA live;
+COMMENT ON SCHEMA live IS 'live queries: subscribe to the result of a query';
+GRANT USAGE ON SCHEMA live TO PUBLIC;
+
+CREATE FUNCTION live.subscribe(
+    subscription_id text,
+    query text,
+    params text[] DEFAULT '{}',
+    "snapshot" boolean DEFAULT true,
+    delivery text DEFAULT 'notify')
+RETURNS TABLE (live_id text, channel text, strategy text, seq text)
+AS 'MODULE_PATHNAME', 'live_queries_subscribe' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION live.subscribe(text, text, text[], boolean, text) IS
+'Registers a live query for this connection. params are $1..$n as text. Read live.snapshot to its end, then changes arrive as notifications on channel (delivery ''notify''), or from live.poll (''poll''). Takes effect at commit. Errors: 22004, 22023, 42710, 0A000, 42501, 55000, 25001, 53400, 53200, 57014, and those of the query.';
+
+CREATE FUNCTION live.snapshot(subscription_id text, max_rows integer DEFAULT NULL)
+RETURNS TABLE (key json, "row" json)
+AS 'MODULE_PATHNAME', 'live_queries_snapshot' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION live.snapshot(text, integer) IS
+'The next max_rows rows (all, if NULL) of the first result. Fewer than max_rows rows: it is complete, and changes are delivered. Errors: 42704, 22023, 34000.';
+
+CREATE FUNCTION live.unsubscribe(subscription_id text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'live_queries_unsubscribe' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION live.unsubscribe(text) IS
+'Ends a live query of this connection at commit. False if there was none.';
+
+CREATE FUNCTION live.unsubscribe_all() RETURNS integer
+AS 'MODULE_PATHNAME', 'live_queries_unsubscribe_all' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION live.unsubscribe_all() IS
+'Ends all live queries of this connection at commit. Returns how many.';
+
+CREATE FUNCTION live.pause(subscription_id text) RETURNS void
+AS 'MODULE_PATHNAME', 'live_queries_pause' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION live.pause(text) IS
+'Holds the messages of a live query back until live.resume. Errors: 42704.';
+
+CREATE FUNCTION live.resume(subscription_id text) RETURNS void
+AS 'MODULE_PATHNAME', 'live_queries_resume' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION live.resume(text) IS
+'Delivers what was held back by live.pause, or one reset where it was too much. Errors: 42704.';
+
+CREATE FUNCTION live.refresh(subscription_id text) RETURNS void
+AS 'MODULE_PATHNAME', 'live_queries_refresh' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION live.refresh(text) IS
+'Takes a new snapshot, which live.snapshot reads; the feed goes on from it. The answer to a reset. Errors: 42704, and those of live.subscribe.';
+
+CREATE FUNCTION live.poll(max_messages integer DEFAULT NULL, timeout interval DEFAULT '0')
+RETURNS TABLE (seq text, subscription_id text, message json)
+AS 'MODULE_PATHNAME', 'live_queries_poll' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION live.poll(integer, interval) IS
+'The waiting messages of live queries with delivery ''poll'', at most max_messages; waits up to timeout for the first. A rollback gives them back. Errors: 22023.';
+
+CREATE FUNCTION live.wait_for(lsn pg_lsn DEFAULT NULL, timeout interval DEFAULT '10s')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'live_queries_wait_for' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION live.wait_for(pg_lsn, interval) IS
+'Returns true once everything committed up to lsn (NULL: now) is in this connection''s mailbox, false after timeout.';
+
+CREATE FUNCTION live.kill(live_id text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'live_queries_kill' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION live.kill(text) IS
+'Ends the live query of that live_id, whoever''s it is; its client is told. Needs the role of the live query or pg_signal_backend. False if there is none. Errors: 42501.';
+
+CREATE FUNCTION live.explain(query text, params text[] DEFAULT '{}')
+RETURNS TABLE (property text, value text)
+AS 'MODULE_PATHNAME', 'live_queries_explain' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION live.explain(text, text[]) IS
+'How live.subscribe would watch the query: strategy, tables, key, routing and filter; or the error that it would raise.';
+
+CREATE FUNCTION live.subscriptions(
+    OUT live_id text, OUT connection_id bigint, OUT subscription_id text, OUT pid integer,
+    OUT database text, OUT username text, OUT node text, OUT query text, OUT params text,
+    OUT tables text, OUT strategy text, OUT status text, OUT delivery text, OUT channel text,
+    OUT created_at timestamptz, OUT seq text, OUT pending_messages bigint,
+    OUT pending_bytes bigint, OUT messages bigint, OUT changes bigint, OUT resets bigint,
+    OUT last_delivered_at timestamptz, OUT error text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'live_queries_subscriptions' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION live.subscriptions() IS 'The rows of the view live_queries.';
+
+CREATE FUNCTION live.worker_states(
+    OUT database text, OUT pid integer, OUT state text, OUT started_at timestamptz,
+    OUT slot_name text, OUT handled_lsn pg_lsn, OUT lag_bytes bigint, OUT retained_wal_bytes bigint,
+    OUT memory_bytes bigint, OUT subscriptions integer, OUT transactions bigint,
+    OUT changes_decoded bigint, OUT changes_ignored bigint, OUT changes_matched bigint,
+    OUT messages bigint, OUT resets bigint, OUT errors bigint, OUT problem text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'live_queries_workers' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION live.worker_states() IS 'The rows of the view live.workers.';
+
+CREATE VIEW @extschema@.live_queries AS
+    SELECT live_id, connection_id, subscription_id, pid, database, username, node, query,
+           params::text[] AS params, tables::text[] AS tables, strategy, status, delivery, channel,
+           created_at, seq, pending_messages, pending_bytes, messages, changes, resets,
+           last_delivered_at, error
+    FROM live.subscriptions();
+COMMENT ON VIEW @extschema@.live_queries IS
+'Every live query of the server, and those terminated lately. Of other roles'' only counts are shown, unless to members of pg_read_all_stats.';
+GRANT SELECT ON @extschema@.live_queries TO PUBLIC;
+
+CREATE VIEW live.workers AS SELECT * FROM live.worker_states();
+COMMENT ON VIEW live.workers IS
+'One row for each database with live queries: its decoder, how far it is and what it did.';
+GRANT SELECT ON live.workers TO PUBLIC;
+
+CREATE FUNCTION live.stats(
+    OUT databases bigint, OUT subscriptions bigint, OUT lag_bytes bigint,
+    OUT retained_wal_bytes bigint, OUT memory_bytes bigint, OUT transactions bigint,
+    OUT changes_decoded bigint, OUT changes_ignored bigint, OUT changes_matched bigint,
+    OUT messages bigint, OUT resets bigint, OUT errors bigint)
+RETURNS record
+BEGIN ATOMIC
+    SELECT count(*), sum(subscriptions), max(lag_bytes), max(retained_wal_bytes),
+           sum(memory_bytes)::bigint, sum(transactions)::bigint, sum(changes_decoded)::bigint,
+           sum(changes_ignored)::bigint, sum(changes_matched)::bigint, sum(messages)::bigint,
+           sum(resets)::bigint, sum(errors)::bigint
+    FROM live.worker_states();
+END;
+COMMENT ON FUNCTION live.stats() IS 'The totals of live.workers over all databases.';

@@ -1,0 +1,25 @@
+// The decoder's replication slot and its way through the log. Process: decoder.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/xlogdefs.h"
+}
+
+namespace live_queries {
+
+// Creates the temporary slot `name` and finds where decoding can start: behind the end of all
+// transactions that run now, for which it waits. Outside a transaction; may ereport (no free slot).
+void OpenWalStream(const char* name);
+
+// Decodes the next record. False if none is flushed yet; never waits.
+bool DecodeNextRecord();
+
+// End of the last record decoded.
+XLogRecPtr StreamPosition();
+
+// Lets go of the log before `position`.
+void ConfirmPosition(XLogRecPtr position);
+
+}  // namespace live_queries

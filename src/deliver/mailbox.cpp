@@ -1,0 +1,263 @@
+// The mailbox's operations. Process: decoder (put), client backend (take), any (wake).
+#include "deliver/mailbox.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "model/mailbox_record.hpp"
+#include "pg/compat.hpp"
+#include "registry/settings.hpp"
+
+extern "C" {
+#include "common/file_perm.h"
+#include "storage/procsignal.h"
+#include "utils/wait_event.h"
+}
+
+namespace live_queries {
+namespace {
+
+constexpr uint64_t kKilobyte = 1024;
+
+// In the directory and with the prefix of the server's temporary files, so that a restart or a
+// crash removes it and base backups leave it out.
+void SpillPath(uint64_t connection_id, char (&path)[MAXPGPATH]) {
+  snprintf(path, sizeof(path), "base/%s/%s_live_queries_" UINT64_FORMAT, PG_TEMP_FILES_DIR,
+           PG_TEMP_FILE_PREFIX, connection_id);
+}
+
+File OpenSpillForWriting(uint64_t connection_id) {
+  char path[MAXPGPATH];
+  SpillPath(connection_id, path);
+  File file = PathNameOpenFilePerm(path, O_RDWR | O_CREAT | PG_BINARY, pg_file_create_mode);
+  if (file < 0 && errno == ENOENT) {
+    (void)MakePGDirectory("base/" PG_TEMP_FILES_DIR);
+    file = PathNameOpenFilePerm(path, O_RDWR | O_CREAT | PG_BINARY, pg_file_create_mode);
+  }
+  return file;
+}
+
+// A block with `bytes` bytes of records, linked; nullptr without memory. The caller holds the lock.
+std::byte* AppendBlock(ConnectionShared* connection, size_t bytes) {
+  const dsa_pointer pointer =
+      dsa_allocate_extended(Area(), sizeof(MailBlockShared) + bytes,
+                            DSA_ALLOC_NO_OOM | (bytes > MaxAllocSize / 2 ? DSA_ALLOC_HUGE : 0));
+  if (!DsaPointerIsValid(pointer)) return nullptr;
+  MailBlockShared* block = FromArea<MailBlockShared>(pointer);
+  block->next = InvalidDsaPointer;
+  block->bytes = bytes;
+  if (DsaPointerIsValid(connection->mail_last))
+    FromArea<MailBlockShared>(connection->mail_last)->next = pointer;
+  else
+    connection->mail_first = pointer;
+  connection->mail_last = pointer;
+  connection->mail_bytes += bytes;
+  return reinterpret_cast<std::byte*>(block + 1);
+}
+
+bool PutInMemory(ConnectionShared* connection, std::span<const std::byte> records) {
+  if (connection->mail_bytes + records.size() > mailbox_size_kb * kKilobyte) return false;
+  std::byte* place = AppendBlock(connection, records.size());
+  if (place == nullptr) return false;
+  memcpy(place, records.data(), records.size());
+  return true;
+}
+
+// Appends to the spill file past what is published. False, with a log line, if it cannot.
+bool WriteSpill(uint64_t connection_id, uint64_t offset, std::span<const std::byte> records,
+                SpillWriter* writer) {
+  if (writer->file < 0) writer->file = OpenSpillForWriting(connection_id);
+  bool written = writer->file >= 0;
+  constexpr size_t kPiece = 64 * 1024 * 1024;
+  for (size_t done = 0; written && done < records.size();) {
+    const size_t piece = records.size() - done < kPiece ? records.size() - done : kPiece;
+    errno = 0;
+    const int result =
+        FileWrite(writer->file,
+                  const_cast<char*>(reinterpret_cast<const char*>(records.data() + done)),
+                  static_cast<int>(piece), static_cast<off_t>(offset + done),
+                  WAIT_EVENT_BUFFILE_WRITE);
+    written = result == static_cast<int>(piece);
+    if (!written && errno == 0) errno = ENOSPC;
+    done += piece;
+  }
+  if (!written)
+    ereport(LOG, errcode_for_file_access(),
+            errmsg("live_queries could not spill messages of a connection: %m"));
+  return written;
+}
+
+// Counts published records in their subscriptions. The caller holds the lock.
+void CountRecords(const ConnectionShared& connection, std::span<const std::byte> records) {
+  RecordReader reader(records);
+  while (const auto record = reader.Next()) {
+    SubscriptionShared* subscription =
+        FindSubscription(connection, record->header.subscription_serial);
+    if (subscription == nullptr) continue;
+    ++subscription->messages_put;
+    subscription->bytes_put += record->header.body_bytes;
+  }
+}
+
+}  // namespace
+
+void ResetMailbox(ConnectionShared* connection) {
+  connection->mail_first = InvalidDsaPointer;
+  connection->mail_last = InvalidDsaPointer;
+  connection->mail_bytes = 0;
+  connection->spill_read = 0;
+  connection->spill_write = 0;
+  connection->spill_reserved = false;
+  connection->overflowed = false;
+}
+
+void DiscardMailbox(ConnectionShared* connection) {
+  for (dsa_pointer block = connection->mail_first; DsaPointerIsValid(block);) {
+    const dsa_pointer next = FromArea<MailBlockShared>(block)->next;
+    dsa_free(Area(), block);
+    block = next;
+  }
+  ResetMailbox(connection);
+}
+
+bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
+                     std::string_view body) {
+  std::byte* place = AppendBlock(connection, RecordBytes(header.body_bytes));
+  if (place == nullptr) return false;
+  memcpy(place, &header, sizeof(header));
+  memcpy(place + sizeof(header), body.data(), body.size());
+  memset(place + sizeof(header) + body.size(), 0,
+         RecordBytes(header.body_bytes) - sizeof(header) - body.size());
+  if (SubscriptionShared* subscription = FindSubscription(*connection, header.subscription_serial)) {
+    ++subscription->messages_put;
+    subscription->bytes_put += header.body_bytes;
+  }
+  return true;
+}
+
+void PutTermination(ConnectionShared* connection, const SubscriptionShared& subscription) {
+  char body[kSqlStateBytes + kMaxProblemBytes];
+  memcpy(body, unpack_sql_state(subscription.problem.sqlstate), kSqlStateBytes);
+  const size_t length =
+      kSqlStateBytes + strlcpy(body + kSqlStateBytes, subscription.problem.message, kMaxProblemBytes);
+  RecordHeader header;
+  header.kind = RecordKind::kTerminated;
+  header.body_bytes = static_cast<uint32_t>(length);
+  header.subscription_serial = subscription.serial;
+  if (!PutUrgentRecord(connection, header, {body, length})) connection->overflowed = true;
+}
+
+void RemoveSpillFile(uint64_t connection_id) {
+  char path[MAXPGPATH];
+  SpillPath(connection_id, path);
+  (void)unlink(path);
+}
+
+void WakeConnection(ConnectionShared* connection) {
+  if (pg_atomic_exchange_u32(&connection->wake_pending, 1) != 0) return;
+  SendProcSignal(connection->pid, PROCSIG_NOTIFY_INTERRUPT, connection->backend_id);
+}
+
+PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
+                     std::span<const std::byte> records, SpillWriter* writer) {
+  enum class Step : uint8_t { kDone, kGone, kSpill, kOverflow };
+  uint64_t offset = 0;
+  const Step step = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    if (connection->connection_id != connection_id) return Step::kGone;
+    if (connection->overflowed || writer->failed) return Step::kOverflow;
+    const bool spilling = connection->spill_write > connection->spill_read || writer->ahead > 0;
+    if (!spilling && PutInMemory(connection, records)) {
+      CountRecords(*connection, records);
+      return Step::kDone;
+    }
+    offset = connection->spill_write + writer->ahead;
+    if (offset + records.size() > spill_size_kb * kKilobyte) return Step::kOverflow;
+    connection->spill_reserved = true;
+    return Step::kSpill;
+  });
+  if (step == Step::kGone) return PutResult::kGone;
+  if (step == Step::kDone) return PutResult::kPut;
+  const bool written =
+      step == Step::kSpill && WriteSpill(connection_id, offset, records, writer);
+  const PutResult result = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    if (connection->connection_id != connection_id) return PutResult::kGone;
+    connection->spill_reserved = false;
+    if (!written) {
+      connection->overflowed = true;
+      return PutResult::kOverflowed;
+    }
+    connection->spill_write += writer->ahead + records.size();
+    CountRecords(*connection, records);
+    return PutResult::kPut;
+  });
+  writer->ahead = 0;
+  writer->failed = false;
+  return result;
+}
+
+void SpillAhead(ConnectionShared* connection, uint64_t connection_id,
+                std::span<const std::byte> records, SpillWriter* writer) {
+  if (writer->failed) return;
+  uint64_t offset = 0;
+  const bool possible = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    if (connection->connection_id != connection_id || connection->overflowed) return false;
+    connection->spill_reserved = true;
+    offset = connection->spill_write + writer->ahead;
+    return offset + records.size() <= spill_size_kb * kKilobyte;
+  });
+  if (possible && WriteSpill(connection_id, offset, records, writer))
+    writer->ahead += records.size();
+  else
+    writer->failed = true;
+}
+
+void AbandonAhead(ConnectionShared* connection, uint64_t connection_id, SpillWriter* writer) {
+  writer->ahead = 0;
+  writer->failed = false;
+  WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    if (connection->connection_id == connection_id) connection->spill_reserved = false;
+  });
+}
+
+void CloseSpill(SpillWriter* writer) {
+  if (writer->file >= 0) FileClose(writer->file);
+  *writer = SpillWriter{};
+}
+
+void TakeMail(ConnectionShared* connection, Inbox* inbox) {
+  // Before looking: who puts something after that sends a new signal.
+  pg_atomic_write_u32(&connection->wake_pending, 0);
+  pg_memory_barrier();
+  WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    inbox->block = connection->mail_first;
+    inbox->offset = 0;
+    inbox->spill_read = connection->spill_read;
+    inbox->spill_end = connection->spill_write;
+    inbox->overflowed = connection->overflowed;
+    connection->mail_first = InvalidDsaPointer;
+    connection->mail_last = InvalidDsaPointer;
+    connection->mail_bytes = 0;
+    connection->overflowed = false;
+  });
+}
+
+void ReleaseSpill(ConnectionShared* connection, const Inbox& inbox) {
+  WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    connection->spill_read = inbox.spill_end;
+    if (connection->spill_read != connection->spill_write || connection->spill_reserved) return;
+    connection->spill_read = 0;
+    connection->spill_write = 0;
+  });
+}
+
+File OpenSpillForReading(uint64_t connection_id) {
+  char path[MAXPGPATH];
+  SpillPath(connection_id, path);
+  File file = PathNameOpenFilePerm(path, O_RDONLY | PG_BINARY, pg_file_create_mode);
+  if (file < 0)
+    ereport(ERROR, errcode_for_file_access(), errmsg("could not open file \"%s\": %m", path));
+  return file;
+}
+
+}  // namespace live_queries

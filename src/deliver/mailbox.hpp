@@ -1,0 +1,95 @@
+// A connection's mailbox: records (model/mailbox_record.hpp) that the decoder puts and the client's
+// backend takes. A list of blocks in shared memory; when they reach live_queries.mailbox_size, a
+// spill file; when that reaches live_queries.spill_size, everything further is thrown away and the
+// connection is marked as overflowed. deliver/README.md draws it.
+#pragma once
+
+#include <span>
+
+#include "model/mailbox_record.hpp"
+#include "pg/postgres.hpp"
+#include "registry/connection.hpp"
+
+extern "C" {
+#include "storage/fd.h"
+}
+
+namespace live_queries {
+
+struct MailBlockShared {
+  dsa_pointer next;
+  uint64_t bytes;
+  // The records follow.
+};
+
+// ----- any process that holds the connection's lock -----
+
+// Makes the mailbox of a new connection empty.
+void ResetMailbox(ConnectionShared* connection);
+// Frees what is in it.
+void DiscardMailbox(ConnectionShared* connection);
+// Puts one small record, whatever the limit; false without memory.
+bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
+                     std::string_view body);
+
+// Puts the last message of a subscription, which MarkTerminated has marked. Without memory, the
+// status alone tells the backend (overflowed).
+void PutTermination(ConnectionShared* connection, const SubscriptionShared& subscription);
+
+// Removes the spill file of a connection that ended, if there is one. Never ereports.
+void RemoveSpillFile(uint64_t connection_id);
+
+// Interrupts the backend of `connection` unless that is under way already. No lock needed.
+void WakeConnection(ConnectionShared* connection);
+
+// ----- decoder -----
+
+// The decoder's end of one connection's spill file.
+struct SpillWriter {
+  File file = -1;
+  uint64_t ahead = 0;  // bytes written past spill_write, not published yet
+  bool failed = false;
+};
+
+enum class PutResult : uint8_t {
+  kPut,
+  kGone,        // the connection ended
+  kOverflowed,  // thrown away; the backend will reset its subscriptions
+};
+
+// Publishes `records`, and before them what was spilled ahead, at once. Counts them in their
+// subscriptions. May ereport only out of memory of its own.
+PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
+                     std::span<const std::byte> records, SpillWriter* writer);
+
+// Writes `records` of a transaction that is too large for memory to the spill file, unpublished.
+void SpillAhead(ConnectionShared* connection, uint64_t connection_id,
+                std::span<const std::byte> records, SpillWriter* writer);
+
+// Forgets what was spilled ahead (the batch is done again) and closes nothing.
+void AbandonAhead(ConnectionShared* connection, uint64_t connection_id, SpillWriter* writer);
+
+void CloseSpill(SpillWriter* writer);
+
+// ----- client backend, on its own connection -----
+
+// What was taken out of the mailbox and not processed yet. Survives errors: nothing is lost if the
+// transaction that processes it fails.
+struct Inbox {
+  dsa_pointer block = InvalidDsaPointer;  // first block, the rest linked
+  uint64_t offset = 0;                    // of the next record in it
+  uint64_t spill_read = 0;
+  uint64_t spill_end = 0;
+  bool overflowed = false;  // after all of the above
+};
+
+// Takes all that is there. Call it when the inbox is empty.
+void TakeMail(ConnectionShared* connection, Inbox* inbox);
+
+// Gives back the spill file's space once all of the inbox is processed.
+void ReleaseSpill(ConnectionShared* connection, const Inbox& inbox);
+
+// Opens this connection's spill file for reading. May ereport.
+File OpenSpillForReading(uint64_t connection_id);
+
+}  // namespace live_queries

@@ -1,0 +1,147 @@
+// The queue's operations. Process: client backend.
+#include "deliver/record_queue.hpp"
+
+#include "pg/compat.hpp"
+#include "pg/memory.hpp"
+#include "registry/settings.hpp"
+
+namespace live_queries {
+
+struct RecordQueue::Node {
+  Node* next;
+  RecordHeader header;
+  char body[FLEXIBLE_ARRAY_MEMBER];
+};
+
+RecordQueue* RecordQueue::Create(MemoryContext parent) {
+  MemoryContext context =
+      AllocSetContextCreate(parent, "live_queries record queue", ALLOCSET_SMALL_SIZES);
+  RecordQueue* queue = AllocateIn<RecordQueue>(context);
+  queue->context_ = context;
+  return queue;
+}
+
+void RecordQueue::Destroy() {
+  CloseFile();
+  MemoryContextDelete(context_);
+}
+
+void RecordQueue::Append(const RecordHeader& header, std::string_view body) {
+  const size_t limit = static_cast<size_t>(mailbox_size_kb) * 1024;
+  if (file_ != nullptr || memory_bytes_ + body.size() > limit) {
+    AppendToFile(header, body);
+  } else {
+    Node* node = static_cast<Node*>(MemoryContextAllocExtended(
+        context_, offsetof(Node, body) + body.size(), MCXT_ALLOC_HUGE));
+    node->next = nullptr;
+    node->header = header;
+    memcpy(node->body, body.data(), body.size());
+    if (last_ == nullptr)
+      first_ = node;
+    else
+      last_->next = node;
+    last_ = node;
+    if (next_ == nullptr) next_ = node;
+    memory_bytes_ += body.size();
+  }
+  bytes_ += body.size();
+  ++unread_;
+}
+
+bool RecordQueue::Read(RecordView* record) {
+  if (unread_ == 0) return false;
+  if (next_ != nullptr) {
+    record->header = next_->header;
+    record->body = {next_->body, next_->header.body_bytes};
+    next_ = next_->next;
+  } else {
+    ReadFromFile(record);
+  }
+  --unread_;
+  return true;
+}
+
+void RecordQueue::ForgetRead() {
+  while (first_ != next_) {
+    Node* node = first_;
+    first_ = node->next;
+    FreeNode(node);
+  }
+  if (first_ == nullptr) last_ = nullptr;
+  if (file_ == nullptr) return;
+  file_records_ -= file_read_;
+  bytes_ -= file_read_bytes_;
+  file_bytes_ -= file_read_bytes_;
+  file_read_ = 0;
+  file_read_bytes_ = 0;
+  forgotten_ = read_;
+  if (file_records_ == 0) CloseFile();
+}
+
+void RecordQueue::Rewind() {
+  uint64_t in_memory = 0;
+  for (Node* node = first_; node != nullptr; node = node->next) ++in_memory;
+  next_ = first_;
+  read_ = forgotten_;
+  file_read_ = 0;
+  file_read_bytes_ = 0;
+  unread_ = in_memory + file_records_;
+}
+
+void RecordQueue::Clear() {
+  while (first_ != nullptr) {
+    Node* node = first_;
+    first_ = node->next;
+    FreeNode(node);
+  }
+  last_ = nullptr;
+  next_ = nullptr;
+  CloseFile();
+  bytes_ = 0;
+  unread_ = 0;
+}
+
+void RecordQueue::FreeNode(Node* node) {
+  memory_bytes_ -= node->header.body_bytes;
+  bytes_ -= node->header.body_bytes;
+  pfree(node);
+}
+
+void RecordQueue::AppendToFile(const RecordHeader& header, std::string_view body) {
+  if (file_ == nullptr)
+    file_ = InMemoryContext(context_, [] { return BufFileCreateTemp(true); });
+  if (BufFileSeek(file_, write_.file, write_.offset, SEEK_SET) != 0)
+    elog(ERROR, "could not seek in a temporary file of live_queries");
+  WriteBufFile(file_, &header, sizeof(header));
+  WriteBufFile(file_, body.data(), body.size());
+  BufFileTell(file_, &write_.file, &write_.offset);
+  ++file_records_;
+  file_bytes_ += body.size();
+}
+
+void RecordQueue::ReadFromFile(RecordView* record) {
+  if (BufFileSeek(file_, read_.file, read_.offset, SEEK_SET) != 0)
+    elog(ERROR, "could not seek in a temporary file of live_queries");
+  ReadBufFile(file_, &record->header, sizeof(record->header));
+  if (file_body_ != nullptr) pfree(file_body_);
+  file_body_ = nullptr;
+  const size_t size = record->header.body_bytes;
+  file_body_ = static_cast<char*>(MemoryContextAllocExtended(context_, size + 1, MCXT_ALLOC_HUGE));
+  ReadBufFile(file_, file_body_, size);
+  record->body = {file_body_, size};
+  BufFileTell(file_, &read_.file, &read_.offset);
+  ++file_read_;
+  file_read_bytes_ += size;
+}
+
+void RecordQueue::CloseFile() {
+  if (file_ != nullptr) BufFileClose(file_);
+  if (file_body_ != nullptr) pfree(file_body_);
+  file_ = nullptr;
+  file_body_ = nullptr;
+  read_ = forgotten_ = write_ = {0, 0};
+  file_records_ = file_read_ = 0;
+  file_bytes_ = file_read_bytes_ = 0;
+}
+
+}  // namespace live_queries

@@ -1,0 +1,65 @@
+// A queue of records in one backend's own memory, past live_queries.mailbox_size in a temporary
+// file. Holds what waits for a snapshot, a pause or live.poll. Process: client backend.
+#pragma once
+
+#include "model/mailbox_record.hpp"
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "storage/buffile.h"
+}
+
+namespace live_queries {
+
+// Lives in its own memory context. What was read can be read again until it is forgotten.
+class RecordQueue {
+ public:
+  // An empty queue in a new child of `parent`.
+  static RecordQueue* Create(MemoryContext parent);
+  // Frees the queue and its file.
+  void Destroy();
+
+  void Append(const RecordHeader& header, std::string_view body);
+  // The next record; its body is valid until the next call of Read, ForgetRead or Clear.
+  bool Read(RecordView* record);
+  // Lets go of all that was read.
+  void ForgetRead();
+  // Reads again from the first record that is not forgotten.
+  void Rewind();
+  void Clear();
+
+  // Body bytes of what is not forgotten, and how many records were not read yet.
+  size_t bytes() const { return bytes_; }
+  uint64_t unread() const { return unread_; }
+
+ private:
+  struct Node;
+  struct FilePosition {
+    int file;
+    off_t offset;
+  };
+
+  void AppendToFile(const RecordHeader& header, std::string_view body);
+  void ReadFromFile(RecordView* record);
+  void CloseFile();
+  void FreeNode(Node* node);
+
+  MemoryContext context_;
+  Node* first_;
+  Node* last_;
+  Node* next_;  // to read; nullptr: go on in the file
+  BufFile* file_;
+  FilePosition read_;
+  FilePosition forgotten_;
+  FilePosition write_;
+  uint64_t file_records_;           // not forgotten
+  uint64_t file_read_;              // of these, read
+  size_t file_bytes_;               // not forgotten
+  size_t file_read_bytes_;          // of these, read
+  size_t memory_bytes_;
+  size_t bytes_;
+  uint64_t unread_;
+  char* file_body_;  // of the record read last
+};
+
+}  // namespace live_queries

@@ -1,0 +1,237 @@
+// The list of local subscriptions and its undo log. Process: client backend.
+#include "deliver/session.hpp"
+
+#include "deliver/dispatch.hpp"
+#include "pg/memory.hpp"
+#include "query/snapshot_cursor.hpp"
+#include "registry/connection.hpp"
+
+extern "C" {
+#include "access/transam.h"
+#include "access/xact.h"
+#include "commands/async.h"
+}
+
+namespace live_queries {
+namespace {
+
+enum class Action : uint8_t { kAdded, kDropped, kPaused, kResumed, kPolled };
+
+// What to take back if the (sub)transaction rolls back, newest first.
+struct Undo {
+  Undo* older;
+  SubTransactionId subtransaction;
+  Action action;
+  LocalSubscription* subscription;  // nullptr for kPolled
+};
+
+LocalSubscription* first_subscription = nullptr;
+Undo* newest_undo = nullptr;
+bool listening = false;            // committed
+bool listening_at_commit = false;  // by the running transaction
+
+void Note(Action action, LocalSubscription* subscription) {
+  Undo* undo = AllocateIn<Undo>(TopTransactionContext);
+  *undo = {newest_undo, GetCurrentSubTransactionId(), action, subscription};
+  newest_undo = undo;
+}
+
+void Unlink(LocalSubscription* subscription) {
+  LocalSubscription** link = &first_subscription;
+  while (*link != subscription) link = &(*link)->next;
+  *link = subscription->next;
+}
+
+void Forget(LocalSubscription* subscription, bool kept) {
+  Unlink(subscription);
+  if (subscription->serial != 0) RemoveSubscription(subscription->serial, kept);
+  if (subscription->held != nullptr) subscription->held->Destroy();
+  MemoryContextDelete(subscription->context);
+}
+
+// Nobody will read the rest of a snapshot. At commit, what is left of it is on disk.
+void CloseCursor(const LocalSubscription& subscription) {
+  if (subscription.cursor[0] == '\0') return;
+  if (Portal cursor = FindSnapshotCursor(subscription.cursor)) PortalDrop(cursor, false);
+}
+
+void ShareStatus(const LocalSubscription& subscription) {
+  ConnectionShared* connection = MyConnectionIfAny();
+  WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    SubscriptionShared* shared = FindSubscription(*connection, subscription.serial);
+    if (shared != nullptr && shared->status != SubscriptionStatus::kTerminated)
+      shared->status = subscription.flow.status();
+  });
+}
+
+void TakeBack(const Undo& undo) {
+  switch (undo.action) {
+    case Action::kAdded:
+      Forget(undo.subscription, false);
+      break;
+    case Action::kDropped:
+      undo.subscription->dropping = false;
+      break;
+    case Action::kPaused:
+      undo.subscription->flow.OnResume();
+      ShareStatus(*undo.subscription);
+      break;
+    case Action::kResumed:
+      undo.subscription->flow.OnPause();
+      ShareStatus(*undo.subscription);
+      break;
+    case Action::kPolled:
+      GiveBackPolled();
+      break;
+  }
+}
+
+void OnCommit() {
+  bool polled = false;
+  for (Undo* undo = newest_undo; undo != nullptr; undo = undo->older) {
+    if (undo->action == Action::kAdded) undo->subscription->flow.OnCommitted();
+    polled = polled || undo->action == Action::kPolled;
+  }
+  newest_undo = nullptr;
+  listening = listening_at_commit;
+  for (LocalSubscription* one = first_subscription; one != nullptr;) {
+    LocalSubscription* next = one->next;
+    if (one->dropping) {
+      CloseCursor(*one);
+      Forget(one, false);
+    }
+    one = next;
+  }
+  if (polled) ForgetPolled();
+  // The server looks at this before it tells the client that it is ready for the next command.
+  if (first_subscription != nullptr && MailIsWaiting()) notifyInterruptPending = true;
+}
+
+void OnAbort() {
+  while (newest_undo != nullptr) {
+    const Undo undo = *newest_undo;
+    newest_undo = undo.older;
+    TakeBack(undo);
+  }
+  listening_at_commit = listening;
+  if (first_subscription != nullptr && MailIsWaiting()) notifyInterruptPending = true;
+}
+
+void OnTransaction(XactEvent event, void*) {
+  if (first_subscription == nullptr && newest_undo == nullptr && listening == listening_at_commit)
+    return;
+  switch (event) {
+    case XACT_EVENT_PRE_COMMIT:
+      // A transaction that wrote holds locks, so it does not wait for the client to read: see
+      // OnCommit.
+      if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) DeliverMail();
+      break;
+    case XACT_EVENT_COMMIT:
+      OnCommit();
+      break;
+    case XACT_EVENT_ABORT:
+      OnAbort();
+      break;
+    case XACT_EVENT_PRE_PREPARE:
+      if (newest_undo != nullptr || listening_at_commit != listening)
+        ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                errmsg("cannot PREPARE a transaction that has changed live queries"));
+      break;
+    default:
+      break;
+  }
+}
+
+void OnSubtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void*) {
+  if (event == SUBXACT_EVENT_COMMIT_SUB) {
+    for (Undo* undo = newest_undo; undo != nullptr && undo->subtransaction >= mine;
+         undo = undo->older)
+      undo->subtransaction = parent;
+  } else if (event == SUBXACT_EVENT_ABORT_SUB) {
+    while (newest_undo != nullptr && newest_undo->subtransaction >= mine) {
+      const Undo undo = *newest_undo;
+      newest_undo = undo.older;
+      TakeBack(undo);
+    }
+  }
+}
+
+}  // namespace
+
+bool VisibilityBound::Sees(TransactionId xid, uint64_t commit_lsn) const {
+  if (commit_lsn > lsn || !TransactionIdIsNormal(xid)) return false;
+  if (TransactionIdPrecedes(xid, xmin)) return true;
+  if (!TransactionIdPrecedes(xid, xmax)) return false;
+  for (uint32 i = 0; i < running_count; ++i)
+    if (running[i] == xid) return false;
+  return true;
+}
+
+void InstallSessionCallbacks() {
+  RegisterXactCallback(OnTransaction, nullptr);
+  RegisterSubXactCallback(OnSubtransaction, nullptr);
+}
+
+LocalSubscription* FirstLocal() { return first_subscription; }
+
+LocalSubscription* FindLocal(const SubscriptionId& id) {
+  for (LocalSubscription* one = first_subscription; one != nullptr; one = one->next)
+    if (!one->dropping && one->id == id) return one;
+  return nullptr;
+}
+
+LocalSubscription* FindLocal(uint64_t serial) {
+  for (LocalSubscription* one = first_subscription; one != nullptr; one = one->next)
+    if (one->serial == serial) return one;
+  return nullptr;
+}
+
+LocalSubscription* AddLocal(const SubscriptionId& id) {
+  MemoryContext context = AllocSetContextCreate(TopMemoryContext, "live_queries subscription",
+                                                ALLOCSET_SMALL_SIZES);
+  LocalSubscription* subscription = AllocateIn<LocalSubscription>(context);
+  subscription->context = context;
+  subscription->id = id;
+  subscription->flow = FlowControl();
+  subscription->held = RecordQueue::Create(context);
+  Note(Action::kAdded, subscription);
+  subscription->next = first_subscription;
+  first_subscription = subscription;
+  return subscription;
+}
+
+void DropAtCommit(LocalSubscription* subscription) {
+  Note(Action::kDropped, subscription);
+  subscription->dropping = true;
+}
+
+void SetPaused(LocalSubscription* subscription, bool paused) {
+  const bool was_paused = subscription->flow.status() == SubscriptionStatus::kPaused;
+  if (was_paused == paused) return;
+  Note(paused ? Action::kPaused : Action::kResumed, subscription);
+  if (paused)
+    subscription->flow.OnPause();
+  else
+    subscription->flow.OnResume();
+  ShareStatus(*subscription);
+}
+
+void NotePolled() { Note(Action::kPolled, nullptr); }
+
+void SetListening(bool on) { listening_at_commit = on; }
+// A rollback to a savepoint may have undone a LISTEN that this transaction has made, so that only a
+// committed one counts.
+bool IsListening() { return listening && listening_at_commit; }
+
+void ForgetTerminated(LocalSubscription* subscription) {
+  // What the running transaction did to it is not to be undone any more.
+  for (Undo** link = &newest_undo; *link != nullptr;) {
+    if ((*link)->subscription == subscription)
+      *link = (*link)->older;
+    else
+      link = &(*link)->older;
+  }
+  Forget(subscription, true);
+}
+
+}  // namespace live_queries

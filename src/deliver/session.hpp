@@ -1,0 +1,80 @@
+// What a client's backend knows of its own subscriptions, and how that follows its transactions:
+// subscribe, unsubscribe, pause, resume and refresh take effect at commit and are undone by
+// ROLLBACK and ROLLBACK TO. deliver/README.md draws it. Process: client backend.
+#pragma once
+
+#include "deliver/record_queue.hpp"
+#include "model/delivery.hpp"
+#include "model/flow_control.hpp"
+#include "model/identifiers.hpp"
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "utils/snapshot.h"
+}
+
+namespace live_queries {
+
+// The part of an MVCC snapshot that tells whether a top-level transaction is visible in it.
+struct VisibilityBound {
+  TransactionId xmin;
+  TransactionId xmax;
+  uint32 running_count;
+  TransactionId* running;
+  uint64_t lsn;  // all that commits past it is invisible
+
+  bool Sees(TransactionId xid, uint64_t commit_lsn) const;
+};
+
+// Lives in a memory context of its own, below TopMemoryContext.
+struct LocalSubscription {
+  MemoryContext context;
+  LocalSubscription* next;
+  uint64_t serial;
+  SubscriptionId id;
+  Delivery delivery;
+  Oid role;
+  FlowControl flow;
+  VisibilityBound bound;
+  char cursor[NAMEDATALEN];  // of the snapshot; "": none, or read
+  char* query;
+  List* params;
+  RecordQueue* held;
+  bool dropping;    // ends at commit
+  bool terminated;  // its last message is on its way: remove it
+  // Not in shared memory yet.
+  uint64_t taken_messages;
+  uint64_t taken_bytes;
+  uint64_t delivered_messages;
+  uint64_t delivered_changes;
+  uint64_t delivered_resets;
+  uint64_t delivered_seq;
+};
+
+// Installs the transaction callbacks. In every process, from _PG_init.
+void InstallSessionCallbacks();
+
+// The subscription of that id that is not being dropped, or nullptr.
+LocalSubscription* FindLocal(const SubscriptionId& id);
+// The same by serial, dropped ones included.
+LocalSubscription* FindLocal(uint64_t serial);
+LocalSubscription* FirstLocal();
+
+// Adds a subscription that exists from the commit on. The caller registers it then: until
+// `serial` is set, a rollback only forgets it.
+LocalSubscription* AddLocal(const SubscriptionId& id);
+// Ends it at commit.
+void DropAtCommit(LocalSubscription* subscription);
+// Pauses or resumes it, at once, undone by a rollback.
+void SetPaused(LocalSubscription* subscription, bool paused);
+// Remembers that live.poll read messages, so that a rollback gives them back.
+void NotePolled();
+
+// Whether this connection listens to its channel, as far as the running transaction commits.
+void SetListening(bool listening);
+bool IsListening();
+
+// Forgets one that was terminated, at once.
+void ForgetTerminated(LocalSubscription* subscription);
+
+}  // namespace live_queries

@@ -1,0 +1,25 @@
+// The library's entry: a list of what it installs. Process: postmaster.
+#include "deliver/session.hpp"
+#include "pg/postgres.hpp"
+#include "registry/settings.hpp"
+#include "registry/shared_memory.hpp"
+#include "worker/commit_wakeup.hpp"
+#include "worker/launcher.hpp"
+#include "worker/utility_hook.hpp"
+
+extern "C" {
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+}
+
+void _PG_init(void) {
+  // Loaded later, the functions say that the library must be preloaded.
+  if (!process_shared_preload_libraries_in_progress) return;
+  live_queries::DefineSettings();
+  live_queries::InstallSharedMemoryHooks();
+  live_queries::InstallSessionCallbacks();
+  live_queries::InstallCommitWakeup();
+  live_queries::InstallUtilityHook();
+  live_queries::RegisterLauncher();
+}

@@ -1,0 +1,302 @@
+// The two by two of old and new row, matching or not. Process: decoder.
+#include "match/evaluate.hpp"
+
+#include "match/routing_index.hpp"
+#include "model/message.hpp"
+#include "pg/memory.hpp"
+
+extern "C" {
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "executor/executor.h"
+#include "utils/datum.h"
+}
+
+namespace live_queries {
+
+Culprit culprit = {};
+
+namespace {
+
+DecodedRow TakeRowApart(HeapTupleData* tuple, TupleDesc descriptor) {
+  if (tuple->t_data == nullptr) return {};
+  DecodedRow row = {true, static_cast<Datum*>(palloc(sizeof(Datum) * descriptor->natts)),
+                    static_cast<bool*>(palloc(sizeof(bool) * descriptor->natts))};
+  heap_deform_tuple(tuple, descriptor, row.values, row.nulls);
+  return row;
+}
+
+bool IsOnDisk(const FormData_pg_attribute& attribute, Datum value) {
+  return attribute.attlen == -1 && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value));
+}
+
+// Fills `slot` with the columns that the template uses.
+void FillSlot(TupleTableSlot* slot, const DecodedRow& row, const ColumnMap& map,
+              const QuerySpec& spec) {
+  ExecClearTuple(slot);
+  memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
+  ListCell* cell;
+  foreach (cell, spec.columns) {
+    const int to = lfirst_node(Var, cell)->varattno - 1;
+    const int from = map.positions[foreach_current_index(cell)];
+    slot->tts_values[to] = row.values[from];
+    slot->tts_isnull[to] = row.nulls[from];
+  }
+  ExecStoreVirtualTuple(slot);
+}
+
+// An update that did not touch a large value logs only where it is. Without an old row that has it,
+// it is read from there, where it stays until vacuum has removed the row.
+void FetchLeftValues(TupleTableSlot* slot, const QuerySpec& spec, MemoryContext memory) {
+  ListCell* cell;
+  foreach (cell, spec.columns) {
+    const int i = lfirst_node(Var, cell)->varattno - 1;
+    if (slot->tts_isnull[i] ||
+        !IsOnDisk(*TupleDescAttr(slot->tts_tupleDescriptor, i), slot->tts_values[i]))
+      continue;
+    culprit.lost_value = true;
+    slot->tts_values[i] = InMemoryContext(memory, [&] {
+      return PointerGetDatum(detoast_attr(
+          reinterpret_cast<struct varlena*>(DatumGetPointer(slot->tts_values[i]))));
+    });
+    culprit.lost_value = false;
+  }
+}
+
+// One side of a change.
+struct Side {
+  TupleTableSlot* row;
+  ProjectionInfo* result;
+  Route* route;  // nullptr: no subscription wants such a row
+  bool matches;
+  bool projected;
+};
+
+bool Matches(CompiledTemplate* compiled, TupleTableSlot* row) {
+  compiled->expressions->ecxt_scantuple = row;
+  return ExecQual(compiled->barrier_quals, compiled->expressions) &&
+         ExecQual(compiled->quals, compiled->expressions);
+}
+
+TupleTableSlot* Project(CompiledTemplate* compiled, Side* side) {
+  if (!side->projected) {
+    compiled->expressions->ecxt_scantuple = side->row;
+    ExecProject(side->result);
+    side->projected = true;
+  }
+  return side->result->pi_state.resultslot;
+}
+
+bool SameColumn(const TupleTableSlot* a, const TupleTableSlot* b, int column) {
+  if (a->tts_isnull[column] != b->tts_isnull[column]) return false;
+  if (a->tts_isnull[column]) return true;
+  const FormData_pg_attribute* attribute = TupleDescAttr(a->tts_tupleDescriptor, column);
+  return datum_image_eq(a->tts_values[column], b->tts_values[column], attribute->attbyval,
+                        attribute->attlen);
+}
+
+bool SameKey(const Template& one, const Side& a, const Side& b) {
+  ListCell* cell;
+  foreach (cell, one.spec.key)
+    if (!SameColumn(a.row, b.row, lfirst_int(cell) - 1)) return false;
+  return true;
+}
+
+bool SameResult(TupleTableSlot* a, TupleTableSlot* b) {
+  for (int i = 0; i < a->tts_tupleDescriptor->natts; ++i)
+    if (!SameColumn(a, b, i)) return false;
+  return true;
+}
+
+void AppendJson(StringInfo out, FmgrInfo* to_json, Datum value, bool is_null) {
+  if (is_null) {
+    appendStringInfoString(out, "null");
+    return;
+  }
+  const text* json = DatumGetTextPP(FunctionCall1(to_json, value));
+  appendBinaryStringInfo(out, VARDATA_ANY(json), static_cast<int>(VARSIZE_ANY_EXHDR(json)));
+}
+
+// As row_to_json gives it, of the columns for which `wanted` holds.
+template <class Wanted>
+std::string_view RowJson(CompiledTemplate* compiled, TupleTableSlot* result, Wanted&& wanted) {
+  StringInfoData out;
+  initStringInfo(&out);
+  appendStringInfoChar(&out, '{');
+  for (int i = 0; i < result->tts_tupleDescriptor->natts; ++i) {
+    if (!wanted(i)) continue;
+    if (out.len > 1) appendStringInfoChar(&out, ',');
+    appendBinaryStringInfo(&out, compiled->column_names[i].data, compiled->column_names[i].len);
+    AppendJson(&out, &compiled->column_json[i], result->tts_values[i], result->tts_isnull[i]);
+  }
+  appendStringInfoChar(&out, '}');
+  return View(out);
+}
+
+// With the separators of json_build_array, which makes the keys of the snapshot.
+std::string_view KeyJson(const Template& one, CompiledTemplate* compiled, const Side& side,
+                         TupleTableSlot* result) {
+  StringInfoData out;
+  initStringInfo(&out);
+  appendStringInfoChar(&out, '[');
+  const int count = one.spec.bag ? list_length(one.spec.targets) : list_length(one.spec.key);
+  for (int i = 0; i < count; ++i) {
+    if (i > 0) appendStringInfoString(&out, ", ");
+    if (one.spec.bag) {
+      AppendJson(&out, &compiled->column_json[i], result->tts_values[i], result->tts_isnull[i]);
+    } else {
+      const int column = list_nth_int(one.spec.key, i) - 1;
+      AppendJson(&out, &compiled->key_json[i], side.row->tts_values[column],
+                 side.row->tts_isnull[column]);
+    }
+  }
+  appendStringInfoChar(&out, ']');
+  return View(out);
+}
+
+StringInfoSink Begin(Route* route, Touched* touched) {
+  if (!route->touched) {
+    route->touched = true;
+    route->next_touched = touched->first;
+    touched->first = route;
+    if (route->body.data == nullptr)
+      InMemoryContext(route->owner->context, [&] { initStringInfo(&route->body); });
+  }
+  if (route->body.len > 0) appendStringInfoChar(&route->body, ',');
+  ++route->change_count;
+  return StringInfoSink{&route->body};
+}
+
+struct Evaluation {
+  Template* one;
+  CompiledTemplate* compiled;
+  Touched* touched;
+};
+
+void AddInsert(const Evaluation& at, Side* side) {
+  TupleTableSlot* result = Project(at.compiled, side);
+  const std::string_view key = KeyJson(*at.one, at.compiled, *side, result);
+  const std::string_view row = RowJson(at.compiled, result, [](int) { return true; });
+  StringInfoSink sink = Begin(side->route, at.touched);
+  WriteInsert(sink, key, row);
+}
+
+void AddDelete(const Evaluation& at, Side* side) {
+  TupleTableSlot* result = Project(at.compiled, side);
+  const std::string_view key = KeyJson(*at.one, at.compiled, *side, result);
+  const std::string_view row = RowJson(
+      at.compiled, result, [&](int column) { return at.compiled->column_in_identity[column]; });
+  StringInfoSink sink = Begin(side->route, at.touched);
+  WriteDelete(sink, key, row);
+}
+
+// Both rows are in the result of the same subscriptions.
+void AddUpdate(const Evaluation& at, Side* before, Side* after) {
+  TupleTableSlot* old_result = Project(at.compiled, before);
+  TupleTableSlot* new_result = Project(at.compiled, after);
+  const bool complete = at.one->spec.full_identity;
+  if (at.one->spec.bag || !SameKey(*at.one, *before, *after)) {
+    if (at.one->spec.bag && SameResult(old_result, new_result)) return;
+    AddDelete(at, before);
+    AddInsert(at, after);
+    return;
+  }
+  if (complete && SameResult(old_result, new_result)) return;
+  const std::string_view key = KeyJson(*at.one, at.compiled, *after, new_result);
+  const std::string_view row = RowJson(at.compiled, new_result, [](int) { return true; });
+  std::string_view old_json;
+  if (complete)
+    old_json = RowJson(at.compiled, old_result,
+                       [&](int column) { return !SameColumn(old_result, new_result, column); });
+  StringInfoSink sink = Begin(after->route, at.touched);
+  WriteUpdate(sink, key, row, old_json);
+}
+
+// An update that left the replica identity alone, the only part of the old row that is logged: the
+// condition holds before and after, or neither. What else changed is not known.
+void AddUnknownUpdate(const Evaluation& at, Side* after) {
+  TupleTableSlot* result = Project(at.compiled, after);
+  const std::string_view key = KeyJson(*at.one, at.compiled, *after, result);
+  const std::string_view row = RowJson(at.compiled, result, [](int) { return true; });
+  StringInfoSink sink = Begin(after->route, at.touched);
+  WriteUpdate(sink, key, row, {});
+}
+
+}  // namespace
+
+void TakeApart(DecodedChange* decoded) {
+  if (decoded->taken_apart) return;
+  decoded->taken_apart = true;
+  TupleDesc descriptor = decoded->change.shape->descriptor;
+  decoded->old_row = TakeRowApart(&decoded->change.old_row, descriptor);
+  decoded->new_row = TakeRowApart(&decoded->change.new_row, descriptor);
+  if (!decoded->old_row.present || !decoded->new_row.present) return;
+  for (int i = 0; i < descriptor->natts; ++i) {
+    DecodedRow& after = decoded->new_row;
+    const DecodedRow& before = decoded->old_row;
+    if (after.nulls[i] || before.nulls[i]) continue;
+    if (!IsOnDisk(*TupleDescAttr(descriptor, i), after.values[i])) continue;
+    after.values[i] = before.values[i];
+  }
+}
+
+bool Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {
+  culprit = {one, nullptr, nullptr, false};
+  CompiledTemplate* compiled = one->compiled;
+  const ColumnMap* map = MapFor(one, decoded->change.shape);
+  if (!map->fits) {
+    culprit = {};
+    return false;
+  }
+  TakeApart(decoded);
+  ResetExprContext(compiled->expressions);
+  MemoryContext row_memory = compiled->expressions->ecxt_per_tuple_memory;
+  MemoryContext outer = MemoryContextSwitchTo(row_memory);
+  Side before = {compiled->old_row, compiled->old_result, nullptr, false, false};
+  Side after = {compiled->new_row, compiled->new_result, nullptr, false, false};
+  const bool has_old = decoded->old_row.present;
+  const bool has_new = decoded->new_row.present;
+  if (has_old) {
+    FillSlot(before.row, decoded->old_row, *map, one->spec);
+    before.route = FindRoute(one, before.row);
+  }
+  if (has_new) {
+    FillSlot(after.row, decoded->new_row, *map, one->spec);
+    after.route = FindRoute(one, after.row);
+  }
+  if (before.route != nullptr || after.route != nullptr) {
+    culprit.first = before.route;
+    culprit.second = after.route;
+    if (before.route != nullptr) before.matches = Matches(compiled, before.row);
+    if (after.route != nullptr) {
+      FetchLeftValues(after.row, one->spec, row_memory);
+      after.matches = Matches(compiled, after.row);
+    }
+    const Evaluation at = {one, compiled, touched};
+    const bool unknown_old = decoded->change.kind == ChangeKind::kUpdate && !has_old;
+    if (unknown_old) {
+      if (after.matches) AddUnknownUpdate(at, &after);
+    } else if (before.matches && after.matches && before.route == after.route) {
+      AddUpdate(at, &before, &after);
+    } else {
+      if (before.matches) AddDelete(at, &before);
+      if (after.matches) AddInsert(at, &after);
+    }
+    if (before.matches || after.matches) ++touched->matched;
+  }
+  MemoryContextSwitchTo(outer);
+  culprit = {};
+  return true;
+}
+
+void EvaluateClear(Template* one, Touched* touched) {
+  ForEachRoute(
+      one,
+      [](Route* route, void* context) {
+        StringInfoSink sink = Begin(route, static_cast<Touched*>(context));
+        WriteClear(sink);
+      },
+      touched);
+}
+
+}  // namespace live_queries

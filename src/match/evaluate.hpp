@@ -1,0 +1,48 @@
+// One change on one template: who of its subscriptions sees what. Process: decoder.
+#pragma once
+
+#include "decode/change_batch.hpp"
+#include "match/template.hpp"
+
+namespace live_queries {
+
+// A change with its rows taken apart, once for all templates.
+struct DecodedRow {
+  bool present;
+  Datum* values;  // by the columns of the shape
+  bool* nulls;
+};
+struct DecodedChange {
+  Change change;
+  bool taken_apart;
+  DecodedRow old_row;
+  DecodedRow new_row;
+};
+
+// Takes the rows apart, in CurrentMemoryContext; a column that an update left in TOAST is taken
+// from the old row where that is complete.
+void TakeApart(DecodedChange* decoded);
+
+// What an evaluation adds to: the routes touched by the running transaction.
+struct Touched {
+  Route* first;
+  uint64 matched;
+};
+
+// Who is to blame if the expressions that run now raise an error.
+struct Culprit {
+  Template* owner;  // nullptr: no user expression is running
+  Route* first;
+  Route* second;
+  bool lost_value;  // a value left in TOAST is gone: not an error of the expression
+};
+extern Culprit culprit;
+
+// Evaluates an insert, update or delete; as the template's role, in a transaction. False if the rows
+// do not fit the template, so that its subscriptions must be reset.
+bool Evaluate(Template* one, DecodedChange* decoded, Touched* touched);
+
+// Adds "all rows left" to every route.
+void EvaluateClear(Template* one, Touched* touched);
+
+}  // namespace live_queries

@@ -1,0 +1,364 @@
+// The tables of templates and the loop over a transaction's changes. Process: decoder.
+#include "match/matcher.hpp"
+
+#include "decode/output_plugin.hpp"
+#include "match/evaluate.hpp"
+#include "match/routing_index.hpp"
+#include "model/message.hpp"
+#include "pg/memory.hpp"
+#include "query/settings_capture.hpp"
+#include "registry/settings.hpp"
+
+extern "C" {
+#include "common/hashfn.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
+#include "utils/timeout.h"
+}
+
+namespace live_queries {
+namespace {
+
+// So many changes are taken apart at one time and shown to one template after the other.
+constexpr int kPieceChanges = 256;
+constexpr size_t kPieceBytes = 4 * 1024 * 1024;
+
+struct TemplateBucket {
+  uint32 hash;  // hash key
+  Template* first;
+};
+
+struct TableEntry {
+  Oid relation;  // hash key
+  List* templates;
+};
+
+MemoryContext matcher_context = nullptr;
+MemoryContext piece_context = nullptr;
+HTAB* templates_by_key = nullptr;
+HTAB* templates_by_table = nullptr;
+bool any_unchecked = false;
+Touched touched = {};
+uint64 matched_count = 0;
+
+template <class Visit>
+void ForEachTemplate(Visit&& visit) {
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, templates_by_key);
+  while (auto* bucket = static_cast<TemplateBucket*>(hash_seq_search(&scan)))
+    for (Template* one = bucket->first; one != nullptr; one = one->next) visit(one);
+}
+
+// Whether `relation` is among the tables that were checked for privileges: "oid as ...;oid as ...".
+bool IsAccessed(const Template& one, Oid relation) {
+  for (const char* c = one.spec.access; *c != '\0';) {
+    if (strtoul(c, nullptr, 10) == relation) return true;
+    c = strchr(c, ';');
+    if (c == nullptr) break;
+    ++c;
+  }
+  return false;
+}
+
+void OnRelationChange(Datum, Oid relation) {
+  if (templates_by_key == nullptr) return;
+  ForEachTemplate([&](Template* one) {
+    if (OidIsValid(relation) && !list_member_oid(one->spec.relations, relation) &&
+        !IsAccessed(*one, relation))
+      return;
+    one->unchecked = true;
+    any_unchecked = true;
+  });
+}
+
+void OnCatalogChange(Datum, int cache, uint32 hash) {
+  if (templates_by_key == nullptr) return;
+  ForEachTemplate([&](Template* one) {
+    one->unchecked = true;
+    any_unchecked = true;
+    if (cache != PROCOID) return;
+    for (int i = 0; i < one->function_count; ++i)
+      if (hash == 0 || one->function_hashes[i] == hash) one->must_reset = true;
+  });
+}
+
+char* TemplateKey(Oid role, const char* settings, const char* spec_text) {
+  return psprintf("%u\n%s%s", role, settings, spec_text);
+}
+
+TemplateBucket* BucketOf(const char* key, HASHACTION action, bool* found) {
+  const uint32 hash =
+      hash_bytes(reinterpret_cast<const unsigned char*>(key), static_cast<int>(strlen(key)));
+  return static_cast<TemplateBucket*>(hash_search(templates_by_key, &hash, action, found));
+}
+
+void IndexTables(Template* one) {
+  ListCell* cell;
+  foreach (cell, one->spec.relations) {
+    const Oid relation = lfirst_oid(cell);
+    bool found;
+    auto* entry = static_cast<TableEntry*>(
+        hash_search(templates_by_table, &relation, HASH_ENTER, &found));
+    if (!found) entry->templates = NIL;
+    InMemoryContext(matcher_context,
+                    [&] { entry->templates = lappend(entry->templates, one); });
+    WatchTable(relation);
+  }
+}
+
+void UnindexTables(Template* one) {
+  ListCell* cell;
+  foreach (cell, one->spec.relations) {
+    const Oid relation = lfirst_oid(cell);
+    UnwatchTable(relation);
+    auto* entry = static_cast<TableEntry*>(
+        hash_search(templates_by_table, &relation, HASH_FIND, nullptr));
+    entry->templates = list_delete_ptr(entry->templates, one);
+    if (entry->templates == NIL)
+      hash_search(templates_by_table, &relation, HASH_REMOVE, nullptr);
+  }
+}
+
+// Runs as a template's role with its settings; switches only where they differ.
+class CurrentIdentity {
+ public:
+  void Become(const Template& one) {
+    if (entered_ && role_ == one.role && strcmp(settings_, one.settings) == 0) return;
+    Leave();
+    identity_ = EnterIdentity(one.role, one.settings);
+    role_ = one.role;
+    settings_ = one.settings;
+    entered_ = true;
+  }
+  void Leave() {
+    if (entered_) LeaveIdentity(identity_);
+    entered_ = false;
+  }
+
+ private:
+  bool entered_ = false;
+  Oid role_ = InvalidOid;
+  const char* settings_ = nullptr;
+  Identity identity_ = {};
+};
+
+void NoteForTemplate(Template* one, int change, List** relevant) {
+  if (one->piece_changes == nullptr)
+    one->piece_changes =
+        static_cast<int*>(MemoryContextAlloc(one->context, sizeof(int) * kPieceChanges));
+  if (one->piece_count == 0) *relevant = lappend(*relevant, one);
+  if (one->piece_count > 0 && one->piece_changes[one->piece_count - 1] == change) return;
+  one->piece_changes[one->piece_count++] = change;
+}
+
+List* RelevantTemplates(const DecodedChange* changes, int count) {
+  List* relevant = NIL;
+  auto note_table = [&](Oid relation, int change) {
+    auto* entry = static_cast<TableEntry*>(
+        hash_search(templates_by_table, &relation, HASH_FIND, nullptr));
+    ListCell* cell;
+    foreach (cell, entry == nullptr ? NIL : entry->templates)
+      NoteForTemplate(static_cast<Template*>(lfirst(cell)), change, &relevant);
+  };
+  for (int i = 0; i < count; ++i) {
+    const Change& change = changes[i].change;
+    if (change.kind != ChangeKind::kTruncate) {
+      note_table(change.shape->relation, i);
+      continue;
+    }
+    for (int k = 0; k < change.truncated_count; ++k) note_table(change.truncated[k], i);
+  }
+  return relevant;
+}
+
+bool IsWhollyTruncated(const Template& one, const Change& change) {
+  ListCell* cell;
+  foreach (cell, one.spec.relations) {
+    bool found = false;
+    for (int i = 0; i < change.truncated_count; ++i)
+      found = found || change.truncated[i] == lfirst_oid(cell);
+    if (!found) return false;
+  }
+  return true;
+}
+
+struct ResetArguments {
+  const MatchSink* sink;
+  uint64_t seq;
+  const char* reason;
+};
+
+void ResetTemplate(Template* one, const ResetArguments& arguments) {
+  ForEachRoute(
+      one,
+      [](Route* route, void* context) {
+        const ResetArguments* reset = static_cast<ResetArguments*>(context);
+        reset->sink->reset(route, reset->seq, reset->reason);
+      },
+      const_cast<ResetArguments*>(&arguments));
+}
+
+void FlushLongRoutes(const ChangeBatch& batch, const MatchSink& sink) {
+  // The routes of the change before stand first.
+  int looked_at = 0;
+  for (Route* route = touched.first; route != nullptr && looked_at < 2;
+       route = route->next_touched, ++looked_at)
+    if (route->body.len >= static_cast<int>(kMessageSplitBytes)) sink.changes(route, batch);
+}
+
+void EvaluateTemplate(Template* one, DecodedChange* changes, const ChangeBatch& batch,
+                      const MatchSink& sink) {
+  culprit = {one, nullptr, nullptr, false};
+  Compile(one);
+  for (int i = 0; i < one->piece_count; ++i) {
+    DecodedChange* decoded = &changes[one->piece_changes[i]];
+    if (decoded->change.kind == ChangeKind::kTruncate) {
+      if (IsWhollyTruncated(*one, decoded->change))
+        EvaluateClear(one, &touched);
+      else
+        ResetTemplate(one, {&sink, batch.commit_end, "a part of the table was truncated"});
+    } else if (!Evaluate(one, decoded, &touched)) {
+      ResetTemplate(one, {&sink, batch.commit_end,
+                          "the table was altered since these rows were written"});
+    }
+    FlushLongRoutes(batch, sink);
+  }
+  culprit = {};
+}
+
+// Reads up to a piece; returns how many changes.
+int ReadPiece(ChangeBatch* batch, DecodedChange* changes) {
+  MemoryContextReset(piece_context);
+  int count = 0;
+  size_t bytes = 0;
+  while (count < kPieceChanges && bytes < kPieceBytes) {
+    DecodedChange* decoded = &changes[count];
+    if (!batch->Next(piece_context, &decoded->change)) break;
+    decoded->taken_apart = false;
+    bytes += decoded->change.old_row.t_len + decoded->change.new_row.t_len;
+    ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+void PrepareMatcher(MemoryContext context) {
+  matcher_context =
+      AllocSetContextCreate(context, "live_queries matcher", ALLOCSET_DEFAULT_SIZES);
+  piece_context = AllocSetContextCreate(context, "live_queries piece", ALLOCSET_DEFAULT_SIZES);
+  HASHCTL control = {};
+  control.keysize = sizeof(uint32);
+  control.entrysize = sizeof(TemplateBucket);
+  control.hcxt = matcher_context;
+  templates_by_key = hash_create("live_queries templates", 256, &control,
+                                 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  control.keysize = sizeof(Oid);
+  control.entrysize = sizeof(TableEntry);
+  templates_by_table = hash_create("live_queries templates by table", 64, &control,
+                                   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  CacheRegisterRelcacheCallback(OnRelationChange, 0);
+  for (int cache : {AUTHOID, AUTHMEMROLEMEM, NAMESPACEOID, PROCOID, TYPEOID})
+    CacheRegisterSyscacheCallback(cache, OnCatalogChange, 0);
+}
+
+Target* AttachTarget(Oid role, const char* settings, const char* spec_text,
+                     const char* route_text) {
+  const char* key = TemplateKey(role, settings, spec_text);
+  bool found;
+  TemplateBucket* bucket = BucketOf(key, HASH_ENTER, &found);
+  if (!found) bucket->first = nullptr;
+  Template* one = bucket->first;
+  while (one != nullptr && strcmp(one->key, key) != 0) one = one->next;
+  if (one == nullptr) {
+    one = MakeTemplate(matcher_context, key, role, settings, spec_text);
+    one->next = bucket->first;
+    bucket->first = one;
+    IndexTables(one);
+    any_unchecked = true;
+  }
+  return AddTarget(one, route_text);
+}
+
+void DetachTarget(Target* target) {
+  Template* one = target->route->owner;
+  RemoveTarget(target);
+  if (one->target_count > 0) return;
+  UnindexTables(one);
+  TemplateBucket* bucket = BucketOf(one->key, HASH_FIND, nullptr);
+  Template** link = &bucket->first;
+  while (*link != one) link = &(*link)->next;
+  *link = one->next;
+  if (bucket->first == nullptr) BucketOf(one->key, HASH_REMOVE, nullptr);
+  FreeTemplate(one);
+}
+
+void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
+  static DecodedChange changes[kPieceChanges];
+  CurrentIdentity identity;
+  batch->Rewind();
+  while (const int count = ReadPiece(batch, changes)) {
+    MemoryContext outer = MemoryContextSwitchTo(piece_context);
+    List* relevant = RelevantTemplates(changes, count);
+    ListCell* cell;
+    foreach (cell, relevant) {
+      Template* one = static_cast<Template*>(lfirst(cell));
+      identity.Become(*one);
+      if (evaluation_timeout_ms > 0)
+        enable_timeout_after(STATEMENT_TIMEOUT, evaluation_timeout_ms);
+      EvaluateTemplate(one, changes, *batch, sink);
+      if (evaluation_timeout_ms > 0) disable_timeout(STATEMENT_TIMEOUT, false);
+      one->piece_count = 0;
+    }
+    MemoryContextSwitchTo(outer);
+  }
+  identity.Leave();
+  while (touched.first != nullptr) {
+    Route* route = touched.first;
+    touched.first = route->next_touched;
+    route->touched = false;
+    sink.changes(route, *batch);
+  }
+  matched_count += touched.matched;
+  touched = {};
+}
+
+void AbandonEvaluation() {
+  while (touched.first != nullptr) {
+    Route* route = touched.first;
+    touched.first = route->next_touched;
+    route->touched = false;
+    route->change_count = 0;
+    resetStringInfo(&route->body);
+  }
+  touched = {};
+  ForEachTemplate([](Template* one) { one->piece_count = 0; });
+  disable_timeout(STATEMENT_TIMEOUT, false);
+}
+
+bool AnyUnchecked() { return any_unchecked; }
+
+void TakeUnchecked(void (*check)(Template*, void*), void* context) {
+  any_unchecked = false;
+  List* unchecked = NIL;
+  ForEachTemplate([&](Template* one) {
+    if (one->unchecked) unchecked = lappend(unchecked, one);
+  });
+  ListCell* cell;
+  foreach (cell, unchecked) {
+    Template* one = static_cast<Template*>(lfirst(cell));
+    // Before the check: what changes while it runs counts again.
+    one->unchecked = false;
+    check(one, context);
+  }
+  list_free(unchecked);
+}
+
+uint64 TakeMatchedCount() {
+  const uint64 taken = matched_count;
+  matched_count = 0;
+  return taken;
+}
+
+}  // namespace live_queries

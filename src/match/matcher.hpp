@@ -1,0 +1,43 @@
+// All templates of a database: finds those that a transaction is about and evaluates it on them.
+// Process: decoder.
+#pragma once
+
+#include "decode/change_batch.hpp"
+#include "match/template.hpp"
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+// Prepares the tables of templates below `context`, and listens to catalog changes.
+void PrepareMatcher(MemoryContext context);
+
+// Adds a subscription to the template of its shape, which is made if need be. In a transaction.
+Target* AttachTarget(Oid role, const char* settings, const char* spec_text,
+                     const char* route_text);
+// Removes it, and its template with the last one.
+void DetachTarget(Target* target);
+
+// Where a matcher's results go: called with finished records. worker/outbox.hpp implements them;
+// a template does not know of connections.
+struct MatchSink {
+  // A part of a transaction's changes for all subscriptions of `route`.
+  void (*changes)(Route* route, const ChangeBatch& batch);
+  // Its subscriptions cannot be kept up to date: reset them.
+  void (*reset)(Route* route, uint64_t seq, const char* reason);
+};
+
+// Evaluates one transaction. In a transaction of the decoder's with an active snapshot. May raise
+// errors of user expressions, with `culprit` set.
+void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink);
+
+// Forgets what the transaction that raised an error has left in the routes.
+void AbandonEvaluation();
+
+// Templates whose definitions may have changed since they were looked at.
+bool AnyUnchecked();
+// Visits them, after marking them as looked at.
+void TakeUnchecked(void (*check)(Template*, void*), void* context);
+
+uint64 TakeMatchedCount();
+
+}  // namespace live_queries

@@ -1,0 +1,23 @@
+// The routing index: which subscriptions of a template want a row with these values. Process:
+// decoder.
+#pragma once
+
+#include "match/template.hpp"
+#include "query/routing_conditions.hpp"
+
+namespace live_queries {
+
+// Prepares the index of a new template, in CurrentMemoryContext. In a transaction.
+void PrepareRouting(Template* one);
+
+// Adds a subscription at the route that `route_text` (a list of Const) names.
+Target* AddTarget(Template* one, const char* route_text);
+void RemoveTarget(Target* target);
+
+// The route of the values in `row` (the template's own columns), or nullptr.
+Route* FindRoute(Template* one, TupleTableSlot* row);
+
+// Visits each route.
+void ForEachRoute(Template* one, void (*visit)(Route*, void*), void* context);
+
+}  // namespace live_queries

@@ -1,0 +1,223 @@
+// Compiles templates. Process: decoder.
+#include "match/template.hpp"
+
+#include "match/routing_index.hpp"
+#include "model/json_text.hpp"
+#include "pg/compat.hpp"
+#include "pg/memory.hpp"
+#include "query/tree.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+struct UserFunctions {
+  List* hashes;
+};
+
+bool NoteFunction(Oid function, void* context) {
+  if (function < FirstNormalObjectId) return false;
+  UserFunctions* found = static_cast<UserFunctions*>(context);
+  const uint32 hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
+  found->hashes = lappend_int(found->hashes, static_cast<int>(hash));
+  return false;
+}
+
+bool CollectFunctions(Node* node, UserFunctions* found) {
+  if (node == nullptr) return false;
+  check_functions_in_node(node, NoteFunction, found);
+  return WalkChildren(node, CollectFunctions, found);
+}
+
+void NoteUserFunctions(Template* one) {
+  UserFunctions found = {NIL};
+  CollectFunctions(reinterpret_cast<Node*>(
+                       list_make3(one->spec.barrier_quals, one->spec.quals, one->spec.targets)),
+                   &found);
+  one->function_count = list_length(found.hashes);
+  one->function_hashes = static_cast<uint32*>(palloc(sizeof(uint32) * (one->function_count + 1)));
+  ListCell* cell;
+  foreach (cell, found.hashes)
+    one->function_hashes[foreach_current_index(cell)] = static_cast<uint32>(lfirst_int(cell));
+}
+
+// A descriptor with the columns that the template uses in their places; nothing ever reads the
+// others, which are always NULL.
+TupleDesc MakeDescriptor(const QuerySpec& spec) {
+  TupleDesc descriptor = CreateTemplateTupleDesc(spec.column_count);
+  for (int number = 1; number <= spec.column_count; ++number)
+    TupleDescInitEntry(descriptor, static_cast<AttrNumber>(number), nullptr, INT4OID, -1, 0);
+  ListCell* cell;
+  foreach (cell, spec.columns) {
+    const Var* column = lfirst_node(Var, cell);
+    TupleDescInitEntry(descriptor, column->varattno,
+                       strVal(list_nth(spec.column_names, foreach_current_index(cell))),
+                       column->vartype, column->vartypmod, 0);
+    TupleDescInitEntryCollation(descriptor, column->varattno, column->varcollid);
+  }
+  return descriptor;
+}
+
+// to_json prepared for values of the type of `expression`.
+void PrepareToJson(FmgrInfo* function, Expr* expression) {
+  fmgr_info(F_TO_JSON, function);
+  FuncExpr* call = makeFuncExpr(F_TO_JSON, JSONOID, list_make1(expression), InvalidOid, InvalidOid,
+                                COERCE_EXPLICIT_CALL);
+  fmgr_info_set_expr(reinterpret_cast<Node*>(call), function);
+}
+
+bool UsesOnly(Expr* expression, List* columns) {
+  ListCell* cell;
+  foreach (cell, pull_var_clause(reinterpret_cast<Node*>(expression), 0)) {
+    const Var* column = lfirst_node(Var, cell);
+    if (!list_member_int(columns, column->varattno)) return false;
+  }
+  return true;
+}
+
+void PrepareColumns(CompiledTemplate* compiled, const QuerySpec& spec) {
+  const int count = list_length(spec.targets);
+  compiled->column_json = static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo) * (count + 1)));
+  compiled->column_names =
+      static_cast<StringInfoData*>(palloc0(sizeof(StringInfoData) * (count + 1)));
+  compiled->column_in_identity = static_cast<bool*>(palloc0(count + 1));
+  ListCell* cell;
+  foreach (cell, spec.targets) {
+    const int i = foreach_current_index(cell);
+    const TargetEntry* target = lfirst_node(TargetEntry, cell);
+    PrepareToJson(&compiled->column_json[i], target->expr);
+    initStringInfo(&compiled->column_names[i]);
+    StringInfoSink sink{&compiled->column_names[i]};
+    EscapeJson(sink, std::string_view(target->resname));
+    sink.Append(std::string_view(":"));
+    compiled->column_in_identity[i] = spec.full_identity || UsesOnly(target->expr, spec.identity);
+  }
+}
+
+Var* ColumnVar(const QuerySpec& spec, int number) {
+  ListCell* cell;
+  foreach (cell, spec.columns)
+    if (lfirst_node(Var, cell)->varattno == number) return lfirst_node(Var, cell);
+  elog(ERROR, "live_queries template lacks column %d", number);
+  pg_unreachable();
+}
+
+void PrepareKey(CompiledTemplate* compiled, const QuerySpec& spec) {
+  compiled->key_json =
+      static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo) * (list_length(spec.key) + 1)));
+  ListCell* cell;
+  foreach (cell, spec.key)
+    PrepareToJson(&compiled->key_json[foreach_current_index(cell)],
+                  reinterpret_cast<Expr*>(ColumnVar(spec, lfirst_int(cell))));
+}
+
+AttrNumber PositionIn(const RowShape& shape, const QuerySpec& spec, const Var& column,
+                      const char* name) {
+  TupleDesc descriptor = shape.descriptor;
+  // The table itself goes by number, so that a column may be renamed; a partition by name.
+  for (int i = 0; i < descriptor->natts; ++i) {
+    const FormData_pg_attribute* attribute = TupleDescAttr(descriptor, i);
+    const bool same = shape.relation == spec.relation
+                          ? attribute->attnum == column.varattno
+                          : strcmp(NameStr(attribute->attname), name) == 0;
+    if (!same || attribute->attisdropped) continue;
+    return attribute->atttypid == column.vartype ? static_cast<AttrNumber>(i) : -1;
+  }
+  return -1;
+}
+
+}  // namespace
+
+Template* MakeTemplate(MemoryContext parent, const char* key, Oid role, const char* settings,
+                       const char* spec_text) {
+  MemoryContext context =
+      AllocSetContextCreate(parent, "live_queries template", ALLOCSET_SMALL_SIZES);
+  return InMemoryContext(context, [&] {
+    Template* one = AllocateIn<Template>(context);
+    one->context = context;
+    one->key = pstrdup(key);
+    one->role = role;
+    one->settings = pstrdup(settings);
+    one->spec_text = pstrdup(spec_text);
+    one->spec = SpecFromText(spec_text);
+    one->unchecked = true;
+    one->piece_changes = nullptr;
+    PrepareRouting(one);
+    NoteUserFunctions(one);
+    return one;
+  });
+}
+
+void FreeTemplate(Template* one) {
+  DropCompiled(one);
+  MemoryContextDelete(one->context);
+}
+
+CompiledTemplate* Compile(Template* one) {
+  if (one->compiled != nullptr) return one->compiled;
+  MemoryContext context =
+      AllocSetContextCreate(one->context, "live_queries compiled template", ALLOCSET_SMALL_SIZES);
+  InMemoryContext(context, [&] {
+    CompiledTemplate* compiled = AllocateIn<CompiledTemplate>(context);
+    compiled->context = context;
+    const QuerySpec& spec = one->spec;
+    TupleDesc descriptor = MakeDescriptor(spec);
+    compiled->expressions = CreateStandaloneExprContext();
+    compiled->old_row = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
+    compiled->new_row = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
+    compiled->barrier_quals = ExecInitQual(spec.barrier_quals, nullptr);
+    compiled->quals = ExecInitQual(spec.quals, nullptr);
+    TupleDesc result = ExecTypeFromTL(spec.targets);
+    auto project = [&] {
+      return ExecBuildProjectionInfo(spec.targets, compiled->expressions,
+                                     MakeSingleTupleTableSlot(result, &TTSOpsVirtual), nullptr,
+                                     descriptor);
+    };
+    compiled->old_result = project();
+    compiled->new_result = project();
+    PrepareColumns(compiled, spec);
+    PrepareKey(compiled, spec);
+    one->compiled = compiled;
+  });
+  return one->compiled;
+}
+
+void DropCompiled(Template* one) {
+  CompiledTemplate* compiled = one->compiled;
+  if (compiled == nullptr) return;
+  one->compiled = nullptr;
+  FreeExprContext(compiled->expressions, false);
+  MemoryContextDelete(compiled->context);
+}
+
+const ColumnMap* MapFor(Template* one, const RowShape* shape) {
+  CompiledTemplate* compiled = one->compiled;
+  for (ColumnMap* map = compiled->maps; map != nullptr; map = map->next)
+    if (map->shape_number == shape->number) return map;
+  const int count = list_length(one->spec.columns);
+  ColumnMap* map = static_cast<ColumnMap*>(MemoryContextAllocZero(
+      compiled->context, offsetof(ColumnMap, positions) + sizeof(AttrNumber) * (count + 1)));
+  map->shape_number = shape->number;
+  map->fits = true;
+  for (int i = 0; i < count; ++i) {
+    map->positions[i] = PositionIn(*shape, one->spec, *list_nth_node(Var, one->spec.columns, i),
+                                   strVal(list_nth(one->spec.column_names, i)));
+    map->fits = map->fits && map->positions[i] >= 0;
+  }
+  map->next = compiled->maps;
+  compiled->maps = map;
+  return map;
+}
+
+}  // namespace live_queries

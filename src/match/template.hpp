@@ -1,0 +1,108 @@
+// A template: what all subscriptions of one shape, role and settings share: compiled expressions,
+// and the index from routing values to subscriptions. match/README.md draws it. Process: decoder.
+#pragma once
+
+#include "decode/change_batch.hpp"
+#include "pg/postgres.hpp"
+#include "query/spec.hpp"
+
+extern "C" {
+#include "executor/tuptable.h"
+#include "nodes/execnodes.h"
+}
+
+namespace live_queries {
+
+struct Route;
+struct Template;
+
+// A subscription as the decoder knows it.
+struct Target {
+  Target* next;  // of the same route
+  Route* route;
+  int connection;  // index
+  uint64_t connection_id;
+  uint64_t serial;
+  bool muted;  // was reset: gets nothing until its client refreshes, as a new target
+};
+
+// The subscriptions of a template that have the same routing values.
+struct Route {
+  Route* next_same_hash;
+  Template* owner;
+  uint32 hash;
+  Datum* values;
+  Target* targets;
+  // Of the transaction being evaluated.
+  StringInfoData body;
+  uint32 change_count;
+  bool touched;
+  Route* next_touched;
+};
+
+// Where the columns of a template are in rows of one shape.
+struct ColumnMap {
+  ColumnMap* next;
+  uint32 shape_number;
+  bool fits;             // if not, the rows cannot be evaluated
+  AttrNumber positions[FLEXIBLE_ARRAY_MEMBER];  // beside spec.columns, from 0
+};
+
+// What the executor needs; made anew whenever a definition may have changed.
+struct CompiledTemplate {
+  MemoryContext context;
+  ExprContext* expressions;
+  TupleTableSlot* old_row;
+  TupleTableSlot* new_row;
+  ExprState* barrier_quals;
+  ExprState* quals;
+  ProjectionInfo* old_result;
+  ProjectionInfo* new_result;
+  FmgrInfo* column_json;  // to_json, beside the targets
+  FmgrInfo* key_json;     // beside the key
+  StringInfoData* column_names;  // `"name":`, beside the targets
+  bool* column_in_identity;      // computable from the replica identity alone
+  ColumnMap* maps;
+};
+
+struct Template {
+  Template* next;
+  MemoryContext context;
+  char* key;  // role, settings and spec as text
+  Oid role;
+  char* settings;
+  char* spec_text;
+  QuerySpec spec;
+  int target_count;
+  int route_count;
+  // The routing columns, beside spec.routes.
+  AttrNumber* route_columns;
+  FmgrInfo* route_hash;
+  FmgrInfo* route_equal;
+  Oid* route_collations;
+  struct HTAB* routes;  // hash to Route chain; unused without routing columns
+  Route* only_route;    // the route if there are no routing columns
+  CompiledTemplate* compiled;  // nullptr: to be done
+  bool unchecked;              // privileges and definitions must be looked at before use
+  bool must_reset;             // and if all is well, rows may still differ
+  uint32* function_hashes;     // of the user's functions it calls, in the catalog cache
+  int function_count;
+  // Changes of the piece being evaluated that are about its tables.
+  int* piece_changes;
+  int piece_count;
+};
+
+// Makes a template; the memory is a child of `parent`. In a transaction.
+Template* MakeTemplate(MemoryContext parent, const char* key, Oid role, const char* settings,
+                       const char* spec_text);
+// Frees it; it has no targets.
+void FreeTemplate(Template* one);
+
+// Compiles the expressions, as the current role. In a transaction.
+CompiledTemplate* Compile(Template* one);
+void DropCompiled(Template* one);
+
+// The map for rows of `shape`, made if need be.
+const ColumnMap* MapFor(Template* one, const RowShape* shape);
+
+}  // namespace live_queries

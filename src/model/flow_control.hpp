@@ -1,0 +1,193 @@
+// What a client backend does with the records of one subscription.
+//
+// Owns: the decision to deliver, hold or drop a record, from the state of the subscription; and the
+// two small counters around it, HeldBudget and SeqClock. Used by the delivery in the client
+// backend, one FlowControl a subscription, one SeqClock and one HeldBudget a connection. Pure:
+// holds no message and no memory; the held messages are the caller's.
+//
+//                              changes visible in
+//   state                      the snapshot       changes    reset          terminated
+//   terminated                 drop               drop       drop           drop
+//   broken (a reset was sent   drop               drop       drop           as below
+//     or is held)
+//   not committed              drop               hold       hold alone (b) hold alone (t)
+//   snapshot unread or paused  drop               hold       hold alone (b) deliver alone (t)
+//   else                       drop               deliver    deliver alone  deliver alone (t)
+//                                                            (b)
+//   (b) the subscription is broken from here on, until OnSnapshotStarted; (t) it is terminated.
+//
+// The caller's loop: first, for each subscription with CanRelease(), deliver what is held, oldest
+// first; then take records from the mailbox and obey Decide(). A change is thus never delivered
+// before an older one of the same subscription.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+#include "model/mailbox_record.hpp"
+#include "model/seq_id.hpp"
+#include "model/subscription_status.hpp"
+
+namespace live_queries {
+
+enum class SnapshotGate : uint8_t {
+  kUnread,  // the client has not read the snapshot to its end: messages wait
+  kOpen,
+};
+
+// What to do with a record. "Alone" means: first throw away all that is held for the subscription.
+enum class Verdict : uint8_t {
+  kDeliver,       // send it now
+  kHold,          // append it to the held ones, if HeldBudget admits it; else see OnHeldOverflow
+  kDrop,          // forget it
+  kDeliverAlone,  // throw away the held ones, send this
+  kHoldAlone,     // throw away the held ones, hold this; no budget needed, it is one and small
+};
+
+// What to do with the messages held for a subscription.
+enum class HeldMessages : uint8_t { kKeep, kDiscard };
+
+// Reasons of the resets that the client backend makes up itself (ResetHeader).
+inline constexpr std::string_view kHeldOverflowReason =
+    "too many changes while the subscription was paused or its snapshot unread";
+inline constexpr std::string_view kSnapshotLostReason = "the snapshot was not read to its end";
+
+class FlowControl {
+ public:
+  // A new subscription: not committed, no snapshot to read (until OnSnapshotStarted).
+  constexpr FlowControl() = default;
+
+  // The verdict on the next record of this subscription from the mailbox. `visible_in_snapshot`:
+  // whether the record's transaction is visible in the latest snapshot, so that the client knows
+  // its changes already. For a reset pass true only if all that it stands for is known to be
+  // visible, otherwise false; for a termination it is ignored.
+  [[nodiscard]] constexpr Verdict Decide(const RecordHeader& record, bool visible_in_snapshot) {
+    if (terminated_) return Verdict::kDrop;
+    if (record.kind == RecordKind::kTerminated) return Terminate();
+    if (visible_in_snapshot || broken_) return Verdict::kDrop;
+    if (record.kind == RecordKind::kReset) return Break();
+    return IsFlowing() ? Verdict::kDeliver : Verdict::kHold;
+  }
+
+  // After Verdict::kHold, where the budget did not admit the record: it is lost, and with it all
+  // that is held. The verdict, kHoldAlone, is on a new reset with kHeldOverflowReason.
+  [[nodiscard]] constexpr Verdict OnHeldOverflow() {
+    if (terminated_ || broken_) return Verdict::kDrop;
+    return Break();
+  }
+
+  // The subscribing transaction has committed (or is about to: pre-commit, where messages go out).
+  constexpr void OnCommitted() { committed_ = true; }
+
+  // A snapshot was taken, by subscribe or refresh, and is to be read. Held messages are older than
+  // it, hence visible in it: a transaction is decoded only when new snapshots see it. To be called
+  // with no record taken from the mailbox since the snapshot was. Mends what is broken.
+  [[nodiscard]] constexpr HeldMessages OnSnapshotStarted() {
+    if (terminated_) return HeldMessages::kKeep;  // perhaps the termination itself
+    gate_ = SnapshotGate::kUnread;
+    broken_ = false;
+    return HeldMessages::kDiscard;
+  }
+
+  // The client has read the snapshot to its end.
+  constexpr void OnSnapshotRead() { gate_ = SnapshotGate::kOpen; }
+
+  // The snapshot will never be read to its end: the refresh was rolled back, or the rest of it is
+  // gone. The verdict is on a new reset with kSnapshotLostReason: kDeliverAlone, kHoldAlone, or
+  // kDrop where the snapshot had been read, a reset is held already or the subscription is over.
+  [[nodiscard]] constexpr Verdict OnSnapshotLost() {
+    if (gate_ == SnapshotGate::kOpen) return Verdict::kDrop;
+    gate_ = SnapshotGate::kOpen;
+    if (terminated_ || broken_) return Verdict::kDrop;
+    return Break();
+  }
+
+  constexpr void OnPause() { paused_ = true; }
+  constexpr void OnResume() { paused_ = false; }
+
+  // The subscription ended without a record: unsubscribed, or its connection is closing. Nothing is
+  // delivered any more; the caller throws away what it holds.
+  constexpr void OnTerminated() {
+    terminated_ = true;
+    termination_held_ = false;
+  }
+
+  // Whether held messages are to be delivered now.
+  constexpr bool CanRelease() const {
+    if (terminated_) return committed_ && termination_held_;
+    return IsFlowing();
+  }
+
+  constexpr SubscriptionStatus status() const {
+    if (terminated_) return SubscriptionStatus::kTerminated;
+    return paused_ ? SubscriptionStatus::kPaused : SubscriptionStatus::kActive;
+  }
+
+  constexpr bool committed() const { return committed_; }
+  constexpr SnapshotGate gate() const { return gate_; }
+  // A reset was delivered or is held, and the client has not refreshed since.
+  constexpr bool broken() const { return broken_; }
+
+ private:
+  constexpr bool IsFlowing() const {
+    return committed_ && gate_ == SnapshotGate::kOpen && !paused_;
+  }
+
+  constexpr Verdict Break() {
+    broken_ = true;
+    return IsFlowing() ? Verdict::kDeliverAlone : Verdict::kHoldAlone;
+  }
+
+  // A client learns at once that its subscription is over, whatever it was waiting for; but not of
+  // a subscription that may yet be rolled back.
+  constexpr Verdict Terminate() {
+    terminated_ = true;
+    termination_held_ = !committed_;
+    return committed_ ? Verdict::kDeliverAlone : Verdict::kHoldAlone;
+  }
+
+  SnapshotGate gate_ = SnapshotGate::kOpen;
+  bool committed_ = false;
+  bool paused_ = false;
+  bool broken_ = false;
+  bool terminated_ = false;
+  bool termination_held_ = false;  // the termination waits for the commit, alone
+};
+
+static_assert(std::is_trivially_copyable_v<FlowControl>);
+static_assert(std::is_standard_layout_v<FlowControl>);
+
+// The room for held messages of one connection.
+struct HeldBudget {
+  size_t limit = 0;
+  size_t bytes = 0;  // held now
+
+  // Whether `n` more bytes fit; takes them if so.
+  constexpr bool Admit(size_t n) {
+    if (bytes > limit || n > limit - bytes) return false;
+    bytes += n;
+    return true;
+  }
+
+  // Gives back bytes that Admit took, when their messages are delivered or thrown away.
+  constexpr void Release(size_t n) { bytes -= n < bytes ? n : bytes; }
+};
+
+// Makes `seq` never decrease on a connection, though held messages are older than others that went
+// out before them.
+class SeqClock {
+ public:
+  constexpr SeqId Stamp(SeqId record_seq) {
+    if (last_ < record_seq) last_ = record_seq;
+    return last_;
+  }
+
+  constexpr SeqId last() const { return last_; }
+
+ private:
+  SeqId last_{0};
+};
+
+}  // namespace live_queries

@@ -1,0 +1,127 @@
+// The record: what the decoder puts into a connection's mailbox for one subscription.
+//
+// Owns: its binary layout and the reader of concatenated records. Written by the decoder, read by
+// the client backend (ring, spill file, held messages). Both run the same binary on one machine, so
+// the layout is native and has no version. Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+namespace live_queries {
+
+enum class RecordKind : uint8_t {
+  kChanges,     // body: what stands between `"changes":[` and `]`, already JSON
+  kReset,       // body: the reason, as plain text
+  kTerminated,  // body: SQLSTATE (5 bytes), then the reason, as plain text
+};
+
+inline constexpr size_t kRecordAlign = 8;
+inline constexpr size_t kSqlStateBytes = 5;
+
+// Followed by `body_bytes` bytes of body and padding up to a multiple of kRecordAlign.
+struct alignas(kRecordAlign) RecordHeader {
+  uint32_t body_bytes = 0;
+  RecordKind kind = RecordKind::kChanges;
+  uint8_t flags = 0;
+  uint16_t reserved = 0;  // 0, checked by the reader
+  uint32_t xid = 0;       // top-level transaction; 0 in records that belong to none
+  uint32_t change_count = 0;
+  uint64_t subscription_serial = 0;
+  uint64_t seq = 0;
+  int64_t committed_at = 0;  // microseconds since 2000-01-01 00:00 UTC, as TimestampTz
+};
+
+static_assert(sizeof(RecordHeader) == 40);
+static_assert(std::is_standard_layout_v<RecordHeader>);
+static_assert(std::is_trivially_copyable_v<RecordHeader>);
+static_assert(std::has_unique_object_representations_v<RecordHeader>, "no padding within");
+
+constexpr size_t RecordBytes(uint32_t body_bytes) {
+  return sizeof(RecordHeader) +
+         (size_t{body_bytes} + kRecordAlign - 1) / kRecordAlign * kRecordAlign;
+}
+
+// The header of a reset that the backend or the decoder makes up itself. Its body is `reason`.
+constexpr RecordHeader ResetHeader(uint64_t subscription_serial, uint64_t seq,
+                                   std::string_view reason) {
+  RecordHeader header;
+  header.kind = RecordKind::kReset;
+  header.body_bytes = static_cast<uint32_t>(reason.size());
+  header.subscription_serial = subscription_serial;
+  header.seq = seq;
+  return header;
+}
+
+struct RecordView {
+  RecordHeader header;
+  std::string_view body;  // borrowed from the bytes read
+};
+
+// Reads concatenated records from first to last. The bytes may be anything and need no alignment: a
+// record that is cut off or makes no sense ends the reading, with corrupt() true.
+class RecordReader {
+ public:
+  explicit RecordReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+
+  // The next record; nothing at the end, and nothing ever after a corrupt record.
+  std::optional<RecordView> Next() {
+    if (corrupt_ || offset_ == bytes_.size()) return std::nullopt;
+    RecordView record;
+    const size_t available = bytes_.size() - offset_;
+    if (available < sizeof(RecordHeader)) return Fail();
+    std::memcpy(&record.header, bytes_.data() + offset_, sizeof(RecordHeader));
+    // The body first: its padded size could overflow a 32-bit size_t.
+    if (record.header.body_bytes > available - sizeof(RecordHeader)) return Fail();
+    const size_t record_bytes = RecordBytes(record.header.body_bytes);
+    if (record_bytes > available || record_bytes < sizeof(RecordHeader)) return Fail();
+    record.body = {reinterpret_cast<const char*>(bytes_.data()) + offset_ + sizeof(RecordHeader),
+                   record.header.body_bytes};
+    if (!IsSensible(record)) return Fail();
+    offset_ += record_bytes;
+    return record;
+  }
+
+  bool corrupt() const { return corrupt_; }
+
+  // Bytes of the records returned so far.
+  size_t offset() const { return offset_; }
+
+ private:
+  static bool IsSensible(const RecordView& record) {
+    if (record.header.reserved != 0) return false;
+    switch (record.header.kind) {
+      case RecordKind::kChanges:
+      case RecordKind::kReset:
+        return true;
+      case RecordKind::kTerminated:
+        return StartsWithSqlState(record.body);
+    }
+    return false;
+  }
+
+  static bool StartsWithSqlState(std::string_view body) {
+    if (body.size() < kSqlStateBytes) return false;
+    for (size_t i = 0; i < kSqlStateBytes; ++i) {
+      const char c = body[i];
+      if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'))) return false;
+    }
+    return true;
+  }
+
+  std::nullopt_t Fail() {
+    corrupt_ = true;
+    return std::nullopt;
+  }
+
+  std::span<const std::byte> bytes_;
+  size_t offset_ = 0;
+  bool corrupt_ = false;
+};
+
+}  // namespace live_queries

@@ -1,0 +1,140 @@
+// The messages that clients receive: one JSON object each.
+//
+// Owns: the JSON that README.md promises, written from a mailbox record. The decoder writes the
+// single changes (WriteInsert...), the client backend the message around them (WriteMessage). Pure.
+#pragma once
+
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "model/json_text.hpp"
+#include "model/mailbox_record.hpp"
+#include "model/seq_id.hpp"
+#include "model/utc_timestamp.hpp"
+
+namespace live_queries {
+
+// A record's body is closed once it is this long; the transaction goes on in the next one.
+inline constexpr size_t kMessageSplitBytes = size_t{256} * 1024;
+
+// The single changes of a kChanges body, without separator. Keys and rows are JSON already: `key`
+// an array, `row` and `old` objects.
+
+namespace internal {
+
+template <TextSink S>
+void WriteKeyedChange(S& sink, std::string_view op, std::string_view key_json,
+                      std::string_view row_json, std::string_view old_json) {
+  sink.Append(std::string_view("{\"op\":\""));
+  sink.Append(op);
+  sink.Append(std::string_view("\",\"key\":"));
+  sink.Append(key_json);
+  sink.Append(std::string_view(",\"row\":"));
+  sink.Append(row_json);
+  if (!old_json.empty()) {
+    sink.Append(std::string_view(",\"old\":"));
+    sink.Append(old_json);
+  }
+  sink.Append(std::string_view("}"));
+}
+
+}  // namespace internal
+
+template <TextSink S>
+void WriteInsert(S& sink, std::string_view key_json, std::string_view row_json) {
+  internal::WriteKeyedChange(sink, "insert", key_json, row_json, {});
+}
+
+// `old_json` holds the changed columns' former values; if it is empty, the change has no such
+// field.
+template <TextSink S>
+void WriteUpdate(S& sink, std::string_view key_json, std::string_view row_json,
+                 std::string_view old_json) {
+  internal::WriteKeyedChange(sink, "update", key_json, row_json, old_json);
+}
+
+template <TextSink S>
+void WriteDelete(S& sink, std::string_view key_json, std::string_view row_json) {
+  internal::WriteKeyedChange(sink, "delete", key_json, row_json, {});
+}
+
+// All rows of the result left at once.
+template <TextSink S>
+void WriteClear(S& sink) {
+  sink.Append(std::string_view("{\"op\":\"clear\"}"));
+}
+
+namespace internal {
+
+// `{"type":"...","subscription_id":"...","seq":"..."`, with which every message begins.
+template <TextSink S>
+void WriteMessageStart(S& sink, std::string_view type, std::string_view subscription_id,
+                       SeqId seq) {
+  std::array<char, kSeqIdDigits> digits;
+  sink.Append(std::string_view("{\"type\":\""));
+  sink.Append(type);
+  sink.Append(std::string_view("\",\"subscription_id\":"));
+  EscapeJson(sink, subscription_id);
+  sink.Append(std::string_view(",\"seq\":\""));
+  sink.Append(FormatSeqId(seq, digits));
+  sink.Append(std::string_view("\""));
+}
+
+template <TextSink S>
+void WriteStringField(S& sink, std::string_view name, std::string_view value) {
+  sink.Append(std::string_view(",\""));
+  sink.Append(name);
+  sink.Append(std::string_view("\":"));
+  EscapeJson(sink, value);
+}
+
+template <TextSink S>
+void WriteChangesFields(S& sink, const RecordView& record, bool more) {
+  std::array<char, 10> xid;  // digits of 2^32 - 1
+  TimestampBuffer committed_at;
+  const auto xid_end = std::to_chars(xid.data(), xid.data() + xid.size(), record.header.xid).ptr;
+  sink.Append(std::string_view(",\"xid\":"));
+  sink.Append(std::string_view(xid.data(), static_cast<size_t>(xid_end - xid.data())));
+  sink.Append(std::string_view(",\"committed_at\":\""));
+  sink.Append(FormatTimestamp(record.header.committed_at, committed_at));
+  sink.Append(std::string_view("\",\"changes\":["));
+  sink.Append(record.body);
+  sink.Append(more ? std::string_view("],\"more\":true") : std::string_view("],\"more\":false"));
+}
+
+template <TextSink S>
+void WriteTerminatedFields(S& sink, std::string_view body) {
+  const size_t code_bytes = body.size() < kSqlStateBytes ? body.size() : kSqlStateBytes;
+  WriteStringField(sink, "code", std::string_view(body.data(), code_bytes));
+  body.remove_prefix(code_bytes);
+  WriteStringField(sink, "reason", body);
+}
+
+}  // namespace internal
+
+// Writes the whole message of `record`, which a RecordReader has accepted. `seq` is the stamped one
+// (SeqClock), not the record's; `more` matters for changes only.
+template <TextSink S>
+void WriteMessage(S& sink, const RecordView& record, std::string_view subscription_id, SeqId seq,
+                  bool more) {
+  switch (record.header.kind) {
+    case RecordKind::kChanges:
+      internal::WriteMessageStart(sink, "changes", subscription_id, seq);
+      internal::WriteChangesFields(sink, record, more);
+      break;
+    case RecordKind::kReset:
+      internal::WriteMessageStart(sink, "reset", subscription_id, seq);
+      internal::WriteStringField(sink, "reason", record.body);
+      break;
+    case RecordKind::kTerminated:
+      internal::WriteMessageStart(sink, "terminated", subscription_id, seq);
+      internal::WriteTerminatedFields(sink, record.body);
+      break;
+  }
+  sink.Append(std::string_view("}"));
+}
+
+}  // namespace live_queries

@@ -1,0 +1,24 @@
+// How changes of a subscription's result are found.
+//
+// Owns: Strategy and its text in `live.subscribe`, `live.explain` and the view. Used by the query
+// analysis, which chooses it, and by the decoder. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace live_queries {
+
+enum class Strategy : uint8_t {
+  kStream,  // one table: evaluated on the decoded rows alone
+};
+
+constexpr std::string_view ToText(Strategy strategy) {
+  switch (strategy) {
+    case Strategy::kStream:
+      return "stream";
+  }
+  return "unknown";
+}
+
+}  // namespace live_queries

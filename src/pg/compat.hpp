@@ -1,0 +1,192 @@
+// The differences between server versions, and nowhere else. Each names the release that made it.
+// Process: any.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "executor/executor.h"
+#include "nodes/parsenodes.h"
+#include "pgstat.h"
+#include "replication/reorderbuffer.h"
+#include "replication/slot.h"
+#include "rewrite/rewriteManip.h"
+#include "storage/buffile.h"
+#include "storage/fd.h"
+#include "storage/proc.h"
+#include "storage/procsignal.h"
+#include "utils/wait_event.h"
+}
+#if PG_VERSION_NUM >= 160000
+extern "C" {
+#include "parser/parse_relation.h"
+}
+#endif
+
+#if PG_VERSION_NUM < 150000
+#error "live_queries needs PostgreSQL 15 or later"
+#endif
+
+namespace live_queries {
+
+// 17 numbers processes by ProcNumber and has no BackendId (commit 024c52111).
+inline int ProcIndex(const PGPROC* proc) {
+#if PG_VERSION_NUM >= 170000
+  return GetNumberFromPGProc(proc);
+#else
+  return proc->pgprocno;
+#endif
+}
+
+inline int MyBackendNumber() {
+#if PG_VERSION_NUM >= 170000
+  return MyProcNumber;
+#else
+  return MyBackendId;
+#endif
+}
+
+// Replaces the Vars of range table entry `index` by the expressions of `targets`.
+// 18 wants the number of a result relation as well (commit cb8e50a4a).
+inline Node* ReplaceVars(Node* node, int index, RangeTblEntry* entry, List* targets) {
+  bool has_sublinks = false;
+#if PG_VERSION_NUM >= 180000
+  return ReplaceVarsFromTargetList(node, index, 0, entry, targets, 0, REPLACEVARS_REPORT_ERROR, 0,
+                                   &has_sublinks);
+#else
+  return ReplaceVarsFromTargetList(node, index, 0, entry, targets, REPLACEVARS_REPORT_ERROR, 0,
+                                   &has_sublinks);
+#endif
+}
+
+// Raises 42501 if the role may not read what one query level names.
+// 16 keeps permissions apart from the range table (commit a61b1f748).
+inline void CheckLevelPermissions(Query* query) {
+#if PG_VERSION_NUM >= 160000
+  ExecCheckPermissions(query->rtable, query->rteperminfos, true);
+#else
+  ExecCheckRTPerms(query->rtable, true);
+#endif
+}
+
+// What of a table is checked for privileges, and as whom.
+struct TableAccess {
+  Oid relation;
+  Oid as_role;  // InvalidOid: the current one
+  Bitmapset* columns;
+};
+
+inline TableAccess AccessOf(Query* query, RangeTblEntry* entry) {
+#if PG_VERSION_NUM >= 160000
+  RTEPermissionInfo* info =
+      entry->perminfoindex == 0 ? nullptr : getRTEPermissionInfo(query->rteperminfos, entry);
+  if (info == nullptr) return {entry->relid, InvalidOid, nullptr};
+  return {info->relid, info->checkAsUser, info->selectedCols};
+#else
+  return {entry->relid, entry->checkAsUser, entry->selectedCols};
+#endif
+}
+
+// Lets `query`, made by ourselves, read `entry`, its first, with the privileges that `entry` has in
+// `source`.
+inline void TakeOverAccess(Query* query, RangeTblEntry* entry, Query* source) {
+#if PG_VERSION_NUM >= 160000
+  if (entry->perminfoindex == 0) return;
+  RTEPermissionInfo* info = getRTEPermissionInfo(source->rteperminfos, entry);
+  query->rteperminfos = list_make1(info);
+  entry->perminfoindex = 1;
+#endif
+}
+
+// 16 makes the buffers const and adds BufFileReadExact (commits 2d4f1ba6c, 20428d344).
+inline void WriteBufFile(BufFile* file, const void* bytes, size_t size) {
+#if PG_VERSION_NUM >= 160000
+  BufFileWrite(file, bytes, size);
+#else
+  BufFileWrite(file, const_cast<void*>(bytes), size);
+#endif
+}
+
+inline void ReadBufFile(BufFile* file, void* bytes, size_t size) {
+#if PG_VERSION_NUM >= 160000
+  BufFileReadExact(file, bytes, size);
+#else
+  if (BufFileRead(file, bytes, size) != size)
+    ereport(ERROR, errcode_for_file_access(),
+            errmsg("could not read a temporary file of live_queries: %m"));
+#endif
+}
+
+// 17 hands over plain tuples (commit 08e6344fd).
+inline HeapTuple OldTuple(const ReorderBufferChange* change) {
+#if PG_VERSION_NUM >= 170000
+  return change->data.tp.oldtuple;
+#else
+  return change->data.tp.oldtuple == nullptr ? nullptr : &change->data.tp.oldtuple->tuple;
+#endif
+}
+
+inline HeapTuple NewTuple(const ReorderBufferChange* change) {
+#if PG_VERSION_NUM >= 170000
+  return change->data.tp.newtuple;
+#else
+  return change->data.tp.newtuple == nullptr ? nullptr : &change->data.tp.newtuple->tuple;
+#endif
+}
+
+inline TimestampTz CommitTime(const ReorderBufferTXN* transaction) {
+#if PG_VERSION_NUM >= 180000
+  return transaction->commit_time;
+#else
+  return transaction->xact_time.commit_time;
+#endif
+}
+
+// A logical slot that goes with its process.
+inline void CreateTemporarySlot(const char* name) {
+#if PG_VERSION_NUM >= 170000
+  ReplicationSlotCreate(name, true, RS_TEMPORARY, false, false, false);  // 17: failover, synced
+#else
+  ReplicationSlotCreate(name, true, RS_TEMPORARY, false);
+#endif
+}
+
+// Wait events of our own names exist since 17 (commit c9af05465); before, all extensions share one.
+#if PG_VERSION_NUM >= 170000
+inline uint32 NamedWaitEvent(const char* name, uint32* event) {
+  if (*event == 0) *event = WaitEventExtensionNew(name);
+  return *event;
+}
+#define LIVE_QUERIES_WAIT_EVENT(function, name) \
+  inline uint32 function() {                    \
+    static uint32 event = 0;                    \
+    return NamedWaitEvent(name, &event);        \
+  }
+#else
+#define LIVE_QUERIES_WAIT_EVENT(function, name) \
+  inline uint32 function() { return PG_WAIT_EXTENSION; }
+#endif
+LIVE_QUERIES_WAIT_EVENT(WaitEventDecoderMain, "LiveQueriesDecoderMain")
+LIVE_QUERIES_WAIT_EVENT(WaitEventLauncherMain, "LiveQueriesLauncherMain")
+LIVE_QUERIES_WAIT_EVENT(WaitEventVisibility, "LiveQueriesCommitVisibility")
+LIVE_QUERIES_WAIT_EVENT(WaitEventSubscribe, "LiveQueriesSubscribe")
+LIVE_QUERIES_WAIT_EVENT(WaitEventProgress, "LiveQueriesProgress")
+LIVE_QUERIES_WAIT_EVENT(WaitEventPoll, "LiveQueriesPoll")
+LIVE_QUERIES_WAIT_EVENT(WaitEventDecoderStop, "LiveQueriesDecoderStop")
+#undef LIVE_QUERIES_WAIT_EVENT
+
+// What pg_stat_activity knows of a process; nullptr if nothing.
+// 16 has the entries by index under another name (commit 6b9c4d2a5).
+inline const PgBackendStatus* StatusOfPid(pid_t pid) {
+  for (int i = 1; i <= pgstat_fetch_stat_numbackends(); ++i) {
+#if PG_VERSION_NUM >= 160000
+    const PgBackendStatus* status = &pgstat_get_local_beentry_by_index(i)->backendStatus;
+#else
+    const PgBackendStatus* status = pgstat_fetch_stat_beentry(i);
+#endif
+    if (status != nullptr && status->st_procpid == pid) return status;
+  }
+  return nullptr;
+}
+
+}  // namespace live_queries

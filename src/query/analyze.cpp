@@ -1,0 +1,279 @@
+// The steps from text to Analysis, in order. Process: client backend, decoder.
+#include "query/analyze.hpp"
+
+#include "pg/compat.hpp"
+#include "query/routing_conditions.hpp"
+#include "query/table_facts.hpp"
+#include "query/tree.hpp"
+#include "query/unsupported.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/prep.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteHandler.h"
+#include "tcop/tcopprot.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+Node* AsNode(List* list) { return reinterpret_cast<Node*>(list); }
+
+RawStmt* ParseOne(const char* text) {
+  List* statements = pg_parse_query(text);
+  if (list_length(statements) != 1)
+    ereport(ERROR, errcode(ERRCODE_SYNTAX_ERROR),
+            errmsg("a live query must be one statement, not %d", list_length(statements)));
+  RawStmt* statement = castNode(RawStmt, linitial(statements));
+  if (!IsA(statement->stmt, SelectStmt)) RaiseUnsupported("it is not a SELECT");
+  if (castNode(SelectStmt, statement->stmt)->intoClause != nullptr)
+    RaiseUnsupported("it contains INTO");
+  return statement;
+}
+
+// Each parameter's text, read by the input function of the type that the query infers for it.
+List* ParamValues(List* params, const Oid* types, int count) {
+  if (list_length(params) != count)
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+            errmsg("the query has %d parameters, but %d were given", count, list_length(params)));
+  List* values = NIL;
+  for (int i = 0; i < count; ++i) {
+    Node* param = static_cast<Node*>(list_nth(params, i));
+    Oid input;
+    Oid io_param;
+    int16 length;
+    bool by_value;
+    getTypeInputInfo(types[i], &input, &io_param);
+    get_typlenbyval(types[i], &length, &by_value);
+    const Datum value =
+        OidInputFunctionCall(input, param == nullptr ? nullptr : strVal(param), io_param, -1);
+    values = lappend(values, makeConst(types[i], -1, get_typcollation(types[i]), length, value,
+                                       param == nullptr, by_value));
+  }
+  return values;
+}
+
+bool CheckPermissions(Node* node, StringInfo access) {
+  if (node == nullptr) return false;
+  if (!IsA(node, Query)) return WalkChildren(node, CheckPermissions, access);
+  Query* query = castNode(Query, node);
+  CheckLevelPermissions(query);
+  ListCell* cell;
+  foreach (cell, query->rtable) {
+    RangeTblEntry* entry = lfirst_node(RangeTblEntry, cell);
+    if (entry->rtekind != RTE_RELATION) continue;
+    const TableAccess table = AccessOf(query, entry);
+    char* columns = bmsToString(table.columns);
+    appendStringInfo(access, "%u as %u %s;", table.relation, table.as_role, columns);
+  }
+  return query_tree_walker(query, reinterpret_cast<bool (*)()>(
+                                      static_cast<bool (*)(Node*, StringInfo)>(CheckPermissions)),
+                           access, 0);
+}
+
+void RequireDistinctNames(List* targets) {
+  ListCell* cell;
+  foreach (cell, targets) {
+    const char* name = lfirst_node(TargetEntry, cell)->resname;
+    for (int i = 0; i < foreach_current_index(cell); ++i)
+      if (strcmp(list_nth_node(TargetEntry, targets, i)->resname, name) == 0)
+        ereport(ERROR, errcode(ERRCODE_DUPLICATE_COLUMN),
+                errmsg("column \"%s\" appears twice in the result", name),
+                errhint("Give each result column a name of its own, with AS."));
+  }
+}
+
+List* VisibleTargets(List* targets) {
+  List* visible = NIL;
+  ListCell* cell;
+  foreach (cell, targets)
+    if (!lfirst_node(TargetEntry, cell)->resjunk) visible = lappend(visible, lfirst(cell));
+  return visible;
+}
+
+// The column numbers in `expressions`; 0 stands for the whole row. Raises 0A000 for system columns.
+Bitmapset* UsedColumns(List* expressions) {
+  Bitmapset* found = nullptr;
+  pull_varattnos(AsNode(expressions), 1, &found);
+  Bitmapset* used = nullptr;
+  for (int bit = -1; (bit = bms_next_member(found, bit)) >= 0;) {
+    const int number = bit + FirstLowInvalidHeapAttributeNumber;
+    if (number < 0) RaiseUnsupported("it uses a system column");
+    used = bms_add_member(used, number);
+  }
+  return used;
+}
+
+void RequireIdentity(const TableFacts& facts, List* conditions) {
+  if (facts.full_identity) return;
+  const char* problem = nullptr;
+  if (facts.key == NIL)
+    problem = "The table has no key in its replica identity.";
+  else if (!bms_is_subset(UsedColumns(conditions), facts.identity))
+    problem = "The condition, row security included, uses columns that are not in the replica "
+              "identity.";
+  if (problem == nullptr) return;
+  ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+          errmsg("old rows of table %s are not logged, so the query cannot be watched",
+                 facts.weak_name),
+          errdetail("%s", problem),
+          errhint("ALTER TABLE %s REPLICA IDENTITY FULL;", facts.weak_name));
+}
+
+List* BitmapToList(const Bitmapset* set) {
+  List* list = NIL;
+  for (int member = -1; (member = bms_next_member(set, member)) >= 0;)
+    list = lappend_int(list, member);
+  return list;
+}
+
+int ColumnCount(Oid relation) {
+  HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for relation %u", relation);
+  const int count = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relnatts;
+  ReleaseSysCache(tuple);
+  return count;
+}
+
+// Describes the columns that are used: all, if one uses whole rows.
+void DescribeColumns(QuerySpec* spec, Bitmapset* used) {
+  const bool whole_row = bms_is_member(0, used);
+  const int natts = ColumnCount(spec->relation);
+  for (int number = 1; number <= natts; ++number) {
+    if (!whole_row && !bms_is_member(number, used)) continue;
+    const char* name = get_attname(spec->relation, static_cast<AttrNumber>(number), true);
+    if (name == nullptr) continue;  // dropped
+    Oid type;
+    int32 typmod;
+    Oid collation;
+    get_atttypetypmodcoll(spec->relation, static_cast<AttrNumber>(number), &type, &typmod,
+                          &collation);
+    spec->columns =
+        lappend(spec->columns, makeVar(1, static_cast<AttrNumber>(number), type, typmod, collation, 0));
+    spec->column_names = lappend(spec->column_names, makeString(pstrdup(name)));
+    spec->column_count = number;
+  }
+  if (whole_row) spec->column_count = natts;
+}
+
+List* SplitAnds(List* quals) {
+  List* split = NIL;
+  ListCell* cell;
+  foreach (cell, quals) {
+    Expr* qual = canonicalize_qual(static_cast<Expr*>(lfirst(cell)), false);
+    split = list_concat(split, make_ands_implicit(qual));
+  }
+  return split;
+}
+
+char* TableName(Oid relation) {
+  return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+                                    get_rel_name(relation));
+}
+
+}  // namespace
+
+Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
+  Analysis result = {};
+  result.frozen = frozen;
+  RawStmt* raw = ParseOne(text);
+  Oid* types = nullptr;
+  int param_count = 0;
+  Query* query = parse_analyze_varparams(raw, text, &types, &param_count, nullptr);
+  List* values = ParamValues(params, types, param_count);
+  List* rewritten = QueryRewrite(query);
+  if (list_length(rewritten) != 1) RaiseUnsupported("a rule rewrites it to several queries");
+  query = linitial_node(Query, rewritten);
+  StringInfoData access;
+  initStringInfo(&access);
+  CheckPermissions(reinterpret_cast<Node*>(query), &access);
+
+  FlatQuery flat = Flatten(query);
+  const TableFacts facts = LookAtTable(*flat.table);
+  result.table = flat.table;
+  result.owner = flat.owner;
+  result.sort_clause = flat.sort_clause;
+  result.table_names = list_make1(makeString(TableName(flat.table->relid)));
+  RequireDistinctNames(VisibleTargets(flat.targets));
+
+  // One list, so that each step stands here once.
+  List* everything = list_make3(flat.barriers, flat.quals, flat.targets);
+  everything = BindParams(everything, values);
+  RequireNoTimeAndNoVolatile(everything);
+  everything = Freeze(everything, &result.frozen);
+  everything = Simplify(everything);
+  RequireRowFunctions(everything);
+  result.barriers = static_cast<List*>(linitial(everything));
+  result.quals = SplitAnds(static_cast<List*>(lsecond(everything)));
+  result.all_targets = static_cast<List*>(lthird(everything));
+
+  QuerySpec& spec = result.spec;
+  ListCell* cell;
+  foreach (cell, result.barriers)
+    spec.barrier_quals = list_concat(spec.barrier_quals, SplitAnds(static_cast<List*>(lfirst(cell))));
+  RequireIdentity(facts, list_make2(spec.barrier_quals, result.quals));
+  const RoutingConditions routing = SplitRouting(result.quals, spec.barrier_quals != NIL);
+  const RoutingConditions barrier_routing = SplitRouting(
+      list_length(routing.routes) == 0 ? spec.barrier_quals : NIL, true);
+  spec.relation = flat.table->relid;
+  spec.relations = facts.relations;
+  spec.key = facts.key;
+  spec.bag = facts.key == NIL;
+  spec.full_identity = facts.full_identity;
+  spec.identity = BitmapToList(facts.identity);
+  spec.targets = VisibleTargets(result.all_targets);
+  if (barrier_routing.routes != NIL) {
+    // tenant = current_setting(...) in a policy has become an equality as well.
+    spec.barrier_quals = barrier_routing.quals;
+    spec.quals = result.quals;
+    spec.routes = barrier_routing.routes;
+    result.route_values = barrier_routing.values;
+  } else {
+    spec.quals = routing.quals;
+    spec.routes = routing.routes;
+    result.route_values = routing.values;
+  }
+  Bitmapset* used = UsedColumns(list_make3(spec.barrier_quals, result.quals, spec.targets));
+  used = bms_add_members(used, UsedColumns(spec.routes));
+  foreach (cell, spec.key) used = bms_add_member(used, lfirst_int(cell));
+  DescribeColumns(&spec, used);
+  spec.access = access.data;
+  return result;
+}
+
+void KeepColumns(QuerySpec* spec, List* targets) {
+  List* kept = NIL;
+  ListCell* cell;
+  foreach (cell, targets) {
+    const char* name = lfirst_node(TargetEntry, cell)->resname;
+    TargetEntry* found = nullptr;
+    ListCell* candidate;
+    foreach (candidate, spec->targets)
+      if (strcmp(lfirst_node(TargetEntry, candidate)->resname, name) == 0)
+        found = lfirst_node(TargetEntry, candidate);
+    if (found == nullptr) return;
+    found = static_cast<TargetEntry*>(copyObjectImpl(found));
+    found->resno = lfirst_node(TargetEntry, cell)->resno;
+    kept = lappend(kept, found);
+  }
+  if (list_length(kept) == list_length(spec->targets)) return;
+  spec->targets = kept;
+  spec->columns = NIL;
+  spec->column_names = NIL;
+  spec->column_count = 0;
+  Bitmapset* used = UsedColumns(list_make4(spec->barrier_quals, spec->quals, spec->targets,
+                                           spec->routes));
+  foreach (cell, spec->key) used = bms_add_member(used, lfirst_int(cell));
+  DescribeColumns(spec, used);
+}
+
+}  // namespace live_queries

@@ -1,0 +1,36 @@
+// From a query's text to what the decoder and the snapshot need. Process: client backend (at
+// subscribe, refresh and explain), decoder (to check again what was allowed).
+#pragma once
+
+#include "pg/postgres.hpp"
+#include "query/flatten.hpp"
+#include "query/functions.hpp"
+#include "query/spec.hpp"
+
+namespace live_queries {
+
+struct Analysis {
+  QuerySpec spec;
+  List* route_values;   // Const, beside spec.routes
+  FrozenValues frozen;  // what is to be passed when the query is analysed again
+  List* table_names;    // String, qualified
+  // For the snapshot, and for people.
+  RangeTblEntry* table;
+  Query* owner;
+  List* barriers;  // lists of conditions
+  List* quals;     // with the routing conditions
+  List* all_targets;
+  List* sort_clause;
+};
+
+// Analyses `query` as the current role, with `params` (String, or nullptr for NULL). Raises what
+// is wrong with it: syntax, privileges (42501), not supported (0A000), replica identity (55000),
+// number of parameters (22023) and so on. The result is in CurrentMemoryContext; locks on the
+// tables (AccessShareLock) stay until the end of the transaction.
+Analysis Analyze(const char* query, List* params, const FrozenValues& frozen);
+
+// Restricts `spec` to the columns named in `names` (TargetEntry), if it has all of them: so that
+// SELECT * stays as it was when a column is added.
+void KeepColumns(QuerySpec* spec, List* targets);
+
+}  // namespace live_queries

@@ -1,0 +1,77 @@
+// Captures and applies settings. Process: client backend, decoder.
+#include "query/settings_capture.hpp"
+
+#include "pg/compat.hpp"
+
+extern "C" {
+#include "utils/guc.h"
+}
+
+namespace live_queries {
+namespace {
+
+// What name lookup, the parser, and the input and output functions of the built-in types read.
+constexpr const char* kCaptured[] = {
+    "search_path",
+    "DateStyle",
+    "IntervalStyle",
+    "TimeZone",
+    "array_nulls",
+    "backslash_quote",
+    "bytea_output",
+    "default_text_search_config",
+    "extra_float_digits",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "quote_all_identifiers",
+    "row_security",
+    "standard_conforming_strings",
+    "timezone_abbreviations",
+    "transform_null_equals",
+    "xmlbinary",
+    "xmloption",
+};
+
+void Apply(const char* name, const char* value) {
+  (void)set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+}  // namespace
+
+// One line a setting, in the order of kCaptured; no value contains a line break unescaped.
+char* CaptureSettings() {
+  StringInfoData text;
+  initStringInfo(&text);
+  for (const char* name : kCaptured) {
+    const char* value = GetConfigOption(name, true, false);
+    for (const char* c = value == nullptr ? "" : value; *c != '\0'; ++c)
+      appendStringInfoChar(&text, *c == '\n' ? ' ' : *c);
+    appendStringInfoChar(&text, '\n');
+  }
+  return text.data;
+}
+
+Identity EnterIdentity(Oid role, const char* settings) {
+  Identity identity;
+  identity.settings_level = NewGUCNestLevel();
+  char* line = pstrdup(settings);
+  for (const char* name : kCaptured) {
+    char* end = strchr(line, '\n');
+    *end = '\0';
+    const char* current = GetConfigOption(name, true, false);
+    if (current == nullptr || strcmp(current, line) != 0) Apply(name, line);
+    line = end + 1;
+  }
+  GetUserIdAndSecContext(&identity.outer_role, &identity.outer_context);
+  SetUserIdAndSecContext(role, identity.outer_context | SECURITY_LOCAL_USERID_CHANGE |
+                                   SECURITY_RESTRICTED_OPERATION);
+  return identity;
+}
+
+void LeaveIdentity(const Identity& identity) {
+  AtEOXact_GUC(false, identity.settings_level);
+  SetUserIdAndSecContext(identity.outer_role, identity.outer_context);
+}
+
+}  // namespace live_queries

@@ -1,0 +1,24 @@
+// The settings that a query's meaning and the text of its rows depend on: captured from the
+// subscriber, applied around every evaluation. Process: client backend (captures), decoder
+// (applies).
+#pragma once
+
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+// The settings as text: the same settings give the same text. In CurrentMemoryContext.
+char* CaptureSettings();
+
+// Runs as `role` with `settings` until LeaveIdentity; as safe for a superuser's process as
+// PostgreSQL makes it (a security-restricted operation). On error the transaction's abort restores
+// everything. The decoder calls these in a transaction.
+struct Identity {
+  Oid outer_role;
+  int outer_context;
+  int settings_level;
+};
+Identity EnterIdentity(Oid role, const char* settings);
+void LeaveIdentity(const Identity& identity);
+
+}  // namespace live_queries

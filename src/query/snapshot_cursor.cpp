@@ -1,0 +1,141 @@
+// Builds the snapshot's query from what was analysed, so that snapshot and changes come from the
+// same expressions. Process: client backend.
+#include "query/snapshot_cursor.hpp"
+
+#include <climits>
+
+#include "pg/compat.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "executor/tstoreReceiver.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "tcop/pquery.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
+}
+
+namespace live_queries {
+namespace {
+
+Expr* MakeFunction(Oid function, List* arguments) {
+  return reinterpret_cast<Expr*>(
+      makeFuncExpr(function, JSONOID, arguments, InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL));
+}
+
+Expr* MakeRow(List* targets) {
+  RowExpr* row = makeNode(RowExpr);
+  row->row_typeid = RECORDOID;
+  row->row_format = COERCE_EXPLICIT_CALL;
+  row->location = -1;
+  ListCell* cell;
+  foreach (cell, targets) {
+    TargetEntry* target = lfirst_node(TargetEntry, cell);
+    row->args = lappend(row->args, copyObjectImpl(target->expr));
+    row->colnames = lappend(row->colnames, makeString(pstrdup(target->resname)));
+  }
+  return MakeFunction(F_ROW_TO_JSON_RECORD, list_make1(row));
+}
+
+List* KeyExpressions(const QuerySpec& spec) {
+  List* expressions = NIL;
+  ListCell* cell;
+  if (spec.bag) {
+    foreach (cell, spec.targets)
+      expressions = lappend(expressions, lfirst_node(TargetEntry, cell)->expr);
+    return expressions;
+  }
+  foreach (cell, spec.key) {
+    ListCell* column;
+    foreach (column, spec.columns)
+      if (lfirst_node(Var, column)->varattno == lfirst_int(cell))
+        expressions = lappend(expressions, lfirst(column));
+  }
+  return expressions;
+}
+
+Query* MakeSnapshotQuery(const Analysis& analysis) {
+  Query* query = makeNode(Query);
+  query->commandType = CMD_SELECT;
+  query->querySource = QSRC_ORIGINAL;
+  query->canSetTag = true;
+  query->hasRowSecurity = analysis.owner->hasRowSecurity;
+  RangeTblEntry* table = static_cast<RangeTblEntry*>(copyObjectImpl(analysis.table));
+  TakeOverAccess(query, table, analysis.owner);
+  // Each security level one condition, as the planner wants them.
+  ListCell* cell;
+  foreach (cell, analysis.barriers)
+    table->securityQuals = lappend(
+        table->securityQuals,
+        make_ands_explicit(static_cast<List*>(copyObjectImpl(lfirst(cell)))));
+  query->rtable = list_make1(table);
+  RangeTblRef* from = makeNode(RangeTblRef);
+  from->rtindex = 1;
+  Node* quals = analysis.quals == NIL
+                    ? nullptr
+                    : reinterpret_cast<Node*>(make_ands_explicit(
+                          static_cast<List*>(copyObjectImpl(analysis.quals))));
+  query->jointree = makeFromExpr(list_make1(from), quals);
+  const QuerySpec& spec = analysis.spec;
+  char* key_name = pstrdup("key");
+  char* row_name = pstrdup("row");
+  query->targetList = list_make2(
+      makeTargetEntry(MakeJsonArray(KeyExpressions(spec)), 1, key_name, false),
+      makeTargetEntry(MakeRow(spec.targets), 2, row_name, false));
+  query->sortClause = analysis.sort_clause;
+  foreach (cell, analysis.all_targets) {
+    TargetEntry* target = lfirst_node(TargetEntry, cell);
+    if (target->ressortgroupref == 0) continue;
+    target = static_cast<TargetEntry*>(copyObjectImpl(target));
+    target->resjunk = true;
+    target->resno = static_cast<AttrNumber>(list_length(query->targetList) + 1);
+    query->targetList = lappend(query->targetList, target);
+  }
+  return query;
+}
+
+}  // namespace
+
+Expr* MakeJsonArray(List* expressions) {
+  if (expressions == NIL) return MakeFunction(F_JSON_BUILD_ARRAY_, NIL);
+  return MakeFunction(F_JSON_BUILD_ARRAY_ANY, static_cast<List*>(copyObjectImpl(expressions)));
+}
+
+void OpenSnapshotCursor(const char* name, const char* query_text, const Analysis& analysis) {
+  constexpr int kOptions = CURSOR_OPT_NO_SCROLL | CURSOR_OPT_HOLD;
+  Portal portal = CreatePortal(name, false, false);
+  portal->visible = false;
+  MemoryContext outer = MemoryContextSwitchTo(portal->portalContext);
+  Query* query = static_cast<Query*>(copyObjectImpl(MakeSnapshotQuery(analysis)));
+  PlannedStmt* plan = pg_plan_query(query, query_text, kOptions, nullptr);
+  PortalDefineQuery(portal, nullptr, pstrdup(query_text), CMDTAG_SELECT, list_make1(plan),
+                    nullptr);
+  MemoryContextSwitchTo(outer);
+  portal->cursorOptions = kOptions;
+  PortalStart(portal, nullptr, 0, GetActiveSnapshot());
+}
+
+Portal FindSnapshotCursor(const char* name) {
+  Portal portal = GetPortalByName(name);
+  return PortalIsValid(portal) ? portal : nullptr;
+}
+
+uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Oid role, Tuplestorestate* rows) {
+  DestReceiver* receiver = CreateDestReceiver(DestTuplestore);
+  SetTuplestoreDestReceiverParams(receiver, rows, CurrentMemoryContext, false, nullptr, nullptr);
+  Oid outer_role;
+  int outer_context;
+  GetUserIdAndSecContext(&outer_role, &outer_context);
+  if (outer_role != role)
+    SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE);
+  const long count = max_rows == 0 ? FETCH_ALL : static_cast<long>(max_rows);
+  const uint64 fetched = PortalRunFetch(cursor, FETCH_FORWARD, count, receiver);
+  SetUserIdAndSecContext(outer_role, outer_context);
+  receiver->rDestroy(receiver);
+  return fetched;
+}
+
+}  // namespace live_queries

@@ -1,0 +1,29 @@
+// The first result: a cursor over the flattened query, (key json, "row" json), under one MVCC
+// snapshot. It streams while its transaction lasts; at commit the server keeps the rest on disk, as
+// for any cursor WITH HOLD. Process: client backend.
+#pragma once
+
+#include "pg/postgres.hpp"
+#include "query/analyze.hpp"
+
+extern "C" {
+#include "utils/portal.h"
+#include "utils/snapshot.h"
+#include "utils/tuplestore.h"
+}
+
+namespace live_queries {
+
+// Opens the cursor `name` under the active snapshot.
+void OpenSnapshotCursor(const char* name, const char* query_text, const Analysis& analysis);
+
+// The cursor, or nullptr if something (CLOSE ALL, an error) has done away with it.
+Portal FindSnapshotCursor(const char* name);
+
+// Moves up to `max_rows` rows (0: all) into `rows` as role `role`; returns how many.
+uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Oid role, Tuplestorestate* rows);
+
+// The expression for the json array of the values of `columns` (Var) or `targets` (TargetEntry).
+Expr* MakeJsonArray(List* expressions);
+
+}  // namespace live_queries

@@ -1,0 +1,78 @@
+// Writes and reads the text form of a QuerySpec. Process: client backend, decoder.
+#include "query/spec.hpp"
+
+extern "C" {
+#include "nodes/makefuncs.h"
+#include "nodes/nodes.h"
+#include "nodes/value.h"
+}
+
+namespace live_queries {
+namespace {
+
+Node* Number(int value) { return reinterpret_cast<Node*>(makeInteger(value)); }
+
+}  // namespace
+
+char* TreeToText(const void* tree) {
+  char* text = nodeToString(tree);
+  // Before 17, nodeToString writes the locations. A string in the tree cannot look like one: its
+  // blanks are escaped.
+  constexpr std::string_view kMark = " :location ";
+  StringInfoData out;
+  initStringInfo(&out);
+  const char* rest = text;
+  while (const char* found = strstr(rest, kMark.data())) {
+    const char* number = found + kMark.size();
+    appendBinaryStringInfo(&out, rest, static_cast<int>(number - rest));
+    appendStringInfoString(&out, "-1");
+    rest = number + strspn(number, "-0123456789");
+  }
+  appendStringInfoString(&out, rest);
+  pfree(text);
+  return out.data;
+}
+
+char* SpecToText(const QuerySpec& spec) {
+  List* fields = NIL;
+  fields = lappend(fields, Number(static_cast<int>(spec.relation)));
+  fields = lappend(fields, spec.relations);
+  fields = lappend(fields, spec.key);
+  fields = lappend(fields, Number(spec.bag));
+  fields = lappend(fields, Number(spec.full_identity));
+  fields = lappend(fields, spec.identity);
+  fields = lappend(fields, spec.barrier_quals);
+  fields = lappend(fields, spec.quals);
+  fields = lappend(fields, spec.targets);
+  fields = lappend(fields, spec.columns);
+  fields = lappend(fields, spec.column_names);
+  fields = lappend(fields, Number(spec.column_count));
+  fields = lappend(fields, spec.routes);
+  fields = lappend(fields, makeString(spec.access));
+  return TreeToText(fields);
+}
+
+QuerySpec SpecFromText(const char* text) {
+  List* fields = static_cast<List*>(stringToNode(text));
+  int next = 0;
+  auto list = [&] { return static_cast<List*>(list_nth(fields, next++)); };
+  auto number = [&] { return intVal(list_nth(fields, next++)); };
+  QuerySpec spec;
+  spec.relation = static_cast<Oid>(number());
+  spec.relations = list();
+  spec.key = list();
+  spec.bag = number() != 0;
+  spec.full_identity = number() != 0;
+  spec.identity = list();
+  spec.barrier_quals = list();
+  spec.quals = list();
+  spec.targets = list();
+  spec.columns = list();
+  spec.column_names = list();
+  spec.column_count = number();
+  spec.routes = list();
+  spec.access = strVal(list_nth(fields, next++));
+  return spec;
+}
+
+}  // namespace live_queries

@@ -1,0 +1,40 @@
+// What the decoder needs to know of a query: the template, which subscriptions of the same shape
+// share, written by the client's backend and read by the decoder as a node tree in text form. Two
+// subscriptions share a template if and only if these texts are equal (and role and settings).
+// Process: client backend (writes), decoder (reads).
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "nodes/primnodes.h"
+}
+
+namespace live_queries {
+
+// All expressions are about one table, as varno 1, and are ready for the executor.
+struct QuerySpec {
+  Oid relation;         // the table that the query names
+  List* relations;      // oids of the tables with rows: itself, its partitions or children
+  List* key;            // attribute numbers; NIL if `bag`
+  bool bag;             // the result has no key
+  bool full_identity;   // decoded changes contain whole old rows; else the identity's columns
+  List* identity;       // attribute numbers, if not full_identity
+  List* barrier_quals;  // implicitly ANDed, to be evaluated before anything else
+  List* quals;          // likewise, after them
+  List* targets;        // TargetEntry, named
+  List* columns;        // Var: the columns that any of these use, types included
+  List* column_names;   // String, beside `columns`
+  int column_count;     // of the table, if whole rows are used; else the highest one used
+  List* routes;         // OpExpr: column = Param(n), n from 1
+  char* access;         // text that names what was checked for privileges
+};
+
+// In CurrentMemoryContext.
+char* SpecToText(const QuerySpec& spec);
+QuerySpec SpecFromText(const char* text);
+
+// nodeToString without parse locations, so that equal trees give equal texts.
+char* TreeToText(const void* tree);
+
+}  // namespace live_queries

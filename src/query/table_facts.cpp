@@ -1,0 +1,128 @@
+// Kinds of tables, replica identity and keys. Process: client backend, decoder.
+#include "query/table_facts.hpp"
+
+#include "query/unsupported.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/catalog.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/syscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+const char* QualifiedName(Relation relation) {
+  return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+                                    RelationGetRelationName(relation));
+}
+
+[[noreturn]] void RaiseWrongTable(Relation relation, const char* what) {
+  ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
+          errmsg("cannot watch %s \"%s\"", what, RelationGetRelationName(relation)),
+          errdetail("Its changes are not in the write-ahead log as rows."));
+  pg_unreachable();
+}
+
+void RequireDecodable(Relation relation) {
+  switch (relation->rd_rel->relkind) {
+    case RELKIND_RELATION:
+    case RELKIND_PARTITIONED_TABLE:
+      break;
+    case RELKIND_MATVIEW:
+      RaiseWrongTable(relation, "materialized view");
+    case RELKIND_FOREIGN_TABLE:
+      RaiseWrongTable(relation, "foreign table");
+    default:
+      RaiseWrongTable(relation, "relation");
+  }
+  if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+    RaiseWrongTable(relation, "temporary table");
+  if (relation->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
+    RaiseWrongTable(relation, "unlogged table");
+  if (IsCatalogRelation(relation)) RaiseWrongTable(relation, "system catalog");
+}
+
+// The columns of index `oid`, in its order; NIL if it does not enforce uniqueness at once.
+List* IndexColumns(Oid oid) {
+  HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(oid));
+  if (!HeapTupleIsValid(tuple)) return NIL;
+  const Form_pg_index index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+  List* columns = NIL;
+  if (index->indisunique && index->indimmediate && index->indisvalid)
+    for (int i = 0; i < index->indnkeyatts; ++i)
+      columns = lappend_int(columns, index->indkey.values[i]);
+  ReleaseSysCache(tuple);
+  return columns;
+}
+
+// The old rows' columns that the log holds, as attribute numbers of `root`.
+Bitmapset* IdentityColumns(Relation leaf, Relation root) {
+  Bitmapset* columns = nullptr;
+  ListCell* cell;
+  foreach (cell, IndexColumns(RelationGetReplicaIndex(leaf))) {
+    const char* name = get_attname(RelationGetRelid(leaf), static_cast<AttrNumber>(lfirst_int(cell)),
+                                   false);
+    const AttrNumber number = get_attnum(RelationGetRelid(root), name);
+    if (number != InvalidAttrNumber) columns = bms_add_member(columns, number);
+  }
+  return columns;
+}
+
+Bitmapset* AsSet(List* columns) {
+  Bitmapset* set = nullptr;
+  ListCell* cell;
+  foreach (cell, columns) set = bms_add_member(set, lfirst_int(cell));
+  return set;
+}
+
+}  // namespace
+
+TableFacts LookAtTable(const RangeTblEntry& table) {
+  TableFacts facts = {NIL, true, nullptr, NIL, nullptr};
+  Relation root = table_open(table.relid, AccessShareLock);
+  RequireDecodable(root);
+  const bool partitioned = root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+  if (partitioned && !table.inh) RaiseUnsupported("ONLY of a partitioned table has no rows");
+  List* members = table.inh ? find_all_inheritors(table.relid, AccessShareLock, nullptr)
+                            : list_make1_oid(table.relid);
+  bool first = true;
+  ListCell* cell;
+  foreach (cell, members) {
+    Relation member = table_open(lfirst_oid(cell), NoLock);
+    RequireDecodable(member);
+    if (member->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) {
+      facts.relations = lappend_oid(facts.relations, RelationGetRelid(member));
+      if (member->rd_rel->relreplident != REPLICA_IDENTITY_FULL) {
+        facts.full_identity = false;
+        facts.weak_name = QualifiedName(member);
+        Bitmapset* identity = IdentityColumns(member, root);
+        facts.identity = first ? identity : bms_int_members(facts.identity, identity);
+        first = false;
+      }
+    }
+    table_close(member, NoLock);
+  }
+  list_sort(facts.relations, list_oid_cmp);
+  // Children of plain inheritance can hold one key each.
+  const bool shared_key = partitioned || list_length(members) == 1;
+  if (shared_key) {
+    const Oid primary_key = RelationGetPrimaryKeyIndex(root);
+    if (OidIsValid(primary_key)) facts.key = IndexColumns(primary_key);
+    // Old rows must contain the key.
+    if (!facts.full_identity && !bms_is_subset(AsSet(facts.key), facts.identity)) facts.key = NIL;
+    if (!facts.full_identity && facts.key == NIL && !partitioned)
+      facts.key = IndexColumns(RelationGetReplicaIndex(root));
+  }
+  table_close(root, NoLock);
+  return facts;
+}
+
+}  // namespace live_queries

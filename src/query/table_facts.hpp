@@ -1,0 +1,24 @@
+// What there is to know of a table before it can be watched. Process: client backend, decoder.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "nodes/bitmapset.h"
+#include "nodes/parsenodes.h"
+}
+
+namespace live_queries {
+
+struct TableFacts {
+  List* relations;        // oids of the tables with rows
+  bool full_identity;     // REPLICA IDENTITY FULL on all of them
+  Bitmapset* identity;    // attribute numbers of the table, if not full_identity
+  List* key;              // attribute numbers; NIL: no key
+  const char* weak_name;  // a table without REPLICA IDENTITY FULL, quoted; nullptr if none
+};
+
+// Raises 0A000 or 42809 if the table cannot be watched at all.
+TableFacts LookAtTable(const RangeTblEntry& table);
+
+}  // namespace live_queries

@@ -1,0 +1,181 @@
+// Connections and their subscriptions in shared memory, the only truth about what is live.
+// Process: any; each function says who calls it.
+#pragma once
+
+#include <span>
+
+#include "model/delivery.hpp"
+#include "model/identifiers.hpp"
+#include "model/subscription_status.hpp"
+#include "pg/locks.hpp"
+#include "registry/database.hpp"
+#include "registry/shared_memory.hpp"
+
+namespace live_queries {
+
+// What a subscription was made from: texts that end with NUL, one after the other.
+enum class DefinitionField : uint8_t {
+  kQuery,
+  kParams,    // for people: a text[] literal
+  kValues,    // node tree: the parameters' texts
+  kTables,    // for people: a text[] literal
+  kSettings,  // query/settings_capture.hpp
+  kSpec,      // query/spec.hpp: the template
+  kRoute,     // node tree: the constants that select this subscription within the template
+  kFrozen,    // node tree: values of stable functions at subscribe time
+};
+inline constexpr int kDefinitionFields = 8;
+
+struct DefinitionShared {
+  uint32_t offsets[kDefinitionFields];  // into data
+  uint32_t bytes;
+  char data[FLEXIBLE_ARRAY_MEMBER];
+
+  const char* Field(DefinitionField field) const { return data + offsets[static_cast<int>(field)]; }
+};
+
+enum class Phase : uint8_t {
+  kRegistered,  // waits for the decoder
+  kAttached,    // the decoder delivers to it
+  kFailed,      // the decoder refused it: `problem`
+};
+
+// Guarded by the lock of its connection, or by ControlLock once it is terminated and kept.
+struct SubscriptionShared {
+  uint64_t serial;
+  SubscriptionId id;
+  Phase phase;
+  SubscriptionStatus status;
+  Delivery delivery;
+  Oid role;
+  Oid database;
+  TimestampTz created_at;
+  TimestampTz last_delivered_at;
+  uint64_t seq;
+  uint64_t messages_put;  // by the decoder
+  uint64_t bytes_put;
+  uint64_t messages_taken;  // by the client's backend: delivered or dropped
+  uint64_t bytes_taken;
+  uint64_t messages;  // delivered
+  uint64_t changes;
+  uint64_t resets;
+  ProblemShared problem;
+  dsa_pointer definition;
+};
+
+// A place for a subscription within its connection. A serial contains the index of its slot.
+struct SlotShared {
+  uint64_t serial;  // 0: free
+  dsa_pointer subscription;
+  int32_t next_free;
+  int32_t next_dirty;
+  bool dirty;
+};
+
+inline constexpr int kSlotBits = 20;
+inline int SlotOfSerial(uint64_t serial) {
+  return static_cast<int>(serial & ((uint64_t{1} << kSlotBits) - 1));
+}
+
+// The channel's name with its closing NUL.
+using ChannelName = char[kChannelBytes + 1];
+
+// One for each possible backend, at the index of its PGPROC. All guarded by `lock` but where said.
+struct ConnectionShared {
+  LWLock* lock;
+  uint64_t connection_id;  // 0: none
+  pid_t pid;
+  int proc;        // the index of this slot
+  int backend_id;  // for SendProcSignal
+  Oid database;
+  Oid user;  // who logged in
+  ChannelName channel;
+  dsa_pointer slots;  // SlotShared[slot_capacity]
+  int32_t slot_capacity;
+  int32_t free_slot;
+  int32_t dirty_slot;  // head of the list of slots that changed; -1: none
+  int32_t subscription_count;
+
+  // The mailbox (deliver/mailbox.hpp).
+  dsa_pointer mail_first;
+  dsa_pointer mail_last;
+  uint64_t mail_bytes;
+  uint64_t spill_read;     // offsets into the spill file
+  uint64_t spill_write;
+  bool spill_reserved;  // the decoder is writing past spill_write
+  bool overflowed;      // messages were thrown away: reset everything
+
+  // Atomic: 1 while a wake-up of the backend is under way.
+  pg_atomic_uint32 wake_pending;
+
+  // Guarded by ControlLock: the link in DatabaseShared::dirty_connection.
+  int next_dirty;
+  bool dirty;
+};
+
+// Visits each connection in use, under its lock in `mode`. `visit` must not call what may ereport
+// for long.
+template <class Visit>
+void ForEachConnection(LWLockMode mode, Visit&& visit) {
+  for (int index = 0; index < ConnectionCapacity(); ++index) {
+    ConnectionShared* connection = ConnectionAt(index);
+    if (connection->connection_id == 0) continue;
+    WithLock(connection->lock, mode, [&] {
+      if (connection->connection_id != 0) visit(*connection);
+    });
+  }
+}
+
+// Visits each subscription of `connection`, whose lock the caller holds.
+template <class Visit>
+void ForEachSubscription(const ConnectionShared& connection, Visit&& visit) {
+  if (!DsaPointerIsValid(connection.slots)) return;
+  SlotShared* slots = FromArea<SlotShared>(connection.slots);
+  for (int slot = 0; slot < connection.slot_capacity; ++slot) {
+    if (slots[slot].serial == 0) continue;
+    visit(*FromArea<SubscriptionShared>(slots[slot].subscription));
+  }
+}
+
+// The subscription of that serial, or nullptr. The caller holds the connection's lock.
+SubscriptionShared* FindSubscription(const ConnectionShared& connection, uint64_t serial);
+
+// ----- client backend only -----
+
+// This backend's connection, made at the first call. May ereport. Ends with the backend.
+ConnectionShared* MyConnection();
+// The same, or nullptr if this backend has none.
+ConnectionShared* MyConnectionIfAny();
+
+struct NewSubscription {
+  SubscriptionId id;
+  Delivery delivery;
+  Oid role;
+  std::string_view fields[kDefinitionFields];
+};
+
+// Enters a subscription into the registry and tells the decoder (and the launcher). Raises 53200,
+// 53400 or the like if there is no room. Returns its serial.
+uint64_t RegisterSubscription(const NewSubscription& subscription);
+
+// Removes a subscription of this backend and tells the decoder. Never ereports. If it is `kept`, it
+// was terminated and stays visible for a while.
+void RemoveSubscription(uint64_t serial, bool kept);
+
+// Lets a subscription that begins anew go on counting where the old one is. Never ereports.
+void InheritCounters(uint64_t old_serial, uint64_t new_serial);
+
+// ----- any process -----
+
+// Marks a subscription as terminated; false if it was already. The caller holds its connection's
+// lock exclusively, and sends the message.
+bool MarkTerminated(SubscriptionShared& subscription, int sqlstate, const char* reason);
+
+// Puts a subscription on the list of its connection's that the decoder must look at; followed by
+// MarkConnectionDirty. The caller holds the connection's lock exclusively.
+void MarkSlotDirty(ConnectionShared* connection, uint64_t serial);
+
+// Puts `connection` on the list of what the decoder of its database must look at. Never ereports.
+void MarkConnectionDirty(ConnectionShared* connection);
+
+}  // namespace live_queries

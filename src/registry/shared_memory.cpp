@@ -1,0 +1,141 @@
+// Sizes, creates and attaches to the shared memory. Process: postmaster (hooks), any (access).
+#include "registry/shared_memory.hpp"
+
+#include "pg/compat.hpp"
+#include "pg/memory.hpp"
+#include "registry/connection.hpp"
+#include "registry/settings.hpp"
+
+extern "C" {
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+#include "utils/resowner.h"
+}
+
+namespace live_queries {
+namespace {
+
+constexpr char kTranche[] = "live_queries";
+// Enough for an idle server; past it the area takes segments of its own.
+constexpr Size kInitialAreaBytes = 1024 * 1024;
+
+ControlShared* control = nullptr;
+DatabaseShared* databases = nullptr;
+ConnectionShared* connections = nullptr;
+void* area_place = nullptr;
+LWLock* control_lock = nullptr;
+dsa_area* area = nullptr;
+
+shmem_request_hook_type previous_shmem_request_hook = nullptr;
+shmem_startup_hook_type previous_shmem_startup_hook = nullptr;
+
+Size ControlBytes() { return MAXALIGN(sizeof(ControlShared)); }
+Size DatabasesBytes() { return MAXALIGN(mul_size(sizeof(DatabaseShared), max_databases)); }
+Size ConnectionsBytes() { return MAXALIGN(mul_size(sizeof(ConnectionShared), MaxBackends)); }
+
+Size TotalBytes() {
+  return add_size(add_size(ControlBytes(), DatabasesBytes()),
+                  add_size(ConnectionsBytes(), kInitialAreaBytes));
+}
+
+void InitControl() {
+  control->launcher_pid = 0;
+  control->launcher_proc = -1;
+  control->terminated_next = 0;
+  for (TerminatedShared& kept : control->terminated) kept.subscription = InvalidDsaPointer;
+  pg_atomic_init_u64(&control->connections_created, 0);
+  pg_atomic_init_u64(&control->subscriptions_created, 0);
+  pg_atomic_init_u32(&control->subscription_count, 0);
+}
+
+void InitDatabase(DatabaseShared* database) {
+  memset(database, 0, sizeof(DatabaseShared));
+  database->decoder_proc = -1;
+  database->dirty_connection = -1;
+  pg_atomic_init_u32(&database->subscriptions, 0);
+  for (pg_atomic_uint64* counter :
+       {&database->commit_lsn, &database->handled_lsn, &database->memory_bytes,
+        &database->transactions, &database->changes_decoded, &database->changes_ignored,
+        &database->changes_matched, &database->messages, &database->resets, &database->errors})
+    pg_atomic_init_u64(counter, 0);
+  ConditionVariableInit(&database->progress);
+}
+
+void InitConnection(ConnectionShared* connection, int index, LWLock* lock) {
+  memset(connection, 0, sizeof(ConnectionShared));
+  connection->lock = lock;
+  connection->proc = index;
+  connection->next_dirty = -1;
+  pg_atomic_init_u32(&connection->wake_pending, 0);
+}
+
+// Like pgstat's: created in place and pinned, then let go of, so that children attach themselves.
+void CreateArea() {
+  dsa_area* created = dsa_create_in_place(area_place, kInitialAreaBytes, control_lock->tranche,
+                                          nullptr);
+  dsa_pin(created);
+  dsa_set_size_limit(created, static_cast<size_t>(memory_limit_kb) * 1024);
+  dsa_detach(created);
+}
+
+void RequestSharedMemory() {
+  if (previous_shmem_request_hook != nullptr) previous_shmem_request_hook();
+  RequestAddinShmemSpace(TotalBytes());
+  RequestNamedLWLockTranche(kTranche, 1 + MaxBackends);
+}
+
+void StartUpSharedMemory() {
+  if (previous_shmem_startup_hook != nullptr) previous_shmem_startup_hook();
+  bool found;
+  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+  char* place = static_cast<char*>(ShmemInitStruct(kTranche, TotalBytes(), &found));
+  LWLockPadded* locks = GetNamedLWLockTranche(kTranche);
+  control_lock = &locks[0].lock;
+  control = reinterpret_cast<ControlShared*>(place);
+  databases = reinterpret_cast<DatabaseShared*>(place + ControlBytes());
+  connections = reinterpret_cast<ConnectionShared*>(place + ControlBytes() + DatabasesBytes());
+  area_place = place + ControlBytes() + DatabasesBytes() + ConnectionsBytes();
+  if (!found) {
+    InitControl();
+    for (int i = 0; i < max_databases; ++i) InitDatabase(&databases[i]);
+    for (int i = 0; i < MaxBackends; ++i) InitConnection(&connections[i], i, &locks[1 + i].lock);
+    CreateArea();
+  }
+  LWLockRelease(AddinShmemInitLock);
+}
+
+}  // namespace
+
+void InstallSharedMemoryHooks() {
+  previous_shmem_request_hook = shmem_request_hook;
+  shmem_request_hook = RequestSharedMemory;
+  previous_shmem_startup_hook = shmem_startup_hook;
+  shmem_startup_hook = StartUpSharedMemory;
+}
+
+bool SharedMemoryExists() { return control != nullptr; }
+
+void RequireSharedMemory() {
+  if (SharedMemoryExists()) return;
+  ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+          errmsg("live_queries must be loaded via shared_preload_libraries"),
+          errhint("Add live_queries to shared_preload_libraries and restart the server."));
+}
+
+ControlShared* Control() { return control; }
+LWLock* ControlLock() { return control_lock; }
+int ConnectionCapacity() { return MaxBackends; }
+ConnectionShared* ConnectionAt(int index) { return &connections[index]; }
+DatabaseShared* DatabaseAt(int index) { return &databases[index]; }
+
+dsa_area* Area() {
+  if (area == nullptr) {
+    // The mapping lasts as long as the process, not as the transaction that happens to be first.
+    area = InMemoryContext(TopMemoryContext,
+                           [] { return dsa_attach_in_place(area_place, nullptr); });
+    dsa_pin_mapping(area);
+  }
+  return area;
+}
+
+}  // namespace live_queries

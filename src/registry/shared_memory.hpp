@@ -1,0 +1,65 @@
+// The shared memory of the extension: one control block, a slot for each database and for each
+// possible backend, and an area (dsa) for what varies in size. registry/README.md draws it and
+// gives the lock order. Process: any.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "port/atomics.h"
+#include "utils/dsa.h"
+}
+
+namespace live_queries {
+
+struct ConnectionShared;
+struct DatabaseShared;
+struct SubscriptionShared;
+
+// How many terminated subscriptions the view still shows.
+inline constexpr int kTerminatedKept = 64;
+
+// A subscription that is over, kept for the view. Guarded by ControlLock.
+struct TerminatedShared {
+  dsa_pointer subscription;  // owned; InvalidDsaPointer: unused
+  uint64_t connection_id;
+  Oid database;
+  pid_t pid;
+};
+
+struct ControlShared {
+  // Guarded by ControlLock.
+  pid_t launcher_pid;
+  int launcher_proc;  // of the launcher's PGPROC; -1: none
+  int terminated_next;
+  TerminatedShared terminated[kTerminatedKept];
+  // Atomic.
+  pg_atomic_uint64 connections_created;
+  pg_atomic_uint64 subscriptions_created;
+  pg_atomic_uint32 subscription_count;  // of the whole server
+};
+
+// Asks for shared memory and locks, and initialises them. Postmaster only, from _PG_init.
+void InstallSharedMemoryHooks();
+
+// Whether the library was preloaded, so that the rest of this file works.
+bool SharedMemoryExists();
+// Raises 55000 with a hint if it was not.
+void RequireSharedMemory();
+
+ControlShared* Control();
+LWLock* ControlLock();
+int ConnectionCapacity();
+ConnectionShared* ConnectionAt(int index);
+DatabaseShared* DatabaseAt(int index);
+
+// The area, attached to at the first call of a process. May ereport then.
+dsa_area* Area();
+
+template <class T>
+T* FromArea(dsa_pointer pointer) {
+  static_assert(std::is_standard_layout_v<T>);
+  return static_cast<T*>(dsa_get_address(Area(), pointer));
+}
+
+}  // namespace live_queries

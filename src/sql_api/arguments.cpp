@@ -1,0 +1,79 @@
+// Reading arguments. Process: client backend.
+#include "sql_api/arguments.hpp"
+
+#include "registry/shared_memory.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "nodes/value.h"
+#include "utils/array.h"
+#include "utils/timestamp.h"
+}
+
+namespace live_queries {
+
+char* TextArgument(FunctionCallInfo call, int index, const char* name) {
+  if (call->args[index].isnull)
+    ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name));
+  return text_to_cstring(DatumGetTextPP(call->args[index].value));
+}
+
+SubscriptionId IdArgument(FunctionCallInfo call, int index) {
+  RequireSharedMemory();
+  const char* text = TextArgument(call, index, "subscription_id");
+  const auto id = SubscriptionId::Parse(text);
+  if (!id)
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+            errmsg("subscription_id must be 1 to %zu bytes long", kMaxSubscriptionIdBytes),
+            errdetail("It has %zu bytes.", strlen(text)));
+  return *id;
+}
+
+LocalSubscription* SubscriptionArgument(FunctionCallInfo call, int index) {
+  const SubscriptionId id = IdArgument(call, index);
+  LocalSubscription* subscription = FindLocal(id);
+  if (subscription == nullptr) {
+    char* text = CopyText(id.view());
+    ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+            errmsg("this connection has no live query \"%s\"", text),
+            errhint("Live queries belong to the connection that called live.subscribe."));
+  }
+  return subscription;
+}
+
+List* TextArrayArgument(FunctionCallInfo call, int index) {
+  if (call->args[index].isnull) return NIL;
+  ArrayType* array = DatumGetArrayTypeP(call->args[index].value);
+  if (ARR_NDIM(array) > 1)
+    ereport(ERROR, errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+            errmsg("params must be a one-dimensional array"));
+  Datum* elements;
+  bool* nulls;
+  int count;
+  deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+  List* list = NIL;
+  for (int i = 0; i < count; ++i)
+    list = lappend(list, nulls[i] ? nullptr : makeString(TextDatumGetCString(elements[i])));
+  return list;
+}
+
+int64 IntervalArgument(FunctionCallInfo call, int index, int64 if_null) {
+  if (call->args[index].isnull) return if_null;
+  const Interval* interval = DatumGetIntervalP(call->args[index].value);
+  const double days = interval->day + interval->month * static_cast<double>(DAYS_PER_MONTH);
+  const double ms = static_cast<double>(interval->time) / 1000.0 + days * 86400000.0;
+  if (ms <= 0) return 0;
+  return ms > 1e15 ? static_cast<int64>(1e15) : static_cast<int64>(ms + 0.5);
+}
+
+ResultRows::ResultRows(FunctionCallInfo call) {
+  InitMaterializedSRF(call, 0);
+  info_ = reinterpret_cast<ReturnSetInfo*>(call->resultinfo);
+}
+
+void ResultRows::Add(const Datum* values, const bool* nulls) {
+  tuplestore_putvalues(info_->setResult, info_->setDesc, const_cast<Datum*>(values),
+                       const_cast<bool*>(nulls));
+}
+
+}  // namespace live_queries

@@ -1,0 +1,83 @@
+// live.explain: what live.subscribe would do. Process: client backend.
+#include "query/analyze.hpp"
+#include "sql_api/arguments.hpp"
+
+extern "C" {
+#include "nodes/makefuncs.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+}
+
+extern "C" {
+LIVE_QUERIES_FUNCTION(live_queries_explain);
+}
+
+namespace live_queries {
+namespace {
+
+void AddProperty(ResultRows* rows, const char* property, const char* value) {
+  const Datum values[2] = {CStringGetTextDatum(property),
+                           value == nullptr ? static_cast<Datum>(0) : CStringGetTextDatum(value)};
+  const bool nulls[2] = {false, value == nullptr};
+  rows->Add(values, nulls);
+}
+
+const char* Joined(const char* a, const char* separator, const char* b) {
+  return a == nullptr ? b : psprintf("%s%s%s", a, separator, b);
+}
+
+const char* ColumnNames(Oid relation, List* numbers) {
+  const char* names = nullptr;
+  ListCell* cell;
+  foreach (cell, numbers)
+    names = Joined(names, ", ",
+                   quote_identifier(
+                       get_attname(relation, static_cast<AttrNumber>(lfirst_int(cell)), false)));
+  return names;
+}
+
+const char* Conditions(Oid relation, List* quals) {
+  if (quals == NIL) return nullptr;
+  List* context = deparse_context_for(get_rel_name(relation), relation);
+  return deparse_expression(reinterpret_cast<Node*>(make_ands_explicit(quals)), context, false,
+                            false);
+}
+
+const char* Routing(const QuerySpec& spec) {
+  const char* text = nullptr;
+  ListCell* cell;
+  foreach (cell, spec.routes)
+    text = Joined(text, ", ", Conditions(spec.relation, list_make1(lfirst(cell))));
+  return text;
+}
+
+const char* TableNames(List* names) {
+  const char* text = nullptr;
+  ListCell* cell;
+  foreach (cell, names) text = Joined(text, ", ", strVal(lfirst(cell)));
+  return text;
+}
+
+Datum ExplainCall(FunctionCallInfo call) {
+  const char* query = TextArgument(call, 0, "query");
+  List* params = TextArrayArgument(call, 1);
+  const FrozenValues nothing = {false, NIL};
+  const Analysis analysis = Analyze(query, params, nothing);
+  const QuerySpec& spec = analysis.spec;
+  ResultRows rows(call);
+  AddProperty(&rows, "strategy", "stream");
+  AddProperty(&rows, "why", "one table, conditions and expressions on its rows alone");
+  AddProperty(&rows, "tables", TableNames(analysis.table_names));
+  AddProperty(&rows, "key", spec.bag ? "none: the whole row" : ColumnNames(spec.relation, spec.key));
+  AddProperty(&rows, "replica identity",
+              spec.full_identity ? "full" : ColumnNames(spec.relation, spec.identity));
+  AddProperty(&rows, "routing", Routing(spec));
+  AddProperty(&rows, "row security and barriers", Conditions(spec.relation, spec.barrier_quals));
+  AddProperty(&rows, "residual filter", Conditions(spec.relation, spec.quals));
+  return static_cast<Datum>(0);
+}
+
+}  // namespace
+}  // namespace live_queries
+
+Datum live_queries_explain(PG_FUNCTION_ARGS) { return live_queries::ExplainCall(fcinfo); }

@@ -1,0 +1,78 @@
+// live.poll and live.wait_for. Process: client backend.
+#include "deliver/dispatch.hpp"
+#include "pg/compat.hpp"
+#include "sql_api/arguments.hpp"
+#include "registry/shared_memory.hpp"
+#include "worker/decoder_wait.hpp"
+
+extern "C" {
+#include "storage/latch.h"
+#include "utils/pg_lsn.h"
+}
+
+extern "C" {
+LIVE_QUERIES_FUNCTION(live_queries_poll);
+LIVE_QUERIES_FUNCTION(live_queries_wait_for);
+}
+
+namespace live_queries {
+namespace {
+
+constexpr int64 kWaitForDefaultMs = 10 * 1000;
+
+int64 LimitArgument(FunctionCallInfo call, int index) {
+  if (call->args[index].isnull) return -1;
+  const int32 limit = DatumGetInt32(call->args[index].value);
+  if (limit < 0)
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+            errmsg("max_messages must not be negative"));
+  return limit;
+}
+
+// Waits until there is a message to poll, or the time is up.
+bool WaitForFirst(PolledMessage* message, int64 timeout_ms) {
+  const TimestampTz start = GetCurrentTimestamp();
+  for (;;) {
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+    DeliverMail();
+    if (NextPolled(message)) return true;
+    const int64 left = timeout_ms - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
+    if (left <= 0) return false;
+    constexpr int64 kLongestMs = 60 * 1000;
+    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+                    static_cast<long>(left < kLongestMs ? left : kLongestMs), WaitEventPoll());
+  }
+}
+
+Datum PollCall(FunctionCallInfo call) {
+  RequireSharedMemory();
+  const int64 limit = LimitArgument(call, 0);
+  const int64 timeout_ms = IntervalArgument(call, 1, 0);
+  ResultRows rows(call);
+  PolledMessage message;
+  if (limit == 0) return static_cast<Datum>(0);
+  NotePolled();
+  bool found = WaitForFirst(&message, timeout_ms);
+  for (int64 count = 1; found; ++count) {
+    char digits[kSeqIdDigits];
+    const Datum values[3] = {TextDatum(FormatSeqId(message.seq, digits)),
+                             TextDatum(message.subscription_id), TextDatum(message.message)};
+    const bool nulls[3] = {};
+    rows.Add(values, nulls);
+    found = (limit < 0 || count < limit) && NextPolled(&message);
+  }
+  return static_cast<Datum>(0);
+}
+
+Datum WaitForCall(FunctionCallInfo call) {
+  RequireSharedMemory();
+  const XLogRecPtr lsn = call->args[0].isnull ? InvalidXLogRecPtr : DatumGetLSN(call->args[0].value);
+  PG_RETURN_BOOL(WaitForPosition(lsn, IntervalArgument(call, 1, kWaitForDefaultMs)));
+}
+
+}  // namespace
+}  // namespace live_queries
+
+Datum live_queries_poll(PG_FUNCTION_ARGS) { return live_queries::PollCall(fcinfo); }
+Datum live_queries_wait_for(PG_FUNCTION_ARGS) { return live_queries::WaitForCall(fcinfo); }

@@ -1,0 +1,226 @@
+// live.subscribe and live.refresh: analyse, register, wait for the decoder, take the snapshot.
+// Process: client backend.
+#include "deliver/dispatch.hpp"
+#include "deliver/session.hpp"
+#include "pg/compat.hpp"
+#include "pg/memory.hpp"
+#include "query/analyze.hpp"
+#include "query/settings_capture.hpp"
+#include "query/snapshot_cursor.hpp"
+#include "registry/connection.hpp"
+#include "registry/settings.hpp"
+#include "sql_api/arguments.hpp"
+#include "worker/decoder_wait.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "commands/async.h"
+#include "replication/slot.h"
+#include "utils/snapmgr.h"
+}
+
+extern "C" {
+LIVE_QUERIES_FUNCTION(live_queries_subscribe);
+LIVE_QUERIES_FUNCTION(live_queries_refresh);
+}
+
+namespace live_queries {
+namespace {
+
+struct Request {
+  SubscriptionId id;
+  const char* query;
+  List* params;
+  bool with_snapshot;
+  Delivery delivery;
+};
+
+void RequireDecoding() {
+  if (RecoveryInProgress())
+    ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+            errmsg("cannot watch a query while the server is in recovery"),
+            errhint("Subscribe on the primary, or after the promotion of this server."));
+  if (wal_level < WAL_LEVEL_LOGICAL)
+    ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+            errmsg("watching a query requires wal_level = logical"),
+            errhint("Set wal_level = logical and restart the server."));
+  if (max_replication_slots == 0)
+    ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+            errmsg("watching a query requires a replication slot"),
+            errhint("Set max_replication_slots to at least 1 and restart the server."));
+}
+
+// The transaction's own changes would be in its snapshot and, once committed, in the feed as well.
+void RequireNothingWritten() {
+  if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) return;
+  ereport(ERROR, errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+          errmsg("cannot take the snapshot of a live query in a transaction that has written"),
+          errhint("Subscribe or refresh first, or in a transaction of its own."));
+}
+
+void RequireClient(Delivery delivery) {
+  if (InSecurityRestrictedOperation())
+    ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+            errmsg("cannot watch a query within a security-restricted operation"));
+  if (delivery == Delivery::kNotify && MyBackendType != B_BACKEND)
+    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+            errmsg("only a client connection can receive notifications"),
+            errhint("Use delivery => 'poll'."));
+}
+
+Delivery ParseDeliveryArgument(const char* text) {
+  const auto delivery = ParseDelivery(text);
+  if (!delivery)
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+            errmsg("invalid delivery: \"%s\"", text),
+            errhint("It is 'notify' or 'poll'."));
+  return *delivery;
+}
+
+// `{a,"b c",NULL}`, as the array of texts would be shown.
+char* ParamsForPeople(List* params) {
+  StringInfoData text;
+  initStringInfo(&text);
+  ListCell* cell;
+  foreach (cell, params) {
+    appendStringInfoChar(&text, text.len == 0 ? '{' : ',');
+    const Node* param = static_cast<Node*>(lfirst(cell));
+    if (param == nullptr) {
+      appendStringInfoString(&text, "NULL");
+      continue;
+    }
+    appendStringInfoChar(&text, '"');
+    for (const char* c = strVal(param); *c != '\0'; ++c) {
+      if (*c == '"' || *c == '\\') appendStringInfoChar(&text, '\\');
+      appendStringInfoChar(&text, *c);
+    }
+    appendStringInfoChar(&text, '"');
+  }
+  appendStringInfoString(&text, text.len == 0 ? "{}" : "}");
+  return text.data;
+}
+
+uint64_t Register(const Request& request, const Analysis& analysis) {
+  NewSubscription subscription = {};
+  subscription.id = request.id;
+  subscription.delivery = request.delivery;
+  subscription.role = GetUserId();
+  auto set = [&](DefinitionField field, const char* text) {
+    subscription.fields[static_cast<int>(field)] = text;
+  };
+  set(DefinitionField::kQuery, request.query);
+  set(DefinitionField::kParams, ParamsForPeople(request.params));
+  set(DefinitionField::kValues, nodeToString(request.params));
+  set(DefinitionField::kTables, ParamsForPeople(analysis.table_names));
+  set(DefinitionField::kSettings, CaptureSettings());
+  set(DefinitionField::kSpec, SpecToText(analysis.spec));
+  set(DefinitionField::kRoute, nodeToString(analysis.route_values));
+  set(DefinitionField::kFrozen, nodeToString(analysis.frozen.values));
+  return RegisterSubscription(subscription);
+}
+
+void KeepText(LocalSubscription* subscription, const Request& request) {
+  InMemoryContext(subscription->context, [&] {
+    subscription->query = pstrdup(request.query);
+    subscription->params = static_cast<List*>(copyObjectImpl(request.params));
+  });
+}
+
+void TakeSnapshot(LocalSubscription* subscription, const Request& request,
+                  const Analysis& analysis) {
+  // Taken after the decoder has attached the subscription: what this does not see will be
+  // delivered. It is the latest one, whatever the isolation level.
+  PushActiveSnapshot(GetLatestSnapshot());
+  StartFrom(subscription, GetActiveSnapshot(), request.with_snapshot);
+  if (request.with_snapshot) {
+    snprintf(subscription->cursor, sizeof(subscription->cursor), "live_queries " UINT64_FORMAT,
+             subscription->serial);
+    OpenSnapshotCursor(subscription->cursor, request.query, analysis);
+  }
+  PopActiveSnapshot();
+}
+
+struct Subscribed {
+  LocalSubscription* subscription;
+  SeqId position;
+};
+
+Subscribed Subscribe(const Request& request) {
+  RequireDecoding();
+  RequireNothingWritten();
+  RequireClient(request.delivery);
+  // Before any table is locked: a new slot waits for transactions that may want our locks.
+  WaitForDecoder();
+  const FrozenValues nothing = {false, NIL};
+  const Analysis analysis = Analyze(request.query, request.params, nothing);
+  LocalSubscription* subscription = AddLocal(request.id);
+  KeepText(subscription, request);
+  subscription->delivery = request.delivery;
+  subscription->role = GetUserId();
+  subscription->serial = Register(request, analysis);
+  const uint64_t handled = WaitForAttachment(subscription->serial);
+  TakeSnapshot(subscription, request, analysis);
+  if (request.delivery == Delivery::kNotify && !IsListening()) {
+    Async_Listen(MyConnectionIfAny()->channel);
+    SetListening(true);
+  }
+  return {subscription, StampPosition(SeqId{handled})};
+}
+
+Datum LiveIdOf(const LocalSubscription& subscription) {
+  char text[kMaxLiveIdBytes];
+  const char* user = GetUserNameFromId(subscription.role, false);
+  const LiveId id = {user, {MyConnectionIfAny()->connection_id}, subscription.id};
+  return TextDatum({text, FormatLiveId(id, text)});
+}
+
+Datum SubscribeCall(FunctionCallInfo call) {
+  Request request = {};
+  request.id = IdArgument(call, 0);
+  request.query = TextArgument(call, 1, "query");
+  request.params = TextArrayArgument(call, 2);
+  request.with_snapshot = call->args[3].isnull || DatumGetBool(call->args[3].value);
+  request.delivery = ParseDeliveryArgument(TextArgument(call, 4, "delivery"));
+  if (FindLocal(request.id) != nullptr)
+    ereport(ERROR, errcode(ERRCODE_DUPLICATE_OBJECT),
+            errmsg("this connection already has a live query \"%s\"",
+                   CopyText(request.id.view())));
+  ResultRows rows(call);
+  const Subscribed subscribed = Subscribe(request);
+  char digits[kSeqIdDigits];
+  Datum values[4] = {LiveIdOf(*subscribed.subscription),
+                     CStringGetTextDatum(MyConnectionIfAny()->channel),
+                     CStringGetTextDatum("stream"),
+                     TextDatum(FormatSeqId(subscribed.position, digits))};
+  const bool nulls[4] = {};
+  rows.Add(values, nulls);
+  return static_cast<Datum>(0);
+}
+
+// The subscription begins anew, with a new snapshot, in the place of the old one, which goes on if
+// this transaction rolls back.
+Datum RefreshCall(FunctionCallInfo call) {
+  LocalSubscription* old = SubscriptionArgument(call, 0);
+  const Request request = {old->id, old->query, old->params, true, old->delivery};
+  const Oid role = old->role;
+  const bool paused = old->flow.status() == SubscriptionStatus::kPaused;
+  const uint64_t old_serial = old->serial;
+  Oid outer_role;
+  int outer_context;
+  GetUserIdAndSecContext(&outer_role, &outer_context);
+  if (outer_role != role)
+    SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE);
+  DropAtCommit(old);
+  LocalSubscription* subscription = Subscribe(request).subscription;
+  SetUserIdAndSecContext(outer_role, outer_context);
+  InheritCounters(old_serial, subscription->serial);
+  if (paused) SetPaused(subscription, true);
+  PG_RETURN_VOID();
+}
+
+}  // namespace
+}  // namespace live_queries
+
+Datum live_queries_subscribe(PG_FUNCTION_ARGS) { return live_queries::SubscribeCall(fcinfo); }
+Datum live_queries_refresh(PG_FUNCTION_ARGS) { return live_queries::RefreshCall(fcinfo); }

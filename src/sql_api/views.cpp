@@ -1,0 +1,246 @@
+// The functions behind the views live_queries and live.workers. Process: client backend.
+#include "pg/compat.hpp"
+#include "registry/connection.hpp"
+#include "registry/settings.hpp"
+#include "sql_api/arguments.hpp"
+
+extern "C" {
+#include "access/xlog.h"
+#include "catalog/pg_authid.h"
+#include "commands/dbcommands.h"
+#include "replication/slot.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/pg_lsn.h"
+}
+
+extern "C" {
+LIVE_QUERIES_FUNCTION(live_queries_subscriptions);
+LIVE_QUERIES_FUNCTION(live_queries_workers);
+}
+
+namespace live_queries {
+namespace {
+
+// One row of the view, copied under the lock and shown without it.
+struct ShownSubscription {
+  SubscriptionShared shared;
+  uint64_t connection_id;
+  pid_t pid;
+  ChannelName channel;
+  char* query;
+  char* params;
+  char* tables;
+};
+
+List* shown = NIL;
+
+void Show(const SubscriptionShared& subscription, uint64_t connection_id, pid_t pid,
+          const char* channel) {
+  ShownSubscription* one = static_cast<ShownSubscription*>(palloc0(sizeof(ShownSubscription)));
+  one->shared = subscription;
+  one->connection_id = connection_id;
+  one->pid = pid;
+  if (channel != nullptr) strlcpy(one->channel, channel, sizeof(one->channel));
+  const DefinitionShared* definition = FromArea<DefinitionShared>(subscription.definition);
+  one->query = pstrdup(definition->Field(DefinitionField::kQuery));
+  one->params = pstrdup(definition->Field(DefinitionField::kParams));
+  one->tables = pstrdup(definition->Field(DefinitionField::kTables));
+  shown = lappend(shown, one);
+}
+
+void CollectShown() {
+  shown = NIL;
+  ForEachConnection(LW_SHARED, [](ConnectionShared& connection) {
+    ForEachSubscription(connection, [&](const SubscriptionShared& subscription) {
+      Show(subscription, connection.connection_id, connection.pid, connection.channel);
+    });
+  });
+  WithLock(ControlLock(), LW_SHARED, [] {
+    for (const TerminatedShared& kept : Control()->terminated)
+      if (DsaPointerIsValid(kept.subscription))
+        Show(*FromArea<SubscriptionShared>(kept.subscription), kept.connection_id, kept.pid,
+             nullptr);
+  });
+}
+
+// A row under construction: values in the order of the columns.
+class RowBuilder {
+ public:
+  void Add(Datum value) { values_[count_++] = value; }
+  void AddNull() { nulls_[count_++] = true; }
+  void AddText(const char* text) {
+    if (text == nullptr)
+      AddNull();
+    else
+      Add(CStringGetTextDatum(text));
+  }
+  void AddText(std::string_view text) { Add(TextDatum(text)); }
+  void AddCount(uint64_t count) { Add(Int64GetDatum(static_cast<int64>(count))); }
+  void AddTime(TimestampTz time) {
+    if (time == 0)
+      AddNull();
+    else
+      Add(TimestampTzGetDatum(time));
+  }
+  void Emit(ResultRows* rows) { rows->Add(values_, nulls_); }
+
+ private:
+  static constexpr int kMostColumns = 32;
+  Datum values_[kMostColumns] = {};
+  bool nulls_[kMostColumns] = {};
+  int count_ = 0;
+};
+
+uint64_t Pending(uint64_t put, uint64_t taken) { return put > taken ? put - taken : 0; }
+
+void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRows* rows) {
+  const SubscriptionShared& shared = one.shared;
+  // Others see that there is a subscription and how busy it is, not what it watches.
+  const bool visible = may_read_all || has_privs_of_role(GetUserId(), shared.role);
+  const char* user = GetUserNameFromId(shared.role, true);
+  RowBuilder row;
+  if (visible && user != nullptr) {
+    char live_id[kMaxLiveIdBytes];
+    const size_t length = FormatLiveId({user, {one.connection_id}, shared.id}, live_id);
+    row.AddText(std::string_view(live_id, length));
+  } else {
+    row.AddNull();
+  }
+  row.AddCount(one.connection_id);
+  if (visible)
+    row.AddText(shared.id.view());
+  else
+    row.AddNull();
+  row.Add(Int32GetDatum(one.pid));
+  row.AddText(get_database_name(shared.database));
+  row.AddText(user);
+  const char* node = GetConfigOption("cluster_name", true, false);
+  row.AddText(node == nullptr || node[0] == '\0' ? nullptr : node);
+  row.AddText(visible ? one.query : nullptr);
+  row.AddText(visible ? one.params : nullptr);
+  row.AddText(visible ? one.tables : nullptr);
+  row.AddText("stream");
+  row.AddText(ToText(shared.status));
+  row.AddText(ToText(shared.delivery));
+  row.AddText(visible && one.channel[0] != '\0' ? one.channel : nullptr);
+  row.AddTime(shared.created_at);
+  char digits[kSeqIdDigits];
+  if (shared.seq == 0)
+    row.AddNull();
+  else
+    row.AddText(FormatSeqId(SeqId{shared.seq}, digits));
+  const bool over = shared.status == SubscriptionStatus::kTerminated;
+  row.AddCount(over ? 0 : Pending(shared.messages_put, shared.messages_taken));
+  row.AddCount(over ? 0 : Pending(shared.bytes_put, shared.bytes_taken));
+  row.AddCount(shared.messages);
+  row.AddCount(shared.changes);
+  row.AddCount(shared.resets);
+  row.AddTime(shared.last_delivered_at);
+  row.AddText(visible && shared.problem.sqlstate != 0
+                  ? psprintf("%s: %s", unpack_sql_state(shared.problem.sqlstate),
+                             shared.problem.message)
+                  : nullptr);
+  row.Emit(rows);
+}
+
+Datum SubscriptionsCall(FunctionCallInfo call) {
+  RequireSharedMemory();
+  ResultRows rows(call);
+  const bool may_read_all = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+  CollectShown();
+  ListCell* cell;
+  foreach (cell, shown)
+    EmitSubscription(*static_cast<ShownSubscription*>(lfirst(cell)), may_read_all, &rows);
+  shown = NIL;
+  return static_cast<Datum>(0);
+}
+
+// What of a database's slot is guarded by the lock.
+struct ShownWorker {
+  Oid database;
+  DecoderState state;
+  pid_t pid;
+  TimestampTz started_at;
+  ProblemShared problem;
+  char slot_name[NAMEDATALEN];
+};
+
+XLogRecPtr RestartPosition(const char* slot_name) {
+  XLogRecPtr position = InvalidXLogRecPtr;
+  LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+  for (int i = 0; i < max_replication_slots; ++i) {
+    ReplicationSlot* slot = &ReplicationSlotCtl->replication_slots[i];
+    if (slot->in_use && strcmp(NameStr(slot->data.name), slot_name) == 0)
+      position = slot->data.restart_lsn;
+  }
+  LWLockRelease(ReplicationSlotControlLock);
+  return position;
+}
+
+void AddBytesSince(RowBuilder* row, XLogRecPtr end, XLogRecPtr start) {
+  if (XLogRecPtrIsInvalid(start))
+    row->AddNull();
+  else
+    row->AddCount(end > start ? end - start : 0);
+}
+
+void EmitWorker(DatabaseShared* database, const ShownWorker& worker, ResultRows* rows) {
+  auto count = [&](pg_atomic_uint64* counter) { return pg_atomic_read_u64(counter); };
+  const XLogRecPtr handled = count(&database->handled_lsn);
+  const XLogRecPtr end = RecoveryInProgress() ? handled : GetFlushRecPtr(nullptr);
+  const bool runs = worker.pid != 0;
+  RowBuilder row;
+  row.AddText(get_database_name(worker.database));
+  if (runs)
+    row.Add(Int32GetDatum(worker.pid));
+  else
+    row.AddNull();
+  row.AddText(ToText(worker.state));
+  row.AddTime(runs ? worker.started_at : 0);
+  row.AddText(runs ? worker.slot_name : nullptr);
+  if (runs && !XLogRecPtrIsInvalid(handled))
+    row.Add(LSNGetDatum(handled));
+  else
+    row.AddNull();
+  AddBytesSince(&row, end, runs ? handled : InvalidXLogRecPtr);
+  AddBytesSince(&row, end, runs ? RestartPosition(worker.slot_name) : InvalidXLogRecPtr);
+  row.AddCount(runs ? count(&database->memory_bytes) : 0);
+  row.Add(Int32GetDatum(static_cast<int32>(pg_atomic_read_u32(&database->subscriptions))));
+  row.AddCount(count(&database->transactions));
+  row.AddCount(count(&database->changes_decoded));
+  row.AddCount(count(&database->changes_ignored));
+  row.AddCount(count(&database->changes_matched));
+  row.AddCount(count(&database->messages));
+  row.AddCount(count(&database->resets));
+  row.AddCount(count(&database->errors));
+  row.AddText(worker.problem.sqlstate == 0
+                  ? nullptr
+                  : psprintf("%s: %s", unpack_sql_state(worker.problem.sqlstate),
+                             worker.problem.message));
+  row.Emit(rows);
+}
+
+Datum WorkersCall(FunctionCallInfo call) {
+  RequireSharedMemory();
+  ResultRows rows(call);
+  for (int i = 0; i < max_databases; ++i) {
+    DatabaseShared* database = DatabaseAt(i);
+    const ShownWorker worker = WithLock(ControlLock(), LW_SHARED, [&] {
+      ShownWorker copy = {database->database, database->state, database->decoder_pid,
+                          database->started_at, database->problem, {}};
+      strlcpy(copy.slot_name, database->slot_name, sizeof(copy.slot_name));
+      return copy;
+    });
+    if (OidIsValid(worker.database)) EmitWorker(database, worker, &rows);
+  }
+  return static_cast<Datum>(0);
+}
+
+}  // namespace
+}  // namespace live_queries
+
+Datum live_queries_subscriptions(PG_FUNCTION_ARGS) {
+  return live_queries::SubscriptionsCall(fcinfo);
+}
+Datum live_queries_workers(PG_FUNCTION_ARGS) { return live_queries::WorkersCall(fcinfo); }

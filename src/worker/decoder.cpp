@@ -1,0 +1,225 @@
+// The decoder's life and its loop. Process: decoder.
+#include "worker/decoder.hpp"
+
+#include "decode/output_plugin.hpp"
+#include "decode/wal_stream.hpp"
+#include "match/matcher.hpp"
+#include "pg/compat.hpp"
+#include "pg/locks.hpp"
+#include "pg/try_catch.hpp"
+#include "registry/connection.hpp"
+#include "registry/database.hpp"
+#include "registry/settings.hpp"
+#include "registry/shared_memory.hpp"
+#include "worker/evaluation.hpp"
+#include "worker/outbox.hpp"
+#include "worker/recent_commits.hpp"
+#include "worker/registry_sync.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "pgstat.h"
+}
+
+namespace live_queries {
+namespace {
+
+// So many records are read before the loop looks at anything else.
+constexpr int kRecordsAtOnce = 4096;
+constexpr uint64 kReadyTransactions = 1000;
+constexpr size_t kReadyBytes = 16 * 1024 * 1024;
+constexpr long kSafetyNetMs = 1000;    // if a wake-up were ever lost
+constexpr long kVisibilityPollMs = 1;  // a commit becomes visible without a sign
+constexpr int kConfirmEveryMs = 1000;
+constexpr uint64 kConfirmEveryBytes = 16 * 1024 * 1024;
+constexpr int kFirstBackoffMs = 200;
+constexpr int kLongestBackoffMs = 30 * 1000;
+
+DatabaseShared* database = nullptr;
+bool failed = false;
+
+void SetState(DecoderState state) {
+  WithLock(ControlLock(), LW_EXCLUSIVE, [&] { database->state = state; });
+  ConditionVariableBroadcast(&database->progress);
+}
+
+// However this process ends: frees its place, and lets the launcher start the next one in time.
+void OnExit(int, Datum) {
+  WithLock(ControlLock(), LW_EXCLUSIVE, [] {
+    database->state = DecoderState::kStopped;
+    database->decoder_pid = 0;
+    database->decoder_proc = -1;
+    database->slot_name[0] = '\0';
+    if (!failed) return;
+    int backoff = kFirstBackoffMs;
+    for (int i = 0; i < database->failures && backoff < kLongestBackoffMs; ++i) backoff *= 2;
+    ++database->failures;
+    database->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), backoff);
+  });
+  ConditionVariableBroadcast(&database->progress);
+  WakeLauncher();
+}
+
+void NoteProblem(const ErrorData& error) {
+  failed = true;
+  WithLock(ControlLock(), LW_EXCLUSIVE,
+           [&] { database->problem.Set(error.sqlerrcode, error.message, error.hint); });
+}
+
+// Whether this decoder has nobody to work for, or must make way for DROP DATABASE. If so its place is
+// free at once, so that nobody who subscribes now counts on it.
+bool ShouldStop(TimestampTz* idle_since) {
+  const TimestampTz now = GetCurrentTimestamp();
+  return WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    bool stop = now < database->suspended_until;
+    if (pg_atomic_read_u32(&database->subscriptions) > 0 || database->always_on ||
+        now < database->wanted_until)
+      *idle_since = 0;
+    else if (*idle_since == 0)
+      *idle_since = now;
+    else if (TimestampDifferenceExceeds(*idle_since, now, idle_timeout_ms))
+      stop = true;
+    if (stop) database->state = DecoderState::kStopped;
+    return stop;
+  });
+}
+
+// Commits that are not flushed cannot be decoded; their writers do not wait for that, so we do.
+void FlushAsynchronousCommits() {
+  const XLogRecPtr commit = pg_atomic_read_u64(&database->commit_lsn);
+  if (commit > GetFlushRecPtr(nullptr)) XLogFlush(commit);
+}
+
+// Reads until the end of what is flushed, or until there is enough to evaluate. True at the end.
+bool ReadLog() {
+  for (int i = 0; i < kRecordsAtOnce; ++i) {
+    CHECK_FOR_INTERRUPTS();
+    if (ReadyCount() >= kReadyTransactions || ReadyBytes() >= kReadyBytes) return false;
+    if (!DecodeNextRecord()) return true;
+    // Decoding leaves another context behind.
+    MemoryContextSwitchTo(TopMemoryContext);
+  }
+  return false;
+}
+
+void ConfirmNowAndThen() {
+  static TimestampTz confirmed_at = 0;
+  static XLogRecPtr confirmed = InvalidXLogRecPtr;
+  const XLogRecPtr position = StreamPosition();
+  if (position == confirmed) return;
+  const TimestampTz now = GetCurrentTimestamp();
+  if (position - confirmed < kConfirmEveryBytes &&
+      !TimestampDifferenceExceeds(confirmed_at, now, kConfirmEveryMs))
+    return;
+  ConfirmPosition(position);
+  confirmed = position;
+  confirmed_at = now;
+}
+
+void ShareProgress(XLogRecPtr position) {
+  const PluginCounters counters = TakePluginCounters();
+  pg_atomic_fetch_add_u64(&database->changes_decoded, static_cast<int64>(counters.changes_decoded));
+  pg_atomic_fetch_add_u64(&database->changes_ignored, static_cast<int64>(counters.changes_ignored));
+  pg_atomic_write_u64(&database->memory_bytes, MemoryContextMemAllocated(TopMemoryContext, true));
+  RaiseTo(&database->handled_lsn, position);
+  ConditionVariableBroadcast(&database->progress);
+}
+
+void Sleep(long timeout_ms) {
+  (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms,
+                  WaitEventDecoderMain());
+}
+
+void Loop() {
+  TimestampTz idle_since = 0;
+  XLogRecPtr shared_position = InvalidXLogRecPtr;
+  for (;;) {
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+    if (ConfigReloadPending) {
+      ConfigReloadPending = false;
+      ProcessConfigFile(PGC_SIGHUP);
+    }
+    if (ShouldStop(&idle_since)) proc_exit(0);
+    const bool attached = SyncRegistry(database, false);
+    FlushAsynchronousCommits();
+    // All that committed before this is read below, even if the end is within a record.
+    const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
+    const bool at_end = ReadLog();
+    MemoryContextSwitchTo(TopMemoryContext);
+    if (!EvaluateReady(database)) {
+      Sleep(kVisibilityPollMs);
+      continue;
+    }
+    CheckDefinitions(database);
+    ConfirmNowAndThen();
+    if (!at_end) continue;
+    const XLogRecPtr position = StreamPosition() > flushed ? StreamPosition() : flushed;
+    if (position != shared_position || attached) ShareProgress(position);
+    shared_position = position;
+    Sleep(kSafetyNetMs);
+  }
+}
+
+void TakePlace(int index) {
+  database = DatabaseAt(index);
+  const bool mine = WithLock(ControlLock(), LW_EXCLUSIVE, [] {
+    if (database->decoder_pid != 0 || database->state != DecoderState::kLaunched) return false;
+    database->decoder_pid = MyProcPid;
+    database->decoder_proc = ProcIndex(MyProc);
+    database->state = DecoderState::kFindingStart;
+    database->started_at = GetCurrentTimestamp();
+    snprintf(database->slot_name, sizeof(database->slot_name), "live_queries_%u_%d",
+             database->database, MyProcPid);
+    return true;
+  });
+  if (!mine) proc_exit(0);
+  before_shmem_exit(OnExit, 0);
+}
+
+void Work() {
+  BackgroundWorkerInitializeConnectionByOid(database->database, InvalidOid, 0);
+  pgstat_report_appname("live_queries decoder");
+  pgstat_report_activity(STATE_RUNNING, "finding a start point");
+  PreparePlugin(TopMemoryContext, NoteCommit);
+  PrepareMatcher(TopMemoryContext);
+  PrepareOutboxes(TopMemoryContext);
+  PrepareEvaluation(TopMemoryContext);
+  Area();
+  OpenWalStream(database->slot_name);
+  pgstat_report_activity(STATE_RUNNING, "decoding");
+  SyncRegistry(database, true);
+  WithLock(ControlLock(), LW_EXCLUSIVE, [] {
+    database->problem.sqlstate = 0;
+    database->failures = 0;
+  });
+  SetState(DecoderState::kRunning);
+  Loop();
+}
+
+void Run(int index) {
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  pqsignal(SIGTERM, die);
+  BackgroundWorkerUnblockSignals();
+  TakePlace(index);
+  TryCatch(
+      TopMemoryContext, [] { Work(); },
+      [](ErrorData* error) {
+        NoteProblem(*error);
+        ReThrowError(error);
+      });
+}
+
+}  // namespace
+}  // namespace live_queries
+
+void live_queries_decoder_main(Datum argument) { live_queries::Run(DatumGetInt32(argument)); }

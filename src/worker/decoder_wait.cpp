@@ -1,0 +1,175 @@
+// Waiting, with patience that ends. Process: client backend.
+#include "worker/decoder_wait.hpp"
+
+#include "pg/compat.hpp"
+#include "registry/connection.hpp"
+#include "registry/settings.hpp"
+
+extern "C" {
+#include "access/transam.h"
+#include "access/xlog.h"
+#include "pgstat.h"
+#include "storage/condition_variable.h"
+#include "storage/proc.h"
+}
+
+namespace live_queries {
+namespace {
+
+constexpr int kSleepMs = 1000;  // the variable is broadcast; this bounds what a lost one costs
+
+// A transaction that the decoder's slot has to wait for, for a message to people.
+void TellWhoHoldsUp() {
+  StringInfoData who;
+  initStringInfo(&who);
+  const uint32 count = ProcGlobal->allProcCount;
+  for (uint32 i = 0; i < count; ++i) {
+    const PGPROC* proc = &ProcGlobal->allProcs[i];
+    const TransactionId xid = proc->xid;
+    if (!TransactionIdIsNormal(xid)) continue;
+    if (who.len > 0) appendStringInfoString(&who, "; ");
+    const PgBackendStatus* status = proc->pid == 0 ? nullptr : StatusOfPid(proc->pid);
+    if (proc->pid == 0)
+      appendStringInfo(&who, "prepared transaction %u", xid);
+    else if (status == nullptr || status->st_xact_start_timestamp == 0)
+      appendStringInfo(&who, "process %d", proc->pid);
+    else
+      appendStringInfo(&who, "process %d since %s", proc->pid,
+                       timestamptz_to_str(status->st_xact_start_timestamp));
+  }
+  if (who.len == 0) return;
+  ereport(NOTICE, errmsg("live_queries waits for older transactions to end before it can start"),
+          errdetail("Running: %s.", who.data));
+}
+
+// Sleeps on the database's progress until `done` holds. Calls `overdue` once after a second.
+template <class Done, class Overdue>
+bool SleepUntil(DatabaseShared* database, uint32 wait_event, int64 timeout_ms, Done&& done,
+                Overdue&& overdue) {
+  const TimestampTz start = GetCurrentTimestamp();
+  bool told = false;
+  bool reached = true;
+  ConditionVariablePrepareToSleep(&database->progress);
+  while (!done()) {
+    const TimestampTz now = GetCurrentTimestamp();
+    const int64 elapsed = TimestampDifferenceMilliseconds(start, now);
+    if (timeout_ms >= 0 && elapsed >= timeout_ms) {
+      reached = false;
+      break;
+    }
+    if (!told && elapsed >= kSleepMs) {
+      overdue();
+      told = true;
+    }
+    const int64 left = timeout_ms < 0 ? kSleepMs : timeout_ms - elapsed;
+    (void)ConditionVariableTimedSleep(&database->progress,
+                                      static_cast<long>(left < kSleepMs ? left : kSleepMs),
+                                      wait_event);
+  }
+  ConditionVariableCancelSleep();
+  return reached;
+}
+
+DatabaseShared* MyDatabase() {
+  DatabaseShared* database =
+      WithLock(ControlLock(), LW_EXCLUSIVE, [] { return FindOrAddDatabase(MyDatabaseId); });
+  if (database != nullptr) return database;
+  ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+          errmsg("too many databases have live queries"),
+          errdetail("There can be %d.", max_databases),
+          errhint("Raise live_queries.max_databases."));
+  pg_unreachable();
+}
+
+int64 SubscribeTimeout() { return subscribe_timeout_ms == 0 ? -1 : subscribe_timeout_ms; }
+
+[[noreturn]] void RaiseTimeout() {
+  ereport(ERROR, errcode(ERRCODE_QUERY_CANCELED),
+          errmsg("the decoder of live_queries was not ready after live_queries.subscribe_timeout"),
+          errhint("SELECT * FROM live.workers shows what it is doing."));
+  pg_unreachable();
+}
+
+// Lets the launcher start a decoder for a client that is about to subscribe, and the decoder not stop
+// meanwhile. Runs out by itself, however the client ends.
+void WantDecoder(DatabaseShared* database) {
+  constexpr int kWantedMs = 5000;
+  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    database->wanted_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kWantedMs);
+  });
+}
+
+// A new client is a reason to try again, whatever went wrong before.
+void ForgetOldProblem(DatabaseShared* database) {
+  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    if (database->state != DecoderState::kStopped) return;
+    database->problem.sqlstate = 0;
+    database->retry_at = 0;
+  });
+}
+
+}  // namespace
+
+void WaitForDecoder() {
+  DatabaseShared* database = MyDatabase();
+  WantDecoder(database);
+  if (database->state == DecoderState::kRunning) return;
+  ForgetOldProblem(database);
+  const bool running = SleepUntil(
+      database, WaitEventSubscribe(), SubscribeTimeout(),
+      [&] {
+        if (database->state == DecoderState::kRunning) return true;
+        const ProblemShared problem =
+            WithLock(ControlLock(), LW_SHARED, [&] { return database->problem; });
+        if (problem.sqlstate != 0) RaiseProblem(problem);
+        WantDecoder(database);
+        WakeLauncher();
+        return false;
+      },
+      [&] {
+        if (database->state == DecoderState::kFindingStart) TellWhoHoldsUp();
+      });
+  if (!running) RaiseTimeout();
+}
+
+uint64_t WaitForAttachment(uint64_t serial) {
+  ConnectionShared* connection = MyConnection();
+  DatabaseShared* database = MyDatabase();
+  Phase phase = Phase::kRegistered;
+  ProblemShared problem = {};
+  const bool answered = SleepUntil(
+      database, WaitEventSubscribe(), SubscribeTimeout(),
+      [&] {
+        WithLock(connection->lock, LW_SHARED, [&] {
+          const SubscriptionShared* shared = FindSubscription(*connection, serial);
+          if (shared == nullptr) return;
+          phase = shared->phase;
+          problem = shared->problem;
+        });
+        return phase != Phase::kRegistered || problem.sqlstate != 0;
+      },
+      [] {});
+  if (problem.sqlstate != 0) RaiseProblem(problem);
+  if (!answered) RaiseTimeout();
+  return pg_atomic_read_u64(&database->handled_lsn);
+}
+
+bool WaitForPosition(XLogRecPtr lsn, int64 timeout_ms) {
+  DatabaseShared* database = FindDatabase(MyDatabaseId);
+  if (database == nullptr || pg_atomic_read_u32(&database->subscriptions) == 0) return true;
+  if (XLogRecPtrIsInvalid(lsn)) {
+    const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
+    const XLogRecPtr committed = pg_atomic_read_u64(&database->commit_lsn);
+    lsn = committed > flushed ? committed : flushed;
+  }
+  return SleepUntil(
+      database, WaitEventProgress(), timeout_ms,
+      [&] {
+        if (pg_atomic_read_u64(&database->handled_lsn) >= lsn) return true;
+        WakeDecoder(database);
+        return false;
+      },
+      [] {});
+}
+
+}  // namespace live_queries

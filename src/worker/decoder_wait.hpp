@@ -1,0 +1,24 @@
+// Waiting for the decoder. Process: client backend.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/xlogdefs.h"
+}
+
+namespace live_queries {
+
+// Returns once the decoder of this database runs. Says, after a second, which transactions it waits
+// for. Raises why it cannot run, or 57014 after live_queries.subscribe_timeout.
+void WaitForDecoder();
+
+// Returns once the decoder has attached this backend's subscription; gives the position that it
+// had handled then. Raises the same, and the decoder's reason if it refuses.
+uint64_t WaitForAttachment(uint64_t serial);
+
+// Returns once all that committed up to `lsn` (invalid: now) is in this connection's mailbox; false
+// after `timeout_ms`.
+bool WaitForPosition(XLogRecPtr lsn, int64 timeout_ms);
+
+}  // namespace live_queries

@@ -1,0 +1,15 @@
+// Checks again what subscribe checked: privileges, row security and the definitions of all that a
+// live query names. Process: decoder.
+#pragma once
+
+#include "match/template.hpp"
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+// Checks all templates that catalog changes may concern. Each subscription goes on as it is, or is
+// reset because its rows may differ, or is terminated with the error that subscribing would raise
+// now. In a transaction. Returns whether any was concerned.
+bool CheckChangedDefinitions();
+
+}  // namespace live_queries

@@ -1,0 +1,180 @@
+// The group of transactions that is evaluated at once, and what happens if an expression fails: the
+// whole group is rolled back, who is to blame is ended, and the group is done again. So a group
+// without errors needs no subtransaction. Process: decoder.
+#include "worker/evaluation.hpp"
+
+#include "decode/output_plugin.hpp"
+#include "match/evaluate.hpp"
+#include "match/matcher.hpp"
+#include "match/routing_index.hpp"
+#include "pg/memory.hpp"
+#include "pg/try_catch.hpp"
+#include "worker/definition_check.hpp"
+#include "worker/outbox.hpp"
+#include "worker/registry_sync.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "storage/procarray.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+}
+
+namespace live_queries {
+namespace {
+
+// One transaction of ours serves so many decoded ones.
+constexpr uint64 kGroupTransactions = 1000;
+constexpr size_t kGroupBytes = 16 * 1024 * 1024;
+
+MemoryContext evaluation_context = nullptr;
+
+void StageChanges(Route* route, const ChangeBatch& batch) {
+  RecordHeader header;
+  header.kind = RecordKind::kChanges;
+  header.xid = batch.xid;
+  header.seq = batch.commit_end;
+  header.committed_at = batch.committed_at;
+  header.change_count = route->change_count;
+  header.body_bytes = static_cast<uint32_t>(route->body.len);
+  if (route->body.len > 0) {
+    for (Target* target = route->targets; target != nullptr; target = target->next) {
+      if (target->muted) continue;
+      header.subscription_serial = target->serial;
+      StageRecord(target, header, View(route->body));
+    }
+  }
+  route->change_count = 0;
+  resetStringInfo(&route->body);
+}
+
+void StageReset(Route* route, uint64_t seq, const char* reason) {
+  for (Target* target = route->targets; target != nullptr; target = target->next) {
+    if (target->muted) continue;
+    target->muted = true;
+    StageRecord(target, ResetHeader(target->serial, seq, reason), reason);
+  }
+}
+
+constexpr MatchSink kSink = {StageChanges, StageReset};
+
+// The oldest ready transactions that new snapshots see.
+int VisibleGroup() {
+  int count = 0;
+  size_t bytes = 0;
+  for (ChangeBatch* batch = FirstReadyBatch(); batch != nullptr; batch = batch->next) {
+    if (count > 0 && (count >= static_cast<int>(kGroupTransactions) || bytes > kGroupBytes)) break;
+    if (TransactionIdIsInProgress(batch->xid)) break;
+    bytes += batch->bytes();
+    ++count;
+  }
+  return count;
+}
+
+void EvaluateGroup(int count) {
+  StartTransactionCommand();
+  PushActiveSnapshot(GetTransactionSnapshot());
+  CheckChangedDefinitions();
+  ChangeBatch* batch = FirstReadyBatch();
+  for (int i = 0; i < count; ++i, batch = batch->next) EvaluateBatch(batch, kSink);
+  PopActiveSnapshot();
+  CommitTransactionCommand();
+}
+
+List* TargetsToBlame(const Culprit& blamed) {
+  List* targets = NIL;
+  auto collect = [](Route* route, void* context) {
+    List** list = static_cast<List**>(context);
+    for (Target* target = route->targets; target != nullptr; target = target->next)
+      *list = lappend(*list, target);
+  };
+  if (blamed.first == nullptr && blamed.second == nullptr)
+    ForEachRoute(blamed.owner, collect, &targets);
+  if (blamed.first != nullptr) collect(blamed.first, &targets);
+  if (blamed.second != nullptr && blamed.second != blamed.first)
+    collect(blamed.second, &targets);
+  return targets;
+}
+
+// After an error in the group: rolls back and ends those whose expression raised it.
+void Recover(DatabaseShared* database, ErrorData* error) {
+  const Culprit blamed = culprit;
+  culprit = {};
+  const bool timed_out = get_timeout_indicator(STATEMENT_TIMEOUT, true);
+  AbortCurrentTransaction();
+  MemoryContextSwitchTo(evaluation_context);
+  AbandonEvaluation();
+  AbandonStaged();
+  if (blamed.owner == nullptr) ReThrowError(error);
+  // Somebody has cancelled the decoder's work; it was nobody's fault.
+  if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !timed_out) return;
+  pg_atomic_fetch_add_u64(&database->errors, 1);
+  const char* message = timed_out ? "evaluating the query took longer than "
+                                    "live_queries.evaluation_timeout"
+                                  : error->message;
+  // Freed with its last target below: nothing compiled may be used after an error in it.
+  DropCompiled(blamed.owner);
+  ListCell* cell;
+  foreach (cell, TargetsToBlame(blamed)) {
+    Target* target = static_cast<Target*>(lfirst(cell));
+    if (blamed.lost_value)
+      ResetTargetNow(target, "a large value that an update left in place is gone already");
+    else
+      TerminateTarget(target, error->sqlerrcode, message);
+  }
+}
+
+bool Attempt(DatabaseShared* database, int count) {
+  bool failed = false;
+  TryCatch(
+      evaluation_context, [&] { EvaluateGroup(count); },
+      [&](ErrorData* error) {
+        failed = true;
+        Recover(database, error);
+      });
+  return !failed;
+}
+
+void Publish(DatabaseShared* database, int count) {
+  XLogRecPtr handled = InvalidXLogRecPtr;
+  const uint64 messages = PublishStaged();
+  for (int i = 0; i < count; ++i) {
+    handled = FirstReadyBatch()->commit_end;
+    RemoveFirstReadyBatch();
+  }
+  pg_atomic_fetch_add_u64(&database->messages, static_cast<int64>(messages));
+  pg_atomic_fetch_add_u64(&database->changes_matched, static_cast<int64>(TakeMatchedCount()));
+  pg_atomic_fetch_add_u64(&database->transactions, count);
+  RaiseTo(&database->handled_lsn, handled);
+  if (FirstReadyBatch() == nullptr) FreeUnusedShapes();
+}
+
+}  // namespace
+
+void PrepareEvaluation(MemoryContext context) {
+  evaluation_context =
+      AllocSetContextCreate(context, "live_queries evaluation", ALLOCSET_DEFAULT_SIZES);
+}
+
+bool EvaluateReady(DatabaseShared* database) {
+  while (FirstReadyBatch() != nullptr) {
+    CHECK_FOR_INTERRUPTS();
+    const int count = VisibleGroup();
+    if (count == 0) return false;
+    MemoryContextReset(evaluation_context);
+    MemoryContextSwitchTo(evaluation_context);
+    if (Attempt(database, count)) Publish(database, count);
+  }
+  return true;
+}
+
+void CheckDefinitions(DatabaseShared*) {
+  if (!AnyUnchecked()) return;
+  StartTransactionCommand();
+  PushActiveSnapshot(GetTransactionSnapshot());
+  CheckChangedDefinitions();
+  PopActiveSnapshot();
+  CommitTransactionCommand();
+}
+
+}  // namespace live_queries

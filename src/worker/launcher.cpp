@@ -1,0 +1,173 @@
+// The launcher: one static background worker that looks at each database's slot, starts what is
+// missing and starts again, later and later, what failed. Process: launcher.
+#include "worker/launcher.hpp"
+
+#include "pg/compat.hpp"
+#include "pg/locks.hpp"
+#include "registry/connection.hpp"
+#include "registry/database.hpp"
+#include "registry/settings.hpp"
+#include "registry/shared_memory.hpp"
+#include "worker/decoder.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+PGDLLEXPORT void live_queries_launcher_main(Datum argument);
+}
+
+namespace live_queries {
+namespace {
+
+constexpr long kPassMs = 10 * 1000;  // only a safety net: whoever wants something sets the latch
+constexpr int kRetrySoonMs = 250;
+
+void OnExit(int, Datum) {
+  WithLock(ControlLock(), LW_EXCLUSIVE, [] {
+    Control()->launcher_pid = 0;
+    Control()->launcher_proc = -1;
+  });
+}
+
+List* AlwaysOnDatabases() {
+  List* names = NIL;
+  List* databases = NIL;
+  if (!SplitIdentifierString(pstrdup(always_on_databases), ',', &names)) return NIL;
+  ListCell* cell;
+  foreach (cell, names) {
+    const Oid database = get_database_oid(static_cast<char*>(lfirst(cell)), true);
+    if (OidIsValid(database)) databases = lappend_oid(databases, database);
+  }
+  return databases;
+}
+
+// Makes sure that the databases of live_queries.databases have a slot that wants a decoder.
+void MarkAlwaysOn() {
+  static bool marked = false;
+  const bool named = always_on_databases != nullptr && always_on_databases[0] != '\0';
+  if (!named && !marked) return;
+  StartTransactionCommand();
+  List* databases = named ? AlwaysOnDatabases() : NIL;
+  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    for (int i = 0; i < max_databases; ++i) DatabaseAt(i)->always_on = false;
+    ListCell* cell;
+    foreach (cell, databases) {
+      DatabaseShared* slot = FindOrAddDatabase(lfirst_oid(cell));
+      if (slot != nullptr) slot->always_on = true;
+    }
+  });
+  marked = databases != NIL;
+  CommitTransactionCommand();
+}
+
+bool WantsDecoder(const DatabaseShared& database, TimestampTz now) {
+  return OidIsValid(database.database) && database.state == DecoderState::kStopped &&
+         database.decoder_pid == 0 && now >= database.retry_at && now >= database.suspended_until &&
+         (database.always_on || now < database.wanted_until ||
+          pg_atomic_read_u32(const_cast<pg_atomic_uint32*>(&database.subscriptions)) > 0);
+}
+
+void Launch(DatabaseShared* database, int index) {
+  BackgroundWorker worker = {};
+  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  worker.bgw_restart_time = BGW_NEVER_RESTART;
+  worker.bgw_main_arg = Int32GetDatum(index);
+  worker.bgw_notify_pid = MyProcPid;
+  strlcpy(worker.bgw_library_name, "live_queries", sizeof(worker.bgw_library_name));
+  strlcpy(worker.bgw_function_name, "live_queries_decoder_main", sizeof(worker.bgw_function_name));
+  strlcpy(worker.bgw_type, "live_queries decoder", sizeof(worker.bgw_type));
+  snprintf(worker.bgw_name, sizeof(worker.bgw_name), "live_queries decoder for database %u",
+           database->database);
+  if (RegisterDynamicBackgroundWorker(&worker, nullptr)) return;
+  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    database->state = DecoderState::kStopped;
+    database->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 5000);
+    database->problem.Set(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                          "no background worker is free for the decoder of live_queries",
+                          "Raise max_worker_processes.");
+  });
+  ConditionVariableBroadcast(&database->progress);
+}
+
+// A worker that ended before it could tell (it was not even started) leaves its slot launched.
+void NoticeLostLaunches(DatabaseShared* database, TimestampTz now) {
+  if (database->state == DecoderState::kLaunched && database->decoder_pid == 0 &&
+      now > TimestampTzPlusMilliseconds(database->started_at, 30 * 1000))
+    database->state = DecoderState::kStopped;
+}
+
+// One pass over all databases; returns how long to sleep.
+long Pass() {
+  const TimestampTz now = GetCurrentTimestamp();
+  long sleep_ms = kPassMs;
+  for (int i = 0; i < max_databases; ++i) {
+    DatabaseShared* database = DatabaseAt(i);
+    const bool launch = WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+      NoticeLostLaunches(database, now);
+      if (!WantsDecoder(*database, now)) {
+        if (OidIsValid(database->database) && database->state == DecoderState::kStopped &&
+            (database->retry_at > now || database->suspended_until > now))
+          sleep_ms = kRetrySoonMs;
+        return false;
+      }
+      database->state = DecoderState::kLaunched;
+      database->started_at = now;
+      return true;
+    });
+    if (launch) Launch(database, i);
+  }
+  return sleep_ms;
+}
+
+void Run() {
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  pqsignal(SIGTERM, die);
+  BackgroundWorkerUnblockSignals();
+  BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
+  before_shmem_exit(OnExit, 0);
+  WithLock(ControlLock(), LW_EXCLUSIVE, [] {
+    Control()->launcher_pid = MyProcPid;
+    Control()->launcher_proc = ProcIndex(MyProc);
+  });
+  for (;;) {
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+    if (ConfigReloadPending) {
+      ConfigReloadPending = false;
+      ProcessConfigFile(PGC_SIGHUP);
+    }
+    MarkAlwaysOn();
+    const long sleep_ms = Pass();
+    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, sleep_ms,
+                    WaitEventLauncherMain());
+  }
+}
+
+}  // namespace
+
+void RegisterLauncher() {
+  BackgroundWorker worker = {};
+  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  worker.bgw_restart_time = 1;
+  strlcpy(worker.bgw_library_name, "live_queries", sizeof(worker.bgw_library_name));
+  strlcpy(worker.bgw_function_name, "live_queries_launcher_main",
+          sizeof(worker.bgw_function_name));
+  strlcpy(worker.bgw_type, "live_queries launcher", sizeof(worker.bgw_type));
+  strlcpy(worker.bgw_name, "live_queries launcher", sizeof(worker.bgw_name));
+  RegisterBackgroundWorker(&worker);
+}
+
+}  // namespace live_queries
+
+void live_queries_launcher_main(Datum) { live_queries::Run(); }

@@ -1,0 +1,58 @@
+// The list of such transactions. Process: decoder.
+#include "worker/recent_commits.hpp"
+
+#include "pg/compat.hpp"
+
+extern "C" {
+#include "storage/latch.h"
+#include "storage/procarray.h"
+#include "utils/wait_event.h"
+}
+
+namespace live_queries {
+namespace {
+
+// When it is full, those that have ended are forgotten; a server that waits for a synchronous
+// standby can have a commit waiting in each of its backends.
+constexpr int kFirstCapacity = 256;
+
+TransactionId* commits = nullptr;
+int count = 0;
+int capacity = 0;
+
+void ForgetEnded() {
+  int kept = 0;
+  for (int i = 0; i < count; ++i)
+    if (TransactionIdIsInProgress(commits[i])) commits[kept++] = commits[i];
+  count = kept;
+}
+
+}  // namespace
+
+void NoteCommit(TransactionId xid) {
+  if (count == capacity) {
+    ForgetEnded();
+    if (count >= capacity / 2) {
+      const int grown = capacity == 0 ? kFirstCapacity : capacity * 2;
+      TransactionId* larger = static_cast<TransactionId*>(
+          MemoryContextAlloc(TopMemoryContext, sizeof(TransactionId) * grown));
+      if (commits != nullptr) {
+        memcpy(larger, commits, sizeof(TransactionId) * count);
+        pfree(commits);
+      }
+      commits = larger;
+      capacity = grown;
+    }
+  }
+  commits[count++] = xid;
+}
+
+void WaitForRecentCommits() {
+  constexpr long kPollMs = 1;
+  for (ForgetEnded(); count > 0; ForgetEnded()) {
+    CHECK_FOR_INTERRUPTS();
+    (void)WaitLatch(nullptr, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPollMs, WaitEventVisibility());
+  }
+}
+
+}  // namespace live_queries

@@ -1,0 +1,16 @@
+// Transactions that were decoded but may not be visible to new snapshots yet: the commit record
+// comes before the end of the transaction. A subscription that attaches now gets nothing of them, so
+// its snapshot, which comes later, must see them. Process: decoder.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+// Notes a decoded transaction.
+void NoteCommit(TransactionId xid);
+
+// Returns once new snapshots see all that was noted.
+void WaitForRecentCommits();
+
+}  // namespace live_queries

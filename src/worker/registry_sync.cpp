@@ -1,0 +1,217 @@
+// Attaching and detaching. Process: decoder.
+#include "worker/registry_sync.hpp"
+
+#include "decode/output_plugin.hpp"
+#include "deliver/mailbox.hpp"
+#include "match/matcher.hpp"
+#include "pg/memory.hpp"
+#include "worker/outbox.hpp"
+#include "worker/recent_commits.hpp"
+
+extern "C" {
+#include "access/xact.h"
+}
+
+namespace live_queries {
+namespace {
+
+constexpr const char* kRestarted = "the decoder was restarted and may have missed changes";
+
+// A slot of a connection that changed.
+struct ChangedSlot {
+  int slot;
+  uint64_t serial;  // 0: free
+};
+
+void DetachSlot(LocalConnection* connection, int slot) {
+  if (slot >= connection->slot_capacity || connection->slots[slot] == nullptr) return;
+  DetachTarget(connection->slots[slot]);
+  connection->slots[slot] = nullptr;
+}
+
+void DetachAll(LocalConnection* connection) {
+  for (int slot = 0; slot < connection->slot_capacity; ++slot) DetachSlot(connection, slot);
+}
+
+void GrowSlots(LocalConnection* connection, int slot) {
+  if (slot < connection->slot_capacity) return;
+  int capacity = connection->slot_capacity == 0 ? 4 : connection->slot_capacity;
+  while (capacity <= slot) capacity *= 2;
+  Target** grown = static_cast<Target**>(
+      MemoryContextAllocZero(TopMemoryContext, sizeof(Target*) * capacity));
+  if (connection->slots != nullptr) {
+    memcpy(grown, connection->slots, sizeof(Target*) * connection->slot_capacity);
+    pfree(connection->slots);
+  }
+  connection->slots = grown;
+  connection->slot_capacity = capacity;
+}
+
+// Takes the list of changed slots, or all of them, under the connection's lock.
+List* TakeChangedSlots(ConnectionShared* shared, uint64_t* connection_id, bool everything) {
+  List* changed = NIL;
+  WithLock(shared->lock, LW_EXCLUSIVE, [&] {
+    *connection_id = shared->database == MyDatabaseId ? shared->connection_id : 0;
+    if (*connection_id == 0 || !DsaPointerIsValid(shared->slots)) return;
+    SlotShared* slots = FromArea<SlotShared>(shared->slots);
+    auto take = [&](int slot) {
+      ChangedSlot* one = static_cast<ChangedSlot*>(palloc(sizeof(ChangedSlot)));
+      *one = {slot, slots[slot].serial};
+      changed = lappend(changed, one);
+      slots[slot].dirty = false;
+    };
+    if (everything) {
+      for (int slot = 0; slot < shared->slot_capacity; ++slot) take(slot);
+    } else {
+      for (int slot = shared->dirty_slot; slot >= 0; slot = slots[slot].next_dirty) take(slot);
+    }
+    shared->dirty_slot = -1;
+  });
+  return changed;
+}
+
+// Attaches one subscription to its template. The registry hears of it in FinishAttaching.
+void Attach(int index, LocalConnection* connection, const ChangedSlot& changed) {
+  DefinitionCopy definition;
+  if (!CopyDefinition(index, connection->id, changed.serial, &definition)) return;
+  if (definition.phase == Phase::kFailed) return;
+  Target* target = AttachTarget(definition.role, definition.Field(DefinitionField::kSettings),
+                                definition.Field(DefinitionField::kSpec),
+                                definition.Field(DefinitionField::kRoute));
+  target->connection = index;
+  target->connection_id = connection->id;
+  target->serial = changed.serial;
+  GrowSlots(connection, changed.slot);
+  connection->slots[changed.slot] = target;
+  // Its client has read a first result already, but nobody was decoding meanwhile.
+  if (definition.phase == Phase::kAttached) ResetTargetNow(target, kRestarted);
+}
+
+void SyncConnection(int index, bool everything) {
+  ConnectionShared* shared = ConnectionAt(index);
+  LocalConnection* connection = LocalConnectionAt(index);
+  uint64_t connection_id;
+  List* changed = TakeChangedSlots(shared, &connection_id, everything);
+  if (connection->id != connection_id) {
+    DetachAll(connection);
+    if (connection->id != 0) ForgetConnection(index);
+    connection->id = connection_id;
+  }
+  ListCell* cell;
+  foreach (cell, changed) {
+    const ChangedSlot& one = *static_cast<ChangedSlot*>(lfirst(cell));
+    const Target* present =
+        one.slot < connection->slot_capacity ? connection->slots[one.slot] : nullptr;
+    if (present != nullptr && present->serial == one.serial) {
+      DefinitionCopy still_there;
+      if (CopyDefinition(index, connection_id, one.serial, &still_there)) continue;
+      DetachSlot(connection, one.slot);  // killed
+      continue;
+    }
+    DetachSlot(connection, one.slot);
+    if (one.serial != 0) Attach(index, connection, one);
+  }
+}
+
+// Tells the subscribers that from now on, what their new snapshots do not see, they get.
+void FinishAttaching(List* indexes) {
+  ListCell* cell;
+  foreach (cell, indexes) {
+    ConnectionShared* shared = ConnectionAt(lfirst_int(cell));
+    const LocalConnection* connection = LocalConnectionAt(lfirst_int(cell));
+    WithLock(shared->lock, LW_EXCLUSIVE, [&] {
+      if (connection->id == 0 || shared->connection_id != connection->id) return;
+      for (int slot = 0; slot < connection->slot_capacity; ++slot) {
+        const Target* target = connection->slots[slot];
+        if (target == nullptr) continue;
+        SubscriptionShared* subscription = FindSubscription(*shared, target->serial);
+        if (subscription != nullptr && subscription->phase == Phase::kRegistered)
+          subscription->phase = Phase::kAttached;
+      }
+    });
+  }
+}
+
+List* TakeDirtyConnections(DatabaseShared* database) {
+  List* indexes = NIL;
+  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    for (int index = database->dirty_connection; index >= 0;) {
+      ConnectionShared* connection = ConnectionAt(index);
+      indexes = lappend_int(indexes, index);
+      connection->dirty = false;
+      index = connection->next_dirty;
+    }
+    database->dirty_connection = -1;
+  });
+  return indexes;
+}
+
+List* AllConnections() {
+  List* indexes = NIL;
+  for (int index = 0; index < ConnectionCapacity(); ++index)
+    indexes = lappend_int(indexes, index);
+  return indexes;
+}
+
+}  // namespace
+
+bool CopyDefinition(int connection, uint64_t connection_id, uint64_t serial,
+                    DefinitionCopy* definition) {
+  ConnectionShared* shared = ConnectionAt(connection);
+  return WithLock(shared->lock, LW_SHARED, [&] {
+    if (shared->connection_id != connection_id) return false;
+    const SubscriptionShared* subscription = FindSubscription(*shared, serial);
+    if (subscription == nullptr || subscription->status == SubscriptionStatus::kTerminated)
+      return false;
+    const DefinitionShared* source = FromArea<DefinitionShared>(subscription->definition);
+    char* data = static_cast<char*>(palloc(source->bytes));
+    memcpy(data, source->data, source->bytes);
+    for (int i = 0; i < kDefinitionFields; ++i) definition->fields[i] = data + source->offsets[i];
+    definition->role = subscription->role;
+    definition->phase = subscription->phase;
+    return true;
+  });
+}
+
+bool SyncRegistry(DatabaseShared* database, bool everything) {
+  if (!everything && database->dirty_connection < 0) return false;
+  StartTransactionCommand();
+  List* indexes = TakeDirtyConnections(database);
+  if (everything) indexes = AllConnections();
+  ListCell* cell;
+  foreach (cell, indexes) SyncConnection(lfirst_int(cell), everything);
+  WaitForRecentCommits();
+  FinishAttaching(indexes);
+  CommitTransactionCommand();
+  ConditionVariableBroadcast(&database->progress);
+  return true;
+}
+
+void TerminateTarget(Target* target, int sqlstate, const char* reason) {
+  ConnectionShared* shared = ConnectionAt(target->connection);
+  bool told = false;
+  WithLock(shared->lock, LW_EXCLUSIVE, [&] {
+    if (shared->connection_id != target->connection_id) return;
+    SubscriptionShared* subscription = FindSubscription(*shared, target->serial);
+    if (subscription == nullptr || !MarkTerminated(*subscription, sqlstate, reason)) return;
+    PutTermination(shared, *subscription);
+    told = true;
+  });
+  if (told) WakeConnection(shared);
+  LocalConnection* connection = LocalConnectionAt(target->connection);
+  DetachSlot(connection, SlotOfSerial(target->serial));
+}
+
+void ResetTargetNow(Target* target, const char* reason) {
+  if (target->muted) return;
+  target->muted = true;
+  ConnectionShared* shared = ConnectionAt(target->connection);
+  WithLock(shared->lock, LW_EXCLUSIVE, [&] {
+    if (shared->connection_id != target->connection_id) return;
+    if (!PutUrgentRecord(shared, ResetHeader(target->serial, 0, reason), reason))
+      shared->overflowed = true;
+  });
+  WakeConnection(shared);
+}
+
+}  // namespace live_queries

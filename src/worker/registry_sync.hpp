@@ -1,0 +1,33 @@
+// Keeps the decoder's templates in step with the registry. Process: decoder.
+#pragma once
+
+#include "match/template.hpp"
+#include "pg/postgres.hpp"
+#include "registry/connection.hpp"
+
+namespace live_queries {
+
+// A subscription's definition, copied out of shared memory.
+struct DefinitionCopy {
+  Oid role;
+  Phase phase;
+  const char* fields[kDefinitionFields];
+
+  const char* Field(DefinitionField field) const { return fields[static_cast<int>(field)]; }
+};
+
+// Copies a definition into CurrentMemoryContext; false if the subscription is gone or over.
+bool CopyDefinition(int connection, uint64_t connection_id, uint64_t serial,
+                    DefinitionCopy* definition);
+
+// Attaches and detaches what has changed since the last call, or (`everything`) all there is, when
+// the decoder starts. Outside a transaction. Returns whether anything changed.
+bool SyncRegistry(DatabaseShared* database, bool everything);
+
+// Ends a target with an error: marks it in the registry, tells its client, detaches it.
+void TerminateTarget(Target* target, int sqlstate, const char* reason);
+
+// Tells a target's client to refresh, now; it gets nothing until then.
+void ResetTargetNow(Target* target, const char* reason);
+
+}  // namespace live_queries

@@ -1,0 +1,351 @@
+"""Compares what clients were told with what is true.
+
+Owns: the walk over a connection's trace (through the model in state.py), the comparison with the reference at
+each message boundary, and the comparison with a plain SELECT at each quiet point. Runs in the conductor's
+thread, while writers and clients are parked.
+"""
+
+from collections import Counter, deque
+from datetime import datetime
+
+import rows
+import state as model
+from state import Violation, require
+
+HISTORY = 300  # events kept for a report, of a connection and of each subscription
+
+
+class Comparison:
+    """The true result of one subscription, moved along the commit order, and where the client's differs."""
+
+    def __init__(self, timeline, index, keyed):
+        self.keyed = keyed
+        self.truth = dict(timeline.base) if keyed else Counter(timeline.base)
+        self.index = -1          # the last transaction in truth
+        self.pending = deque(timeline.steps)
+        self.result = None       # the client's; None: nothing to compare with yet
+        self.mismatched = set()
+        self.advance(index)
+
+    def advance(self, index):
+        """Moves the truth to the state after the transaction of an index."""
+        self.index = max(index, self.index)
+        while self.pending and self.pending[0][0] <= index:
+            for key, change in self.pending.popleft()[1].items():
+                if self.keyed and change is None:
+                    self.truth.pop(key, None)
+                elif self.keyed:
+                    self.truth[key] = change
+                else:
+                    self.truth[key] += change
+                    if not self.truth[key]:
+                        del self.truth[key]
+                if self.result is not None:
+                    self._compare(key, must_know=True)
+
+    def follow(self, result):
+        """Compares with a client's result from now on; None: no longer."""
+        self.result = result
+        self.mismatched = set()
+        if result is not None:
+            for key in set(result.keys()) | (set(self.truth) if result.complete else set()):
+                self._compare(key)
+
+    def touched(self, keys):
+        """Compares anew what a message touched."""
+        if self.result is not None:
+            for key in keys:
+                self._compare(key)
+
+    def expected(self, key):
+        """Returns what the client should have for a key."""
+        return self.truth.get(key) if self.keyed else self.truth.get(key, 0)
+
+    def _compare(self, key, must_know=False):
+        if not self.result.knows(key):
+            if must_know:
+                self.mismatched.add(key)
+        elif self.result.value(key) == self.expected(key):
+            self.mismatched.discard(key)
+        else:
+            self.mismatched.add(key)
+
+    def describe(self):
+        """Returns lines that tell the difference."""
+        lines = []
+        for key in sorted(self.mismatched, key=str)[:10]:
+            got, expected = self.result.value(key), self.expected(key)
+            lines.append("  key %s" % rows.shorten(key, 300))
+            for word, row in (("expected", expected), ("got     ", got)):
+                lines.append("    %s %s" % (word, rows.show_row(row) if isinstance(row, tuple) else row))
+        if len(self.mismatched) > 10:
+            lines.append("  and %d more" % (len(self.mismatched) - 10))
+        return lines
+
+
+class Watched:
+    """A subscription in the walk: its state, its comparison, and from where on it is strict."""
+
+    def __init__(self, state, comparison, snapshot_lsn):
+        self.state = state
+        self.comparison = comparison      # None: compared at quiet points alone
+        self.snapshot_lsn = snapshot_lsn  # own messages of later transactions show exactly that point
+        self.joined_lsn = None            # as do the others' messages, from here
+        self.last_index = -1              # of the last transaction that it was told
+        self.history = deque(maxlen=HISTORY)
+
+    def refollow(self):
+        """Lets the comparison use the present result."""
+        if self.comparison:
+            self.comparison.follow(None if self.state.unread or self.state.broken else self.state.result)
+
+
+class ConnectionCheck:
+    """The walk over one connection's trace."""
+
+    def __init__(self, trace, reference, counters, per_subscription=False):
+        self.trace = trace
+        self.reference = reference
+        self.counters = counters
+        self.state = model.ConnectionState(per_subscription)
+        self.watched = {}    # Subscription -> Watched
+        self.history = deque(maxlen=HISTORY)
+        self.subject = None  # the Watched that a violation is about
+        self.xid = None      # and the transaction
+
+    def extend(self):
+        """Gives the open subscriptions the truth of the new interval."""
+        for watched in self.watched.values():
+            if watched.comparison and not watched.state.over:
+                watched.comparison.pending.extend(
+                    self.reference.timeline(watched.state.subscription.query).steps)
+
+    def walk(self, events):
+        """Takes the events in order. Raises Violation."""
+        for event in events:
+            self.history.append(event)
+            self.subject = self._concerned(event)
+            if self.subject:
+                self.subject.history.append(event)
+            getattr(self, "_" + event.kind)(event, self.subject)
+
+    def quiet(self, truth):
+        """Compares with plain SELECTs; truth is a function(query) that returns a Counter of rows."""
+        for subscription, watched in self.watched.items():
+            if not watched.state.flowing():
+                continue
+            self.subject = watched
+            if watched.comparison:
+                watched.comparison.advance(len(self.reference.replay.lsns) - 1)
+                require(not watched.comparison.mismatched, "at the quiet point the result differs")
+            if not watched.state.result.complete:
+                continue
+            got = watched.state.result.rows
+            got = Counter(got.values()) if subscription.keyed else got
+            expected = truth(subscription.query)
+            if got != expected:
+                raise Violation("at the quiet point the result is not what SELECT gives: client alone %s,"
+                                " SELECT alone %s" % (_show(got - expected), _show(expected - got)))
+            self.counters["quiet comparisons"] += 1
+
+    def _concerned(self, event):
+        """Returns the Watched that an event is about, or None."""
+        subscription = event.subscription
+        if event.kind == "message":
+            state = self.state.subscriptions.get(event.data.get("subscription_id"))
+            subscription = state and state.subscription
+        return self.watched.get(subscription)
+
+    def _subscribed(self, event, _):
+        subscription = event.subscription
+        state = self.state.add(subscription)
+        comparison = None
+        index = self.reference.replay.index_before(event.data)
+        if subscription.query.shape.pointwise and subscription.strategy == "stream":
+            comparison = Comparison(self.reference.timeline(subscription.query), index, subscription.keyed)
+        watched = Watched(state, comparison, event.data)
+        watched.history.append(event)
+        self.watched[subscription] = self.subject = watched
+        if not subscription.snapshot:
+            watched.joined_lsn = event.data
+            watched.refollow()
+
+    def _committed(self, _, watched):
+        watched.state.committed = True
+
+    def _forgotten(self, _, watched):
+        self._drop(watched)
+
+    def _rows(self, event, watched):
+        for key, row in event.data:
+            watched.state.result.load(key and rows.key_from(key), rows.row_from(row))
+
+    def _read(self, _, watched):
+        watched.state.unread = False
+        watched.refollow()
+        self.counters["snapshots"] += 1
+
+    def _joined(self, event, watched):
+        watched.joined_lsn = event.data
+
+    def _pausing(self, _, watched):
+        watched.state.changing = True
+        watched.joined_lsn = None
+        self.state.disturb(watched.state)
+
+    def _paused(self, _, watched):
+        self.state.disturb(watched.state)
+        watched.state.changing, watched.state.paused = False, True
+
+    def _resuming(self, _, watched):
+        watched.state.paused = False
+
+    def _resumed(self, event, watched):
+        if not watched.state.unread:
+            watched.joined_lsn = event.data
+
+    def _refreshing(self, _, watched):
+        watched.state.changing = True
+        watched.joined_lsn = None
+        self.state.disturb(watched.state)
+
+    def _refreshed(self, event, watched):
+        watched.state.changing = watched.state.broken = False
+        watched.state.unread = True
+        watched.state.forget()
+        watched.snapshot_lsn = event.data
+        if watched.comparison:
+            watched.comparison.follow(None)
+            watched.comparison.advance(self.reference.replay.index_before(event.data))
+
+    def _leaving(self, _, watched):
+        watched.state.changing = True
+        self.state.disturb(watched.state)
+
+    def _left(self, _, watched):
+        self._drop(watched)
+
+    def _killing(self, _, watched):
+        watched.state.changing = watched.state.killed = True
+        self.state.disturb(watched.state)
+
+    def _drained(self, *_):
+        self.state.drained()
+
+    def _closed(self, *_):
+        self.state.closed = True
+        for watched in list(self.watched.values()):
+            self._drop(watched)
+
+    def _note(self, *_):
+        pass
+
+    def _drop(self, watched):
+        watched.state.over = True
+        self.watched.pop(watched.state.subscription, None)
+        self.state.subscriptions.pop(watched.state.subscription.id, None)
+
+    def _message(self, event, watched):
+        message = event.data
+        self.counters["messages"] += 1
+        received = self.state.receive(message)
+        if message["type"] == "reset":
+            self.counters["resets"] += 1
+            self.counters["reset: %s" % message["reason"]] += 1
+            watched.refollow()
+        if message["type"] == "terminated":
+            self.watched.pop(received.state.subscription)
+        if received.xid is None:
+            return
+        self.counters["changes"] += len(message["changes"])
+        if watched.comparison is None:
+            return
+        self.xid = received.xid
+        self._check_transaction(watched, message, received.xid)
+        watched.comparison.touched(received.touched)
+        if received.closed is not None:
+            self._boundary(received.xid, received.closed)
+
+    def _check_transaction(self, watched, message, xid):
+        done = self.reference.replay.by_xid.get(xid)
+        require(done is not None, "a message of transaction %s, which never committed", xid)
+        require(done.index >= watched.last_index, "transaction %s was told after a later one", xid)
+        told = message["committed_at"]
+        try:
+            at = datetime.fromisoformat(told)
+        except (TypeError, ValueError) as error:
+            raise Violation("committed_at is no time: %s" % told) from error
+        require(done.time is None or at == done.time, "committed_at is %s, but it was %s", told, done.time)
+
+    def _boundary(self, xid, states):
+        """A transaction is complete: what shows it has to be exactly as it was after it."""
+        done = self.reference.replay.by_xid[xid]
+        for watched in list(self.watched.values()):
+            comparison = watched.comparison
+            if comparison is None or comparison.result is None:
+                continue
+            told = watched.state in states
+            if told:
+                self.subject = watched
+                require(done.index > watched.last_index, "transaction %s was told twice", xid)
+                watched.last_index = done.index
+                if done.lsn < watched.snapshot_lsn:
+                    self.counters["boundaries next to a snapshot"] += 1
+                    continue
+                require(done.index >= comparison.index, "transaction %s was told late: its subscription had to show"
+                        " transaction number %s before", xid, comparison.index)
+            elif not watched.state.flowing() or watched.joined_lsn is None or done.lsn < watched.joined_lsn:
+                continue
+            elif done.index < comparison.index:
+                continue  # the backlog of another subscription
+            self.subject = watched
+            comparison.advance(done.index)
+            require(not comparison.mismatched, "after transaction %s the result differs%s", xid,
+                    "" if told else ": it was told nothing of it, or of one before")
+            self.counters["boundary comparisons"] += 1
+
+
+def _show(counter):
+    shown = ["%d × %s" % (count, rows.show_row(row)) for row, count in list(counter.items())[:5]]
+    return "[%s%s]" % (", ".join(shown), ", …" if len(counter) > 5 else "")
+
+
+class Checker:
+    """All connections at one quiet point."""
+
+    def __init__(self, reference, counters, truth, per_subscription=False):
+        self.reference = reference
+        self.counters = counters
+        self.truth = truth
+        self.per_subscription = per_subscription
+        self.connections = {}  # Trace -> ConnectionCheck
+
+    def quiet_point(self, traces):
+        """Checks everything since the last call; returns the pairs of (ConnectionCheck, Violation)."""
+        self.reference.read()
+        self.reference.verify()
+        self.counters["transactions"] = len(self.reference.replay.lsns)
+        cache = {}
+
+        def truth(query):
+            if query not in cache:
+                cache[query] = self.truth(query)
+            return cache[query]
+
+        found = []
+        for trace in traces:
+            check = self.connections.get(trace)
+            if check is None:
+                check = self.connections[trace] = ConnectionCheck(trace, self.reference, self.counters,
+                                                                  self.per_subscription)
+            try:
+                check.extend()
+                check.walk(trace.take())
+                if not check.state.closed:
+                    check.quiet(truth)
+            except (Violation, rows.Malformed) as violation:
+                found.append((check, violation))
+            if check.state.closed:
+                del self.connections[trace]
+        self.reference.forget()
+        return found

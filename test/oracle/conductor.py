@@ -1,0 +1,247 @@
+"""One run of the oracle, from making the database to dropping it.
+
+Owns: the world that the threads share, the rhythm of activity and quiet points, and the verdict.
+"""
+
+import random
+import re
+import threading
+import time
+import traceback
+from collections import Counter
+
+import psycopg2
+import psycopg2.errors
+
+import report
+import rows
+import schema
+import shapes
+from checks import Checker
+from gate import Gate, Pace
+from reference import Reference, ReferenceWrong
+from server import MUTATION, SMALL, TINY, CannotRun, Server
+from subscribers import Client
+from writers import Prepared, WriteLog, Writer
+
+REST = 150  # seconds that the threads have to come to rest
+EXTENSION = "CREATE EXTENSION live_queries"
+
+
+class World:
+    """What the threads of a run share."""
+
+    def __init__(self, options, server):
+        self.options = options
+        self.server = server
+        self.users = server.create()
+        self.tables = schema.tables(self.users)
+        self.shapes = [shape for shape in shapes.STREAM + (shapes.OTHER if options.shapes == "all" else [])
+                       if re.search(options.only, shape.name)
+                       and not (options.without and re.search(options.without, shape.name))]
+        if all(shape.sometimes for shape in self.shapes):
+            raise CannotRun("no query is left to subscribe to")
+        self.pace = Pace(options.delays)
+        self.counters = Counter()
+        self.counters_lock = threading.Lock()
+        self.write_log = WriteLog()
+        self.prepared = Prepared(int(server.ask("SHOW max_prepared_transactions")) > 0)
+        self.traces = []
+        self.failures = []  # (thread name, exception, its text, Trace or None)
+        self.stop = threading.Event()
+
+    def stopping(self):
+        """Tells the threads whether to end."""
+        return self.stop.is_set()
+
+    def count(self, name, by=1):
+        """Counts something for the closing summary."""
+        with self.counters_lock:
+            self.counters[name] += by
+
+    def fail(self, name, error, trace):
+        """Called by a thread that cannot go on."""
+        if not self.stopping():
+            self.failures.append((name, error, traceback.format_exc(), trace))
+            self.stop.set()
+
+
+class Run:
+    """A run with one seed."""
+
+    def __init__(self, options):
+        self.options = options
+        self.server = Server(options.dsn)
+        self.world = None
+        self.reference = None
+        self.checker = None
+        self.truth_connections = {}
+        self.writers = self.clients = ()
+        self.writers_gate = self.clients_gate = None
+        self.started = time.monotonic()
+
+    def execute(self):
+        """Does everything; returns whether no difference was found."""
+        print("oracle: seed %s, %s seconds, %s clients, %s writers" % (
+            self.options.seed, self.options.seconds, self.options.clients, self.options.writers), flush=True)
+        try:
+            self._prepare()
+            return self._conduct()
+        finally:
+            self._end()
+
+    def _prepare(self):
+        options = self.options
+        settings = {}
+        if options.tiny_mailboxes:
+            settings.update(TINY)
+        if options.small_decoding_mem:
+            settings.update(SMALL)
+        if options.mutation:
+            settings[MUTATION] = options.mutation
+        self.server.set(settings)
+        self.world = World(options, self.server)
+        if not self.world.prepared.enabled:
+            print("oracle: max_prepared_transactions is 0: no prepared transactions in this run")
+        if not self.server.can_log_in:
+            print("oracle: the roles cannot log in here: SET SESSION AUTHORIZATION instead")
+        connection = self.server.database()
+        with connection.cursor() as cursor:
+            cursor.execute(schema.DEFINITIONS)
+            if not options.reference_only:
+                self._create_extension(cursor)
+        self.reference = Reference(connection, self.world.tables, self.server.name)
+        self.reference.adopt()
+        self.checker = Checker(self.reference, self.world.counters, self._truth, options.seq_per_subscription)
+
+    @staticmethod
+    def _create_extension(cursor):
+        try:
+            cursor.execute(EXTENSION)
+        except psycopg2.errors.FeatureNotSupported as error:
+            raise CannotRun(str(error).strip()) from error
+
+    def _conduct(self):
+        options, world = self.options, self.world
+        rng = random.Random("%s/conductor" % options.seed)
+        clients = 0 if options.reference_only else options.clients
+        self.writers_gate, self.clients_gate = Gate(options.writers), Gate(clients)
+        self.writers = [Writer("writer %d" % n, world, self.writers_gate) for n in range(options.writers)]
+        self.clients = [Client("client %d" % n, world, self.clients_gate) for n in range(clients)]
+        for thread in self.writers + self.clients:
+            thread.start()
+        end = time.monotonic() + options.seconds
+        good = True
+        while good and not world.stopping() and time.monotonic() < end:
+            world.stop.wait(min(rng.uniform(1, 4), max(0.5, end - time.monotonic())))
+            good = self._quiet_point(last=time.monotonic() >= end)
+        good = good and not world.failures
+        for failure in world.failures:
+            self._report_failure(*failure)
+        report.summary(options, world, time.monotonic() - self.started)
+        compared = world.counters["quiet comparisons"] and world.counters["boundary comparisons"]
+        if good and not compared and not options.reference_only:
+            print("oracle: FAILED: nothing was compared (seed %s)" % options.seed)
+            return False
+        print("oracle: %s (seed %s)" % ("no difference" if good else "FAILED", options.seed), flush=True)
+        return good
+
+    def _quiet_point(self, last):
+        """Brings all to rest, compares, and lets them go on, or end; returns whether all is well."""
+        world = self.world
+        good = False
+        try:
+            if not self._rest(self.writers_gate, "writers"):
+                return False
+            self._end_prepared()
+            if not self._rest(self.clients_gate, "clients"):
+                return False
+            if world.failures:
+                return False
+            traces = list(world.traces)
+            found = self.checker.quiet_point(traces)
+            if self.options.reference_only:
+                self._compare_shapes()
+            world.traces = [trace for trace in traces if trace in self.checker.connections]
+            world.count("quiet points")
+            for check, violation in found[:3]:
+                print(report.difference(self.options, world, self.reference, check, violation))
+            for check, violation in found[3:]:
+                print("oracle: and on %s: %s" % (check.trace.name, violation))
+            good = not found
+            return good
+        finally:
+            if last or not good:
+                world.stop.set()
+            self.writers_gate.open()
+            self.clients_gate.open()
+
+    def _rest(self, gate, who):
+        if gate.close(REST):
+            return True
+        print("oracle: the %s did not come to rest within %d seconds" % (who, REST))
+        for trace in self.world.traces:
+            print("\n".join(report.last_events(trace.name, trace.events[-15:])))
+            print("  now in: %s" % trace.running)
+        return False
+
+    def _end_prepared(self):
+        rng = random.Random("%s/prepared/%s" % (self.options.seed, self.world.counters["quiet points"]))
+        while True:
+            name = self.world.prepared.take(rng)
+            if name is None:
+                return
+            with self.reference.connection.cursor() as cursor:
+                cursor.execute("%s PREPARED %s" % (rng.choice(["COMMIT", "ROLLBACK"]), schema.literal(name)))
+
+    def _truth(self, query):
+        """Returns what SELECT gives to the query's user: a Counter of rows."""
+        connection = self.truth_connections.get(query.user)
+        if connection is None:
+            connection = self.truth_connections[query.user] = self.server.connect_as(query.user, "oracle truth")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT row_to_json(q)::text FROM (%s) AS q" % query.plain_sql(self.world.tables))
+            return Counter(rows.row_from(text) for (text,) in cursor)
+
+    def _compare_shapes(self):
+        """Without the extension: the reference's results have to be what SELECT gives, for every shape."""
+        rng = random.Random("%s/shapes/%s" % (self.options.seed, self.world.counters["quiet points"]))
+        for shape in shapes.STREAM:
+            for user in self.world.users:
+                query = shapes.Query(shape, shape.params(rng), user)
+                base = self.reference.timeline(query).base
+                got = base if isinstance(base, Counter) else Counter(base.values())
+                if got != self._truth(query):
+                    raise ReferenceWrong("shape %s with %s as %s" % (shape.name, query.params, user.name))
+                self.world.count("quiet comparisons")
+        self.reference.cache = {}
+
+    def _report_failure(self, name, error, text, trace):
+        print("oracle: %s failed: %s: %s" % (name, type(error).__name__, error))
+        check = self.checker.connections.get(trace)
+        if trace is not None:
+            events = (list(check.history) if check else []) + trace.events
+            print("\n".join(report.last_events(trace.name, events[-60:])))
+            print("  last statement: %s" % trace.running)
+        print(text)
+
+    def _end(self):
+        if self.world:
+            self.world.stop.set()
+        for gate in (self.writers_gate, self.clients_gate):
+            if gate:
+                gate.open()
+        threads = [thread for thread in list(self.writers) + list(self.clients) if thread.ident]
+        deadline = time.monotonic() + 10
+        for thread in threads:
+            thread.join(max(0, deadline - time.monotonic()))
+        # a thread that is stuck in a call holds its connection's lock: dropping the database ends that one
+        for thread in threads:
+            if not thread.is_alive():
+                thread.close()
+        for connection in self.truth_connections.values():
+            connection.close()
+        if self.reference:
+            self.reference.connection.close()
+        for text in self.server.close():
+            print("oracle: left behind: %s" % text)

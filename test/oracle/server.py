@@ -1,0 +1,177 @@
+"""The server: settings, a database and roles of the oracle's own, connections.
+
+Owns: everything that has to be undone at the end, and undoes it.
+"""
+
+import os
+import time
+
+import psycopg2
+from psycopg2 import extensions
+
+import schema
+
+TINY = {"live_queries.mailbox_size": "64kB", "live_queries.spill_size": "256kB"}
+SMALL = {"logical_decoding_work_mem": "64kB"}
+MUTATION = "live_queries.debug_mutation"
+
+
+class CannotRun(Exception):
+    """The server lacks what was asked for."""
+
+
+class Server:
+    """A server reached by a dsn, as a superuser."""
+
+    def __init__(self, dsn):
+        self.dsn = dsn or ""
+        self.name = "oracle_%d_%d" % (os.getpid(), int(time.time() * 10) % 1000000)
+        self.password = os.urandom(12).hex()
+        self.admin = self.connect()
+        self.settings = []
+        self.roles = []
+        self.created = False
+        self.can_log_in = True
+        if not self.ask("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+            raise CannotRun("the oracle has to connect as a superuser")
+        if self.ask("SHOW wal_level") != "logical":
+            raise CannotRun("wal_level has to be logical")
+
+    def connect(self, **more):
+        """Returns a connection in autocommit mode, as the dsn and the environment say."""
+        connection = psycopg2.connect(extensions.make_dsn(self.dsn, **more))
+        connection.autocommit = True
+        return connection
+
+    def ask(self, text):
+        """Runs a statement as the superuser in the maintenance database; returns the first value, if any."""
+        with self.admin.cursor() as cursor:
+            cursor.execute(text)
+            row = cursor.fetchone() if cursor.description else None
+            return row[0] if row else None
+
+    def set(self, settings):
+        """Sets server settings until close()."""
+        for name, value in settings.items():
+            context = self.ask("SELECT context FROM pg_settings WHERE name = %s" % schema.literal(name))
+            if context is None:
+                raise CannotRun("the server has no setting %s" % name)
+            if context == "postmaster":
+                raise CannotRun("the setting %s cannot be changed without a restart" % name)
+            try:
+                self.ask("ALTER SYSTEM SET %s = %s" % (name, schema.literal(value)))
+            except psycopg2.Error as error:
+                raise CannotRun(str(error)) from error
+            self.settings.append(name)
+        self._reload(settings)
+
+    def create(self):
+        """Makes the database and the roles; returns the users that subscribe."""
+        self.ask("CREATE DATABASE %s" % self.name)
+        self.created = True
+        users = [schema.User(self.ask("SELECT current_user"), 1, True)]
+        for letter, tenant, timezone in (("a", 1, "Asia/Kolkata"), ("b", 2, "America/New_York")):
+            role = "%s-%s" % (self.name, letter)  # a dash: live_id is made of names with dashes
+            self.ask("CREATE ROLE %s LOGIN PASSWORD '%s'" % (schema.identifier(role), self.password))
+            self.roles.append(role)
+            users.append(schema.User(role, tenant, False, timezone))
+        try:
+            self.connect(dbname=self.name, user=users[1].name, password=self.password).close()
+        except psycopg2.OperationalError:
+            self.can_log_in = False
+        return users
+
+    def connect_as(self, user, name):
+        """Returns a connection of a user to the oracle's database."""
+        if user.superuser:
+            connection = self.connect(dbname=self.name, application_name=name)
+        elif self.can_log_in:
+            connection = self.connect(dbname=self.name, user=user.name, password=self.password,
+                                      application_name=name)
+        else:
+            connection = self.connect(dbname=self.name, application_name=name)
+        with connection.cursor() as cursor:
+            if not user.superuser and not self.can_log_in:
+                cursor.execute("SET SESSION AUTHORIZATION %s" % schema.identifier(user.name))
+            cursor.execute("SET timezone = '%s'" % user.timezone)
+            cursor.execute("SET app.tenant = '%d'" % user.tenant)
+        return connection
+
+    def database(self):
+        """Returns a connection of the superuser to the oracle's database."""
+        connection = self.connect(dbname=self.name, application_name="oracle")
+        with connection.cursor() as cursor:
+            cursor.execute("SET timezone = 'UTC'")
+        return connection
+
+    def close(self):
+        """Drops and resets everything; returns a list of what could not be. The server may have crashed meanwhile."""
+        left = []
+        if not self._reconnect():
+            return ["everything: the server is gone"]
+        for name in self.settings:
+            self.ask("ALTER SYSTEM RESET %s" % name)
+        if self.settings:
+            self.ask("SELECT pg_reload_conf()")
+        if self.created:
+            self._drop_prepared(left)
+            self._try(left, "DROP DATABASE IF EXISTS %s WITH (FORCE)" % self.name)
+        for role in self.roles:
+            self._try(left, "DROP ROLE IF EXISTS %s" % schema.identifier(role))
+        self.admin.close()
+        return left
+
+    def _reconnect(self, patience=20):
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self.ask("SELECT 1")
+                return True
+            except psycopg2.Error:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.2)
+                try:
+                    self.admin = self.connect()
+                except psycopg2.Error:
+                    pass
+
+    def _try(self, left, text, patience=30):
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self.ask(text)
+                return
+            except psycopg2.Error as error:
+                if time.monotonic() > deadline or self.admin.closed:
+                    left.append("%s: %s" % (text, str(error).strip()))
+                    return
+                time.sleep(0.2)
+
+    def _drop_prepared(self, left):
+        """Rolls back what a run that failed left prepared."""
+        connection = self.connect(dbname=self.name)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()")
+            for (name,) in cursor.fetchall():
+                try:
+                    cursor.execute("ROLLBACK PREPARED %s" % schema.literal(name))
+                except psycopg2.Error as error:
+                    left.append(str(error).strip())
+        connection.close()
+
+    def _reload(self, settings):
+        self.ask("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + 10
+        for name, value in settings.items():
+            while self._value(name) != self._normal(name, value):
+                if time.monotonic() > deadline:
+                    raise CannotRun("%s did not become %s" % (name, value))
+                time.sleep(0.05)
+
+    def _value(self, name):
+        return self.ask("SELECT setting FROM pg_settings WHERE name = %s" % schema.literal(name))
+
+    def _normal(self, name, value):
+        unit = self.ask("SELECT unit FROM pg_settings WHERE name = %s" % schema.literal(name))
+        return str(int(value[:-2]) // (8 if unit == "8kB" else 1) * (1024 if unit == "B" else 1)) if unit else value

@@ -1,0 +1,275 @@
+"""One client connection: the calls of live_queries, and the record of what they did and what came.
+
+Owns: the order in which calls and messages enter the trace. Messages that arrive while a call runs are recorded
+after the call's own event and before the event that says it is done. Used by one thread.
+"""
+
+import os
+import select
+import socket
+import time
+
+import rows
+import schema
+from state import Violation
+from traces import Subscription, Trace
+
+PATIENCE = 60  # seconds for what has to come
+
+
+def lsn_number(text):
+    """Returns a WAL position such as 0/16B3748 as a number."""
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+class Session:
+    """A connection with its subscriptions."""
+
+    def __init__(self, server, tables, user, delivery, name):
+        self.tables = tables
+        self.trace = Trace(name, user, delivery)
+        self.connection = server.connect_as(user, name)
+        self.subscriptions = {}
+        self.channel = None
+        self.in_transaction = False
+        self.uncommitted = []  # subscriptions of the open transaction
+        self.unjoined = []     # whose snapshot was read in it
+        self.trace.add("note", None, "connected as %s, backend %d, delivery %s" % (
+            user.name, self.connection.info.backend_pid, delivery))
+
+    def run(self, text, then=None):
+        """Runs a statement; then(result) is called before the messages that came meanwhile are recorded."""
+        self.receive()
+        self.trace.running = text
+        with self.connection.cursor() as cursor:
+            cursor.execute(text)
+            result = cursor.fetchall() if cursor.description else []
+        if then:
+            then(result)
+        self._collect()
+        return result
+
+    def receive(self, timeout=0):
+        """Records the notifications that have come; waits up to timeout for the first."""
+        if select.select([self.connection], [], [], timeout)[0]:
+            self.connection.poll()
+        self._collect()
+
+    def poll(self, max_messages=None, timeout=0):
+        """Calls live.poll; returns how many messages came."""
+        result = self.run("SELECT seq, subscription_id, message::text FROM live.poll(%s, '%s s')" % (
+            "NULL" if max_messages is None else max_messages, timeout))
+        for seq, name, text in result:
+            message = self._record(text)
+            if (seq, name) != (message.get("seq"), message.get("subscription_id")):
+                raise Violation("live.poll gave %s %s beside %s" % (seq, name, rows.shorten(text, 300)))
+        return len(result)
+
+    def subscribe(self, name, query, snapshot=True):
+        """Subscribes; returns the Subscription."""
+        made = []
+
+        def then(result):
+            ((live_id, channel, strategy, seq, lsn),) = result
+            if self.channel not in (None, channel):
+                raise Violation("the channel changed from %s to %s" % (self.channel, channel))
+            if len(seq) != 16:
+                raise Violation("subscribe returned the seq %s" % seq)
+            self.channel = channel
+            table = query.source_table(self.tables)
+            made.append(Subscription(name, query, bool(table.key) if query.shape.pointwise else True, table.full,
+                                     snapshot, live_id, strategy, unread=snapshot))
+            self.subscriptions[name] = made[0]
+            self.trace.add("subscribed", made[0], lsn_number(lsn))
+            if self.in_transaction:
+                self.uncommitted.append(made[0])
+            else:
+                self.trace.add("committed", made[0])
+
+        self.run(self.subscribe_text(name, query, snapshot), then)
+        return made[0]
+
+    def subscribe_text(self, name, query, snapshot=True):
+        """Returns the statement that subscribes."""
+        return ("SELECT s.live_id, s.channel, s.strategy, s.seq, pg_current_wal_insert_lsn()::text"
+                " FROM live.subscribe(%s, %s, ARRAY[%s]::text[], \"snapshot\" => %s, delivery => '%s') AS s" % (
+                    schema.literal(name), schema.literal(query.subscribed_sql(self.tables)),
+                    ", ".join(map(schema.literal, query.params)), snapshot, self.trace.delivery))
+
+    def read(self, subscription, max_rows=None):
+        """Reads a batch of the snapshot."""
+        def then(result):
+            self.trace.add("rows", subscription, result)
+            if max_rows is None or len(result) < max_rows:
+                self.trace.add("read", subscription)
+                subscription.unread = False
+                self.unjoined.append(subscription)
+
+        self.run('SELECT key::text, "row"::text FROM live.snapshot(%s, %s)' % (
+            schema.literal(subscription.id), "NULL" if max_rows is None else max_rows), then)
+        if not self.in_transaction:
+            self._join()
+
+    def pause(self, subscription):
+        """Pauses."""
+        self._call("pausing", "paused", "live.pause", subscription)
+        subscription.paused = True
+
+    def resume(self, subscription):
+        """Resumes; what was missed may come with the call itself."""
+        subscription.paused = False
+        self._call("resuming", "resumed", "live.resume", subscription)
+
+    def refresh(self, subscription):
+        """Asks for a new snapshot."""
+        self._call("refreshing", "refreshed", "live.refresh", subscription)
+        subscription.unread, subscription.broken = True, False
+
+    def leave(self, subscription):
+        """Unsubscribes; a second call has to say that there was none."""
+        result = self._call("leaving", "left", "live.unsubscribe", subscription)
+        del self.subscriptions[subscription.id]
+        if result is not True:
+            raise Violation("unsubscribe of %s returned %s" % (subscription.id, result))
+        if self.run("SELECT live.unsubscribe(%s)" % schema.literal(subscription.id))[0][0] is not False:
+            raise Violation("a second unsubscribe of %s did not return false" % subscription.id)
+
+    def leave_all(self):
+        """Ends all subscriptions."""
+        self._end_all("SELECT live.unsubscribe_all()")
+
+    def unlisten(self):
+        """Stops listening to anything, which ends the subscriptions too."""
+        self._end_all("UNLISTEN *")
+        self.channel = None
+
+    def kill(self, subscription, by=None):
+        """Kills one subscription of this session, through another one if given."""
+        self.receive()
+        self.trace.add("killing", subscription)
+        subscription.killed = True
+        ((done,),) = (by or self).run("SELECT live.kill(%s)" % schema.literal(subscription.live_id))
+        if done is not True:
+            raise Violation("kill of %s returned %s" % (subscription.live_id, done))
+
+    def begin(self):
+        """Opens a transaction."""
+        self.run("BEGIN")
+        self.in_transaction = True
+
+    def commit(self):
+        """Commits; from here on messages of the new subscriptions may come."""
+        self.receive()
+        for subscription in self.uncommitted:
+            self.trace.add("committed", subscription)
+        self.uncommitted, self.in_transaction = [], False
+        self.run("COMMIT")
+        self._join()
+
+    def rollback(self, savepoint=None):
+        """Rolls back; the subscriptions made since never were."""
+        def then(_):
+            for subscription in self.uncommitted:
+                self.trace.add("forgotten", subscription)
+                del self.subscriptions[subscription.id]
+                if subscription in self.unjoined:
+                    self.unjoined.remove(subscription)
+            self.uncommitted = []
+            self.in_transaction = savepoint is not None
+
+        self.run("ROLLBACK TO %s" % savepoint if savepoint else "ROLLBACK", then)
+
+    def wait(self):
+        """Waits until everything committed has reached the mailbox."""
+        if self.run("SELECT live.wait_for(timeout => '%d s')" % PATIENCE)[0][0] is not True:
+            raise Violation("live.wait_for gave up after %d seconds" % PATIENCE)
+
+    def drain(self):
+        """Receives everything that was committed; the subscriptions that may receive are given by their flags."""
+        self.wait()
+        deadline = time.monotonic() + PATIENCE
+        while self._incomplete():
+            if time.monotonic() > deadline:
+                raise Violation("messages are pending after %d seconds, and do not come" % PATIENCE)
+            self.receive(0.02)
+        self.trace.add("drained")
+
+    def check_view(self):
+        """Compares the view with what this session knows of itself."""
+        seen = dict(self.run("SELECT subscription_id, status FROM live_queries"
+                             " WHERE pid = pg_backend_pid() AND status <> 'terminated'"))
+        known = {name: "paused" if subscription.paused else "active"
+                 for name, subscription in self.subscriptions.items()}
+        if seen != known:
+            raise Violation("live_queries shows %s, but the client has %s" % (seen, known))
+
+    def close(self, abruptly=False):
+        """Ends the connection, with or without saying so."""
+        if abruptly:
+            raw = socket.socket(fileno=os.dup(self.connection.fileno()))
+            raw.shutdown(socket.SHUT_RDWR)
+            raw.close()
+        self.connection.close()
+        self.subscriptions = {}
+        self.trace.add("closed")
+
+    def _incomplete(self):
+        """Asks once more for what is there; tells whether there may be more."""
+        killed = any(s.killed for s in self.subscriptions.values())
+        if self.trace.delivery == "poll":
+            return self.poll() > 0 or killed
+        names = [s.id for s in self.subscriptions.values() if not (s.unread or s.paused or s.broken)]
+        if not names:
+            return False
+        ((pending,),) = self.run(
+            "SELECT coalesce(sum(pending_messages), 0) FROM live_queries WHERE pid = pg_backend_pid()"
+            " AND status = 'active' AND subscription_id IN (%s)" % ", ".join(map(schema.literal, names)))
+        return pending > 0 or killed
+
+    def _call(self, before, after, function, subscription):
+        self.receive()
+        self.trace.add(before, subscription)
+        ((result, lsn),) = self.run("SELECT %s(%s), pg_current_wal_insert_lsn()::text" % (
+            function, schema.literal(subscription.id)))
+        if not subscription.over:
+            self.trace.add(after, subscription, lsn_number(lsn))
+        return result
+
+    def _end_all(self, text):
+        self.receive()
+        ended = list(self.subscriptions.values())
+        for subscription in ended:
+            self.trace.add("leaving", subscription)
+        self.run(text)
+        for subscription in ended:
+            if not subscription.over:
+                self.trace.add("left", subscription)
+        self.subscriptions = {}
+
+    def _join(self):
+        joining, self.unjoined = self.unjoined, []
+        joining = [s for s in joining if s.id in self.subscriptions and not (s.paused or s.unread or s.over)]
+        if joining:
+            ((lsn,),) = self.run("SELECT pg_current_wal_insert_lsn()::text")
+            for subscription in joining:
+                self.trace.add("joined", subscription, lsn_number(lsn))
+
+    def _collect(self):
+        while self.connection.notifies:
+            notification = self.connection.notifies.pop(0)
+            if notification.channel != self.channel:
+                raise Violation("a notification on the channel %s: %s" % (
+                    notification.channel, rows.shorten(notification.payload, 300)))
+            self._record(notification.payload)
+
+    def _record(self, text):
+        message = rows.parse(text)
+        self.trace.add("message", None, message, text)
+        subscription = self.subscriptions.get(message.get("subscription_id"))
+        if subscription and message.get("type") == "reset":
+            subscription.broken = True
+        if subscription and message.get("type") == "terminated":
+            subscription.over = True
+            del self.subscriptions[subscription.id]
+        return message

@@ -1,0 +1,224 @@
+"""The queries that clients watch.
+
+Owns: the list of query shapes with their random parameters, and the two texts of each query: the one a client
+subscribes to, and the one that evaluates the same query on a single row version of the reference.
+"""
+
+import re
+from dataclasses import dataclass
+
+import schema
+
+# Sources that are no table: SQL name, the table below, and what they are in terms of other sources.
+VIEWS = {
+    "open_items": ("items", "(SELECT id, customer_id, status, total FROM {items} WHERE open)"),
+    "open_totals": ("items", "(SELECT customer_id AS customer, total * 2 AS twice FROM {open_items}"
+                             " WHERE status <> 'void')"),
+    "orders_south": ("orders", "(SELECT memo, amount, region, id FROM {orders} WHERE region = 'south')"),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One form of query.
+
+    sql names its sources as {source} or {source:alias}; params is a function(rng) that returns texts.
+    sometimes: a refusal (feature_not_supported) is no error. pointwise: its result on a table is the sum of its
+    results on the single rows, so that it can be compared at each message, not at quiet points alone.
+    """
+
+    name: str
+    sql: str
+    params: object = lambda rng: ()
+    sometimes: bool = False
+    pointwise: bool = True
+
+    @property
+    def sources(self):
+        """The sources that the query names."""
+        return [name for name, _ in re.findall(r"\{(\w+)(?::(\w+))?\}", self.sql)]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A shape with its parameters, as one user asks it. Equal queries have equal results."""
+
+    shape: Shape
+    params: tuple
+    user: schema.User
+
+    def source_table(self, tables):
+        """Returns the table below the (first) source."""
+        source = self.shape.sources[0]
+        return tables[VIEWS[source][0] if source in VIEWS else source]
+
+    def subscribed_sql(self, tables):
+        """Returns the text to subscribe to, with $1..$n."""
+        return _with_sources(self.shape.sql, lambda name, alias: _named(_sql_name(name, tables), alias))
+
+    def plain_sql(self, tables):
+        """Returns the text to run as the same user, with the parameters in it."""
+        return self._with_params(self.subscribed_sql(tables))
+
+    def version_sql(self, tables):
+        """Returns a query over the row version "s" of the reference: version_id, key, row."""
+        table = self.source_table(tables)
+        key = "NULL"
+        if table.key:
+            key = "json_build_array(%s)::text" % ", ".join("s.%s" % schema.identifier(c) for c in table.key)
+        body = self._with_params(_with_sources(self.shape.sql, self._reference_source(tables)))
+        return ("SELECT s.version_id, %s, row_to_json(q)::text FROM shadow.%s AS s CROSS JOIN LATERAL (%s) AS q"
+                % (key, table.sql, body))
+
+    def _reference_source(self, tables):
+        def source(name, alias):
+            if name in VIEWS:
+                body = _with_sources(VIEWS[name][1], source)
+            else:
+                table = tables[name]
+                condition = schema.policy(name, self.user)
+                body = "(SELECT %s%s)" % (
+                    ", ".join("s.%s" % schema.identifier(column) for column in visible_columns(table)),
+                    " WHERE %s" % condition if condition else "")
+            return "%s AS %s" % (body, alias or _sql_name(name, tables))
+        return source
+
+    def _with_params(self, text):
+        return re.sub(r"\$(\d+)", lambda match: schema.literal(self.params[int(match.group(1)) - 1]), text)
+
+
+def visible_columns(table):
+    """Returns the columns in the order of SELECT *."""
+    columns = list(table.columns)
+    if table.generated:  # items alone: its generated column stands after body
+        at = columns.index("body") + 1
+        columns[at:at] = table.generated
+    return columns
+
+
+def _sql_name(name, tables):
+    return tables[name].sql if name in tables else name
+
+
+def _named(name, alias):
+    return "%s AS %s" % (name, alias) if alias else name
+
+
+def _with_sources(text, source):
+    return re.sub(r"\{(\w+)(?::(\w+))?\}", lambda match: source(match.group(1), match.group(2)), text)
+
+
+def _pick(*makers):
+    return lambda rng: tuple(make(rng) for make in makers)
+
+
+def _int(low, high):
+    return lambda rng: str(rng.randint(low, high))
+
+
+def _of(*values):
+    return lambda rng: rng.choice(values)
+
+
+def _ints(low, high):
+    return lambda rng: "{%s}" % ",".join(str(rng.randint(low, high)) for _ in range(rng.randint(0, 4)))
+
+
+_STATUS = _of(*schema.STATUSES)
+_REGION = _of(*schema.REGIONS)
+_TENANT = _of(*map(str, schema.TENANTS))
+
+STREAM = [
+    Shape("equality", "SELECT id, customer_id, total FROM {items} WHERE customer_id = $1 AND status = $2",
+          _pick(_of("1", "2", "3", "4", None), _STATUS)),
+    Shape("whole table", "SELECT * FROM {items}"),
+    Shape("whole rows", "SELECT * FROM {items} WHERE customer_id = $1", _pick(_int(1, 8))),
+    Shape("by key", "SELECT * FROM {items} WHERE id = $1", _pick(_int(1, 120))),
+    Shape("range", "SELECT id, total FROM {items:i} WHERE i.total > $1 AND i.total <= $2",
+          _pick(_int(0, 50), _of("60", "80.5", "NaN"))),
+    Shape("any", "SELECT id, status FROM {items} WHERE customer_id = ANY($1)", _pick(_ints(1, 8))),
+    Shape("in", "SELECT id, status, open FROM {items} WHERE status IN ('new', 'open', $1)", _pick(_STATUS)),
+    Shape("like", "SELECT id, note FROM {items} WHERE note LIKE $1", _pick(_of("a%", "%a%", "x\\%%", "%"))),
+    Shape("ilike", "SELECT id, note FROM {items} WHERE note ILIKE $1", _pick(_of("a%", "%ph%"))),
+    Shape("null", "SELECT id, note FROM {items} WHERE note IS NULL AND open"),
+    Shape("not null", "SELECT id, due FROM {items} WHERE due IS NOT NULL AND due < $1",
+          _pick(_of("2026-01-15 00:00+00", "infinity"))),
+    Shape("case", "SELECT id, CASE WHEN total > 50 THEN 'big' WHEN total IS NULL THEN NULL ELSE 'small' END AS size"
+                  " FROM {items} WHERE CASE WHEN open THEN customer_id ELSE 0 END = $1", _pick(_int(0, 8))),
+    Shape("contains", "SELECT id, attrs FROM {items} WHERE attrs @> $1",
+          _pick(_of('{"color": "red"}', '{"nested": {"a": [1]}}'))),
+    Shape("json field", "SELECT id, attrs->'nested' AS nested, attrs->>'size' AS size FROM {items}"
+                        " WHERE attrs->>'color' = $1", _pick(_of("red", "blue"))),
+    Shape("in array", "SELECT id, tags, tags[1] AS first FROM {items} WHERE $1 = ANY(tags)", _pick(_int(1, 6))),
+    Shape("overlap", "SELECT id, tags FROM {items} WHERE tags && $1", _pick(_ints(1, 6))),
+    Shape("expressions", "SELECT id, upper(note) AS shout, total * 2 AS doubled, coalesce(note, '?') AS note,"
+                         " label FROM {items} WHERE open"),
+    Shape("key not selected", "SELECT total, status FROM {items} WHERE NOT open"),
+    Shape("big values", "SELECT id, body FROM {items} WHERE customer_id = $1", _pick(_int(1, 8))),
+    Shape("big condition", "SELECT id, md5(body) AS digest FROM {items} WHERE length(body) > $1",
+          _pick(_of("5", "9000", "11000"))),
+    Shape("generated", "SELECT id, label FROM {items} WHERE label = $1", _pick(_of("new:1", "open:2", "paid:0"))),
+    Shape("or", "SELECT id, customer_id, status FROM {items} WHERE customer_id = $1 OR status = $2",
+          _pick(_int(1, 8), _STATUS)),
+    Shape("late column", "SELECT id, grade FROM {items} WHERE grade = $1", _pick(_int(5, 8))),
+    Shape("not distinct", "SELECT id, customer_id FROM {items} WHERE customer_id IS NOT DISTINCT FROM $1",
+          _pick(_of("1", "2", None))),
+    Shape("computed", "SELECT id, customer_id + 1 AS next FROM {items} WHERE customer_id + 1 = $1", _pick(_int(2, 9))),
+    Shape("other type", "SELECT id, customer_id FROM {items} WHERE customer_id = $1::bigint", _pick(_int(1, 8))),
+    Shape("contradiction", "SELECT id FROM {items} WHERE customer_id = $1 AND customer_id = $2",
+          _pick(_int(1, 3), _int(1, 3))),
+    Shape("constant", "SELECT id, open FROM {items} WHERE $1::boolean", _pick(_of("t", "f"))),
+    Shape("floats", "SELECT id, score FROM {items} WHERE score >= $1", _pick(_of("0", "5", "1e300"))),
+    Shape("renamed", 'SELECT status AS s, id AS "Id", total "t""t" FROM {items:x} WHERE x.status <> $1',
+          _pick(_STATUS)),
+    Shape("constants in text", "SELECT id, status FROM {items} WHERE status = 'open' AND customer_id = 3"),
+    Shape("view", "SELECT * FROM {open_items}"),
+    Shape("view, condition", "SELECT id, total FROM {open_items:v} WHERE v.customer_id = $1", _pick(_int(1, 8))),
+    Shape("view on view", "SELECT twice FROM {open_totals} WHERE customer = $1", _pick(_int(1, 8))),
+    Shape("partitioned", "SELECT * FROM {orders}"),
+    Shape("partition key", "SELECT id, amount FROM {orders} WHERE region = $1", _pick(_REGION)),
+    Shape("partitioned, range", "SELECT id, region, memo FROM {orders} WHERE amount >= $1", _pick(_int(0, 49))),
+    Shape("partitioned, key range", "SELECT amount FROM {orders} WHERE id BETWEEN $1 AND $2",
+          _pick(_int(1, 30), _int(20, 60))),
+    Shape("one partition", "SELECT * FROM {orders_south} WHERE amount > $1", _pick(_int(0, 40))),
+    Shape("bag", "SELECT * FROM {events}"),
+    Shape("bag, condition", "SELECT kind, level FROM {events} WHERE level > $1", _pick(_int(0, 3))),
+    Shape("bag, equality", "SELECT level FROM {events} WHERE kind = $1", _pick(_of("a", "b", "c"))),
+    Shape("default identity", "SELECT id, name, city FROM {customers}"),
+    Shape("default identity, big", "SELECT * FROM {customers}", sometimes=True),
+    Shape("default identity, key", "SELECT id, city, balance FROM {customers} WHERE id = $1", _pick(_int(1, 40))),
+    Shape("default identity, keys", "SELECT name, city FROM {customers} WHERE id = ANY($1)", _pick(_ints(1, 40))),
+    Shape("default identity, key range", "SELECT id, name FROM {customers} WHERE id BETWEEN $1 AND $2",
+          _pick(_int(1, 20), _int(10, 40))),
+    Shape("names", "SELECT * FROM {bestellung}"),
+    Shape("names, equality", 'SELECT "Größe", "it\'s ""quoted""" FROM {bestellung} WHERE "order" = $1',
+          _pick(_of("asc", "desc", "ö"))),
+    Shape("names, text key", 'SELECT "Nr.", "Größe" AS "größe" FROM {bestellung} WHERE "Nr." = $1',
+          lambda rng: ("№ %d '\"\\" % rng.randint(1, 30),)),
+    Shape("row security, setting", "SELECT * FROM {accounts}"),
+    Shape("row security, setting, range", "SELECT id, amount FROM {accounts} WHERE amount > $1", _pick(_int(0, 19))),
+    Shape("row security, other tenant", "SELECT id, tenant FROM {accounts} WHERE tenant = $1", _pick(_TENANT)),
+    Shape("row security, role", "SELECT * FROM {letters}"),
+    Shape("row security, role, key", "SELECT owner_name, public FROM {letters} WHERE id = $1", _pick(_int(1, 40))),
+    Shape("two keys", "SELECT * FROM {lines}"),
+    Shape("two keys, equality", "SELECT quantity * 2 AS twice FROM {lines} WHERE order_id = $1 AND line_no = $2",
+          _pick(_int(1, 12), _int(1, 5))),
+    Shape("two keys, other column", "SELECT line_no, order_id FROM {lines} WHERE product = $1",
+          _pick(_of("nut", "bolt"))),
+]
+
+# What one row alone does not decide: compared at quiet points.
+OTHER = [
+    Shape("join", "SELECT i.id, l.line_no, l.product FROM {items:i} JOIN {lines:l} ON l.order_id = i.customer_id"
+                  " WHERE i.status = $1", _pick(_STATUS), sometimes=True, pointwise=False),
+    Shape("aggregate", "SELECT customer_id, count(*) AS n, max(grade) AS best FROM {items} GROUP BY customer_id",
+          sometimes=True, pointwise=False),
+    Shape("distinct", "SELECT DISTINCT status, open FROM {items} WHERE customer_id = $1", _pick(_int(1, 8)),
+          sometimes=True, pointwise=False),
+    Shape("exists", "SELECT c.id, c.name FROM {customers:c} WHERE EXISTS"
+                    " (SELECT FROM {items:i} WHERE i.customer_id = c.id AND i.open)", sometimes=True, pointwise=False),
+    Shape("default identity, condition", "SELECT id, city FROM {customers} WHERE city = $1", _pick(_of("Ulm", "Bonn")),
+          sometimes=True, pointwise=False),
+    Shape("top", "SELECT id, total FROM {items} WHERE total <> 'NaN' ORDER BY total DESC, id LIMIT 5",
+          sometimes=True, pointwise=False),
+]

@@ -1,0 +1,307 @@
+"""The model of a client: what its messages mean and which messages may come when.
+
+Owns: the protocol of live_queries as its users read it. This file is the specification that the oracle holds
+the extension to; every rule stands here as one `raise Violation`. What a message says about the *truth* (does
+the state equal the query's result?) is for checks.py. Pure: no server, no thread.
+"""
+
+import re
+from collections import Counter
+
+import rows
+
+SEQ = re.compile(r"[0-9A-F]{16}\Z", re.IGNORECASE)
+
+MESSAGE_FIELDS = {
+    "changes": {"type", "subscription_id", "seq", "xid", "committed_at", "changes", "more"},
+    "reset": {"type", "subscription_id", "seq", "reason"},
+    "terminated": {"type", "subscription_id", "seq", "code", "reason"},
+}
+CHANGE_FIELDS = {
+    "insert": {"op", "key", "row"},
+    "update": {"op", "key", "row", "old"},
+    "delete": {"op", "key", "row"},
+    "clear": {"op"},
+}
+
+
+class Violation(Exception):
+    """A rule that was broken."""
+
+
+def require(condition, text, *values):
+    """Raises a Violation with the text unless the condition holds."""
+    if not condition:
+        raise Violation(text % tuple(rows.shorten(value, 400) for value in values))
+
+
+class KeyedResult:
+    """Rows by key. complete is False where the first result was not asked for: then it holds what is known."""
+
+    def __init__(self, complete=True, full=True):
+        self.rows = {}          # key -> row
+        self.absent = set()     # keys known to have no row, where the result is not complete
+        self.complete = complete
+        self.full = full        # replica identity FULL: former values are known
+
+    def value(self, key):
+        """Returns the row of a key, None for none."""
+        return self.rows.get(key)
+
+    def knows(self, key):
+        """Tells whether the result says anything about a key."""
+        return self.complete or key in self.rows or key in self.absent
+
+    def keys(self):
+        """Returns all keys that have a row."""
+        return list(self.rows)
+
+    def load(self, key, row):
+        """Takes a row of the first result."""
+        require(key is not None and key != "null", "a row of the snapshot has no key: %s", row)
+        require(key not in self.rows, "the snapshot has the key %s twice", key)
+        self.rows[key] = row
+
+    def apply(self, change):
+        """Applies one change; returns the keys that it touched."""
+        op = change["op"]
+        if op == "clear":
+            touched = self.keys() + list(self.absent)
+            self.rows, self.absent, self.complete = {}, set(), True
+            return touched
+        key = rows.text_of(change["key"])
+        require(isinstance(change["key"], list) and change["key"], "a key has to be an array: %s", key)
+        row = rows.row_of(change["row"])
+        before = self.rows.get(key)
+        if op == "insert":
+            require(before is None, "insert of the key %s, which is there: %s", key, before)
+            self.rows[key] = row
+        elif op == "update":
+            require(before is not None or not self.knows(key), "update of the key %s, which is not there", key)
+            if before is not None:
+                self._check_update(key, before, row, change.get("old"))
+            self.rows[key] = row
+        else:
+            require(before is not None or not self.knows(key), "delete of the key %s, which is not there", key)
+            if before is not None:
+                self._check_delete(key, before, row)
+                del self.rows[key]
+        if not self.complete:
+            (self.absent.add if op == "delete" else self.absent.discard)(key)
+        return [key]
+
+    def _check_update(self, key, before, row, old):
+        require([c for c, _ in before] == [c for c, _ in row], "update of %s has other columns: %s", key, row)
+        changed = {column: text for (column, text), (_, new) in zip(before, row) if text != new}
+        if old is None:
+            require(not self.full, "update of %s without \"old\"", key)
+            return
+        told = dict(rows.row_of(old))
+        require(told == changed, "update of %s tells the old values %s, but they were %s", key, told, changed)
+        require(changed or not self.full, "update of %s changes nothing", key)
+
+    def _check_delete(self, key, before, row):
+        if self.full:
+            require(row == before, "delete of %s tells the row %s, but it was %s", key, row, before)
+            return
+        known = dict(before)
+        for column, text in row:
+            require(text in ("null", known.get(column)), "delete of %s tells %s = %s, but it was %s",
+                    key, column, text, known.get(column))
+
+
+class BagResult:
+    """Rows without a key: how often each is there."""
+
+    complete = True
+    full = True
+
+    def __init__(self):
+        self.rows = Counter()
+
+    def value(self, row):
+        """Returns how often a row is there."""
+        return self.rows[row] if row in self.rows else 0
+
+    def knows(self, _):
+        """Tells whether the result says anything about a row."""
+        return True
+
+    def keys(self):
+        """Returns all distinct rows."""
+        return list(self.rows)
+
+    def load(self, key, row):
+        """Takes a row of the first result."""
+        check_bag_key(key and rows.parse(key), row)
+        self.rows[row] += 1
+
+    def apply(self, change):
+        """Applies one change; returns the rows that it touched."""
+        op = change["op"]
+        if op == "clear":
+            touched = self.keys()
+            self.rows = Counter()
+            return touched
+        row = rows.row_of(change["row"])
+        check_bag_key(change["key"], row)
+        require(op != "update", "an update in a result without a key: %s", row)
+        if op == "insert":
+            self.rows[row] += 1
+        else:
+            require(self.value(row) > 0, "delete of a row that is not there: %s", row)
+            self.rows[row] -= 1
+            if not self.rows[row]:
+                del self.rows[row]
+        return [row]
+
+
+def check_bag_key(key, row):
+    """The key of a row in a bag is the whole row: its values in an array, or the row itself."""
+    if isinstance(key, list):
+        require([rows.text_of(v) for v in key] == [text for _, text in row], "the key %s is not the row %s", key, row)
+    else:
+        require(isinstance(key, dict) and rows.row_of(key) == row, "the key %s is not the row %s", key, row)
+
+
+class SubscriptionState:
+    """One subscription as its client sees it."""
+
+    def __init__(self, subscription):
+        self.subscription = subscription
+        self.committed = False   # the subscribing transaction
+        self.unread = subscription.snapshot
+        self.paused = False
+        self.changing = False    # a call that stops its messages is under way
+        self.broken = False      # a reset came; to be refreshed
+        self.killed = False      # by the oracle
+        self.over = False
+        self.changes = 0
+        self.result = None
+        self.forget(complete=subscription.snapshot)
+
+    def forget(self, complete=True):
+        """Starts from an empty result."""
+        if self.subscription.keyed:
+            self.result = KeyedResult(complete, self.subscription.full)
+        else:
+            self.result = BagResult()
+
+    def flowing(self):
+        """Tells whether the client's result is meant to be up to date."""
+        return self.committed and not (self.unread or self.paused or self.changing or self.broken or self.over)
+
+    def apply(self, message):
+        """Applies a message of changes; returns the keys that it touched."""
+        touched = []
+        require(message["changes"], "a message of no changes")
+        for change in message["changes"]:
+            op = change.get("op")
+            require(op in CHANGE_FIELDS, "no operation: %s", op)
+            fields = set(change)
+            require(fields == CHANGE_FIELDS[op] or (not self.result.full and fields == CHANGE_FIELDS[op] - {"old"}),
+                    "%s has the fields %s", op, sorted(fields))
+            touched.extend(self.result.apply(change))
+            self.changes += 1
+        return touched
+
+
+class Received:
+    """What a message did: to which subscription, what it touched, and which subscriptions a transaction closed."""
+
+    def __init__(self, state=None, touched=(), xid=None, closed=None):
+        self.state = state
+        self.touched = touched
+        self.xid = xid
+        self.closed = closed  # None: more of this transaction follows
+
+
+class ConnectionState:
+    """One connection: its subscriptions and the order of its messages.
+
+    per_subscription: check the order of seq in each subscription alone, not over the connection.
+    """
+
+    def __init__(self, per_subscription=False):
+        self.subscriptions = {}  # id -> SubscriptionState
+        self.per_subscription = per_subscription
+        self.last_seq = {}       # subscription id or None -> seq
+        self.open_xid = None     # of a transaction that announced more
+        self.open_states = []    # subscriptions that received a part of it
+        self.loose = False       # a call may have taken away what was announced
+        self.closed = False
+
+    def add(self, subscription):
+        """Takes a new subscription into account."""
+        known = self.subscriptions.get(subscription.id)
+        require(known is None or known.over, "the id %s was given twice", subscription.id)
+        state = SubscriptionState(subscription)
+        self.subscriptions[subscription.id] = state
+        return state
+
+    def disturb(self, state):
+        """Notes that a call of the client takes the following messages of a subscription away."""
+        self.loose = self.open_xid is not None
+        if state in self.open_states:
+            self.open_states.remove(state)
+
+    def receive(self, message):
+        """Checks a message and applies it; returns a Received."""
+        kind = message.get("type")
+        require(kind in MESSAGE_FIELDS, "a message of type %s", kind)
+        require(set(message) == MESSAGE_FIELDS[kind], "%s has the fields %s", kind, sorted(message))
+        name = message["subscription_id"]
+        require(name in self.subscriptions, "a message for %s, which is no subscription of this connection", name)
+        state = self.subscriptions[name]
+        require(not state.over, "a message for %s, which is over", name)
+        self._check_seq(name, message["seq"])
+        require(state.committed, "a message for %s before its transaction committed", name)
+        if kind == "terminated":
+            return self._terminated(state, message)
+        require(not state.paused, "a message for %s while paused", name)
+        if kind == "reset":
+            require(isinstance(message["reason"], str) and message["reason"], "a reset without a reason")
+            state.broken = True
+            self.open_xid, self.open_states = None, []
+            return Received(state)
+        require(not state.unread, "changes for %s before its snapshot was read", name)
+        return self._changes(state, message)
+
+    def drained(self):
+        """The client waited until everything was delivered."""
+        require(self.open_xid is None or self.loose, "transaction %s announced more, which never came", self.open_xid)
+        for name, state in self.subscriptions.items():
+            require(state.over or not state.killed, "%s was killed, but its client was not told", name)
+
+    def _check_seq(self, name, seq):
+        require(isinstance(seq, str) and SEQ.match(seq), "seq is not 16 hexadecimal digits: %s", seq)
+        scope = name if self.per_subscription else None
+        last = self.last_seq.get(scope, "")
+        require(seq >= last, "seq went back from %s to %s", last, seq)
+        self.last_seq[scope] = seq
+
+    def _terminated(self, state, message):
+        require(isinstance(message["code"], str) and len(message["code"]) == 5, "no SQLSTATE: %s", message["code"])
+        require(state.killed, "%s was terminated, and not by the oracle: %s %s", state.subscription.id,
+                message["code"], message["reason"])
+        state.over = True
+        self.disturb(state)
+        return Received(state)
+
+    def _changes(self, state, message):
+        xid, more = message["xid"], message["more"]
+        require(isinstance(xid, rows.Number), "xid is not a number: %s", xid)
+        require(more in (True, False), "more is neither true nor false: %s", more)
+        xid = int(xid)
+        if self.open_xid is not None and self.open_xid != xid:
+            require(self.loose, "transaction %s announced more, but %s came", self.open_xid, xid)
+            self.open_states = []
+        self.loose = False
+        self.open_xid = xid
+        if state not in self.open_states:
+            self.open_states.append(state)
+        touched = [] if state.broken else state.apply(message)
+        if more:
+            return Received(state, touched, xid)
+        closed, self.open_xid, self.open_states = self.open_states, None, []
+        return Received(state, touched, xid, closed)

@@ -1,0 +1,289 @@
+"""The clients.
+
+Owns: the thread that subscribes, reads, waits, pauses, leaves and disconnects at random, as its seed says, and
+that comes to rest at a quiet point with everything received. What it does goes through session.py, which
+records it; nothing is judged here but what a call itself returns or raises.
+"""
+
+import random
+import threading
+import time
+
+import psycopg2
+
+import shapes
+from session import Session
+from state import Violation
+
+LIMIT = 9  # subscriptions of a client
+
+ACTIONS = {  # name -> how often
+    "subscribe": 14, "read": 22, "listen": 30, "pause": 4, "resume": 6, "refresh": 3, "leave": 5, "leave_all": 0.4,
+    "transaction": 5, "rolled_back": 3, "rolled_back_savepoint": 3, "twice": 1.5, "after_writing": 1, "long": 1,
+    "stall": 1, "kill": 1, "disconnect": 0.8, "unlisten": 0.3, "wait": 3,
+}
+
+
+class Client(threading.Thread):
+    """One client; it has one connection at a time."""
+
+    def __init__(self, name, world, gate):
+        super().__init__(name=name, daemon=True)
+        self.world = world
+        self.gate = gate
+        self.rng = random.Random("%s/%s" % (world.options.seed, name))
+        self.session = None
+        self.side = None  # another connection of the same role, to kill from
+        self.connections = 0
+        self.weights = dict(ACTIONS)
+        if world.options.tiny_mailboxes:
+            self.weights.update(stall=8, long=4, pause=8)
+
+    def run(self):
+        """Acts until the world stops."""
+        try:
+            while not self.world.stopping():
+                if self.session is None:
+                    self._connect()
+                self._answer_resets()
+                names = list(self.weights)
+                action = self.rng.choices(names, [self.weights[name] for name in names])[0]
+                getattr(self, "_" + action)()
+                self.world.pace.between(self.rng)
+                if self.gate.closed():
+                    self._come_to_rest()
+                    self.gate.park()
+        except Exception as error:  # pylint: disable=broad-except
+            self.world.fail(self.name, error, self.session and self.session.trace)
+        finally:
+            self.gate.leave()
+
+    def close(self):
+        """Closes what the thread left open; to be called when it has ended."""
+        for session in (self.session, self.side):
+            if session:
+                session.connection.close()
+
+    def _connect(self):
+        self.connections += 1
+        user = self.rng.choice(self.world.users)
+        self.session = Session(self.world.server, self.world.tables, user, self.rng.choice(["notify", "poll"]),
+                               "%s.%d" % (self.name, self.connections))
+        self.world.traces.append(self.session.trace)
+        if self.side:
+            self.side.close()
+            self.side = None
+
+    def _come_to_rest(self):
+        """Everything committed is received; a few subscriptions stay paused or unread."""
+        session = self.session
+        if session is None:
+            return
+        for subscription in self._those():
+            if subscription.paused and self.rng.random() < 0.8:
+                session.resume(subscription)
+        while True:
+            for subscription in self._those(broken=True, paused=False):
+                session.refresh(subscription)
+            for subscription in self._those(unread=True):
+                while subscription.unread and self.rng.random() < 0.95:
+                    session.read(subscription, self.rng.choice([None, 50]))
+            session.drain()
+            if not self._those(broken=True, paused=False):
+                break
+        session.check_view()
+
+    def _those(self, **flags):
+        """Returns the subscriptions with these flags."""
+        return [s for s in list(self.session.subscriptions.values())
+                if not s.over and not s.killed and all(getattr(s, name) == value for name, value in flags.items())]
+
+    def _one(self, **flags):
+        found = self._those(**flags)
+        return self.rng.choice(found) if found else None
+
+    def _free_id(self):
+        free = [n for n in range(1, 2 * LIMIT) if str(n) not in {s.rpartition("-")[2] for s in
+                                                                 self.session.subscriptions}]
+        return "%s-%d" % (self.rng.choice(["orders", "ü ☃", "it's", '"x"']), self.rng.choice(free))
+
+    def _query(self, certain=False):
+        user = self.session.trace.user
+        choices = [shape for shape in self.world.shapes if not (certain and shape.sometimes)]
+        shape = self.rng.choice(choices)
+        return shapes.Query(shape, shape.params(self.rng), user)
+
+    def _answer_resets(self):
+        for subscription in self._those(broken=True, paused=False):
+            if self.rng.random() < 0.5:
+                self.session.refresh(subscription)
+
+    def _subscribe(self):
+        if len(self.session.subscriptions) >= LIMIT:
+            return self._leave()
+        query = self._query()
+        keyed = query.shape.pointwise and query.source_table(self.world.tables).key
+        try:
+            subscription = self.session.subscribe(self._free_id(), query,
+                                                  not (keyed and self.rng.random() < 0.08))
+        except psycopg2.Error as error:
+            if query.shape.sometimes and error.pgcode == "0A000":
+                self.world.count("refused: %s" % query.shape.name)
+                return None
+            raise
+        self.world.count("subscriptions")
+        self.world.count("strategy %s" % subscription.strategy)
+        if subscription.unread and self.rng.random() < 0.6:
+            self._read(subscription)
+        return None
+
+    def _read(self, subscription=None):
+        subscription = subscription or self._one(unread=True)
+        if subscription:
+            for _ in range(self.rng.choice([1, 1, 3, 20])):
+                if subscription.unread and not subscription.broken:
+                    self.session.read(subscription, self.rng.choice([None, None, 1, 7, 30]))
+
+    def _listen(self):
+        if self.session.trace.delivery == "poll":
+            self.session.poll(self.rng.choice([None, None, 1, 3]), self.rng.choice([0, 0.05, 0.3]))
+        else:
+            until = time.monotonic() + self.rng.choice([0, 0.05, 0.3])
+            while not self.gate.closed():
+                self.session.receive(max(0, until - time.monotonic()))
+                if time.monotonic() >= until:
+                    break
+
+    def _pause(self):
+        subscription = self._one(paused=False, broken=False)
+        if subscription:
+            self.session.pause(subscription)
+
+    def _resume(self):
+        subscription = self._one(paused=True)
+        if subscription:
+            self.session.resume(subscription)
+
+    def _refresh(self):
+        subscription = self._one(paused=False)
+        if subscription:
+            self.session.refresh(subscription)
+
+    def _leave(self):
+        subscription = self._one()
+        if subscription:
+            self.session.leave(subscription)
+
+    def _leave_all(self):
+        self.session.leave_all()
+
+    def _unlisten(self):
+        self.session.unlisten()
+
+    def _wait(self):
+        self.session.wait()
+
+    def _kill(self):
+        subscription = self._one(paused=False, broken=False)
+        if subscription is None:
+            return
+        if self.rng.random() < 0.5:
+            self.session.kill(subscription)
+            return
+        if self.side is None:
+            self.side = Session(self.world.server, self.world.tables, self.session.trace.user, "notify",
+                                self.session.trace.name + " (side)")
+        self.session.kill(subscription, self.side)
+
+    def _transaction(self):
+        """Several calls in one transaction that commits."""
+        self.session.begin()
+        for _ in range(self.rng.randint(1, 4)):
+            choice = self.rng.choice(["subscribe", "read", "savepoint", "leave", "sleep", "poll", "pause", "resume"])
+            if choice == "subscribe" and len(self.session.subscriptions) < LIMIT:
+                self._subscribe_within()
+            elif choice == "read":
+                self._read()
+            elif choice == "savepoint":
+                self.session.run("SAVEPOINT a")
+                if len(self.session.subscriptions) < LIMIT:
+                    self._subscribe_within()
+                self.session.run("RELEASE a")
+            elif choice == "sleep":
+                time.sleep(self.rng.random() * 0.2)
+            elif choice == "poll" and self.session.trace.delivery == "poll":
+                self.session.poll()
+            elif choice in ("pause", "resume", "leave"):
+                subscription = self._one(paused=choice == "resume", broken=False)
+                if subscription and subscription not in self.session.uncommitted:
+                    getattr(self.session, choice)(subscription)
+        self.session.commit()
+
+    def _subscribe_within(self):
+        subscription = self.session.subscribe(self._free_id(), self._query(certain=True))
+        self.world.count("subscriptions")
+        if self.rng.random() < 0.5:
+            self.session.read(subscription, self.rng.choice([None, 5]))
+
+    def _rolled_back(self):
+        self.session.begin()
+        for _ in range(self.rng.randint(1, 2)):
+            self._subscribe_within()
+        self.session.rollback()
+        self.world.count("subscriptions rolled back")
+
+    def _rolled_back_savepoint(self):
+        self.session.begin()
+        self.session.run("SAVEPOINT a")
+        self._subscribe_within()
+        self.session.rollback("a")
+        self.session.commit()
+        self.world.count("subscriptions rolled back")
+
+    def _twice(self):
+        subscription = self._one()
+        if subscription:
+            self._expect_error(self.session.subscribe_text(subscription.id, self._query(certain=True)),
+                               "a second subscribe of %s" % subscription.id)
+
+    def _after_writing(self):
+        """A transaction that has written may not subscribe."""
+        self.session.begin()
+        self.session.run("INSERT INTO scratch VALUES (1)")
+        self._expect_error(self.session.subscribe_text(self._free_id(), self._query(certain=True)),
+                           "a subscribe after writing")
+        self.session.rollback()
+
+    def _expect_error(self, text, what):
+        try:
+            self.session.run(text)
+        except psycopg2.Error as error:
+            if error.pgcode is None or error.pgcode.startswith("XX"):
+                raise
+            return
+        raise Violation("%s was accepted" % what)
+
+    def _long(self):
+        """Sits in a transaction without reading."""
+        self.session.begin()
+        self.session.run("SELECT 1")
+        self._sleep(2)
+        self.session.commit()
+
+    def _stall(self):
+        """Does not read what comes."""
+        self._sleep(3)
+
+    def _sleep(self, most):
+        until = time.monotonic() + self.rng.random() * most
+        while time.monotonic() < until and not self.gate.closed():
+            time.sleep(0.05)
+
+    def _disconnect(self):
+        if self.rng.random() < 0.3:
+            self.session.begin()
+            if len(self.session.subscriptions) < LIMIT:
+                self._subscribe_within()
+        self.session.close(abruptly=self.rng.random() < 0.5)
+        self.world.count("disconnects")
+        self.session = None

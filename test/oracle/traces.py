@@ -1,0 +1,75 @@
+"""What a client did and what it received, in order.
+
+Owns: the record that subscribers.py writes and checks.py reads. A trace belongs to one connection; its thread
+appends to it, and the conductor takes it while that thread is parked. Nothing is judged here.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+START = time.monotonic()
+
+
+@dataclass(eq=False)
+class Subscription:
+    """One subscription, as its client made it. The flags are the client's own, to know what it may do next."""
+
+    id: str
+    query: object          # shapes.Query
+    keyed: bool
+    full: bool             # replica identity FULL
+    snapshot: bool
+    live_id: str = ""
+    strategy: str = ""
+    unread: bool = True
+    paused: bool = False
+    broken: bool = False
+    over: bool = False
+    killed: bool = False
+
+
+@dataclass
+class Event:
+    """One thing that happened on a connection.
+
+    kind                 data
+    subscribed           WAL position after the subscription's snapshot
+    committed, forgotten -               the subscribing transaction's end
+    rows, read           [(key, row)], - a batch of the snapshot; its end
+    joined               WAL position    from which the subscription keeps up with the others
+    pausing, paused      -               before and after the call; so are all below
+    resuming, resumed    -, WAL position
+    refreshing, refreshed -, WAL position
+    leaving, left        -
+    killing              -
+    message              the parsed message
+    drained              -               everything committed has been delivered
+    closed               -
+    note                 a text for the reader of a report
+    """
+
+    at: float
+    kind: str
+    subscription: Subscription
+    data: object
+    raw: str = ""
+
+
+@dataclass(eq=False)
+class Trace:
+    """The events of one connection since they were last taken."""
+
+    name: str
+    user: object
+    delivery: str
+    events: list = field(default_factory=list)
+    running: str = ""  # the last statement
+
+    def add(self, kind, subscription=None, data=None, raw=""):
+        """Appends an event."""
+        self.events.append(Event(time.monotonic() - START, kind, subscription, data, raw))
+
+    def take(self):
+        """Returns the events and starts anew; the trace's thread has to be parked or gone."""
+        taken, self.events = self.events, []
+        return taken

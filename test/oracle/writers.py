@@ -1,0 +1,169 @@
+"""The writers.
+
+Owns: the thread that runs random transactions: savepoints, rollbacks, prepared transactions, every kind of
+statement. What fails for a good reason (a key that is there, a lock that is not to be had) is rolled back. What
+was done is kept by transaction id for a report; what is true is read from the log, see reference.py.
+"""
+
+import random
+import re
+import threading
+from collections import OrderedDict
+
+import psycopg2
+
+import rows
+import schema
+import statements
+
+# unique, check, not null and the like; serialization, deadlock; lock timeout; twice in one command; no prepared slot
+EXPECTED = ("23", "40", "55P03", "21000", "53400", "57014")
+KEPT = 3000
+LONG = re.compile(r"(?<=[A-Za-z0-9+/]{20})[A-Za-z0-9+/]{40,}")  # the middle of a long random text
+
+
+class WriteLog:
+    """What each transaction did, for the reader of a report; the last ones only. Shared by the writers."""
+
+    def __init__(self):
+        self.texts = OrderedDict()
+        self.lock = threading.Lock()
+
+    def add(self, xid, text):
+        """Keeps the text of a transaction."""
+        with self.lock:
+            self.texts[xid] = text
+            while len(self.texts) > KEPT:
+                self.texts.popitem(last=False)
+
+    def get(self, xid):
+        """Returns the text of a transaction."""
+        return self.texts.get(xid, "(not kept)")
+
+
+class Prepared:
+    """Prepared transactions that wait for whoever ends them. Shared by the writers."""
+
+    def __init__(self, enabled):
+        self.enabled = enabled
+        self.names = []
+        self.lock = threading.Lock()
+
+    def add(self, name):
+        """Leaves one to be ended later."""
+        with self.lock:
+            self.names.append(name)
+
+    def take(self, rng):
+        """Returns one to end now, or None."""
+        with self.lock:
+            return self.names.pop(rng.randrange(len(self.names))) if self.names else None
+
+
+class Writer(threading.Thread):
+    """One writer with one connection."""
+
+    def __init__(self, name, world, gate):
+        super().__init__(name=name, daemon=True)
+        self.world = world
+        self.gate = gate
+        self.rng = random.Random("%s/%s" % (world.options.seed, name))
+        self.connection = world.server.database()
+        self.done = []    # texts of the open transaction
+        self.prepared = 0
+        with self.connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '500ms'")
+            cursor.execute("SET deadlock_timeout = '50ms'")
+
+    def run(self):
+        """Writes until the world stops."""
+        try:
+            while not self.world.stopping():
+                self._transaction()
+                self.world.pace.between(self.rng)
+                if self.rng.random() < 0.25:
+                    self._end_prepared(self.world.prepared.take(self.rng))
+                self.gate.park()
+        except Exception as error:  # pylint: disable=broad-except
+            self.world.fail(self.name, error, None)
+        finally:
+            self.gate.leave()
+
+    def close(self):
+        """Closes the connection; to be called when the thread has ended."""
+        self.connection.close()
+
+    def _transaction(self):
+        self.done = []
+        try:
+            self._execute("BEGIN ISOLATION LEVEL %s" % self.rng.choice(
+                ["READ COMMITTED"] * 4 + ["REPEATABLE READ", "SERIALIZABLE"]))
+            self._execute("SET LOCAL synchronous_commit = %s" % self.rng.choice(["on", "off", "local"]))
+            self._block(0)
+            self._end()
+        except psycopg2.Error as error:
+            self._check_expected(error)
+            self.world.count("transactions failed")
+            self._execute("ROLLBACK")
+
+    def _block(self, depth):
+        for _ in range(self.rng.choice([1, 1, 1, 2, 3, 5])):
+            if depth < 3 and self.rng.random() < 0.12:
+                self._savepoint(depth)
+            else:
+                self._statement()
+            self.world.pace.within(self.rng)
+
+    def _savepoint(self, depth):
+        name = "s%d" % self.rng.randint(0, 1)  # a name again hides the one before
+        self._execute("SAVEPOINT %s" % name)
+        try:
+            self._block(depth + 1)
+        except psycopg2.Error as error:
+            self._check_expected(error)
+            self._execute("ROLLBACK TO %s" % name)
+            return
+        self._execute("%s %s" % (self.rng.choice(["RELEASE", "ROLLBACK TO"]), name))
+
+    def _statement(self):
+        statement = statements.random_statement(self.rng, self.world.tables)
+        self.done.append(rows.shorten(LONG.sub("…", statement.text), 1000))
+        with self.connection.cursor() as cursor:
+            statement.run(cursor)
+
+    def _end(self):
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_current_xact_id_if_assigned()::text")
+            xid = int(cursor.fetchone()[0] or 0) & 0xFFFFFFFF
+        choice = self.rng.random()
+        if choice < 0.08:
+            self._execute("ROLLBACK")
+            self.world.count("transactions rolled back")
+        elif choice < 0.2 and self.world.prepared.enabled:
+            self.prepared += 1
+            name = "%s %s %d" % (self.world.server.name, self.name, self.prepared)
+            self._execute("PREPARE TRANSACTION %s" % schema.literal(name))
+            self.world.count("transactions prepared")
+            if self.rng.random() < 0.5:
+                self._end_prepared(name)
+            else:
+                self.world.prepared.add(name)
+        else:
+            self._execute("COMMIT")
+        if xid:
+            self.world.write_log.add(xid, "%s: %s" % (self.name, "; ".join(self.done)))
+
+    def _end_prepared(self, name):
+        if name is not None:
+            self._execute("%s PREPARED %s" % (self.rng.choice(["COMMIT", "COMMIT", "ROLLBACK"]),
+                                              schema.literal(name)))
+
+    def _execute(self, text):
+        self.done.append(text)
+        with self.connection.cursor() as cursor:
+            cursor.execute(text)
+
+    @staticmethod
+    def _check_expected(error):
+        if error.pgcode is None or not error.pgcode.startswith(EXPECTED):
+            raise error

@@ -1,0 +1,4 @@
+// Runs all tests of src/model.
+#include "check.hpp"
+
+int main() { return check::RunAll(); }

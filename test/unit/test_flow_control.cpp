@@ -1,0 +1,488 @@
+// Tests of model/flow_control.hpp: single transitions, and all short histories of a subscription
+// against what a client must see.
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <random>
+#include <string>
+
+#include "check.hpp"
+#include "model/flow_control.hpp"
+
+namespace live_queries {
+namespace {
+
+RecordHeader Header(RecordKind kind) {
+  RecordHeader header;
+  header.kind = kind;
+  return header;
+}
+
+const RecordHeader kChanges = Header(RecordKind::kChanges);
+const RecordHeader kReset = Header(RecordKind::kReset);
+const RecordHeader kTerminated = Header(RecordKind::kTerminated);
+
+// Committed, nothing to read: changes flow.
+FlowControl Flowing() {
+  FlowControl flow;
+  flow.OnCommitted();
+  return flow;
+}
+
+void StartSnapshot(FlowControl& flow) { CHECK(flow.OnSnapshotStarted() == HeldMessages::kDiscard); }
+
+TEST(ChangesWaitForTheCommit) {
+  FlowControl flow;
+  CHECK(!flow.CanRelease());
+  CHECK(flow.Decide(kChanges, false) == Verdict::kHold);
+  flow.OnCommitted();
+  CHECK(flow.CanRelease());
+  CHECK(flow.Decide(kChanges, false) == Verdict::kDeliver);
+}
+
+TEST(ChangesWaitForTheSnapshotToBeRead) {
+  FlowControl flow = Flowing();
+  StartSnapshot(flow);
+  CHECK(flow.gate() == SnapshotGate::kUnread);
+  CHECK(!flow.CanRelease());
+  CHECK(flow.Decide(kChanges, true) == Verdict::kDrop);
+  CHECK(flow.Decide(kChanges, false) == Verdict::kHold);
+  flow.OnSnapshotRead();
+  CHECK(flow.CanRelease());
+  CHECK(flow.Decide(kChanges, true) == Verdict::kDrop);
+  CHECK(flow.Decide(kChanges, false) == Verdict::kDeliver);
+}
+
+TEST(ChangesWaitForTheResume) {
+  FlowControl flow = Flowing();
+  flow.OnPause();
+  CHECK(flow.status() == SubscriptionStatus::kPaused);
+  CHECK(!flow.CanRelease());
+  CHECK(flow.Decide(kChanges, false) == Verdict::kHold);
+  flow.OnResume();
+  CHECK(flow.status() == SubscriptionStatus::kActive);
+  CHECK(flow.CanRelease());
+}
+
+TEST(ResetDropsAllUntilTheRefresh) {
+  FlowControl flow = Flowing();
+  CHECK(flow.Decide(kReset, false) == Verdict::kDeliverAlone);
+  CHECK(flow.broken());
+  CHECK(flow.Decide(kChanges, false) == Verdict::kDrop);
+  CHECK(flow.Decide(kReset, false) == Verdict::kDrop);
+  StartSnapshot(flow);
+  CHECK(!flow.broken());
+  CHECK(flow.Decide(kChanges, false) == Verdict::kHold);
+}
+
+TEST(ResetOfWhatTheSnapshotShowsIsDropped) {
+  FlowControl flow = Flowing();
+  CHECK(flow.Decide(kReset, true) == Verdict::kDrop);
+  CHECK(!flow.broken());
+}
+
+TEST(ResetWhilePausedIsHeldOnce) {
+  FlowControl flow = Flowing();
+  flow.OnPause();
+  CHECK(flow.Decide(kChanges, false) == Verdict::kHold);
+  CHECK(flow.Decide(kReset, false) == Verdict::kHoldAlone);
+  CHECK(flow.Decide(kReset, false) == Verdict::kDrop);
+  CHECK(flow.Decide(kChanges, false) == Verdict::kDrop);
+  flow.OnResume();
+  CHECK(flow.CanRelease());
+  CHECK(flow.Decide(kChanges, false) == Verdict::kDrop);
+}
+
+TEST(ResetWhileTheSnapshotIsUnreadIsHeld) {
+  FlowControl flow = Flowing();
+  StartSnapshot(flow);
+  CHECK(flow.Decide(kReset, false) == Verdict::kHoldAlone);
+  CHECK(!flow.CanRelease());
+  flow.OnSnapshotRead();
+  CHECK(flow.CanRelease());
+}
+
+TEST(HeldOverflowBecomesAReset) {
+  FlowControl flow = Flowing();
+  flow.OnPause();
+  CHECK(flow.Decide(kChanges, false) == Verdict::kHold);
+  CHECK(flow.OnHeldOverflow() == Verdict::kHoldAlone);
+  CHECK(flow.broken());
+  CHECK(flow.OnHeldOverflow() == Verdict::kDrop);
+  CHECK(flow.Decide(kChanges, false) == Verdict::kDrop);
+}
+
+TEST(TerminationIsDeliveredAtOnceAndLast) {
+  for (int state = 0; state < 8; ++state) {
+    FlowControl flow = Flowing();
+    if (state & 1) StartSnapshot(flow);
+    if (state & 2) flow.OnPause();
+    if (state & 4) CHECK(flow.Decide(kReset, false) != Verdict::kDrop);
+    CHECK(flow.Decide(kTerminated, state % 2 == 0) == Verdict::kDeliverAlone);
+    CHECK(flow.status() == SubscriptionStatus::kTerminated);
+    for (const RecordHeader& record : {kChanges, kReset, kTerminated})
+      CHECK(flow.Decide(record, false) == Verdict::kDrop);
+    CHECK(flow.OnHeldOverflow() == Verdict::kDrop);
+    CHECK(flow.OnSnapshotLost() == Verdict::kDrop);
+    flow.OnSnapshotRead();
+    flow.OnResume();
+    CHECK(!flow.CanRelease());
+  }
+}
+
+TEST(TerminationWaitsForTheCommitOnly) {
+  FlowControl flow;
+  StartSnapshot(flow);
+  flow.OnPause();
+  CHECK(flow.Decide(kTerminated, false) == Verdict::kHoldAlone);
+  CHECK(!flow.CanRelease());
+  CHECK(flow.OnSnapshotStarted() == HeldMessages::kKeep);
+  flow.OnCommitted();
+  CHECK(flow.CanRelease());
+}
+
+TEST(EndWithoutARecordReleasesNothing) {
+  FlowControl flow = Flowing();
+  flow.OnTerminated();
+  CHECK(!flow.CanRelease());
+  CHECK(flow.Decide(kTerminated, false) == Verdict::kDrop);
+}
+
+TEST(LostSnapshotBecomesAReset) {
+  FlowControl flow = Flowing();
+  CHECK(flow.OnSnapshotLost() == Verdict::kDrop);  // there is none
+  StartSnapshot(flow);
+  CHECK(flow.OnSnapshotLost() == Verdict::kDeliverAlone);
+  CHECK(flow.broken());
+  StartSnapshot(flow);
+  flow.OnPause();
+  CHECK(flow.OnSnapshotLost() == Verdict::kHoldAlone);
+  StartSnapshot(flow);
+  CHECK(flow.Decide(kReset, false) == Verdict::kHoldAlone);
+  CHECK(flow.OnSnapshotLost() == Verdict::kDrop);  // one is held
+  flow.OnResume();
+  CHECK(flow.CanRelease());
+}
+
+TEST(HeldBudgetIsNeverExceeded) {
+  HeldBudget budget{100};
+  CHECK(budget.Admit(60));
+  CHECK(!budget.Admit(41));
+  CHECK(!budget.Admit(SIZE_MAX));
+  CHECK(budget.Admit(40));
+  CHECK(!budget.Admit(1));
+  CHECK(budget.Admit(0));
+  budget.Release(60);
+  CHECK_EQ(budget.bytes, size_t{40});
+  CHECK(budget.Admit(60));
+  budget.Release(1000);
+  CHECK_EQ(budget.bytes, size_t{0});
+  budget.bytes = 80;
+  budget.limit = 50;  // lowered while more is held
+  CHECK(!budget.Admit(1));
+  CHECK(!HeldBudget{}.Admit(1));
+}
+
+TEST(SeqNeverDecreases) {
+  SeqClock clock;
+  CHECK_EQ(clock.last().value, uint64_t{0});
+  CHECK_EQ(clock.Stamp(SeqId{5}).value, uint64_t{5});
+  CHECK_EQ(clock.Stamp(SeqId{3}).value, uint64_t{5});
+  CHECK_EQ(clock.Stamp(SeqId{9}).value, uint64_t{9});
+  CHECK_EQ(clock.Stamp(SeqId{9}).value, uint64_t{9});
+  CHECK_EQ(clock.last().value, uint64_t{9});
+}
+
+// A subscription's history, event by event: the decoder fills a mailbox, the backend (a caller of
+// FlowControl that obeys the verdicts blindly) empties it, and a client applies what it is told.
+//
+// The reference is the client: changes are numbered, the result's state is the number of the last
+// one, and a snapshot or message that does not lead exactly to the next state is an error. After
+// each turn of the backend a client that nothing stands in the way of must either have the current
+// state or have been told that it has not.
+class World {
+ public:
+  enum Event : uint8_t {
+    kCommit,         // of the subscribing transaction
+    kStartSnapshot,  // subscribe's, or refresh
+    kReadSnapshot,   // to its end
+    kLoseSnapshot,
+    kPauseIt,
+    kResumeIt,
+    kChange,           // a transaction changes the result
+    kMailboxOverflow,  // all in the mailbox but a termination gives way to a reset
+    kKill,
+    kTurn,  // the backend releases what it can and empties the mailbox
+    kEventCount,
+  };
+
+  // Whether the backend knows of a reset that all it stands for is visible in the snapshot. If not,
+  // the client is told once too often, which is allowed.
+  explicit World(bool knows_stale_resets) : knows_stale_resets_(knows_stale_resets) {}
+
+  void Apply(Event event) {
+    switch (event) {
+      case kCommit:
+        committed_ = true;
+        flow_.OnCommitted();
+        break;
+      case kStartSnapshot:
+        if (killed_) break;  // the SQL function reports an error
+        if (flow_.OnSnapshotStarted() == HeldMessages::kDiscard) DiscardHeld();
+        snapshot_state_ = state_;
+        reading_ = true;
+        client_knows_state_ = false;
+        told_of_reset_ = false;
+        break;
+      case kReadSnapshot:
+        if (!reading_) break;
+        flow_.OnSnapshotRead();
+        reading_ = false;
+        client_knows_state_ = true;
+        client_state_ = snapshot_state_;
+        break;
+      case kLoseSnapshot:
+        reading_ = false;
+        Obey(flow_.OnSnapshotLost(), {RecordKind::kReset, 0});
+        break;
+      case kPauseIt:
+        paused_ = true;
+        flow_.OnPause();
+        break;
+      case kResumeIt:
+        paused_ = false;
+        flow_.OnResume();
+        break;
+      case kChange:
+        Mail({RecordKind::kChanges, ++state_});
+        break;
+      case kMailboxOverflow:
+        mailbox_.Clear();
+        Mail({RecordKind::kReset, state_});
+        if (killed_ && !client_is_over_) Mail({RecordKind::kTerminated, state_});
+        break;
+      case kKill:
+        killed_ = true;
+        Mail({RecordKind::kTerminated, state_});
+        break;
+      case kTurn:
+        TakeTurn();
+        break;
+      case kEventCount:
+        break;
+    }
+  }
+
+  const char* error() const { return error_; }
+
+ private:
+  static constexpr size_t kHeldLimit = 2;
+
+  struct Record {
+    RecordKind kind;
+    uint64_t state;  // the result's, after it
+  };
+
+  struct Queue {
+    std::array<Record, 64> records;
+    size_t size = 0;
+
+    void Push(Record record) {
+      if (size < records.size()) records[size++] = record;
+    }
+    void Clear() { size = 0; }
+  };
+
+  void Mail(Record record) {
+    if (mailbox_.size == mailbox_.records.size()) return Error("the test's mailbox is too small");
+    mailbox_.Push(record);
+  }
+
+  void TakeTurn() {
+    if (flow_.CanRelease()) {
+      for (size_t i = 0; i < held_.size; ++i) Deliver(held_.records[i]);
+      DiscardHeld();
+    }
+    for (size_t i = 0; i < mailbox_.size; ++i) {
+      const Record record = mailbox_.records[i];
+      RecordHeader header;
+      header.kind = record.kind;
+      header.seq = record.state;
+      const bool visible = record.state <= snapshot_state_ &&
+                           (record.kind == RecordKind::kChanges || knows_stale_resets_);
+      Obey(flow_.Decide(header, visible), record);
+    }
+    mailbox_.Clear();
+    CheckQuiet();
+  }
+
+  void Obey(Verdict verdict, Record record) {
+    switch (verdict) {
+      case Verdict::kDeliver:
+        if (held_.size > 0) Error("overtakes a held message");
+        Deliver(record);
+        break;
+      case Verdict::kHold:
+        if (!budget_.Admit(1)) {
+          const Verdict overflow = flow_.OnHeldOverflow();
+          if (overflow != Verdict::kHoldAlone) Error("overflow is not held alone");
+          Obey(overflow, {RecordKind::kReset, record.state});
+          break;
+        }
+        held_.Push(record);
+        break;
+      case Verdict::kDrop:
+        break;
+      case Verdict::kDeliverAlone:
+        DiscardHeld();
+        Deliver(record);
+        break;
+      case Verdict::kHoldAlone:
+        DiscardHeld();
+        held_.Push(record);
+        break;
+    }
+    if (held_.size > kHeldLimit) Error("holds too much");
+  }
+
+  void DiscardHeld() {
+    budget_.bytes = 0;
+    held_.Clear();
+  }
+
+  // What the client makes of a message.
+  void Deliver(Record record) {
+    if (!committed_) Error("delivered before the commit");
+    if (client_is_over_) Error("delivered after the termination");
+    if (record.kind == RecordKind::kTerminated) {
+      client_is_over_ = true;
+      return;
+    }
+    if (paused_) Error("delivered while paused");
+    if (reading_) Error("delivered before the snapshot was read");
+    if (told_of_reset_) Error("delivered after a reset");
+    if (record.kind == RecordKind::kReset) {
+      told_of_reset_ = true;
+      return;
+    }
+    if (!client_knows_state_) Error("changes without a snapshot to apply them to");
+    if (record.state != client_state_ + 1) Error("a change is missing or comes twice");
+    client_state_ = record.state;
+  }
+
+  // After a turn of the backend.
+  void CheckQuiet() {
+    if (committed_ && client_is_over_ != killed_) Error("the client does not know it is over");
+    if (killed_ || !committed_ || paused_ || reading_) return;
+    const bool current = client_knows_state_ && client_state_ == state_;
+    if (!current && !told_of_reset_) Error("the client lost changes silently");
+    if (held_.size > 0) Error("messages are stuck");
+  }
+
+  void Error(const char* error) {
+    if (error_ == nullptr) error_ = error;
+  }
+
+  bool knows_stale_resets_;
+  FlowControl flow_;
+  HeldBudget budget_{kHeldLimit};
+  Queue mailbox_;
+  Queue held_;
+  uint64_t state_ = 0;
+  uint64_t snapshot_state_ = 0;
+  bool committed_ = false;
+  bool paused_ = false;
+  bool killed_ = false;
+  bool reading_ = false;
+
+  // The client. It begins without snapshot ("snapshot" => false) and in step.
+  bool client_knows_state_ = true;
+  bool told_of_reset_ = false;
+  bool client_is_over_ = false;
+  uint64_t client_state_ = 0;
+
+  const char* error_ = nullptr;
+};
+
+constexpr std::array<const char*, World::kEventCount> kEventNames = {
+    "commit", "start snapshot", "read snapshot",    "lose snapshot", "pause",
+    "resume", "change",         "mailbox overflow", "kill",          "turn"};
+
+template <class Events>
+void Report(const char* error, const Events& events, size_t count) {
+  std::string history = error;
+  for (size_t i = 0; i < count; ++i)
+    history += std::string(i == 0 ? ": " : ", ") + kEventNames[events[i]];
+  check::Fail(__FILE__, __LINE__, history);
+}
+
+// Every history of up to `kDepth` events. Each is closed by two turns, resumed and read in between.
+class Exhaustive {
+ public:
+  void Explore(const World& world, size_t depth) {
+    for (uint8_t event = 0; event < World::kEventCount && check::failures < 10; ++event) {
+      // Two turns in a row are one.
+      if (event == World::kTurn && depth > 0 && events_[depth - 1] == World::kTurn) continue;
+      events_[depth] = event;
+      World next = world;
+      next.Apply(static_cast<World::Event>(event));
+      if (next.error() == nullptr && depth + 1 < kDepth) {
+        Explore(next, depth + 1);
+        continue;
+      }
+      Close(next);
+      ++histories_;
+      if (next.error() != nullptr) Report(next.error(), events_, depth + 1);
+    }
+  }
+
+  static void Close(World& world) {
+    using enum World::Event;
+    for (const World::Event event :
+         {kTurn, kCommit, kResumeIt, kTurn, kReadSnapshot, kChange, kTurn})
+      world.Apply(event);
+  }
+
+  uint64_t histories() const { return histories_; }
+
+ private:
+#ifdef LIVE_QUERIES_SHORT_TESTS
+  static constexpr size_t kDepth = 5;
+#else
+  static constexpr size_t kDepth = 6;
+#endif
+  std::array<uint8_t, kDepth> events_{};
+  uint64_t histories_ = 0;
+};
+
+TEST(AllShortHistoriesAreSeenRightByTheClient) {
+  Exhaustive exhaustive;
+  for (const bool knows_stale_resets : {false, true})
+    exhaustive.Explore(World(knows_stale_resets), 0);
+  CHECK(exhaustive.histories() > 50000);
+}
+
+TEST(LongHistoriesAreSeenRightByTheClient) {
+  std::mt19937 random(7);
+  for (int i = 0; i < 20000 && check::failures < 10; ++i) {
+    World world(i % 2 == 0);
+    std::array<uint8_t, 60> events;
+    size_t count = 0;
+    while (count < events.size() && world.error() == nullptr) {
+      // Kills and losses are rare, so that histories stay alive; changes and turns are frequent.
+      constexpr std::array<uint8_t, 16> kMix = {0, 1, 1, 2, 2, 2, 4, 5, 5, 6, 6, 6, 9, 9, 9, 9};
+      uint8_t event = kMix[random() % kMix.size()];
+      if (random() % 40 == 0) event = World::kLoseSnapshot;
+      if (random() % 20 == 0) event = World::kMailboxOverflow;
+      if (random() % 200 == 0) event = World::kKill;
+      events[count++] = event;
+      world.Apply(static_cast<World::Event>(event));
+    }
+    if (world.error() == nullptr) Exhaustive::Close(world);
+    if (world.error() != nullptr) Report(world.error(), events, count);
+  }
+}
+
+}  // namespace
+}  // namespace live_queries
