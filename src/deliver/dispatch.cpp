@@ -36,6 +36,7 @@ MemoryContext delivery_context = nullptr;
 Pipe notify_pipe;
 Pipe poll_pipe;
 RecordQueue* poll_queue = nullptr;
+bool sort_queue = false;  // subscriptions have ended or paused since it was filled
 HeldBudget held_budget;
 Inbox inbox;
 bool inbox_in_use = false;
@@ -101,16 +102,20 @@ void Send(const SubscriptionId& id, const RecordView& record, SeqId seq, bool mo
   pfree(text.data);
 }
 
-// The body of a queued message: length of the id, id, JSON.
+// In a queued record's flags: more of its transaction follows.
+constexpr uint8_t kMoreFlag = 1;
+
+// The body of a queued record: length of the id, id, body. Formatted when it is polled.
 void Queue(const SubscriptionId& id, const RecordView& record, SeqId seq, bool more) {
   StringInfoData text;
   initStringInfo(&text);
   appendStringInfoChar(&text, static_cast<char>(id.view().size()));
   StringInfoSink sink{&text};
   sink.Append(id.view());
-  WriteMessage(sink, record, id.view(), seq, more);
+  sink.Append(record.body);
   RecordHeader header = record.header;
   header.seq = seq.value;
+  header.flags = more ? kMoreFlag : 0;
   header.body_bytes = static_cast<uint32_t>(text.len);
   poll_queue->Append(header, View(text));
   pfree(text.data);
@@ -196,6 +201,69 @@ void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& re
   }
 }
 
+// What becomes of a queued record now.
+enum class Queued : uint8_t { kStays, kHeld, kGone };
+
+Queued Judge(const RecordHeader& header, LocalSubscription** subscription) {
+  if (header.kind == RecordKind::kTerminated) return Queued::kStays;
+  *subscription = FindLocal(header.subscription_serial);
+  if (*subscription == nullptr) return Queued::kGone;
+  const bool held =
+      (*subscription)->dropping || (*subscription)->flow.status() == SubscriptionStatus::kPaused;
+  return held ? Queued::kHeld : Queued::kStays;
+}
+
+// Copies queued records, each one late: only then is it known whether more of its transaction
+// follows.
+struct LateCopy {
+  RecordQueue* to;
+  RecordHeader header;
+  StringInfoData body;
+  bool waiting;
+
+  void Add(const RecordView& record) {
+    Finish(record.header.xid);
+    header = record.header;
+    resetStringInfo(&body);
+    appendBinaryStringInfo(&body, record.body.data(), static_cast<int>(record.body.size()));
+    waiting = true;
+  }
+  void Finish(uint32_t next_xid) {
+    if (!waiting) return;
+    if (header.xid != next_xid) header.flags = 0;
+    to->Append(header, View(body));
+    waiting = false;
+  }
+};
+
+// After a subscription was ended or paused: takes what is queued of it out of the queue. What the
+// running transaction has polled stays in front, for a rollback to give back.
+void SortQueue() {
+  if (!sort_queue) return;
+  sort_queue = false;
+  const uint64_t polled = poll_queue->read_count();
+  poll_queue->Rewind();
+  LateCopy copy = {RecordQueue::Create(delivery_context), {}, {}, false};
+  initStringInfo(&copy.body);
+  RecordView record;
+  for (uint64_t i = 0; poll_queue->Read(&record); ++i) {
+    LocalSubscription* subscription = nullptr;
+    const Queued fate = i < polled ? Queued::kStays : Judge(record.header, &subscription);
+    if (fate == Queued::kStays) copy.Add(record);
+    if (fate != Queued::kHeld) continue;
+    const size_t prefix = 1 + static_cast<unsigned char>(record.body[0]);
+    record.body.remove_prefix(prefix);
+    record.header.body_bytes -= static_cast<uint32_t>(prefix);
+    record.header.flags = 0;
+    Hold(subscription, record);
+  }
+  copy.Finish(0);
+  poll_queue->Destroy();
+  poll_queue = copy.to;
+  for (uint64_t i = 0; i < polled; ++i) (void)poll_queue->Read(&record);
+  pfree(copy.body.data);
+}
+
 void Dispatch(const RecordView& record) {
   LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
   if (subscription == nullptr) return;
@@ -203,7 +271,9 @@ void Dispatch(const RecordView& record) {
   subscription->taken_bytes += record.header.body_bytes;
   const bool visible = record.header.kind == RecordKind::kChanges &&
                        subscription->bound.Sees(record.header.xid, record.header.seq);
-  Obey(subscription, subscription->flow.Decide(record.header, visible), record);
+  Verdict verdict = subscription->flow.Decide(record.header, visible);
+  if (subscription->dropping && verdict == Verdict::kDeliver) verdict = Verdict::kHold;
+  Obey(subscription, verdict, record);
 }
 
 void ReleaseHeld() {
@@ -336,6 +406,7 @@ void DeliverMail() {
   ConnectionShared* connection = MyConnectionIfAny();
   if (connection == nullptr || FirstLocal() == nullptr) return;
   Prepare();
+  SortQueue();
   FlushBoth();  // what an error interrupted
   ReleaseHeld();
   if (!inbox_in_use) {
@@ -368,9 +439,17 @@ bool NextPolled(PolledMessage* message) {
   const size_t id_bytes = static_cast<unsigned char>(record.body[0]);
   message->seq = SeqId{record.header.seq};
   message->subscription_id = {record.body.data() + 1, id_bytes};
-  message->message = {record.body.data() + 1 + id_bytes, record.body.size() - 1 - id_bytes};
+  record.body.remove_prefix(1 + id_bytes);
+  StringInfoData text;
+  initStringInfo(&text);
+  StringInfoSink sink{&text};
+  WriteMessage(sink, record, message->subscription_id, message->seq,
+               (record.header.flags & kMoreFlag) != 0);
+  message->message = View(text);
   return true;
 }
+
+void SortQueueLater() { sort_queue = poll_queue != nullptr; }
 
 void ForgetPolled() {
   if (poll_queue != nullptr) poll_queue->ForgetRead();

@@ -13,13 +13,16 @@ void DeliverMail();
 // Whether DeliverMail would have something to do. Never ereports.
 bool MailIsWaiting();
 
-// The next message for live.poll; false if none is left. Valid until the next call.
+// The next message for live.poll; false if none is left. Its text is in CurrentMemoryContext, its id
+// valid until the next call.
 struct PolledMessage {
   SeqId seq;
   std::string_view subscription_id;
   std::string_view message;
 };
 bool NextPolled(PolledMessage* message);
+// A subscription was ended or paused, or that was undone: what is queued of it is not to be polled.
+void SortQueueLater();
 // At commit and at rollback of a transaction that polled.
 void ForgetPolled();
 void GiveBackPolled();

@@ -58,10 +58,12 @@ bool RecordQueue::Read(RecordView* record) {
     ReadFromFile(record);
   }
   --unread_;
+  ++read_count_;
   return true;
 }
 
 void RecordQueue::ForgetRead() {
+  read_count_ = 0;
   while (first_ != next_) {
     Node* node = first_;
     first_ = node->next;
@@ -86,6 +88,7 @@ void RecordQueue::Rewind() {
   file_read_ = 0;
   file_read_bytes_ = 0;
   unread_ = in_memory + file_records_;
+  read_count_ = 0;
 }
 
 void RecordQueue::Clear() {
@@ -99,6 +102,7 @@ void RecordQueue::Clear() {
   CloseFile();
   bytes_ = 0;
   unread_ = 0;
+  read_count_ = 0;
 }
 
 void RecordQueue::FreeNode(Node* node) {

@@ -31,6 +31,8 @@ class RecordQueue {
   // Body bytes of what is not forgotten, and how many records were not read yet.
   size_t bytes() const { return bytes_; }
   uint64_t unread() const { return unread_; }
+  // How many were read and not forgotten.
+  uint64_t read_count() const { return read_count_; }
 
  private:
   struct Node;
@@ -59,6 +61,7 @@ class RecordQueue {
   size_t memory_bytes_;
   size_t bytes_;
   uint64_t unread_;
+  uint64_t read_count_;
   char* file_body_;  // of the record read last
 };
 

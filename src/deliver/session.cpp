@@ -45,6 +45,7 @@ void Unlink(LocalSubscription* subscription) {
 void Forget(LocalSubscription* subscription, bool kept) {
   Unlink(subscription);
   if (subscription->serial != 0) RemoveSubscription(subscription->serial, kept);
+  if (subscription->delivery == Delivery::kPoll) SortQueueLater();
   if (subscription->held != nullptr) subscription->held->Destroy();
   MemoryContextDelete(subscription->context);
 }
@@ -93,6 +94,7 @@ void OnCommit() {
     polled = polled || undo->action == Action::kPolled;
   }
   newest_undo = nullptr;
+  if (polled) ForgetPolled();
   listening = listening_at_commit;
   for (LocalSubscription* one = first_subscription; one != nullptr;) {
     LocalSubscription* next = one->next;
@@ -102,7 +104,6 @@ void OnCommit() {
     }
     one = next;
   }
-  if (polled) ForgetPolled();
   // The server looks at this before it tells the client that it is ready for the next command.
   if (first_subscription != nullptr && MailIsWaiting()) notifyInterruptPending = true;
 }
@@ -203,6 +204,7 @@ LocalSubscription* AddLocal(const SubscriptionId& id) {
 void DropAtCommit(LocalSubscription* subscription) {
   Note(Action::kDropped, subscription);
   subscription->dropping = true;
+  SortQueueLater();
 }
 
 void SetPaused(LocalSubscription* subscription, bool paused) {
@@ -214,6 +216,7 @@ void SetPaused(LocalSubscription* subscription, bool paused) {
   else
     subscription->flow.OnResume();
   ShareStatus(*subscription);
+  SortQueueLater();
 }
 
 void NotePolled() { Note(Action::kPolled, nullptr); }

@@ -147,6 +147,7 @@ Target* AddTarget(Template* one, const char* route_text) {
   target->route = FindOrAddRoute(one, constants);
   target->next = target->route->targets;
   target->route->targets = target;
+  ++target->route->listening;
   ++one->target_count;
   return target;
 }
@@ -156,20 +157,30 @@ void RemoveTarget(Target* target) {
   Target** link = &route->targets;
   while (*link != target) link = &(*link)->next;
   *link = target->next;
+  MuteTarget(target);
   --route->owner->target_count;
   pfree(target);
   if (route->targets == nullptr) FreeRoute(route);
 }
 
+void MuteTarget(Target* target) {
+  if (target->muted) return;
+  target->muted = true;
+  --target->route->listening;
+}
+
 Route* FindRoute(Template* one, TupleTableSlot* row) {
-  if (one->routes == nullptr) return one->only_route;
+  auto if_wanted = [](Route* route) {
+    return route != nullptr && route->listening > 0 ? route : nullptr;
+  };
+  if (one->routes == nullptr) return if_wanted(one->only_route);
   Datum values[kMaxRoutingColumns];
   for (int i = 0; i < list_length(one->spec.routes); ++i) {
     const int column = one->route_columns[i] - 1;
     if (row->tts_isnull[column]) return nullptr;
     values[i] = row->tts_values[column];
   }
-  return LookUp(*one, values, HashValues(*one, values));
+  return if_wanted(LookUp(*one, values, HashValues(*one, values)));
 }
 
 void ForEachRoute(Template* one, void (*visit)(Route*, void*), void* context) {

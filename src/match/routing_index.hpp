@@ -13,8 +13,10 @@ void PrepareRouting(Template* one);
 // Adds a subscription at the route that `route_text` (a list of Const) names.
 Target* AddTarget(Template* one, const char* route_text);
 void RemoveTarget(Target* target);
+// Lets it have nothing any more, until its client begins anew with another target.
+void MuteTarget(Target* target);
 
-// The route of the values in `row` (the template's own columns), or nullptr.
+// The route of the values in `row` (the template's own columns), or nullptr if nobody wants it.
 Route* FindRoute(Template* one, TupleTableSlot* row);
 
 // Visits each route.

@@ -33,6 +33,7 @@ struct Route {
   uint32 hash;
   Datum* values;
   Target* targets;
+  int listening;  // targets that are not muted
   // Of the transaction being evaluated.
   StringInfoData body;
   uint32 change_count;

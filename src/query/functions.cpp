@@ -99,7 +99,7 @@ Const* FindFrozen(const FrozenValues& frozen, const char* text) {
 
 Node* FreezeNode(Node* node, FrozenValues* frozen) {
   if (node == nullptr) return nullptr;
-  if (IsA(node, List) || IsA(node, TargetEntry) || IsA(node, Const) ||
+  if (IsA(node, List) || IsA(node, TargetEntry) || IsA(node, CaseWhen) || IsA(node, Const) ||
       NeedsItsSurroundings(node, nullptr) || !contain_mutable_functions(node))
     return RewriteChildren(node, FreezeNode, frozen);
   char* text = TreeToText(node);

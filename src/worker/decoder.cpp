@@ -45,7 +45,8 @@ constexpr int kFirstBackoffMs = 200;
 constexpr int kLongestBackoffMs = 30 * 1000;
 
 DatabaseShared* database = nullptr;
-bool failed = false;
+// An end counts as a failure, after which the launcher waits, unless it was asked for.
+bool failed = true;
 
 void SetState(DecoderState state) {
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] { database->state = state; });
@@ -69,8 +70,12 @@ void OnExit(int, Datum) {
   WakeLauncher();
 }
 
+[[noreturn]] void StopAsAsked() {
+  failed = false;
+  proc_exit(0);
+}
+
 void NoteProblem(const ErrorData& error) {
-  failed = true;
   WithLock(ControlLock(), LW_EXCLUSIVE,
            [&] { database->problem.Set(error.sqlerrcode, error.message, error.hint); });
 }
@@ -149,17 +154,17 @@ void Loop() {
       ConfigReloadPending = false;
       ProcessConfigFile(PGC_SIGHUP);
     }
-    if (ShouldStop(&idle_since)) proc_exit(0);
+    if (ShouldStop(&idle_since)) StopAsAsked();
     const bool attached = SyncRegistry(database, false);
     FlushAsynchronousCommits();
     // All that committed before this is read below, even if the end is within a record.
     const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
     const bool at_end = ReadLog();
     MemoryContextSwitchTo(TopMemoryContext);
-    if (!EvaluateReady(database)) {
-      Sleep(kVisibilityPollMs);
-      continue;
-    }
+    const Progress progress = EvaluateReady(database);
+    MemoryContextSwitchTo(TopMemoryContext);
+    if (progress == Progress::kBlocked) Sleep(kVisibilityPollMs);
+    if (progress != Progress::kNothingReady) continue;
     CheckDefinitions(database);
     ConfirmNowAndThen();
     if (!at_end) continue;

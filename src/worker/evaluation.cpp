@@ -51,7 +51,7 @@ void StageChanges(Route* route, const ChangeBatch& batch) {
 void StageReset(Route* route, uint64_t seq, const char* reason) {
   for (Target* target = route->targets; target != nullptr; target = target->next) {
     if (target->muted) continue;
-    target->muted = true;
+    MuteTarget(target);
     StageRecord(target, ResetHeader(target->serial, seq, reason), reason);
   }
 }
@@ -156,16 +156,14 @@ void PrepareEvaluation(MemoryContext context) {
       AllocSetContextCreate(context, "live_queries evaluation", ALLOCSET_DEFAULT_SIZES);
 }
 
-bool EvaluateReady(DatabaseShared* database) {
-  while (FirstReadyBatch() != nullptr) {
-    CHECK_FOR_INTERRUPTS();
-    const int count = VisibleGroup();
-    if (count == 0) return false;
-    MemoryContextReset(evaluation_context);
-    MemoryContextSwitchTo(evaluation_context);
-    if (Attempt(database, count)) Publish(database, count);
-  }
-  return true;
+Progress EvaluateReady(DatabaseShared* database) {
+  if (FirstReadyBatch() == nullptr) return Progress::kNothingReady;
+  const int count = VisibleGroup();
+  if (count == 0) return Progress::kBlocked;
+  MemoryContextReset(evaluation_context);
+  MemoryContextSwitchTo(evaluation_context);
+  if (Attempt(database, count)) Publish(database, count);
+  return Progress::kSome;
 }
 
 void CheckDefinitions(DatabaseShared*) {

@@ -9,10 +9,15 @@ namespace live_queries {
 
 void PrepareEvaluation(MemoryContext context);
 
-// Evaluates all that is ready. False if the oldest transaction is not visible to new snapshots yet.
-// Outside a transaction. An error of a user's expression ends the subscriptions it concerns; any
-// other is raised.
-bool EvaluateReady(DatabaseShared* database);
+enum class Progress : uint8_t {
+  kNothingReady,
+  kSome,     // call again
+  kBlocked,  // the oldest transaction is not visible to new snapshots yet
+};
+
+// Evaluates a group of what is ready. Outside a transaction. An error of a user's expression ends
+// the subscriptions it concerns, and the group is to be done again; any other is raised.
+Progress EvaluateReady(DatabaseShared* database);
 
 // Looks at definitions that may have changed, where no transaction is ready to be evaluated.
 void CheckDefinitions(DatabaseShared* database);

@@ -20,6 +20,7 @@ extern "C" {
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/syscache.h"
 #include "utils/varlena.h"
 
 PGDLLEXPORT void live_queries_launcher_main(Datum argument);
@@ -76,7 +77,21 @@ bool WantsDecoder(const DatabaseShared& database, TimestampTz now) {
           pg_atomic_read_u32(const_cast<pg_atomic_uint32*>(&database.subscriptions)) > 0);
 }
 
+// Nobody tells when a database is dropped whose decoder does not run.
+bool StillExists(DatabaseShared* database) {
+  StartTransactionCommand();
+  const bool exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database->database));
+  CommitTransactionCommand();
+  if (exists) return true;
+  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    database->state = DecoderState::kStopped;
+    database->database = InvalidOid;
+  });
+  return false;
+}
+
 void Launch(DatabaseShared* database, int index) {
+  if (!StillExists(database)) return;
   BackgroundWorker worker = {};
   worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
   worker.bgw_start_time = BgWorkerStart_RecoveryFinished;

@@ -4,6 +4,7 @@
 #include "decode/output_plugin.hpp"
 #include "deliver/mailbox.hpp"
 #include "match/matcher.hpp"
+#include "match/routing_index.hpp"
 #include "pg/memory.hpp"
 #include "worker/outbox.hpp"
 #include "worker/recent_commits.hpp"
@@ -204,7 +205,7 @@ void TerminateTarget(Target* target, int sqlstate, const char* reason) {
 
 void ResetTargetNow(Target* target, const char* reason) {
   if (target->muted) return;
-  target->muted = true;
+  MuteTarget(target);
   ConnectionShared* shared = ConnectionAt(target->connection);
   WithLock(shared->lock, LW_EXCLUSIVE, [&] {
     if (shared->connection_id != target->connection_id) return;

@@ -41,6 +41,7 @@ class World:
                        and not (options.without and re.search(options.without, shape.name))]
         if all(shape.sometimes for shape in self.shapes):
             raise CannotRun("no query is left to subscribe to")
+        self.deliveries = [options.delivery] if options.delivery else ["notify", "poll"]
         self.pace = Pace(options.delays)
         self.counters = Counter()
         self.counters_lock = threading.Lock()

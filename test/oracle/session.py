@@ -156,11 +156,13 @@ class Session:
     def begin(self):
         """Opens a transaction."""
         self.run("BEGIN")
+        self.trace.add("note", None, "BEGIN")
         self.in_transaction = True
 
     def commit(self):
         """Commits; from here on messages of the new subscriptions may come."""
         self.receive()
+        self.trace.add("note", None, "COMMIT")
         for subscription in self.uncommitted:
             self.trace.add("committed", subscription)
         self.uncommitted, self.in_transaction = [], False
@@ -170,6 +172,7 @@ class Session:
     def rollback(self, savepoint=None):
         """Rolls back; the subscriptions made since never were."""
         def then(_):
+            self.trace.add("note", None, "ROLLBACK")
             for subscription in self.uncommitted:
                 self.trace.add("forgotten", subscription)
                 del self.subscriptions[subscription.id]

@@ -23,7 +23,7 @@ class Shape:
     """One form of query.
 
     sql names its sources as {source} or {source:alias}; params is a function(rng) that returns texts.
-    sometimes: a refusal (feature_not_supported) is no error. pointwise: its result on a table is the sum of its
+    sometimes: a refusal is no error. pointwise: its result on a table is the sum of its
     results on the single rows, so that it can be compared at each message, not at quiet points alone.
     """
 

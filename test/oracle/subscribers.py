@@ -15,6 +15,7 @@ import shapes
 from session import Session
 from state import Violation
 
+REFUSED = ("0A000", "55000")  # not supported; not with this replica identity
 LIMIT = 9  # subscriptions of a client
 
 ACTIONS = {  # name -> how often
@@ -38,6 +39,8 @@ class Client(threading.Thread):
         self.weights = dict(ACTIONS)
         if world.options.tiny_mailboxes:
             self.weights.update(stall=8, long=4, pause=8)
+        for action in world.options.skip:
+            self.weights[action] = 0
 
     def run(self):
         """Acts until the world stops."""
@@ -67,7 +70,7 @@ class Client(threading.Thread):
     def _connect(self):
         self.connections += 1
         user = self.rng.choice(self.world.users)
-        self.session = Session(self.world.server, self.world.tables, user, self.rng.choice(["notify", "poll"]),
+        self.session = Session(self.world.server, self.world.tables, user, self.rng.choice(self.world.deliveries),
                                "%s.%d" % (self.name, self.connections))
         self.world.traces.append(self.session.trace)
         if self.side:
@@ -127,7 +130,7 @@ class Client(threading.Thread):
             subscription = self.session.subscribe(self._free_id(), query,
                                                   not (keyed and self.rng.random() < 0.08))
         except psycopg2.Error as error:
-            if query.shape.sometimes and error.pgcode == "0A000":
+            if query.shape.sometimes and error.pgcode in REFUSED:
                 self.world.count("refused: %s" % query.shape.name)
                 return None
             raise
