@@ -248,6 +248,11 @@ void ReleaseSpill(ConnectionShared* connection, const Inbox& inbox) {
     if (connection->spill_read != connection->spill_write || connection->spill_reserved) return;
     connection->spill_read = 0;
     connection->spill_write = 0;
+    // The decoder writes only what it has reserved, so nobody is at the file. Kept, it would occupy
+    // as much as this connection ever spilled.
+    char path[MAXPGPATH];
+    SpillPath(connection->connection_id, path);
+    [[maybe_unused]] const int result = truncate(path, 0);
   });
 }
 

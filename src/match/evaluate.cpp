@@ -212,9 +212,17 @@ void AddUpdate(const Evaluation& at, Side* before, Side* after) {
   WriteUpdate(sink, key, row, old_json);
 }
 
+// Whether the result shows columns of the replica identity alone.
+bool ShowsIdentityOnly(const Evaluation& at) {
+  for (int i = 0; i < list_length(at.one->spec.targets); ++i)
+    if (!at.compiled->column_in_identity[i]) return false;
+  return !at.one->spec.full_identity;
+}
+
 // An update that left the replica identity alone, the only part of the old row that is logged: the
 // condition holds before and after, or neither. What else changed is not known.
 void AddUnknownUpdate(const Evaluation& at, Side* after) {
+  if (ShowsIdentityOnly(at)) return;
   TupleTableSlot* result = Project(at.compiled, after);
   const std::string_view key = KeyJson(*at.one, at.compiled, *after, result);
   const std::string_view row = RowJson(at.compiled, result, [](int) { return true; });

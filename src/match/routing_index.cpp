@@ -169,6 +169,12 @@ void MuteTarget(Target* target) {
   --target->route->listening;
 }
 
+void UnmuteTarget(Target* target) {
+  if (!target->muted) return;
+  target->muted = false;
+  ++target->route->listening;
+}
+
 Route* FindRoute(Template* one, TupleTableSlot* row) {
   auto if_wanted = [](Route* route) {
     return route != nullptr && route->listening > 0 ? route : nullptr;

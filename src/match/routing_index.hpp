@@ -15,6 +15,8 @@ Target* AddTarget(Template* one, const char* route_text);
 void RemoveTarget(Target* target);
 // Lets it have nothing any more, until its client begins anew with another target.
 void MuteTarget(Target* target);
+// Undoes that, where the reset that was the reason did not go out.
+void UnmuteTarget(Target* target);
 
 // The route of the values in `row` (the template's own columns), or nullptr if nobody wants it.
 Route* FindRoute(Template* one, TupleTableSlot* row);

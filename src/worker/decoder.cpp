@@ -179,6 +179,10 @@ void TakePlace(int index) {
   database = DatabaseAt(index);
   const bool mine = WithLock(ControlLock(), LW_EXCLUSIVE, [] {
     if (database->decoder_pid != 0 || database->state != DecoderState::kLaunched) return false;
+    if (!OidIsValid(database->database)) {  // dropped meanwhile
+      database->state = DecoderState::kStopped;
+      return false;
+    }
     database->decoder_pid = MyProcPid;
     database->decoder_proc = ProcIndex(MyProc);
     database->state = DecoderState::kFindingStart;

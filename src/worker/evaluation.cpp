@@ -28,6 +28,8 @@ constexpr uint64 kGroupTransactions = 1000;
 constexpr size_t kGroupBytes = 16 * 1024 * 1024;
 
 MemoryContext evaluation_context = nullptr;
+// Those whose reset is staged by the running attempt, in evaluation_context.
+List* muted_targets = NIL;
 
 void StageChanges(Route* route, const ChangeBatch& batch) {
   RecordHeader header;
@@ -52,6 +54,8 @@ void StageReset(Route* route, uint64_t seq, const char* reason) {
   for (Target* target = route->targets; target != nullptr; target = target->next) {
     if (target->muted) continue;
     MuteTarget(target);
+    InMemoryContext(evaluation_context,
+                    [&] { muted_targets = lappend(muted_targets, target); });
     StageRecord(target, ResetHeader(target->serial, seq, reason), reason);
   }
 }
@@ -105,6 +109,8 @@ void Recover(DatabaseShared* database, ErrorData* error) {
   MemoryContextSwitchTo(evaluation_context);
   AbandonEvaluation();
   AbandonStaged();
+  ListCell* cell;
+  foreach (cell, muted_targets) UnmuteTarget(static_cast<Target*>(lfirst(cell)));
   if (blamed.owner == nullptr) ReThrowError(error);
   // Somebody has cancelled the decoder's work; it was nobody's fault.
   if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !timed_out) return;
@@ -114,7 +120,6 @@ void Recover(DatabaseShared* database, ErrorData* error) {
                                   : error->message;
   // Freed with its last target below: nothing compiled may be used after an error in it.
   DropCompiled(blamed.owner);
-  ListCell* cell;
   foreach (cell, TargetsToBlame(blamed)) {
     Target* target = static_cast<Target*>(lfirst(cell));
     if (blamed.lost_value)
@@ -161,6 +166,7 @@ Progress EvaluateReady(DatabaseShared* database) {
   const int count = VisibleGroup();
   if (count == 0) return Progress::kBlocked;
   MemoryContextReset(evaluation_context);
+  muted_targets = NIL;
   MemoryContextSwitchTo(evaluation_context);
   if (Attempt(database, count)) Publish(database, count);
   return Progress::kSome;

@@ -56,7 +56,7 @@ ensure_packages() {
         packages+=(g++ make perl libkrb5-dev)
         [[ -n ${PG_CONFIG:-} ]] || packages+=("postgresql-$pg_version" "postgresql-server-dev-$pg_version")
         ;;
-      checks) packages+=(clang-format-14 clang-tidy-14 cppcheck python3) ;;
+      checks) packages+=(clang-format-14 clang-tidy-14 cppcheck shellcheck python3) ;;
       clients) packages+=(libipc-run-perl python3 python3-psycopg2 procps) ;;
     esac
   done

@@ -83,6 +83,8 @@ class Writer(threading.Thread):
                 self.world.pace.between(self.rng)
                 if self.rng.random() < 0.25:
                     self._end_prepared(self.world.prepared.take(self.rng))
+                if self.rng.random() < 0.01:
+                    self._vacuum()
                 self.gate.park()
         except Exception as error:  # pylint: disable=broad-except
             self.world.fail(self.name, error, None)
@@ -105,6 +107,14 @@ class Writer(threading.Thread):
             self._check_expected(error)
             self.world.count("transactions failed")
             self._execute("ROLLBACK")
+
+    def _vacuum(self):
+        """Removes what is dead at once: old rows, and the long values that only a decoder still wants."""
+        table = self.world.tables[self.rng.choice(list(self.world.tables))]
+        try:
+            self._execute("VACUUM %s" % table.sql)
+        except psycopg2.Error as error:
+            self._check_expected(error)
 
     def _block(self, depth):
         for _ in range(self.rng.choice([1, 1, 1, 2, 3, 5])):
