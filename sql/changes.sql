@@ -7,6 +7,7 @@ CALL watch('grp a', 'SELECT id, val FROM t WHERE grp = $1', 'a');
 CALL watch('no key', 'SELECT val * 2 AS twice, upper(grp) AS grp FROM t WHERE val >= 10');
 CALL watch('nothing', 'SELECT id FROM t WHERE false');
 CALL watch('constant', 'SELECT 1 AS one FROM t WHERE val > $1::int', '15');
+CALL watch('no columns', 'SELECT FROM t WHERE id < 5');
 
 INSERT INTO t VALUES (3, 'a', 30, NULL);
 SELECT * FROM feed();

@@ -1,5 +1,6 @@
 // The library's entry: a list of what it installs. Process: postmaster.
 #include "deliver/session.hpp"
+#include "pg/fault.hpp"
 #include "pg/postgres.hpp"
 #include "registry/settings.hpp"
 #include "registry/shared_memory.hpp"
@@ -16,6 +17,9 @@ PGDLLEXPORT void _PG_init(void);
 void _PG_init(void) {
   // Loaded later, the functions say that the library must be preloaded.
   if (!process_shared_preload_libraries_in_progress) return;
+#ifdef LIVE_QUERIES_FAULTS
+  live_queries::DefineFaultSettings();
+#endif
   live_queries::DefineSettings();
   live_queries::InstallSharedMemoryHooks();
   live_queries::InstallSessionCallbacks();

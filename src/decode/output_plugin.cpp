@@ -1,6 +1,7 @@
 // The callbacks of logical decoding. Process: decoder.
 #include "decode/output_plugin.hpp"
 
+#include "pg/fault.hpp"
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
 
@@ -176,6 +177,7 @@ void OnTruncate(LogicalDecodingContext*, ReorderBufferTXN*, int count, Relation 
 }
 
 void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr) {
+  LIVE_QUERIES_FAULT("decode-commit");
   if (on_commit != nullptr) on_commit(transaction->xid);
   ChangeBatch* batch = unfinished;
   if (batch == nullptr) return;
@@ -183,11 +185,14 @@ void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr
   batch->xid = transaction->xid;
   batch->commit_end = transaction->end_lsn;
   batch->committed_at = CommitTime(transaction);
-  if (last_ready == nullptr)
+  if (last_ready != nullptr && LIVE_QUERIES_MUTATION("swap_transactions")) {
+    batch->next = first_ready;
+    first_ready = batch;
+  } else if (last_ready == nullptr)
     first_ready = batch;
   else
     last_ready->next = batch;
-  last_ready = batch;
+  if (batch->next == nullptr) last_ready = batch;
   ready_bytes += batch->bytes();
   ++ready_count;
 }

@@ -5,6 +5,7 @@
 
 #include "deliver/mailbox.hpp"
 #include "model/message.hpp"
+#include "pg/fault.hpp"
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
 #include "registry/connection.hpp"
@@ -124,7 +125,9 @@ void Queue(const SubscriptionId& id, const RecordView& record, SeqId seq, bool m
 void Flush(Pipe* pipe, bool more) {
   if (!pipe->waiting) return;
   const RecordView record = {pipe->header, View(pipe->body)};
-  const SeqId seq = pipe->clock.Stamp(SeqId{record.header.seq});
+  const SeqId stamped = pipe->clock.Stamp(SeqId{record.header.seq});
+  const SeqId seq = LIVE_QUERIES_MUTATION("unstamped_seq") ? SeqId{record.header.seq} : stamped;
+  if (LIVE_QUERIES_MUTATION("never_more")) more = false;
   MemoryContext outer = MemoryContextSwitchTo(delivery_context);
   if (pipe->delivery == Delivery::kNotify)
     Send(pipe->id, record, seq, more);
@@ -204,8 +207,19 @@ void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& re
 // What becomes of a queued record now.
 enum class Queued : uint8_t { kStays, kHeld, kGone };
 
-Queued Judge(const RecordHeader& header, LocalSubscription** subscription) {
-  if (header.kind == RecordKind::kTerminated) return Queued::kStays;
+// Whose queued termination its client does not want any more; none, one or all.
+struct UnwantedTermination {
+  bool all;
+  SubscriptionId id;
+};
+
+Queued Judge(const RecordView& record, const UnwantedTermination& unwanted,
+             LocalSubscription** subscription) {
+  const RecordHeader& header = record.header;
+  if (header.kind == RecordKind::kTerminated) {
+    const std::string_view id(record.body.data() + 1, static_cast<unsigned char>(record.body[0]));
+    return unwanted.all || unwanted.id.view() == id ? Queued::kGone : Queued::kStays;
+  }
   *subscription = FindLocal(header.subscription_serial);
   if (*subscription == nullptr) return Queued::kGone;
   const bool held =
@@ -238,8 +252,7 @@ struct LateCopy {
 
 // After a subscription was ended or paused: takes what is queued of it out of the queue. What the
 // running transaction has polled stays in front, for a rollback to give back.
-void SortQueue() {
-  if (!sort_queue) return;
+void SortQueue(const UnwantedTermination& unwanted) {
   sort_queue = false;
   const uint64_t polled = poll_queue->read_count();
   poll_queue->Rewind();
@@ -248,7 +261,7 @@ void SortQueue() {
   RecordView record;
   for (uint64_t i = 0; poll_queue->Read(&record); ++i) {
     LocalSubscription* subscription = nullptr;
-    const Queued fate = i < polled ? Queued::kStays : Judge(record.header, &subscription);
+    const Queued fate = i < polled ? Queued::kStays : Judge(record, unwanted, &subscription);
     if (fate == Queued::kStays) copy.Add(record);
     if (fate != Queued::kHeld) continue;
     const size_t prefix = 1 + static_cast<unsigned char>(record.body[0]);
@@ -269,8 +282,12 @@ void Dispatch(const RecordView& record) {
   if (subscription == nullptr) return;
   ++subscription->taken_messages;
   subscription->taken_bytes += record.header.body_bytes;
-  const bool visible = record.header.kind == RecordKind::kChanges &&
+  const bool changes = record.header.kind == RecordKind::kChanges;
+  const bool visible = changes && !LIVE_QUERIES_MUTATION("deliver_visible") &&
                        subscription->bound.Sees(record.header.xid, record.header.seq);
+  if (changes && LIVE_QUERIES_MUTATION("lose_first_change") && subscription->delivered_seq == 0 &&
+      subscription->held->unread() == 0 && subscription->taken_messages == 1)
+    return;
   Verdict verdict = subscription->flow.Decide(record.header, visible);
   if (subscription->dropping && verdict == Verdict::kDeliver) verdict = Verdict::kHold;
   Obey(subscription, verdict, record);
@@ -281,7 +298,8 @@ void ReleaseHeld() {
     if (one->dropping || !one->flow.CanRelease() || one->held->unread() == 0) continue;
     const size_t bytes = one->held->bytes();
     RecordView record;
-    while (one->held->Read(&record)) Emit(one, record);
+    while (one->held->Read(&record))
+      if (!LIVE_QUERIES_MUTATION("lose_held")) Emit(one, record);
     FlushBoth();
     one->held->Clear();
     held_budget.Release(bytes);
@@ -342,6 +360,7 @@ void DispatchBlocks() {
 
 void DispatchSpill() {
   if (inbox.spill_read == inbox.spill_end) return;
+  LIVE_QUERIES_FAULT("client-unspill");
   File file = OpenSpillForReading(MyConnectionIfAny()->connection_id);
   while (inbox.spill_read < inbox.spill_end) {
     const std::span<const std::byte> bytes = ReadSpill(file);
@@ -349,6 +368,7 @@ void DispatchSpill() {
     size_t done = 0;
     while (const auto record = reader.Next()) {
       Dispatch(*record);
+      if (done == 0 && LIVE_QUERIES_MUTATION("double_after_spill")) Dispatch(*record);
       inbox.spill_read += reader.offset() - done;
       done = reader.offset();
     }
@@ -406,13 +426,15 @@ void DeliverMail() {
   ConnectionShared* connection = MyConnectionIfAny();
   if (connection == nullptr || FirstLocal() == nullptr) return;
   Prepare();
-  SortQueue();
+  if (sort_queue) SortQueue({});
   FlushBoth();  // what an error interrupted
   ReleaseHeld();
   if (!inbox_in_use) {
+    LIVE_QUERIES_FAULT("client-take");
     TakeMail(connection, &inbox);
     inbox_in_use = true;
   }
+  LIVE_QUERIES_FAULT("client-taken");
   DispatchBlocks();
   DispatchSpill();
   FlushBoth();
@@ -449,15 +471,28 @@ bool NextPolled(PolledMessage* message) {
   return true;
 }
 
+void ForgetTermination(const SubscriptionId& id) {
+  if (poll_queue != nullptr && poll_queue->unread() > 0) SortQueue({false, id});
+}
+
+void ForgetAllTerminations() {
+  if (poll_queue != nullptr && poll_queue->unread() > 0) SortQueue({true, {}});
+}
+
 void SortQueueLater() { sort_queue = poll_queue != nullptr; }
 
 void ForgetPolled() {
   if (poll_queue != nullptr) poll_queue->ForgetRead();
 }
 
-void GiveBackPolled() {
-  if (poll_queue != nullptr) poll_queue->Rewind();
+void GiveBackPolled(uint64_t kept) {
+  if (poll_queue == nullptr) return;
+  poll_queue->Rewind();
+  RecordView record;
+  for (uint64_t i = 0; i < kept; ++i) (void)poll_queue->Read(&record);
 }
+
+uint64_t PolledCount() { return poll_queue == nullptr ? 0 : poll_queue->read_count(); }
 
 SeqId StampPosition(SeqId seq) {
   poll_pipe.clock.Stamp(seq);

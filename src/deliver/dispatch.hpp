@@ -23,9 +23,15 @@ struct PolledMessage {
 bool NextPolled(PolledMessage* message);
 // A subscription was ended or paused, or that was undone: what is queued of it is not to be polled.
 void SortQueueLater();
+// Its client has unsubscribed from what was over already: it need not be told.
+void ForgetTermination(const SubscriptionId& id);
+void ForgetAllTerminations();
 // At commit and at rollback of a transaction that polled.
 void ForgetPolled();
-void GiveBackPolled();
+// All but the first `kept`.
+void GiveBackPolled(uint64_t kept);
+// How many the running transaction has polled.
+uint64_t PolledCount();
 
 // The latest position that a message of this connection carried, raised to `seq`.
 SeqId StampPosition(SeqId seq);

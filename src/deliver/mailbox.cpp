@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "model/mailbox_record.hpp"
+#include "pg/fault.hpp"
 #include "pg/compat.hpp"
 #include "registry/settings.hpp"
 
@@ -178,6 +179,7 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
   });
   if (step == Step::kGone) return PutResult::kGone;
   if (step == Step::kDone) return PutResult::kPut;
+  LIVE_QUERIES_FAULT("mailbox-spill");
   const bool written =
       step == Step::kSpill && WriteSpill(connection_id, offset, records, writer);
   const PutResult result = WithLock(connection->lock, LW_EXCLUSIVE, [&] {

@@ -23,6 +23,7 @@ struct Undo {
   SubTransactionId subtransaction;
   Action action;
   LocalSubscription* subscription;  // nullptr for kPolled
+  uint64_t polled_before;           // kPolled: messages polled by the transaction before
 };
 
 LocalSubscription* first_subscription = nullptr;
@@ -32,7 +33,7 @@ bool listening_at_commit = false;  // by the running transaction
 
 void Note(Action action, LocalSubscription* subscription) {
   Undo* undo = AllocateIn<Undo>(TopTransactionContext);
-  *undo = {newest_undo, GetCurrentSubTransactionId(), action, subscription};
+  *undo = {newest_undo, GetCurrentSubTransactionId(), action, subscription, PolledCount()};
   newest_undo = undo;
 }
 
@@ -82,7 +83,7 @@ void TakeBack(const Undo& undo) {
       ShareStatus(*undo.subscription);
       break;
     case Action::kPolled:
-      GiveBackPolled();
+      GiveBackPolled(undo.polled_before);
       break;
   }
 }

@@ -3,6 +3,7 @@
 
 #include "match/routing_index.hpp"
 #include "model/message.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 
 extern "C" {
@@ -74,7 +75,9 @@ struct Side {
 
 bool Matches(CompiledTemplate* compiled, TupleTableSlot* row) {
   compiled->expressions->ecxt_scantuple = row;
-  return ExecQual(compiled->barrier_quals, compiled->expressions) &&
+  const bool skip_barrier =
+      row == compiled->old_row && LIVE_QUERIES_MUTATION("no_row_security_on_old");
+  return (skip_barrier || ExecQual(compiled->barrier_quals, compiled->expressions)) &&
          ExecQual(compiled->quals, compiled->expressions);
 }
 
@@ -195,7 +198,8 @@ void AddUpdate(const Evaluation& at, Side* before, Side* after) {
   TupleTableSlot* old_result = Project(at.compiled, before);
   TupleTableSlot* new_result = Project(at.compiled, after);
   const bool complete = at.one->spec.full_identity;
-  if (at.one->spec.bag || !SameKey(*at.one, *before, *after)) {
+  const bool keep_key = !at.one->spec.bag && LIVE_QUERIES_MUTATION("key_change_is_update");
+  if (at.one->spec.bag || (!keep_key && !SameKey(*at.one, *before, *after))) {
     if (at.one->spec.bag && SameResult(old_result, new_result)) return;
     AddDelete(at, before);
     AddInsert(at, after);
@@ -244,7 +248,10 @@ void TakeApart(DecodedChange* decoded) {
     const DecodedRow& before = decoded->old_row;
     if (after.nulls[i] || before.nulls[i]) continue;
     if (!IsOnDisk(*TupleDescAttr(descriptor, i), after.values[i])) continue;
-    after.values[i] = before.values[i];
+    if (LIVE_QUERIES_MUTATION("lose_unchanged_toast"))
+      after.nulls[i] = true;
+    else
+      after.values[i] = before.values[i];
   }
 }
 
@@ -275,7 +282,9 @@ bool Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {
   if (before.route != nullptr || after.route != nullptr) {
     culprit.first = before.route;
     culprit.second = after.route;
-    if (before.route != nullptr) before.matches = Matches(compiled, before.row);
+    if (before.route != nullptr)
+      before.matches = Matches(compiled, before.row) &&
+                       !(has_new && LIVE_QUERIES_MUTATION("filter_new_row_only"));
     if (after.route != nullptr) {
       FetchLeftValues(after.row, one->spec, row_memory);
       after.matches = Matches(compiled, after.row);

@@ -40,11 +40,35 @@ RawStmt* ParseOne(const char* text) {
   return statement;
 }
 
+// Points an error into the live query, not into the command that contains it as a string.
+void PointIntoQuery(void* text) {
+  const int position = geterrposition();
+  if (position <= 0) return;
+  errposition(0);
+  internalerrposition(position);
+  internalerrquery(static_cast<const char*>(text));
+}
+
+// The types of its parameters, as the query infers them, go to `*types`.
+Query* ParseAndAnalyze(const char* text, Oid** types, int* count) {
+  ErrorContextCallback callback = {error_context_stack, PointIntoQuery, const_cast<char*>(text)};
+  error_context_stack = &callback;
+  Query* query = parse_analyze_varparams(ParseOne(text), text, types, count, nullptr);
+  error_context_stack = callback.previous;
+  return query;
+}
+
 // Each parameter's text, read by the input function of the type that the query infers for it.
 List* ParamValues(List* params, const Oid* types, int count) {
+  for (int i = 0; i < count; ++i)
+    if (types[i] == InvalidOid || types[i] == UNKNOWNOID)
+      ereport(ERROR, errcode(ERRCODE_INDETERMINATE_DATATYPE),
+              errmsg("could not determine data type of parameter $%d", i + 1));
   if (list_length(params) != count)
     ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-            errmsg("the query has %d parameters, but %d were given", count, list_length(params)));
+            errmsg_plural("the query has %d parameter, but %d were given",
+                          "the query has %d parameters, but %d were given",
+                          static_cast<unsigned long>(count), count, list_length(params)));
   List* values = NIL;
   for (int i = 0; i < count; ++i) {
     Node* param = static_cast<Node*>(list_nth(params, i));
@@ -185,10 +209,9 @@ char* TableName(Oid relation) {
 Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   Analysis result = {};
   result.frozen = frozen;
-  RawStmt* raw = ParseOne(text);
   Oid* types = nullptr;
   int param_count = 0;
-  Query* query = parse_analyze_varparams(raw, text, &types, &param_count, nullptr);
+  Query* query = ParseAndAnalyze(text, &types, &param_count);
   List* values = ParamValues(params, types, param_count);
   List* rewritten = QueryRewrite(query);
   if (list_length(rewritten) != 1) RaiseUnsupported("a rule rewrites it to several queries");

@@ -2,6 +2,7 @@
 #include "registry/connection.hpp"
 
 #include "deliver/mailbox.hpp"
+#include "pg/fault.hpp"
 #include "pg/compat.hpp"
 #include "registry/settings.hpp"
 
@@ -147,6 +148,7 @@ void OnBackendExit(int, Datum) {
   ConnectionShared* connection = my_connection;
   if (connection == nullptr) return;
   my_connection = nullptr;
+  LIVE_QUERIES_FAULT("client-exit");
   const uint64_t connection_id = connection->connection_id;
   const Oid database = connection->database;
   uint32 subscriptions = 0;

@@ -2,6 +2,7 @@
 #include "registry/shared_memory.hpp"
 
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "registry/connection.hpp"
 #include "registry/settings.hpp"
@@ -34,8 +35,12 @@ Size DatabasesBytes() { return MAXALIGN(mul_size(sizeof(DatabaseShared), max_dat
 Size ConnectionsBytes() { return MAXALIGN(mul_size(sizeof(ConnectionShared), MaxBackends)); }
 
 Size TotalBytes() {
-  return add_size(add_size(ControlBytes(), DatabasesBytes()),
-                  add_size(ConnectionsBytes(), kInitialAreaBytes));
+  Size bytes = add_size(add_size(ControlBytes(), DatabasesBytes()),
+                        add_size(ConnectionsBytes(), kInitialAreaBytes));
+#ifdef LIVE_QUERIES_FAULTS
+  bytes = add_size(bytes, FaultMemoryBytes());
+#endif
+  return bytes;
 }
 
 void InitControl() {
@@ -101,6 +106,9 @@ void StartUpSharedMemory() {
     for (int i = 0; i < MaxBackends; ++i) InitConnection(&connections[i], i, &locks[1 + i].lock);
     CreateArea();
   }
+#ifdef LIVE_QUERIES_FAULTS
+  InitFaultMemory(static_cast<char*>(area_place) + kInitialAreaBytes, !found);
+#endif
   LWLockRelease(AddinShmemInitLock);
 }
 

@@ -1,4 +1,5 @@
 // live.unsubscribe, unsubscribe_all, pause, resume and kill. Process: client backend.
+#include "deliver/dispatch.hpp"
 #include "registry/connection.hpp"
 #include "sql_api/arguments.hpp"
 #include "worker/termination.hpp"
@@ -76,7 +77,9 @@ Datum KillCall(FunctionCallInfo call) {
 }
 
 Datum UnsubscribeCall(FunctionCallInfo call) {
-  LocalSubscription* subscription = FindLocal(IdArgument(call, 0));
+  const SubscriptionId id = IdArgument(call, 0);
+  LocalSubscription* subscription = FindLocal(id);
+  ForgetTermination(id);
   if (subscription == nullptr) PG_RETURN_BOOL(false);
   DropAtCommit(subscription);
   PG_RETURN_BOOL(true);
@@ -85,6 +88,7 @@ Datum UnsubscribeCall(FunctionCallInfo call) {
 Datum UnsubscribeAllCall() {
   RequireSharedMemory();
   int32 count = 0;
+  ForgetAllTerminations();
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (one->dropping) continue;
     DropAtCommit(one);

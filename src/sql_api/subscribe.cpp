@@ -2,6 +2,7 @@
 // Process: client backend.
 #include "deliver/dispatch.hpp"
 #include "deliver/session.hpp"
+#include "pg/fault.hpp"
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
 #include "query/analyze.hpp"
@@ -154,13 +155,17 @@ Subscribed Subscribe(const Request& request) {
   WaitForDecoder();
   const FrozenValues nothing = {false, NIL};
   const Analysis analysis = Analyze(request.query, request.params, nothing);
+  LIVE_QUERIES_FAULT("subscribe-analysed");
   LocalSubscription* subscription = AddLocal(request.id);
   KeepText(subscription, request);
   subscription->delivery = request.delivery;
   subscription->role = GetUserId();
   subscription->serial = Register(request, analysis);
+  LIVE_QUERIES_FAULT("subscribe-registered");
   const uint64_t handled = WaitForAttachment(subscription->serial);
+  LIVE_QUERIES_FAULT("subscribe-attached");
   TakeSnapshot(subscription, request, analysis);
+  LIVE_QUERIES_FAULT("subscribe-snapshot-taken");
   if (request.delivery == Delivery::kNotify && !IsListening()) {
     Async_Listen(MyConnectionIfAny()->channel);
     SetListening(true);

@@ -4,6 +4,7 @@
 #include "decode/output_plugin.hpp"
 #include "decode/wal_stream.hpp"
 #include "match/matcher.hpp"
+#include "pg/fault.hpp"
 #include "pg/compat.hpp"
 #include "pg/locks.hpp"
 #include "pg/try_catch.hpp"
@@ -27,6 +28,7 @@ extern "C" {
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
 #include "pgstat.h"
 }
 
@@ -125,6 +127,7 @@ void ConfirmNowAndThen() {
   if (position - confirmed < kConfirmEveryBytes &&
       !TimestampDifferenceExceeds(confirmed_at, now, kConfirmEveryMs))
     return;
+  LIVE_QUERIES_FAULT("decoder-confirm");
   ConfirmPosition(position);
   confirmed = position;
   confirmed_at = now;
@@ -204,8 +207,10 @@ void Work() {
   PrepareOutboxes(TopMemoryContext);
   PrepareEvaluation(TopMemoryContext);
   Area();
+  LIVE_QUERIES_FAULT("decoder-open");
   OpenWalStream(database->slot_name);
   pgstat_report_activity(STATE_RUNNING, "decoding");
+  LIVE_QUERIES_FAULT("decoder-opened");
   SyncRegistry(database, true);
   WithLock(ControlLock(), LW_EXCLUSIVE, [] {
     database->problem.sqlstate = 0;
@@ -215,7 +220,15 @@ void Work() {
   Loop();
 }
 
+// A timeout of an evaluation arrives as this signal too. Another cancel has nothing to cancel: it would
+// only end the decoder, and with that reset every subscription.
+void OnCancelSignal(int signal) {
+  if (get_timeout_indicator(STATEMENT_TIMEOUT, false) || get_timeout_indicator(LOCK_TIMEOUT, false))
+    StatementCancelHandler(signal);
+}
+
 void Run(int index) {
+  pqsignal(SIGINT, OnCancelSignal);
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   pqsignal(SIGTERM, die);
   BackgroundWorkerUnblockSignals();

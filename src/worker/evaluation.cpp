@@ -7,6 +7,7 @@
 #include "match/evaluate.hpp"
 #include "match/matcher.hpp"
 #include "match/routing_index.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/try_catch.hpp"
 #include "worker/definition_check.hpp"
@@ -76,11 +77,13 @@ int VisibleGroup() {
 }
 
 void EvaluateGroup(int count) {
+  LIVE_QUERIES_FAULT("decoder-evaluate");
   StartTransactionCommand();
   PushActiveSnapshot(GetTransactionSnapshot());
   CheckChangedDefinitions();
   ChangeBatch* batch = FirstReadyBatch();
   for (int i = 0; i < count; ++i, batch = batch->next) EvaluateBatch(batch, kSink);
+  LIVE_QUERIES_FAULT("decoder-evaluated");
   PopActiveSnapshot();
   CommitTransactionCommand();
 }
@@ -142,6 +145,7 @@ bool Attempt(DatabaseShared* database, int count) {
 
 void Publish(DatabaseShared* database, int count) {
   XLogRecPtr handled = InvalidXLogRecPtr;
+  LIVE_QUERIES_FAULT("decoder-publish");
   const uint64 messages = PublishStaged();
   for (int i = 0; i < count; ++i) {
     handled = FirstReadyBatch()->commit_end;
@@ -150,6 +154,7 @@ void Publish(DatabaseShared* database, int count) {
   pg_atomic_fetch_add_u64(&database->messages, static_cast<int64>(messages));
   pg_atomic_fetch_add_u64(&database->changes_matched, static_cast<int64>(TakeMatchedCount()));
   pg_atomic_fetch_add_u64(&database->transactions, count);
+  LIVE_QUERIES_FAULT("decoder-published");
   RaiseTo(&database->handled_lsn, handled);
   if (FirstReadyBatch() == nullptr) FreeUnusedShapes();
 }

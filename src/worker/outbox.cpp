@@ -1,6 +1,7 @@
 // Staging and publishing. Process: decoder.
 #include "worker/outbox.hpp"
 
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "registry/connection.hpp"
 
@@ -71,7 +72,7 @@ void StageRecord(Target* target, const RecordHeader& header, std::string_view bo
     sink.Append(kPadding.substr(0, padding));
     return;
   }
-  Spill(connection, View(*staged));
+  if (!LIVE_QUERIES_MUTATION("lose_before_spill")) Spill(connection, View(*staged));
   resetStringInfo(staged);
   Spill(connection, head);
   Spill(connection, body);

@@ -1,6 +1,7 @@
 // The list of such transactions. Process: decoder.
 #include "worker/recent_commits.hpp"
 
+#include "pg/fault.hpp"
 #include "pg/compat.hpp"
 
 extern "C" {
@@ -49,6 +50,7 @@ void NoteCommit(TransactionId xid) {
 
 void WaitForRecentCommits() {
   constexpr long kPollMs = 1;
+  if (LIVE_QUERIES_MUTATION("attach_at_once")) return;
   for (ForgetEnded(); count > 0; ForgetEnded()) {
     CHECK_FOR_INTERRUPTS();
     (void)WaitLatch(nullptr, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPollMs, WaitEventVisibility());

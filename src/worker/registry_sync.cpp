@@ -5,6 +5,7 @@
 #include "deliver/mailbox.hpp"
 #include "match/matcher.hpp"
 #include "match/routing_index.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "worker/outbox.hpp"
 #include "worker/recent_commits.hpp"
@@ -181,8 +182,10 @@ bool SyncRegistry(DatabaseShared* database, bool everything) {
   if (everything) indexes = AllConnections();
   ListCell* cell;
   foreach (cell, indexes) SyncConnection(lfirst_int(cell), everything);
+  LIVE_QUERIES_FAULT("decoder-attaching");
   WaitForRecentCommits();
   FinishAttaching(indexes);
+  LIVE_QUERIES_FAULT("decoder-attached");
   CommitTransactionCommand();
   ConditionVariableBroadcast(&database->progress);
   return true;

@@ -12,6 +12,7 @@ my $node = new_node('lifecycle', <<~CONF);
     CONF
 $node->safe_psql('postgres', <<~SQL);
     CREATE TABLE t (id int PRIMARY KEY, a text);
+    ALTER TABLE t REPLICA IDENTITY FULL;
     CREATE TABLE other (id serial PRIMARY KEY, a text);
     SQL
 

@@ -283,7 +283,7 @@ sub value {
 # The error of a command, which must fail: {C => SQLSTATE, M => message, H => hint, ...}.
 sub error {
     my ($self, $sql) = @_;
-    $self->send_query($sql);
+    eval { $self->send_query($sql); 1 } or return { C => '08006', M => "$@" };
     return $self->finish->{error} // { C => '00000', M => 'no error' };
 }
 
