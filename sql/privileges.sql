@@ -26,12 +26,24 @@ SELECT live.explain('SELECT secret FROM t');
 RESET ROLE;
 INSERT INTO t VALUES (1, 'x', 1, 'secret', 10);
 SELECT * FROM feed();
--- The key may be shown although it is not selected, but only to who may read it.
+-- The key is in every message, selected or not, so it must be readable; else the result is a bag.
+SET ROLE regress_live_alice;
+CALL watch('val', 'SELECT val FROM t');
+RESET ROLE;
+INSERT INTO t VALUES (100, 'x', 1, 'secret', 11);
+SELECT * FROM feed() WHERE id = 'val';
 REVOKE SELECT (id) ON t FROM regress_live_alice;
 SELECT * FROM feed();
+SELECT live.refresh('val');
+SELECT * FROM live.snapshot('val');
+UPDATE t SET val = 12 WHERE id = 100;
+SELECT * FROM feed();
+SELECT live.unsubscribe_all();
+ALTER TABLE t REPLICA IDENTITY DEFAULT;
 SET ROLE regress_live_alice;
 CALL refused('SELECT val FROM t');
 RESET ROLE;
+ALTER TABLE t REPLICA IDENTITY FULL;
 GRANT SELECT ON t TO regress_live_alice;
 CREATE FUNCTION private(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
 REVOKE EXECUTE ON FUNCTION private FROM PUBLIC;
@@ -91,6 +103,9 @@ SET ROLE regress_live_alice;
 CALL refused('SELECT id FROM t');
 CALL refused('SELECT id FROM invoker');
 CALL watch('view', 'SELECT id FROM v');
+RESET ROLE;
+SET ROLE regress_live_alice;
+CALL watch('view without key', 'SELECT val FROM v');
 RESET ROLE;
 INSERT INTO t VALUES (6, 'x', 1, 'secret', 20), (7, 'x', 2, 'secret', 20);
 SELECT * FROM feed();
@@ -229,7 +244,7 @@ DROP VIEW barrier;
 -- Expressions run as the subscriber, not as the server.
 CREATE FUNCTION who(int) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN current_user; END $$;
 CREATE FUNCTION becomes(int) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
-  $$ BEGIN RESET ROLE; RETURN current_user; END $$;
+  $$ BEGIN PERFORM set_config('role', 'none', false); RETURN current_user; END $$;
 CREATE FUNCTION writes(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
   $$ BEGIN CREATE TEMP TABLE regress_live_temp (); RETURN $1; END $$;
 SET ROLE regress_live_alice;
@@ -254,8 +269,9 @@ SELECT live.kill(:'alice');
 \echo :LAST_ERROR_SQLSTATE
 SELECT live.kill(:'super');
 -- The view shows to others that there is something, not what.
-SELECT live_id, subscription_id, query, params, tables, channel, error, username, strategy, status, delivery
-FROM live_queries WHERE pid = pg_backend_pid() AND status = 'active' ORDER BY username;
+SELECT live_id, subscription_id, query, params, tables, channel, error,
+       username = session_user AS of_superuser, strategy, status, delivery
+FROM live_queries WHERE pid = pg_backend_pid() AND status = 'active' ORDER BY of_superuser;
 RESET ROLE;
 GRANT pg_signal_backend TO regress_live_bob;
 SET ROLE regress_live_bob;

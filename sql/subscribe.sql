@@ -167,9 +167,9 @@ WHERE pid = pg_backend_pid() AND subscription_id = 'a';
 SELECT live.kill(live_id => live_id) FROM live_queries
 WHERE pid = pg_backend_pid() AND subscription_id = 'b';
 SELECT live.kill('nobody-1-nothing');
-SELECT * FROM feed();
+SELECT id, replace(change, current_user, '(me)') AS change FROM feed();
 SELECT live.unsubscribe('b');
-SELECT subscription_id, status, error FROM live_queries
+SELECT subscription_id, status, replace(error, current_user, '(me)') AS error FROM live_queries
 WHERE pid = pg_backend_pid() AND subscription_id = 'b';
 -- The id can be used again.
 CALL watch('b', 'SELECT id FROM orders');

@@ -184,7 +184,7 @@ void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr
   unfinished = nullptr;
   batch->xid = transaction->xid;
   batch->commit_end = transaction->end_lsn;
-  batch->committed_at = CommitTime(transaction);
+  batch->committed_at = transaction->xact_time.commit_time;
   if (last_ready != nullptr && LIVE_QUERIES_MUTATION("swap_transactions")) {
     batch->next = first_ready;
     first_ready = batch;

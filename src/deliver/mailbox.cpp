@@ -12,6 +12,7 @@
 
 extern "C" {
 #include "common/file_perm.h"
+#include "common/file_utils.h"
 #include "storage/procsignal.h"
 #include "utils/wait_event.h"
 }

@@ -100,12 +100,9 @@ void FreeRoute(Route* route) {
     while (*link != route) link = &(*link)->next_same_hash;
     *link = route->next_same_hash;
     if (bucket->first == nullptr) hash_search(one->routes, &route->hash, HASH_REMOVE, nullptr);
-    ListCell* cell;
-    foreach (cell, one->spec.routes) {
-      const int i = foreach_current_index(cell);
-      const Oid type = exprType(static_cast<Node*>(linitial(lfirst_node(OpExpr, cell)->args)));
-      if (!get_typbyval(type)) pfree(DatumGetPointer(route->values[i]));
-    }
+    // No catalog is read: after an error this is outside of any transaction.
+    for (int i = 0; i < list_length(one->spec.routes); ++i)
+      if (!one->route_by_value[i]) pfree(DatumGetPointer(route->values[i]));
     pfree(route->values);
   }
   if (route->body.data != nullptr) pfree(route->body.data);
@@ -118,6 +115,7 @@ void PrepareRouting(Template* one) {
   const int count = list_length(one->spec.routes);
   if (count == 0) return;
   one->route_columns = static_cast<AttrNumber*>(palloc(sizeof(AttrNumber) * count));
+  one->route_by_value = static_cast<bool*>(palloc(count));
   one->route_hash = static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo) * count));
   one->route_equal = static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo) * count));
   one->route_collations = static_cast<Oid*>(palloc(sizeof(Oid) * count));
@@ -129,6 +127,7 @@ void PrepareRouting(Template* one) {
     const TypeCacheEntry* entry =
         lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC);
     one->route_columns[i] = RouteColumn(condition)->varattno;
+    one->route_by_value[i] = entry->typbyval;
     fmgr_info_cxt(entry->hash_proc, &one->route_hash[i], one->context);
     fmgr_info_cxt(get_opcode(entry->eq_opr), &one->route_equal[i], one->context);
     one->route_collations[i] = condition->inputcollid;

@@ -10,7 +10,9 @@
 extern "C" {
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
@@ -24,13 +26,37 @@ namespace {
 
 struct UserFunctions {
   List* hashes;
+  uint32 version;
 };
+
+// Of what the function does: not of its privileges, nor of where its row is.
+uint32 VersionOf(Oid function) {
+  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(tuple)) return 0;
+  uint32 version = 0;
+  for (AttrNumber column : {Anum_pg_proc_prosrc, Anum_pg_proc_probin, Anum_pg_proc_prosqlbody,
+                            Anum_pg_proc_proconfig}) {
+    bool is_null;
+    const Datum value = SysCacheGetAttr(PROCOID, tuple, column, &is_null);
+    if (is_null) continue;
+    const struct varlena* bytes = PG_DETOAST_DATUM_PACKED(value);
+    version = hash_combine(
+        version, hash_bytes(reinterpret_cast<const unsigned char*>(VARDATA_ANY(bytes)),
+                            static_cast<int>(VARSIZE_ANY_EXHDR(bytes))));
+  }
+  const Form_pg_proc row = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+  version = hash_combine(version, row->prolang);
+  version = hash_combine(version, row->prosecdef ? row->proowner : InvalidOid);
+  ReleaseSysCache(tuple);
+  return version;
+}
 
 bool NoteFunction(Oid function, void* context) {
   if (function < FirstNormalObjectId) return false;
   UserFunctions* found = static_cast<UserFunctions*>(context);
   const uint32 hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
   found->hashes = lappend_int(found->hashes, static_cast<int>(hash));
+  found->version = hash_combine(found->version, VersionOf(function));
   return false;
 }
 
@@ -40,13 +66,18 @@ bool CollectFunctions(Node* node, UserFunctions* found) {
   return WalkChildren(node, CollectFunctions, found);
 }
 
+UserFunctions FunctionsOf(const QuerySpec& spec) {
+  UserFunctions found = {NIL, 0};
+  CollectFunctions(
+      reinterpret_cast<Node*>(list_make3(spec.barrier_quals, spec.quals, spec.targets)), &found);
+  return found;
+}
+
 void NoteUserFunctions(Template* one) {
-  UserFunctions found = {NIL};
-  CollectFunctions(reinterpret_cast<Node*>(
-                       list_make3(one->spec.barrier_quals, one->spec.quals, one->spec.targets)),
-                   &found);
+  const UserFunctions found = FunctionsOf(one->spec);
   one->function_count = list_length(found.hashes);
   one->function_hashes = static_cast<uint32*>(palloc(sizeof(uint32) * (one->function_count + 1)));
+  one->function_version = found.version;
   ListCell* cell;
   foreach (cell, found.hashes)
     one->function_hashes[foreach_current_index(cell)] = static_cast<uint32>(lfirst_int(cell));
@@ -157,6 +188,13 @@ Template* MakeTemplate(MemoryContext parent, const char* key, Oid role, const ch
     NoteUserFunctions(one);
     return one;
   });
+}
+
+bool FunctionsChanged(Template* one) {
+  const uint32 version = FunctionsOf(one->spec).version;
+  const bool changed = version != one->function_version;
+  one->function_version = version;
+  return changed;
 }
 
 void FreeTemplate(Template* one) {

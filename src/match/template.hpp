@@ -78,6 +78,7 @@ struct Template {
   int route_count;
   // The routing columns, beside spec.routes.
   AttrNumber* route_columns;
+  bool* route_by_value;
   FmgrInfo* route_hash;
   FmgrInfo* route_equal;
   Oid* route_collations;
@@ -85,9 +86,10 @@ struct Template {
   Route* only_route;    // the route if there are no routing columns
   CompiledTemplate* compiled;  // nullptr: to be done
   bool unchecked;              // privileges and definitions must be looked at before use
-  bool must_reset;             // and if all is well, rows may still differ
+  bool must_reset;             // a function may have changed: if all is well, look at it as well
   uint32* function_hashes;     // of the user's functions it calls, in the catalog cache
   int function_count;
+  uint32 function_version;  // changes with the definition of any of them
   // Changes of the piece being evaluated that are about its tables.
   int* piece_changes;
   int piece_count;
@@ -96,6 +98,9 @@ struct Template {
 // Makes a template; the memory is a child of `parent`. In a transaction.
 Template* MakeTemplate(MemoryContext parent, const char* key, Oid role, const char* settings,
                        const char* spec_text);
+// Whether a user's function that it calls is another one than when this was asked last. In a
+// transaction.
+bool FunctionsChanged(Template* one);
 // Frees it; it has no targets.
 void FreeTemplate(Template* one);
 

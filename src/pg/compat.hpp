@@ -15,6 +15,7 @@ extern "C" {
 #include "storage/fd.h"
 #include "storage/proc.h"
 #include "storage/procsignal.h"
+#include "utils/relcache.h"
 #include "utils/wait_event.h"
 }
 #if PG_VERSION_NUM >= 160000
@@ -134,14 +135,6 @@ inline HeapTuple NewTuple(const ReorderBufferChange* change) {
 #endif
 }
 
-inline TimestampTz CommitTime(const ReorderBufferTXN* transaction) {
-#if PG_VERSION_NUM >= 180000
-  return transaction->commit_time;
-#else
-  return transaction->xact_time.commit_time;
-#endif
-}
-
 // A logical slot that goes with its process.
 inline void CreateTemporarySlot(const char* name) {
 #if PG_VERSION_NUM >= 170000
@@ -187,6 +180,15 @@ inline const PgBackendStatus* StatusOfPid(pid_t pid) {
     if (status != nullptr && status->st_procpid == pid) return status;
   }
   return nullptr;
+}
+
+// 18 asks whether a deferrable key counts (commit 14e87ffa5); here it never does.
+inline Oid PrimaryKeyIndex(Relation relation) {
+#if PG_VERSION_NUM >= 180000
+  return RelationGetPrimaryKeyIndex(relation, false);
+#else
+  return RelationGetPrimaryKeyIndex(relation);
+#endif
 }
 
 }  // namespace live_queries

@@ -19,6 +19,7 @@ extern "C" {
 #include "parser/parser.h"
 #include "rewrite/rewriteHandler.h"
 #include "tcop/tcopprot.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
@@ -153,6 +154,39 @@ void RequireIdentity(const TableFacts& facts, List* conditions) {
           errhint("ALTER TABLE %s REPLICA IDENTITY FULL;", facts.weak_name));
 }
 
+bool IsShown(AttrNumber column, List* targets) {
+  ListCell* cell;
+  foreach (cell, targets) {
+    const Node* expression = reinterpret_cast<Node*>(lfirst_node(TargetEntry, cell)->expr);
+    if (IsA(expression, Var) && castNode(Var, expression)->varattno == column) return true;
+  }
+  return false;
+}
+
+// Every message shows the key. So it must be selected, or the role itself, not just a view's owner,
+// may read it.
+bool MayShowKey(Oid relation, List* key, List* targets) {
+  if (pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK) return true;
+  ListCell* cell;
+  foreach (cell, key) {
+    const AttrNumber column = static_cast<AttrNumber>(lfirst_int(cell));
+    if (!IsShown(column, targets) &&
+        pg_attribute_aclcheck(relation, column, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+      return false;
+  }
+  return true;
+}
+
+// Without its key the result is a bag, for which old rows must be complete.
+void HideKey(TableFacts* facts) {
+  facts->key = NIL;
+  if (facts->full_identity) return;
+  ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+          errmsg("permission denied for the key of table %s", facts->weak_name),
+          errdetail("Messages name each row by its key, which the query does not select."),
+          errhint("Select the key, or ALTER TABLE %s REPLICA IDENTITY FULL.", facts->weak_name));
+}
+
 List* BitmapToList(const Bitmapset* set) {
   List* list = NIL;
   for (int member = -1; (member = bms_next_member(set, member)) >= 0;)
@@ -221,7 +255,7 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   CheckPermissions(reinterpret_cast<Node*>(query), &access);
 
   FlatQuery flat = Flatten(query);
-  const TableFacts facts = LookAtTable(*flat.table);
+  TableFacts facts = LookAtTable(*flat.table);
   result.table = flat.table;
   result.owner = flat.owner;
   result.sort_clause = flat.sort_clause;
@@ -244,6 +278,8 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   foreach (cell, result.barriers)
     spec.barrier_quals = list_concat(spec.barrier_quals, SplitAnds(static_cast<List*>(lfirst(cell))));
   RequireIdentity(facts, list_make2(spec.barrier_quals, result.quals));
+  if (!MayShowKey(flat.table->relid, facts.key, VisibleTargets(result.all_targets)))
+    HideKey(&facts);
   const RoutingConditions routing = SplitRouting(result.quals, spec.barrier_quals != NIL);
   const RoutingConditions barrier_routing = SplitRouting(
       list_length(routing.routes) == 0 ? spec.barrier_quals : NIL, true);

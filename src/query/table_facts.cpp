@@ -1,6 +1,7 @@
 // Kinds of tables, replica identity and keys. Process: client backend, decoder.
 #include "query/table_facts.hpp"
 
+#include "pg/compat.hpp"
 #include "query/unsupported.hpp"
 
 extern "C" {
@@ -114,7 +115,7 @@ TableFacts LookAtTable(const RangeTblEntry& table) {
   // Children of plain inheritance can hold one key each.
   const bool shared_key = partitioned || list_length(members) == 1;
   if (shared_key) {
-    const Oid primary_key = RelationGetPrimaryKeyIndex(root);
+    const Oid primary_key = PrimaryKeyIndex(root);
     if (OidIsValid(primary_key)) facts.key = IndexColumns(primary_key);
     // Old rows must contain the key.
     if (!facts.full_identity && !bms_is_subset(AsSet(facts.key), facts.identity)) facts.key = NIL;

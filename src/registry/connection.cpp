@@ -303,11 +303,28 @@ void MarkSlotDirty(ConnectionShared* connection, uint64_t serial) {
 void MarkConnectionDirty(ConnectionShared* connection) {
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     DatabaseShared* database = FindDatabase(connection->database);
-    if (database == nullptr || connection->dirty) return;
+    // A decoder looks at everything when it starts.
+    if (database == nullptr || database->decoder_pid == 0) return;
+    if (connection->dirty) {
+      // Still on the list of the database that this place served before.
+      if (connection->dirty_in != database->database) database->all_dirty = true;
+      return;
+    }
     connection->dirty = true;
+    connection->dirty_in = database->database;
     connection->next_dirty = database->dirty_connection;
     database->dirty_connection = connection->proc;
   });
+}
+
+void ForgetDirtyConnections(DatabaseShared* database) {
+  for (int index = database->dirty_connection; index >= 0;) {
+    ConnectionShared* connection = ConnectionAt(index);
+    connection->dirty = false;
+    index = connection->next_dirty;
+  }
+  database->dirty_connection = -1;
+  database->all_dirty = false;
 }
 
 }  // namespace live_queries

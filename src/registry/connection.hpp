@@ -110,7 +110,8 @@ struct ConnectionShared {
 
   // Guarded by ControlLock: the link in DatabaseShared::dirty_connection.
   int next_dirty;
-  bool dirty;
+  bool dirty;    // it is on such a list,
+  Oid dirty_in;  // of this database
 };
 
 // Visits each connection in use, under its lock in `mode`. `visit` must not call what may ereport
@@ -175,7 +176,11 @@ bool MarkTerminated(SubscriptionShared& subscription, int sqlstate, const char* 
 // MarkConnectionDirty. The caller holds the connection's lock exclusively.
 void MarkSlotDirty(ConnectionShared* connection, uint64_t serial);
 
-// Puts `connection` on the list of what the decoder of its database must look at. Never ereports.
+// Puts `connection` on the list of what the decoder of its database must look at, if one runs. Never
+// ereports.
 void MarkConnectionDirty(ConnectionShared* connection);
+
+// Empties that list, when the decoder ends. The caller holds ControlLock exclusively.
+void ForgetDirtyConnections(DatabaseShared* database);
 
 }  // namespace live_queries

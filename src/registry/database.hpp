@@ -47,6 +47,7 @@ struct DatabaseShared {
   bool always_on;  // named in live_queries.databases
   ProblemShared problem;  // of the last start or crash, until the decoder runs again
   int dirty_connection;   // head of the list of connections that changed; -1: none
+  bool all_dirty;         // one changed that is still on the list of another database
   char slot_name[NAMEDATALEN];
 
   // Atomic, written by anyone.

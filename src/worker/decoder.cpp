@@ -62,6 +62,7 @@ void OnExit(int, Datum) {
     database->decoder_pid = 0;
     database->decoder_proc = -1;
     database->slot_name[0] = '\0';
+    ForgetDirtyConnections(database);
     if (!failed) return;
     int backoff = kFirstBackoffMs;
     for (int i = 0; i < database->failures && backoff < kLongestBackoffMs; ++i) backoff *= 2;
@@ -195,7 +196,8 @@ void TakePlace(int index) {
     return true;
   });
   if (!mine) proc_exit(0);
-  before_shmem_exit(OnExit, 0);
+  // Not before_shmem_exit: who waits for us to go wants our slot and our connection gone as well.
+  on_shmem_exit(OnExit, 0);
 }
 
 void Work() {

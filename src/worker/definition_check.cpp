@@ -7,6 +7,7 @@
 #include "pg/try_catch.hpp"
 #include "query/analyze.hpp"
 #include "query/settings_capture.hpp"
+#include "worker/recent_commits.hpp"
 #include "worker/registry_sync.hpp"
 
 extern "C" {
@@ -89,7 +90,7 @@ List* TargetsOf(Template* one) {
 void CheckTemplate(Template* one, void* anything) {
   *static_cast<bool*>(anything) = true;
   DropCompiled(one);
-  const bool must_reset = one->must_reset;
+  const bool must_reset = one->must_reset && FunctionsChanged(one);
   one->must_reset = false;
   bool all_same = false;
   ListCell* cell;
@@ -110,6 +111,9 @@ void CheckTemplate(Template* one, void* anything) {
 }  // namespace
 
 bool CheckChangedDefinitions() {
+  if (!AnyUnchecked()) return false;
+  // The log is ahead of what is visible: a change that was decoded may not be in the catalogs yet.
+  WaitForRecentCommits();
   MemoryContext context = AllocSetContextCreate(
       CurrentMemoryContext, "live_queries definition check", ALLOCSET_DEFAULT_SIZES);
   bool anything = false;

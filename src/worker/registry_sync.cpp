@@ -134,9 +134,11 @@ void FinishAttaching(List* indexes) {
   }
 }
 
-List* TakeDirtyConnections(DatabaseShared* database) {
+List* TakeDirtyConnections(DatabaseShared* database, bool* everything) {
   List* indexes = NIL;
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    *everything = *everything || database->all_dirty;
+    database->all_dirty = false;
     for (int index = database->dirty_connection; index >= 0;) {
       ConnectionShared* connection = ConnectionAt(index);
       indexes = lappend_int(indexes, index);
@@ -176,9 +178,9 @@ bool CopyDefinition(int connection, uint64_t connection_id, uint64_t serial,
 }
 
 bool SyncRegistry(DatabaseShared* database, bool everything) {
-  if (!everything && database->dirty_connection < 0) return false;
+  if (!everything && database->dirty_connection < 0 && !database->all_dirty) return false;
   StartTransactionCommand();
-  List* indexes = TakeDirtyConnections(database);
+  List* indexes = TakeDirtyConnections(database, &everything);
   if (everything) indexes = AllConnections();
   ListCell* cell;
   foreach (cell, indexes) SyncConnection(lfirst_int(cell), everything);

@@ -1,6 +1,8 @@
 // The hooks. Process: any that executes commands.
 #include "worker/utility_hook.hpp"
 
+#include <csignal>
+
 #include "deliver/session.hpp"
 #include "pg/compat.hpp"
 #include "pg/locks.hpp"
@@ -25,6 +27,7 @@ namespace live_queries {
 namespace {
 
 constexpr int kSuspendMs = 10 * 1000;
+constexpr int kPatienceMs = 300;  // for the decoder to stop by itself
 constexpr int kStopWaitMs = 5 * 1000;
 
 ProcessUtility_hook_type previous_utility_hook = nullptr;
@@ -85,10 +88,19 @@ DatabaseShared* SuspendDecoder(const Exclusive& exclusive) {
   if (database == nullptr) return nullptr;
   WakeDecoder(database);
   const TimestampTz start = GetCurrentTimestamp();
+  bool terminated = false;
   ConditionVariablePrepareToSleep(&database->progress);
-  while (database->decoder_pid != 0 &&
-         !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), kStopWaitMs))
+  for (;;) {
+    const pid_t pid = database->decoder_pid;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (pid == 0 || TimestampDifferenceExceeds(start, now, kStopWaitMs)) break;
+    // It waits for older transactions before it can start, or replays a large one.
+    if (!terminated && TimestampDifferenceExceeds(start, now, kPatienceMs)) {
+      kill(pid, SIGTERM);
+      terminated = true;
+    }
     (void)ConditionVariableTimedSleep(&database->progress, 100, WaitEventDecoderStop());
+  }
   ConditionVariableCancelSleep();
   return database;
 }

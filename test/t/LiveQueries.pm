@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(new_node connect_client decoder_pid wait_until restart_with seconds_of poll_ok temp_files temp_bytes apply_changes);
+our @EXPORT = qw(new_node connect_client decoder_pid wait_until restart_with seconds_of poll_ok temp_files temp_sizes temp_bytes apply_changes);
 
 # new_node(NAME, LINES): a running server in UTF-8 with the extension in database postgres, and LINES in its
 # postgresql.conf.
@@ -91,11 +91,16 @@ sub temp_files {
     return map { s{.*/}{}r } glob($node->data_dir . '/base/pgsql_tmp/*');
 }
 
-# How many bytes they have.
+# How many bytes each has, and all together.
+sub temp_sizes {
+    my ($node) = @_;
+    return map { -s $_ // 0 } glob($node->data_dir . '/base/pgsql_tmp/*');
+}
+
 sub temp_bytes {
     my ($node) = @_;
     my $bytes = 0;
-    $bytes += -s $_ // 0 for glob($node->data_dir . '/base/pgsql_tmp/*');
+    $bytes += $_ for temp_sizes($node);
     return $bytes;
 }
 

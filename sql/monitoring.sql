@@ -1,0 +1,68 @@
+-- The views live_queries and live.workers, and live.stats().
+CREATE TABLE t (id int PRIMARY KEY, val int);
+ALTER TABLE t REPLICA IDENTITY FULL;
+SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+WHERE attrelid = 'live_queries'::regclass AND attnum > 0 ORDER BY attnum;
+SELECT count(*) FROM live.subscribe('seen', 'SELECT * FROM t WHERE val > $1', ARRAY['0'], delivery => 'poll');
+CALL watch('quiet', 'SELECT * FROM t WHERE val < $1', '0');
+SELECT live_id = format('%s-%s-%s', username, connection_id, subscription_id) AS live_id,
+       database = current_database() AS database, username = current_user AS username,
+       query, params, tables, strategy, status, delivery, channel LIKE 'live_queries_%' AS channel,
+       created_at <= clock_timestamp() AS created_at, seq, pending_messages, pending_bytes, messages,
+       changes, resets, last_delivered_at, error
+FROM live_queries WHERE pid = pg_backend_pid() ORDER BY subscription_id;
+-- Two subscriptions of one connection share connection and channel.
+SELECT count(DISTINCT connection_id), count(DISTINCT channel) FROM live_queries WHERE pid = pg_backend_pid();
+-- Counters.
+INSERT INTO t VALUES (1, 1), (2, 2);
+INSERT INTO t VALUES (3, 3);
+SELECT count(*) FROM live.snapshot('seen');
+SELECT id, count(*) FROM feed() GROUP BY id;
+SELECT subscription_id, messages, changes, resets, pending_messages, pending_bytes,
+       seq ~ '^[0-9A-F]{16}$' AS seq, last_delivered_at BETWEEN created_at AND clock_timestamp() AS delivered
+FROM live_queries WHERE pid = pg_backend_pid() ORDER BY 1;
+-- A paused subscription.
+SELECT live.pause('seen');
+SELECT status FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = 'seen';
+SELECT live.resume('seen');
+-- The worker.
+SELECT database, pid IS NOT NULL AS pid, state, started_at <= clock_timestamp() AS started_at,
+       slot_name LIKE 'live_queries_%' AS slot_name, handled_lsn > '0/0' AS handled_lsn, lag_bytes >= 0 AS lag,
+       retained_wal_bytes >= 0 AS retained, memory_bytes > 0 AS memory, subscriptions,
+       transactions > 0 AS transactions, changes_decoded > 0 AS decoded, changes_matched > 0 AS matched,
+       messages > 0 AS messages, problem
+FROM live.workers WHERE database = current_database();
+SELECT backend_type, application_name FROM pg_stat_activity
+WHERE datname = current_database() AND pid = (SELECT pid FROM live.workers WHERE database = current_database());
+SELECT slot_type, temporary, active FROM pg_replication_slots
+WHERE slot_name = (SELECT slot_name FROM live.workers WHERE database = current_database());
+SELECT databases >= 1 AS databases, subscriptions >= 2 AS subscriptions, lag_bytes >= 0 AS lag,
+       memory_bytes > 0 AS memory, transactions > 0 AS transactions, messages > 0 AS messages,
+       errors IS NOT NULL AS errors FROM live.stats();
+-- What is not watched is ignored.
+CREATE TABLE unwatched (id int);
+SELECT changes_ignored AS before FROM live.workers WHERE database = current_database() \gset
+INSERT INTO unwatched VALUES (1), (2);
+SELECT live.wait_for();
+SELECT changes_ignored - :before AS ignored FROM live.workers WHERE database = current_database();
+DROP TABLE unwatched;
+-- The terminated stay for a while, with the reason.
+DROP TABLE t;
+SELECT id, change FROM feed();
+SELECT subscription_id, status, delivery, channel, pending_messages, messages, changes, error FROM live_queries
+WHERE pid = pg_backend_pid() ORDER BY 1;
+-- What has been unsubscribed does not.
+CREATE TABLE t (id int PRIMARY KEY);
+CALL watch('short', 'SELECT id FROM t');
+SELECT live.unsubscribe('short');
+SELECT count(*) FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = 'short';
+DROP TABLE t;
+-- The extension goes with all that it has; what was subscribed is over.
+CREATE TABLE t (id int PRIMARY KEY);
+CALL watch('last', 'SELECT id FROM t');
+BEGIN;
+DROP EXTENSION live_queries;
+ROLLBACK;
+INSERT INTO t VALUES (1);
+SELECT * FROM feed();
+DROP TABLE t;
