@@ -13,9 +13,9 @@ PGFILEDESC = "live_queries - watch the result of any query"
 SOURCES = $(sort $(wildcard src/*.cpp src/*/*.cpp))
 OBJS = $(SOURCES:.cpp=.o)
 
-REGRESS = setup subscribe changes flow errors privileges ddl partitions view
+REGRESS = setup subscribe changes types tables partitions views flow errors privileges ddl failures monitoring
 REGRESS_OPTS = --inputdir=. --outputdir=.
-ISOLATION = snapshot_to_stream rollback
+ISOLATION = snapshot_to_stream subscribers
 ISOLATION_OPTS = --inputdir=test --outputdir=test
 
 # Exceptions, RTTI and guarded statics would need a C++ runtime, and an ereport() jumps over all three.

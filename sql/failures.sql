@@ -26,14 +26,25 @@ UPDATE t SET val = 20 WHERE id = 3;
 SELECT * FROM feed();
 SELECT live.unsubscribe_all();
 
--- An error in the snapshot is the reader's.
-SELECT count(*) FROM live.subscribe('q', 'SELECT id, note::int AS number FROM t ORDER BY id', delivery => 'poll');
-SELECT * FROM live.snapshot('q', 2);
-SELECT * FROM live.snapshot('q', 10);
+-- An error in the snapshot is the reader's, and that of the transaction that subscribes.
+SELECT count(*) FROM live.subscribe('q', 'SELECT id, note::int AS number FROM t', delivery => 'poll');
 \echo :LAST_ERROR_SQLSTATE
-SELECT * FROM live.snapshot('q', 10);
+BEGIN;
+SELECT count(*) FROM live.subscribe('q', 'SELECT id, note::int AS number FROM t', delivery => 'poll');
+SELECT * FROM live.snapshot('q', 100);
 \echo :LAST_ERROR_SQLSTATE
-SELECT status FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = 'q';
+COMMIT;
+SELECT live.snapshot('q');
+-- A refresh that fails leaves the subscription as it was.
+DELETE FROM t WHERE note = 'x';
+SELECT count(*) FROM live.subscribe('q', 'SELECT id, note FROM t WHERE note::int < 3', delivery => 'poll');
+SELECT * FROM live.snapshot('q') ORDER BY key::text;
+BEGIN;
+SELECT live.refresh('q');
+SELECT 1 / 0;
+ROLLBACK;
+INSERT INTO t VALUES (10, 10, '0');
+SELECT * FROM feed();
 SELECT live.unsubscribe_all();
 
 -- An expression that takes too long.
@@ -48,6 +59,27 @@ SELECT * FROM feed();
 ALTER SYSTEM RESET live_queries.evaluation_timeout;
 SELECT pg_reload_conf();
 SELECT live.unsubscribe_all();
+
+-- No SQLSTATE of an expression does anything else to the decoder.
+CREATE FUNCTION cancels(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN RAISE EXCEPTION 'not a cancel' USING ERRCODE = 'query_canceled'; END $$;
+CREATE FUNCTION shuts_down(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN RAISE EXCEPTION 'not a shutdown' USING ERRCODE = 'admin_shutdown'; END $$;
+CREATE FUNCTION fails_in_check(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN
+    IF (SELECT backend_type FROM pg_stat_activity WHERE pid = pg_backend_pid()) LIKE 'live_queries%' THEN
+      RAISE EXCEPTION 'not a cancel' USING ERRCODE = 'query_canceled';
+    END IF;
+    RETURN $1;
+  END $$;
+CALL watch('cancels', 'SELECT cancels(id) AS s FROM t');
+CALL watch('in check', 'SELECT fails_in_check(1) AS s FROM t');
+CALL watch('sane', 'SELECT id FROM t');
+CALL watch('shuts down', 'SELECT shuts_down(id) AS s FROM t');
+INSERT INTO t VALUES (11, 1, '11');
+SELECT * FROM feed();
+SELECT live.unsubscribe_all();
+DROP FUNCTION cancels, shuts_down, fails_in_check;
 
 -- Messages and warnings of an expression go nowhere; it cannot write.
 CREATE FUNCTION talks(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS

@@ -89,9 +89,9 @@ void ChangeBatch::Add(ChangeKind kind, RowShape* shape, HeapTuple old_row, HeapT
   Keep(entry);
 }
 
-void ChangeBatch::AddTruncate(RowShape* shape, const Oid* relations, int count) {
-  Entry* entry = NewEntry(ChangeKind::kTruncate, shape, 0, sizeof(Oid) * count);
-  memcpy(entry->New(), relations, sizeof(Oid) * count);
+void ChangeBatch::AddTables(ChangeKind kind, const Oid* tables, int count) {
+  Entry* entry = NewEntry(kind, nullptr, 0, sizeof(Oid) * count);
+  memcpy(entry->New(), tables, sizeof(Oid) * count);
   Keep(entry);
 }
 
@@ -124,9 +124,9 @@ void ChangeBatch::Decode(Entry* entry, Change* change) {
   *change = Change{};
   change->kind = entry->kind;
   change->shape = entry->shape;
-  if (entry->kind == ChangeKind::kTruncate) {
-    change->truncated = reinterpret_cast<const Oid*>(entry->New());
-    change->truncated_count = static_cast<int>(entry->new_bytes / sizeof(Oid));
+  if (IsAboutTables(entry->kind)) {
+    change->tables = reinterpret_cast<const Oid*>(entry->New());
+    change->table_count = static_cast<int>(entry->new_bytes / sizeof(Oid));
     return;
   }
   auto point_at = [](HeapTupleData* tuple, char* bytes, uint32 length) {

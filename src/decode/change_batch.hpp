@@ -13,7 +13,10 @@ extern "C" {
 
 namespace live_queries {
 
-enum class ChangeKind : uint8_t { kInsert, kUpdate, kDelete, kTruncate };
+enum class ChangeKind : uint8_t { kInsert, kUpdate, kDelete, kTruncate, kRewrite };
+
+// Whether a change is about tables, not about rows.
+inline bool IsAboutTables(ChangeKind kind) { return kind >= ChangeKind::kTruncate; }
 
 // What a table's rows looked like when they were written: its columns at that point of the log.
 // Kept until no transaction needs it any more.
@@ -22,16 +25,17 @@ struct RowShape {
   Oid relation;
   uint32 number;  // unique; the decoder never reuses it
   TupleDesc descriptor;
+  bool full_identity;  // old rows were logged whole
 };
 
 struct Change {
   ChangeKind kind;
-  RowShape* shape;        // of both rows; for kTruncate of the first table
+  RowShape* shape;        // of both rows; nullptr if about tables
   HeapTupleData old_row;  // t_data nullptr: not logged
   HeapTupleData new_row;
-  // kTruncate: the tables.
-  const Oid* truncated;
-  int truncated_count;
+  // If about tables: which.
+  const Oid* tables;
+  int table_count;
 };
 
 // Lives in a memory context of its own, a child of the decoder's.
@@ -42,7 +46,7 @@ class ChangeBatch {
   void Destroy();
 
   void Add(ChangeKind kind, RowShape* shape, HeapTuple old_row, HeapTuple new_row);
-  void AddTruncate(RowShape* shape, const Oid* relations, int count);
+  void AddTables(ChangeKind kind, const Oid* tables, int count);
 
   // Reads from the first change.
   void Rewind();
@@ -57,6 +61,7 @@ class ChangeBatch {
   TransactionId xid;
   XLogRecPtr commit_end;  // end of the commit record
   TimestampTz committed_at;
+  Oid rewritten;  // the table that was rewritten last
 
  private:
   struct Entry;

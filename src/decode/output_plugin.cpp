@@ -73,12 +73,16 @@ bool SameShape(TupleDesc a, TupleDesc b) {
 RowShape* ShapeOf(WatchedTable* table, Relation relation) {
   if (table->shape != nullptr) return table->shape;
   TupleDesc descriptor = RelationGetDescr(relation);
+  const bool full_identity = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
   for (RowShape* shape = shapes; shape != nullptr; shape = shape->next) {
-    if (shape->relation != table->relation || !SameShape(shape->descriptor, descriptor)) continue;
+    if (shape->relation != table->relation || shape->full_identity != full_identity ||
+        !SameShape(shape->descriptor, descriptor))
+      continue;
     return table->shape = shape;
   }
   RowShape* shape = AllocateIn<RowShape>(plugin_context);
   shape->relation = table->relation;
+  shape->full_identity = full_identity;
   shape->number = ++last_shape_number;
   ++shape_count;
   // With constraints: they hold the values of columns added later.
@@ -118,12 +122,22 @@ ChangeBatch* Batch() {
   return unfinished;
 }
 
+// ALTER TABLE writes all rows anew, into a table that then takes the place of the old one. What is
+// different about them is not known.
+void NoteRewrite(Relation heap) {
+  const Oid table = heap->rd_rel->relrewrite;
+  if (unfinished != nullptr && unfinished->rewritten == table) return;
+  if (hash_search(watched_tables, &table, HASH_FIND, nullptr) == nullptr) return;
+  Batch()->AddTables(ChangeKind::kRewrite, &table, 1);
+  Batch()->rewritten = table;
+}
+
 void OnStart(LogicalDecodingContext* context, OutputPluginOptions* options, bool) {
   if (plugin_context == nullptr)
     ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
             errmsg("the output plugin \"live_queries\" serves only the decoder of the extension"));
   options->output_type = OUTPUT_PLUGIN_BINARY_OUTPUT;
-  options->receive_rewrites = false;
+  options->receive_rewrites = true;
   static_cast<void>(context);
 }
 
@@ -136,6 +150,10 @@ void OnBegin(LogicalDecodingContext*, ReorderBufferTXN*) {
 void OnChange(LogicalDecodingContext*, ReorderBufferTXN*, Relation relation,
               ReorderBufferChange* change) {
   ++counters.changes_decoded;
+  if (OidIsValid(relation->rd_rel->relrewrite)) {
+    NoteRewrite(relation);
+    return;
+  }
   WatchedTable* table = FindWatched(relation);
   if (table == nullptr) {
     ++counters.changes_ignored;
@@ -165,14 +183,13 @@ void OnChange(LogicalDecodingContext*, ReorderBufferTXN*, Relation relation,
 
 void OnTruncate(LogicalDecodingContext*, ReorderBufferTXN*, int count, Relation relations[],
                 ReorderBufferChange*) {
-  RowShape* shape = nullptr;
+  bool watched = false;
   Oid* oids = static_cast<Oid*>(palloc(sizeof(Oid) * count));
   for (int i = 0; i < count; ++i) {
     oids[i] = RelationGetRelid(relations[i]);
-    WatchedTable* table = FindWatched(relations[i]);
-    if (table != nullptr) shape = ShapeOf(table, relations[i]);
+    watched = watched || FindWatched(relations[i]) != nullptr;
   }
-  if (shape != nullptr) Batch()->AddTruncate(shape, oids, count);
+  if (watched) Batch()->AddTables(ChangeKind::kTruncate, oids, count);
   pfree(oids);
 }
 

@@ -34,6 +34,7 @@ struct Pipe {
 };
 
 MemoryContext delivery_context = nullptr;
+MemoryContext message_context = nullptr;  // reset after each message
 Pipe notify_pipe;
 Pipe poll_pipe;
 RecordQueue* poll_queue = nullptr;
@@ -58,6 +59,8 @@ void Prepare() {
     initStringInfo(&notify_pipe.body);
     initStringInfo(&poll_pipe.body);
   });
+  message_context =
+      AllocSetContextCreate(context, "live_queries message", ALLOCSET_DEFAULT_SIZES);
   notify_pipe.delivery = Delivery::kNotify;
   poll_pipe.delivery = Delivery::kPoll;
   poll_queue = RecordQueue::Create(context);
@@ -75,7 +78,8 @@ bool NeedsEscapes() {
 char* EscapeNonAscii(const StringInfoData& text) {
   StringInfoData escaped;
   initStringInfo(&escaped);
-  for (const char* c = text.data; *c != '\0';) {
+  const char* end = text.data + text.len;
+  for (const char* c = text.data; c < end;) {
     if (!IS_HIGHBIT_SET(*c)) {
       appendStringInfoCharMacro(&escaped, *c);
       ++c;
@@ -100,7 +104,6 @@ void Send(const SubscriptionId& id, const RecordView& record, SeqId seq, bool mo
   WriteMessage(sink, record, id.view(), seq, more);
   NotifyMyFrontEnd(MyConnectionIfAny()->channel,
                    NeedsEscapes() ? EscapeNonAscii(text) : text.data, MyProcPid);
-  pfree(text.data);
 }
 
 // In a queued record's flags: more of its transaction follows.
@@ -119,7 +122,6 @@ void Queue(const SubscriptionId& id, const RecordView& record, SeqId seq, bool m
   header.flags = more ? kMoreFlag : 0;
   header.body_bytes = static_cast<uint32_t>(text.len);
   poll_queue->Append(header, View(text));
-  pfree(text.data);
 }
 
 void Flush(Pipe* pipe, bool more) {
@@ -128,12 +130,13 @@ void Flush(Pipe* pipe, bool more) {
   const SeqId stamped = pipe->clock.Stamp(SeqId{record.header.seq});
   const SeqId seq = LIVE_QUERIES_MUTATION("unstamped_seq") ? SeqId{record.header.seq} : stamped;
   if (LIVE_QUERIES_MUTATION("never_more")) more = false;
-  MemoryContext outer = MemoryContextSwitchTo(delivery_context);
+  MemoryContext outer = MemoryContextSwitchTo(message_context);
   if (pipe->delivery == Delivery::kNotify)
     Send(pipe->id, record, seq, more);
   else
     Queue(pipe->id, record, seq, more);
   MemoryContextSwitchTo(outer);
+  MemoryContextReset(message_context);
   pipe->waiting = false;
   LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
   if (subscription == nullptr) return;
@@ -149,7 +152,25 @@ void FlushBoth() {
   Flush(&poll_pipe, false);
 }
 
+void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& record);
+
+// Nothing more fits: what the client has not taken yet stays, then comes a reset.
+void ResetForRoom(LocalSubscription* subscription, uint64_t seq) {
+  const RecordView reset = {ResetHeader(subscription->serial, seq, kHeldOverflowReason),
+                            kHeldOverflowReason};
+  Obey(subscription, subscription->flow.OnHeldOverflow(), reset);
+}
+
+bool QueueIsFull() {
+  return poll_queue->bytes() + poll_pipe.body.len > static_cast<size_t>(spill_size_kb) * 1024;
+}
+
 void Emit(LocalSubscription* subscription, const RecordView& record) {
+  if (subscription->delivery == Delivery::kPoll && record.header.kind == RecordKind::kChanges &&
+      QueueIsFull()) {
+    ResetForRoom(subscription, record.header.seq);
+    return;
+  }
   Pipe* pipe = subscription->delivery == Delivery::kNotify ? &notify_pipe : &poll_pipe;
   const bool same_transaction = pipe->waiting && record.header.kind == RecordKind::kChanges &&
                                 pipe->header.kind == RecordKind::kChanges &&
@@ -168,18 +189,13 @@ void DiscardHeld(LocalSubscription* subscription) {
   subscription->held->Clear();
 }
 
-void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& record);
-
 void Hold(LocalSubscription* subscription, const RecordView& record) {
   held_budget.limit = static_cast<size_t>(spill_size_kb) * 1024;
   if (held_budget.Admit(record.body.size())) {
     subscription->held->Append(record.header, record.body);
     return;
   }
-  const RecordView reset = {
-      ResetHeader(subscription->serial, record.header.seq, kHeldOverflowReason),
-      kHeldOverflowReason};
-  Obey(subscription, subscription->flow.OnHeldOverflow(), reset);
+  ResetForRoom(subscription, record.header.seq);
 }
 
 void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& record) {
@@ -383,9 +399,22 @@ void DispatchSpill() {
 
 void ResetAll() {
   constexpr std::string_view kReason = "too many messages were waiting for the client";
+  ConnectionShared* connection = MyConnectionIfAny();
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    const RecordHeader header = ResetHeader(one->serial, 0, kReason);
-    Obey(one, one->flow.Decide(header, false), {header, kReason});
+    // Its last message may be among those that were thrown away.
+    TerminationBody body;
+    const bool over = WithLock(connection->lock, LW_SHARED, [&] {
+      const SubscriptionShared* shared = FindSubscription(*connection, one->serial);
+      if (shared == nullptr || shared->status != SubscriptionStatus::kTerminated) return false;
+      body = WriteTermination(*shared);
+      return true;
+    });
+    RecordHeader header = ResetHeader(one->serial, 0, kReason);
+    if (over) {
+      header.kind = RecordKind::kTerminated;
+      header.body_bytes = static_cast<uint32_t>(body.length);
+    }
+    Obey(one, one->flow.Decide(header, false), {header, over ? body.view() : kReason});
   }
 }
 
@@ -427,6 +456,7 @@ void DeliverMail() {
   if (connection == nullptr || FirstLocal() == nullptr) return;
   Prepare();
   if (sort_queue) SortQueue({});
+  if (!MailIsWaiting() && !notify_pipe.waiting && !poll_pipe.waiting) return;
   FlushBoth();  // what an error interrupted
   ReleaseHeld();
   if (!inbox_in_use) {

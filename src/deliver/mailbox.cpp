@@ -90,6 +90,13 @@ bool WriteSpill(uint64_t connection_id, uint64_t offset, std::span<const std::by
   return written;
 }
 
+// Starts the spill file over once all of it has been read. The caller holds the lock.
+void ReuseSpill(ConnectionShared* connection, const SpillWriter& writer) {
+  if (connection->spill_read != connection->spill_write || writer.ahead > 0) return;
+  connection->spill_read = 0;
+  connection->spill_write = 0;
+}
+
 // Counts published records in their subscriptions. The caller holds the lock.
 void CountRecords(const ConnectionShared& connection, std::span<const std::byte> records) {
   RecordReader reader(records);
@@ -99,6 +106,26 @@ void CountRecords(const ConnectionShared& connection, std::span<const std::byte>
     if (subscription == nullptr) continue;
     ++subscription->messages_put;
     subscription->bytes_put += record->header.body_bytes;
+  }
+}
+
+// The same for those that were spilled ahead.
+void CountAheadRecords(const ConnectionShared& connection, const SpillWriter& writer) {
+  for (const AheadCount* count = writer.counts; count != nullptr; count = count->next) {
+    SubscriptionShared* subscription = FindSubscription(connection, count->serial);
+    if (subscription == nullptr) continue;
+    subscription->messages_put += count->messages;
+    subscription->bytes_put += count->bytes;
+  }
+}
+
+void NothingAhead(SpillWriter* writer) {
+  writer->ahead = 0;
+  writer->failed = false;
+  while (writer->counts != nullptr) {
+    AheadCount* count = writer->counts;
+    writer->counts = count->next;
+    pfree(count);
   }
 }
 
@@ -138,16 +165,21 @@ bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
   return true;
 }
 
+TerminationBody WriteTermination(const SubscriptionShared& subscription) {
+  TerminationBody body;
+  memcpy(body.bytes, unpack_sql_state(subscription.problem.sqlstate), kSqlStateBytes);
+  body.length = kSqlStateBytes + strlcpy(body.bytes + kSqlStateBytes,
+                                         subscription.problem.message, kMaxProblemBytes);
+  return body;
+}
+
 void PutTermination(ConnectionShared* connection, const SubscriptionShared& subscription) {
-  char body[kSqlStateBytes + kMaxProblemBytes];
-  memcpy(body, unpack_sql_state(subscription.problem.sqlstate), kSqlStateBytes);
-  const size_t length =
-      kSqlStateBytes + strlcpy(body + kSqlStateBytes, subscription.problem.message, kMaxProblemBytes);
+  const TerminationBody body = WriteTermination(subscription);
   RecordHeader header;
   header.kind = RecordKind::kTerminated;
-  header.body_bytes = static_cast<uint32_t>(length);
+  header.body_bytes = static_cast<uint32_t>(body.length);
   header.subscription_serial = subscription.serial;
-  if (!PutUrgentRecord(connection, header, {body, length})) connection->overflowed = true;
+  if (!PutUrgentRecord(connection, header, body.view())) connection->overflowed = true;
 }
 
 void RemoveSpillFile(uint64_t connection_id) {
@@ -168,6 +200,7 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
   const Step step = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     if (connection->connection_id != connection_id) return Step::kGone;
     if (connection->overflowed || writer->failed) return Step::kOverflow;
+    ReuseSpill(connection, *writer);
     const bool spilling = connection->spill_write > connection->spill_read || writer->ahead > 0;
     if (!spilling && PutInMemory(connection, records)) {
       CountRecords(*connection, records);
@@ -191,11 +224,11 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
       return PutResult::kOverflowed;
     }
     connection->spill_write += writer->ahead + records.size();
+    CountAheadRecords(*connection, *writer);
     CountRecords(*connection, records);
     return PutResult::kPut;
   });
-  writer->ahead = 0;
-  writer->failed = false;
+  NothingAhead(writer);
   return result;
 }
 
@@ -205,6 +238,7 @@ void SpillAhead(ConnectionShared* connection, uint64_t connection_id,
   uint64_t offset = 0;
   const bool possible = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     if (connection->connection_id != connection_id || connection->overflowed) return false;
+    ReuseSpill(connection, *writer);
     connection->spill_reserved = true;
     offset = connection->spill_write + writer->ahead;
     return offset + records.size() <= spill_size_kb * kKilobyte;
@@ -215,9 +249,18 @@ void SpillAhead(ConnectionShared* connection, uint64_t connection_id,
     writer->failed = true;
 }
 
+void CountAhead(SpillWriter* writer, const RecordHeader& header) {
+  if (writer->counts == nullptr || writer->counts->serial != header.subscription_serial) {
+    AheadCount* count = static_cast<AheadCount*>(palloc(sizeof(AheadCount)));
+    *count = {writer->counts, header.subscription_serial, 0, 0};
+    writer->counts = count;
+  }
+  ++writer->counts->messages;
+  writer->counts->bytes += header.body_bytes;
+}
+
 void AbandonAhead(ConnectionShared* connection, uint64_t connection_id, SpillWriter* writer) {
-  writer->ahead = 0;
-  writer->failed = false;
+  NothingAhead(writer);
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     if (connection->connection_id == connection_id) connection->spill_reserved = false;
   });
@@ -225,6 +268,7 @@ void AbandonAhead(ConnectionShared* connection, uint64_t connection_id, SpillWri
 
 void CloseSpill(SpillWriter* writer) {
   if (writer->file >= 0) FileClose(writer->file);
+  NothingAhead(writer);
   *writer = SpillWriter{};
 }
 

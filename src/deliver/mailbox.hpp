@@ -32,6 +32,14 @@ void DiscardMailbox(ConnectionShared* connection);
 bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
                      std::string_view body);
 
+// The body of a subscription's last message.
+struct TerminationBody {
+  char bytes[kSqlStateBytes + kMaxProblemBytes];
+  size_t length;
+  std::string_view view() const { return {bytes, length}; }
+};
+TerminationBody WriteTermination(const SubscriptionShared& subscription);
+
 // Puts the last message of a subscription, which MarkTerminated has marked. Without memory, the
 // status alone tells the backend (overflowed).
 void PutTermination(ConnectionShared* connection, const SubscriptionShared& subscription);
@@ -44,10 +52,19 @@ void WakeConnection(ConnectionShared* connection);
 
 // ----- decoder -----
 
+// Records of one subscription that were spilled ahead, to be counted when they are published.
+struct AheadCount {
+  AheadCount* next;
+  uint64_t serial;
+  uint64_t messages;
+  uint64_t bytes;
+};
+
 // The decoder's end of one connection's spill file.
 struct SpillWriter {
   File file = -1;
-  uint64_t ahead = 0;  // bytes written past spill_write, not published yet
+  uint64_t ahead = 0;            // bytes written past spill_write, not published yet
+  AheadCount* counts = nullptr;  // of them; palloc'ed
   bool failed = false;
 };
 
@@ -62,9 +79,13 @@ enum class PutResult : uint8_t {
 PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
                      std::span<const std::byte> records, SpillWriter* writer);
 
-// Writes `records` of a transaction that is too large for memory to the spill file, unpublished.
+// Writes `records` (or parts of one) of a transaction that is too large for memory to the spill file,
+// unpublished. The caller tells CountAhead of each record.
 void SpillAhead(ConnectionShared* connection, uint64_t connection_id,
                 std::span<const std::byte> records, SpillWriter* writer);
+
+// Counts a record that is spilled ahead, in the current memory context. May ereport.
+void CountAhead(SpillWriter* writer, const RecordHeader& header);
 
 // Forgets what was spilled ahead (the batch is done again) and closes nothing.
 void AbandonAhead(ConnectionShared* connection, uint64_t connection_id, SpillWriter* writer);

@@ -10,26 +10,32 @@ extern "C" {
 #include "access/transam.h"
 #include "access/xact.h"
 #include "commands/async.h"
+#include "utils/hsearch.h"
 }
 
 namespace live_queries {
 namespace {
 
-enum class Action : uint8_t { kAdded, kDropped, kPaused, kResumed, kPolled };
+enum class Action : uint8_t { kAdded, kDropped, kPaused, kResumed, kPolled, kListened, kUnlistened };
 
 // What to take back if the (sub)transaction rolls back, newest first.
 struct Undo {
   Undo* older;
   SubTransactionId subtransaction;
   Action action;
-  LocalSubscription* subscription;  // nullptr for kPolled
+  LocalSubscription* subscription;  // nullptr from kPolled on
   uint64_t polled_before;           // kPolled: messages polled by the transaction before
 };
 
+struct SerialEntry {
+  uint64_t serial;  // hash key
+  LocalSubscription* subscription;
+};
+
 LocalSubscription* first_subscription = nullptr;
+HTAB* by_serial = nullptr;
 Undo* newest_undo = nullptr;
-bool listening = false;            // committed
-bool listening_at_commit = false;  // by the running transaction
+bool listening_at_commit = false;  // to our channel, if the running transaction commits
 
 void Note(Action action, LocalSubscription* subscription) {
   Undo* undo = AllocateIn<Undo>(TopTransactionContext);
@@ -45,7 +51,10 @@ void Unlink(LocalSubscription* subscription) {
 
 void Forget(LocalSubscription* subscription, bool kept) {
   Unlink(subscription);
-  if (subscription->serial != 0) RemoveSubscription(subscription->serial, kept);
+  if (subscription->serial != 0) {
+    (void)hash_search(by_serial, &subscription->serial, HASH_REMOVE, nullptr);
+    RemoveSubscription(subscription->serial, kept);
+  }
   if (subscription->delivery == Delivery::kPoll) SortQueueLater();
   if (subscription->held != nullptr) subscription->held->Destroy();
   MemoryContextDelete(subscription->context);
@@ -54,11 +63,13 @@ void Forget(LocalSubscription* subscription, bool kept) {
 // Nobody will read the rest of a snapshot. At commit, what is left of it is on disk.
 void CloseCursor(const LocalSubscription& subscription) {
   if (subscription.cursor[0] == '\0') return;
-  if (Portal cursor = FindSnapshotCursor(subscription.cursor)) PortalDrop(cursor, false);
+  Portal cursor = FindSnapshotCursor(subscription.cursor);
+  if (cursor != nullptr && cursor->status != PORTAL_ACTIVE) PortalDrop(cursor, false);
 }
 
 void ShareStatus(const LocalSubscription& subscription) {
   ConnectionShared* connection = MyConnectionIfAny();
+  if (connection == nullptr) return;  // the backend is ending
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     SubscriptionShared* shared = FindSubscription(*connection, subscription.serial);
     if (shared != nullptr && shared->status != SubscriptionStatus::kTerminated)
@@ -85,6 +96,12 @@ void TakeBack(const Undo& undo) {
     case Action::kPolled:
       GiveBackPolled(undo.polled_before);
       break;
+    case Action::kListened:
+      listening_at_commit = false;
+      break;
+    case Action::kUnlistened:
+      listening_at_commit = true;
+      break;
   }
 }
 
@@ -96,7 +113,6 @@ void OnCommit() {
   }
   newest_undo = nullptr;
   if (polled) ForgetPolled();
-  listening = listening_at_commit;
   for (LocalSubscription* one = first_subscription; one != nullptr;) {
     LocalSubscription* next = one->next;
     if (one->dropping) {
@@ -115,13 +131,11 @@ void OnAbort() {
     newest_undo = undo.older;
     TakeBack(undo);
   }
-  listening_at_commit = listening;
   if (first_subscription != nullptr && MailIsWaiting()) notifyInterruptPending = true;
 }
 
 void OnTransaction(XactEvent event, void*) {
-  if (first_subscription == nullptr && newest_undo == nullptr && listening == listening_at_commit)
-    return;
+  if (first_subscription == nullptr && newest_undo == nullptr) return;
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
       // A transaction that wrote holds locks, so it does not wait for the client to read: see
@@ -135,7 +149,7 @@ void OnTransaction(XactEvent event, void*) {
       OnAbort();
       break;
     case XACT_EVENT_PRE_PREPARE:
-      if (newest_undo != nullptr || listening_at_commit != listening)
+      if (newest_undo != nullptr)
         ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                 errmsg("cannot PREPARE a transaction that has changed live queries"));
       break;
@@ -183,9 +197,23 @@ LocalSubscription* FindLocal(const SubscriptionId& id) {
 }
 
 LocalSubscription* FindLocal(uint64_t serial) {
-  for (LocalSubscription* one = first_subscription; one != nullptr; one = one->next)
-    if (one->serial == serial) return one;
-  return nullptr;
+  if (by_serial == nullptr) return nullptr;
+  const auto* entry =
+      static_cast<SerialEntry*>(hash_search(by_serial, &serial, HASH_FIND, nullptr));
+  return entry == nullptr ? nullptr : entry->subscription;
+}
+
+void SetSerial(LocalSubscription* subscription, uint64_t serial) {
+  if (by_serial == nullptr) {
+    HASHCTL control = {};
+    control.keysize = sizeof(uint64_t);
+    control.entrysize = sizeof(SerialEntry);
+    by_serial =
+        hash_create("live_queries subscriptions", 16, &control, HASH_ELEM | HASH_BLOBS);
+  }
+  subscription->serial = serial;
+  static_cast<SerialEntry*>(hash_search(by_serial, &serial, HASH_ENTER, nullptr))->subscription =
+      subscription;
 }
 
 LocalSubscription* AddLocal(const SubscriptionId& id) {
@@ -222,10 +250,13 @@ void SetPaused(LocalSubscription* subscription, bool paused) {
 
 void NotePolled() { Note(Action::kPolled, nullptr); }
 
-void SetListening(bool on) { listening_at_commit = on; }
-// A rollback to a savepoint may have undone a LISTEN that this transaction has made, so that only a
-// committed one counts.
-bool IsListening() { return listening && listening_at_commit; }
+void SetListening(bool on) {
+  if (listening_at_commit == on) return;
+  Note(on ? Action::kListened : Action::kUnlistened, nullptr);
+  listening_at_commit = on;
+}
+
+bool IsListening() { return listening_at_commit; }
 
 void ForgetTerminated(LocalSubscription* subscription) {
   // What the running transaction did to it is not to be undone any more.
@@ -235,6 +266,7 @@ void ForgetTerminated(LocalSubscription* subscription) {
     else
       link = &(*link)->older;
   }
+  CloseCursor(*subscription);
   Forget(subscription, true);
 }
 

@@ -60,9 +60,11 @@ LocalSubscription* FindLocal(const SubscriptionId& id);
 LocalSubscription* FindLocal(uint64_t serial);
 LocalSubscription* FirstLocal();
 
-// Adds a subscription that exists from the commit on. The caller registers it then: until
-// `serial` is set, a rollback only forgets it.
+// Adds a subscription that exists from the commit on. The caller registers it then, and
+// until SetSerial a rollback only forgets it.
 LocalSubscription* AddLocal(const SubscriptionId& id);
+// Says that it is registered, under that serial.
+void SetSerial(LocalSubscription* subscription, uint64_t serial);
 // Ends it at commit.
 void DropAtCommit(LocalSubscription* subscription);
 // Pauses or resumes it, at once, undone by a rollback.
@@ -70,7 +72,7 @@ void SetPaused(LocalSubscription* subscription, bool paused);
 // Remembers that live.poll read messages, so that a rollback gives them back.
 void NotePolled();
 
-// Whether this connection listens to its channel, as far as the running transaction commits.
+// Whether this connection will listen to its channel if the running transaction commits.
 void SetListening(bool listening);
 bool IsListening();
 

@@ -165,6 +165,7 @@ StringInfoSink Begin(Route* route, Touched* touched) {
     if (route->body.data == nullptr)
       InMemoryContext(route->owner->context, [&] { initStringInfo(&route->body); });
   }
+  if (route->body.len >= static_cast<int>(kMessageSplitBytes)) touched->long_bodies = true;
   if (route->body.len > 0) appendStringInfoChar(&route->body, ',');
   ++route->change_count;
   return StringInfoSink{&route->body};

@@ -26,6 +26,7 @@ void TakeApart(DecodedChange* decoded);
 // What an evaluation adds to: the routes touched by the running transaction.
 struct Touched {
   Route* first;
+  bool long_bodies;  // one is long enough to be sent
   uint64 matched;
 };
 

@@ -3,19 +3,18 @@
 
 #include "decode/output_plugin.hpp"
 #include "match/evaluate.hpp"
+#include "match/evaluation_clock.hpp"
 #include "match/routing_index.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "query/settings_capture.hpp"
-#include "registry/settings.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/syscache.h"
-#include "utils/timeout.h"
 }
 
 namespace live_queries {
@@ -41,6 +40,7 @@ HTAB* templates_by_key = nullptr;
 HTAB* templates_by_table = nullptr;
 bool any_unchecked = false;
 Touched touched = {};
+EvaluationClock clock;
 uint64 matched_count = 0;
 
 template <class Visit>
@@ -76,11 +76,13 @@ void OnRelationChange(Datum, Oid relation) {
 void OnCatalogChange(Datum, int cache, uint32 hash) {
   if (templates_by_key == nullptr) return;
   ForEachTemplate([&](Template* one) {
+    bool concerned = cache != PROCOID;
+    // A function that the query calls may compute something else now. Others come and go.
+    for (int i = 0; cache == PROCOID && i < one->function_count; ++i)
+      if (hash == 0 || one->function_hashes[i] == hash) concerned = one->must_reset = true;
+    if (!concerned) return;
     one->unchecked = true;
     any_unchecked = true;
-    if (cache != PROCOID) return;
-    for (int i = 0; i < one->function_count; ++i)
-      if (hash == 0 || one->function_hashes[i] == hash) one->must_reset = true;
   });
 }
 
@@ -164,11 +166,8 @@ List* RelevantTemplates(const DecodedChange* changes, int count) {
   };
   for (int i = 0; i < count; ++i) {
     const Change& change = changes[i].change;
-    if (change.kind != ChangeKind::kTruncate) {
-      note_table(change.shape->relation, i);
-      continue;
-    }
-    for (int k = 0; k < change.truncated_count; ++k) note_table(change.truncated[k], i);
+    if (!IsAboutTables(change.kind)) note_table(change.shape->relation, i);
+    for (int k = 0; k < change.table_count; ++k) note_table(change.tables[k], i);
   }
   return relevant;
 }
@@ -177,8 +176,8 @@ bool IsWhollyTruncated(const Template& one, const Change& change) {
   ListCell* cell;
   foreach (cell, one.spec.relations) {
     bool found = false;
-    for (int i = 0; i < change.truncated_count; ++i)
-      found = found || change.truncated[i] == lfirst_oid(cell);
+    for (int i = 0; i < change.table_count; ++i)
+      found = found || change.tables[i] == lfirst_oid(cell);
     if (!found) return false;
   }
   return true;
@@ -201,10 +200,9 @@ void ResetTemplate(Template* one, const ResetArguments& arguments) {
 }
 
 void FlushLongRoutes(const ChangeBatch& batch, const MatchSink& sink) {
-  // The routes of the change before stand first.
-  int looked_at = 0;
-  for (Route* route = touched.first; route != nullptr && looked_at < 2;
-       route = route->next_touched, ++looked_at)
+  if (!touched.long_bodies) return;
+  touched.long_bodies = false;
+  for (Route* route = touched.first; route != nullptr; route = route->next_touched)
     if (route->body.len >= static_cast<int>(kMessageSplitBytes)) sink.changes(route, batch);
 }
 
@@ -220,6 +218,8 @@ void EvaluateTemplate(Template* one, DecodedChange* changes, const ChangeBatch& 
         EvaluateClear(one, &touched);
       else
         ResetTemplate(one, {&sink, batch.commit_end, "a part of the table was truncated"});
+    } else if (decoded->change.kind == ChangeKind::kRewrite) {
+      ResetTemplate(one, {&sink, batch.commit_end, "all rows of the table were rewritten"});
     } else if (!Evaluate(one, decoded, &touched)) {
       ResetTemplate(one, {&sink, batch.commit_end,
                           "the table was altered since these rows were written"});
@@ -261,7 +261,7 @@ void PrepareMatcher(MemoryContext context) {
   templates_by_table = hash_create("live_queries templates by table", 64, &control,
                                    HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
   CacheRegisterRelcacheCallback(OnRelationChange, 0);
-  for (int cache : {AUTHOID, AUTHMEMROLEMEM, NAMESPACEOID, PROCOID, TYPEOID})
+  for (int cache : {AUTHOID, AUTHMEMROLEMEM, NAMESPACEOID, PROCOID})
     CacheRegisterSyscacheCallback(cache, OnCatalogChange, 0);
 }
 
@@ -307,10 +307,9 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
     foreach (cell, relevant) {
       Template* one = static_cast<Template*>(lfirst(cell));
       identity.Become(*one);
-      if (evaluation_timeout_ms > 0)
-        enable_timeout_after(STATEMENT_TIMEOUT, evaluation_timeout_ms);
+      clock.Start();
       EvaluateTemplate(one, changes, *batch, sink);
-      if (evaluation_timeout_ms > 0) disable_timeout(STATEMENT_TIMEOUT, false);
+      clock.Stop();
       one->piece_count = 0;
     }
     MemoryContextSwitchTo(outer);
@@ -326,7 +325,10 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
   touched = {};
 }
 
+bool EvaluationTimedOut() { return clock.IsOver(); }
+
 void AbandonEvaluation() {
+  clock.Stop();
   while (touched.first != nullptr) {
     Route* route = touched.first;
     touched.first = route->next_touched;
@@ -336,7 +338,6 @@ void AbandonEvaluation() {
   }
   touched = {};
   ForEachTemplate([](Template* one) { one->piece_count = 0; });
-  disable_timeout(STATEMENT_TIMEOUT, false);
 }
 
 bool AnyUnchecked() { return any_unchecked; }

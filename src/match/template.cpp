@@ -247,7 +247,7 @@ const ColumnMap* MapFor(Template* one, const RowShape* shape) {
   ColumnMap* map = static_cast<ColumnMap*>(MemoryContextAllocZero(
       compiled->context, offsetof(ColumnMap, positions) + sizeof(AttrNumber) * (count + 1)));
   map->shape_number = shape->number;
-  map->fits = true;
+  map->fits = shape->full_identity || !one->spec.full_identity;
   for (int i = 0; i < count; ++i) {
     map->positions[i] = PositionIn(*shape, one->spec, *list_nth_node(Var, one->spec.columns, i),
                                    strVal(list_nth(one->spec.column_names, i)));

@@ -5,6 +5,7 @@
 #include "pg/postgres.hpp"
 
 extern "C" {
+#include "catalog/pg_database.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
@@ -15,6 +16,7 @@ extern "C" {
 #include "storage/fd.h"
 #include "storage/proc.h"
 #include "storage/procsignal.h"
+#include "utils/acl.h"
 #include "utils/relcache.h"
 #include "utils/wait_event.h"
 }
@@ -188,6 +190,25 @@ inline Oid PrimaryKeyIndex(Relation relation) {
   return RelationGetPrimaryKeyIndex(relation, false);
 #else
   return RelationGetPrimaryKeyIndex(relation);
+#endif
+}
+
+// 16 has one function for all kinds of objects (commit afbfc0298).
+inline bool OwnsDatabase(Oid database) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(DatabaseRelationId, database, GetUserId());
+#else
+  return pg_database_ownercheck(database, GetUserId());
+#endif
+}
+
+// Lets go of this process's slot, and of its temporary ones for ever.
+inline void DropOwnSlots() {
+  if (MyReplicationSlot != nullptr) ReplicationSlotRelease();
+#if PG_VERSION_NUM >= 170000
+  ReplicationSlotCleanup(false);
+#else
+  ReplicationSlotCleanup();
 #endif
 }
 

@@ -95,7 +95,7 @@ bool CheckPermissions(Node* node, StringInfo access) {
   ListCell* cell;
   foreach (cell, query->rtable) {
     RangeTblEntry* entry = lfirst_node(RangeTblEntry, cell);
-    if (entry->rtekind != RTE_RELATION) continue;
+    if (!OidIsValid(entry->relid)) continue;  // a view keeps its oid when it is expanded (since 16)
     const TableAccess table = AccessOf(query, entry);
     char* columns = bmsToString(table.columns);
     appendStringInfo(access, "%u as %u %s;", table.relation, table.as_role, columns);
@@ -233,6 +233,16 @@ List* SplitAnds(List* quals) {
   return split;
 }
 
+// Whether two QuerySpec::access differ in the columns alone, each table's `(b 8 9)`.
+bool SameTables(const char* a, const char* b) {
+  for (;; ++a, ++b) {
+    if (*a == '(') a += strcspn(a, ")");
+    if (*b == '(') b += strcspn(b, ")");
+    if (*a != *b) return false;
+    if (*a == '\0') return true;
+  }
+}
+
 char* TableName(Oid relation) {
   return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
                                     get_rel_name(relation));
@@ -309,10 +319,10 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   return result;
 }
 
-void KeepColumns(QuerySpec* spec, List* targets) {
+void KeepColumns(QuerySpec* spec, const QuerySpec& former) {
   List* kept = NIL;
   ListCell* cell;
-  foreach (cell, targets) {
+  foreach (cell, former.targets) {
     const char* name = lfirst_node(TargetEntry, cell)->resname;
     TargetEntry* found = nullptr;
     ListCell* candidate;
@@ -326,6 +336,7 @@ void KeepColumns(QuerySpec* spec, List* targets) {
   }
   if (list_length(kept) == list_length(spec->targets)) return;
   spec->targets = kept;
+  if (SameTables(spec->access, former.access)) spec->access = former.access;
   spec->columns = NIL;
   spec->column_names = NIL;
   spec->column_count = 0;

@@ -31,6 +31,6 @@ Analysis Analyze(const char* query, List* params, const FrozenValues& frozen);
 
 // Restricts `spec` to the columns named in `names` (TargetEntry), if it has all of them: so that
 // SELECT * stays as it was when a column is added.
-void KeepColumns(QuerySpec* spec, List* targets);
+void KeepColumns(QuerySpec* spec, const QuerySpec& former);
 
 }  // namespace live_queries

@@ -2,6 +2,7 @@
 #include "query/routing_conditions.hpp"
 
 extern "C" {
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -31,6 +32,7 @@ bool IsValue(Node* node) {
 // `value` as a constant of `type`, if that is a lossless step (int4 to int8); else nullptr.
 Const* ConvertTo(Const* value, Oid type) {
   if (value->consttype == type) return value;
+  if (type == NAMEOID) return nullptr;  // would cut a long text
   Node* converted = coerce_to_target_type(nullptr, reinterpret_cast<Node*>(value), value->consttype,
                                           type, -1, COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
   if (converted == nullptr || contain_mutable_functions(converted)) return nullptr;

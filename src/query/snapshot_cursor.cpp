@@ -130,7 +130,8 @@ uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Oid role, Tuplestorestate* 
   int outer_context;
   GetUserIdAndSecContext(&outer_role, &outer_context);
   if (outer_role != role)
-    SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE);
+    SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE |
+                                     SECURITY_RESTRICTED_OPERATION);
   const long count = max_rows == 0 ? FETCH_ALL : static_cast<long>(max_rows);
   const uint64 fetched = PortalRunFetch(cursor, FETCH_FORWARD, count, receiver);
   SetUserIdAndSecContext(outer_role, outer_context);

@@ -6,6 +6,7 @@
 #include "registry/shared_memory.hpp"
 
 extern "C" {
+#include "mb/pg_wchar.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 }
@@ -51,8 +52,14 @@ std::string_view ToText(DecoderState state) {
 
 void ProblemShared::Set(int code, const char* text, const char* advice) {
   sqlstate = code;
-  strlcpy(message, text == nullptr ? "" : text, sizeof(message));
-  strlcpy(hint, advice == nullptr ? "" : advice, sizeof(hint));
+  // Cut between characters.
+  auto copy = [](char(&to)[kMaxProblemBytes], const char* from) {
+    if (from == nullptr) from = "";
+    const int length = static_cast<int>(strlen(from));
+    strlcpy(to, from, pg_mbcliplen(from, length, kMaxProblemBytes - 1) + 1);
+  };
+  copy(message, text);
+  copy(hint, advice);
 }
 
 DatabaseShared* FindDatabase(Oid database) {
@@ -66,15 +73,21 @@ DatabaseShared* FindDatabase(Oid database) {
 DatabaseShared* FindOrAddDatabase(Oid database) {
   Assert(LWLockHeldByMeInMode(ControlLock(), LW_EXCLUSIVE));
   if (DatabaseShared* found = FindDatabase(database)) return found;
+  const TimestampTz now = GetCurrentTimestamp();
+  DatabaseShared* idle = nullptr;
   for (int i = 0; i < max_databases; ++i) {
     DatabaseShared* slot = DatabaseAt(i);
-    const bool unused = slot->state == DecoderState::kStopped && slot->decoder_pid == 0 &&
-                        pg_atomic_read_u32(&slot->subscriptions) == 0;
-    if (!unused) continue;
-    Reuse(slot, database);
-    return slot;
+    if (!OidIsValid(slot->database)) {
+      idle = slot;
+      break;
+    }
+    const bool used = slot->state != DecoderState::kStopped || slot->decoder_pid != 0 ||
+                      slot->always_on || slot->wanted_until > now ||
+                      pg_atomic_read_u32(&slot->subscriptions) > 0;
+    if (!used && idle == nullptr) idle = slot;
   }
-  return nullptr;
+  if (idle != nullptr) Reuse(idle, database);
+  return idle;
 }
 
 void WakeDecoder(DatabaseShared* database) { SetLatchOf(database->decoder_proc); }

@@ -6,6 +6,7 @@
 extern "C" {
 #include "catalog/pg_type.h"
 #include "nodes/value.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/timestamp.h"
 }
@@ -38,6 +39,10 @@ LocalSubscription* SubscriptionArgument(FunctionCallInfo call, int index) {
             errmsg("this connection has no live query \"%s\"", text),
             errhint("Live queries belong to the connection that called live.subscribe."));
   }
+  // Whoever handles a live query makes its role act.
+  if (!has_privs_of_role(GetUserId(), subscription->role))
+    ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+            errmsg("live query \"%s\" belongs to another role", CopyText(id.view())));
   return subscription;
 }
 

@@ -34,7 +34,11 @@ Datum SnapshotCall(FunctionCallInfo call) {
                    CopyText(subscription->id.view())),
             errdetail("An error or CLOSE ALL has closed it."),
             errhint("Take a new one with live.refresh."));
+  const uint64_t serial = subscription->serial;
   const uint64 fetched = FetchSnapshot(cursor, max_rows, subscription->role, info->setResult);
+  // A function in the query may have called functions of ours.
+  subscription = FindLocal(serial);
+  if (subscription == nullptr) return static_cast<Datum>(0);
   if (max_rows != 0 && fetched == max_rows) return static_cast<Datum>(0);
   PortalDrop(cursor, false);
   FinishSnapshot(subscription);

@@ -160,7 +160,7 @@ Subscribed Subscribe(const Request& request) {
   KeepText(subscription, request);
   subscription->delivery = request.delivery;
   subscription->role = GetUserId();
-  subscription->serial = Register(request, analysis);
+  SetSerial(subscription, Register(request, analysis));
   LIVE_QUERIES_FAULT("subscribe-registered");
   const uint64_t handled = WaitForAttachment(subscription->serial);
   LIVE_QUERIES_FAULT("subscribe-attached");

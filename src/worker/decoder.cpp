@@ -57,6 +57,8 @@ void SetState(DecoderState state) {
 
 // However this process ends: frees its place, and lets the launcher start the next one in time.
 void OnExit(int, Datum) {
+  // Before the place is free: who waits for that may want to drop the database.
+  DropOwnSlots();
   WithLock(ControlLock(), LW_EXCLUSIVE, [] {
     database->state = DecoderState::kStopped;
     database->decoder_pid = 0;

@@ -1,6 +1,7 @@
 // The check. Process: decoder.
 #include "worker/definition_check.hpp"
 
+#include "match/evaluation_clock.hpp"
 #include "match/matcher.hpp"
 #include "match/routing_index.hpp"
 #include "pg/memory.hpp"
@@ -12,6 +13,7 @@
 
 extern "C" {
 #include "access/xact.h"
+#include "utils/guc.h"
 #include "utils/resowner.h"
 }
 
@@ -21,7 +23,7 @@ namespace {
 constexpr const char* kRowsMayDiffer =
     "the table, a view, a function or row security of the query has changed";
 
-enum class Finding : uint8_t { kSame, kDifferent, kError, kGone };
+enum class Finding : uint8_t { kSame, kDifferent, kError };
 
 struct CheckResult {
   Finding finding;
@@ -31,45 +33,59 @@ struct CheckResult {
 
 List* FrozenFromText(const char* text) { return static_cast<List*>(stringToNode(text)); }
 
-// The spec that subscribing again would give, as the subscriber.
-const char* SpecNow(const Template& one, const DefinitionCopy& definition) {
+// Longer than this the decoder does not wait for a table that somebody has locked.
+constexpr const char* kLockTimeout = "500ms";
+
+// What subscribing again would give, as the subscriber: template and route.
+bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
   const Identity identity = EnterIdentity(one.role, one.settings);
+  (void)set_config_option("lock_timeout", kLockTimeout, PGC_SUSET, PGC_S_SESSION,
+                          GUC_ACTION_SAVE, true, 0, false);
   FrozenValues frozen = {true, FrozenFromText(definition.Field(DefinitionField::kFrozen))};
   List* params = static_cast<List*>(stringToNode(definition.Field(DefinitionField::kValues)));
   Analysis analysis = Analyze(definition.Field(DefinitionField::kQuery), params, frozen);
-  KeepColumns(&analysis.spec, one.spec.targets);
-  const char* text = SpecToText(analysis.spec);
+  KeepColumns(&analysis.spec, one.spec);
+  const bool same =
+      strcmp(SpecToText(analysis.spec), one.spec_text) == 0 &&
+      strcmp(nodeToString(analysis.route_values), definition.Field(DefinitionField::kRoute)) == 0;
   LeaveIdentity(identity);
-  return text;
+  return same;
 }
 
 // In a subtransaction that is rolled back: no lock of the analysis stays.
-CheckResult CheckTarget(const Template& one, const Target& target) {
-  DefinitionCopy definition;
-  if (!CopyDefinition(target.connection, target.connection_id, target.serial, &definition))
-    return {Finding::kGone, 0, nullptr};
+CheckResult Check(const Template& one, const DefinitionCopy& definition) {
   CheckResult result = {Finding::kSame, 0, nullptr};
   MemoryContext context = CurrentMemoryContext;
   ResourceOwner owner = CurrentResourceOwner;
   BeginInternalSubTransaction(nullptr);
   MemoryContextSwitchTo(context);
+  EvaluationClock clock;
   TryCatch(
       context,
       [&] {
-        const char* now = SpecNow(one, definition);
-        if (strcmp(now, one.spec_text) != 0) result.finding = Finding::kDifferent;
+        clock.Start();
+        if (!IsSameNow(one, definition)) result.finding = Finding::kDifferent;
       },
       [&](ErrorData* error) {
         result = {Finding::kError, error->sqlerrcode, pstrdup(error->message)};
-        // The decoder itself is being stopped, or the machine is out of something.
-        if (error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-            error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-          ReThrowError(error);
+        // Who may read what cannot be told now: nothing more is delivered until it can.
+        if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) result.finding = Finding::kDifferent;
+        // Without the timeout, a function of the subscriber's has raised it: no other cancel reaches
+        // the decoder.
+        if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && clock.IsOver())
+          result.message = kEvaluationTimeoutReason;
       });
+  clock.Stop();
   RollbackAndReleaseCurrentSubTransaction();
   MemoryContextSwitchTo(context);
   CurrentResourceOwner = owner;
   return result;
+}
+
+bool SpeaksFor(const DefinitionCopy& checked, const DefinitionCopy& other) {
+  for (DefinitionField field : {DefinitionField::kQuery, DefinitionField::kFrozen})
+    if (strcmp(checked.Field(field), other.Field(field)) != 0) return false;
+  return true;
 }
 
 List* TargetsOf(Template* one) {
@@ -85,22 +101,27 @@ List* TargetsOf(Template* one) {
   return targets;
 }
 
-// The first subscription speaks for all while nothing has changed for it: what is checked is the
-// same for all of a template (spec.access). Otherwise each is looked at.
+// A subscription for which nothing has changed speaks for all of its template that have the same
+// text and the same values of stable functions: the rest of their definitions, the parameters, has no
+// part in what a change of the catalogs can change.
 void CheckTemplate(Template* one, void* anything) {
   *static_cast<bool*>(anything) = true;
   DropCompiled(one);
   const bool must_reset = one->must_reset && FunctionsChanged(one);
   one->must_reset = false;
-  bool all_same = false;
+  const DefinitionCopy* unchanged = nullptr;
   ListCell* cell;
   List* targets = TargetsOf(one);
   foreach (cell, targets) {
     Target* target = static_cast<Target*>(lfirst(cell));
     if (target->muted) continue;
-    const CheckResult result =
-        all_same ? CheckResult{Finding::kSame, 0, nullptr} : CheckTarget(*one, *target);
-    if (result.finding == Finding::kSame && foreach_current_index(cell) == 0) all_same = true;
+    DefinitionCopy* definition = static_cast<DefinitionCopy*>(palloc0(sizeof(DefinitionCopy)));
+    if (!CopyDefinition(target->connection, target->connection_id, target->serial, definition))
+      continue;
+    CheckResult result = {Finding::kSame, 0, nullptr};
+    if (unchanged == nullptr || !SpeaksFor(*unchanged, *definition))
+      result = Check(*one, *definition);
+    if (result.finding == Finding::kSame) unchanged = definition;
     if (result.finding == Finding::kError)
       TerminateTarget(target, result.sqlstate, result.message);
     else if (result.finding == Finding::kDifferent || must_reset)

@@ -5,6 +5,7 @@
 
 #include "decode/output_plugin.hpp"
 #include "match/evaluate.hpp"
+#include "match/evaluation_clock.hpp"
 #include "match/matcher.hpp"
 #include "match/routing_index.hpp"
 #include "pg/fault.hpp"
@@ -18,7 +19,6 @@ extern "C" {
 #include "access/xact.h"
 #include "storage/procarray.h"
 #include "utils/snapmgr.h"
-#include "utils/timeout.h"
 }
 
 namespace live_queries {
@@ -107,7 +107,7 @@ List* TargetsToBlame(const Culprit& blamed) {
 void Recover(DatabaseShared* database, ErrorData* error) {
   const Culprit blamed = culprit;
   culprit = {};
-  const bool timed_out = get_timeout_indicator(STATEMENT_TIMEOUT, true);
+  const bool timed_out = error->sqlerrcode == ERRCODE_QUERY_CANCELED && EvaluationTimedOut();
   AbortCurrentTransaction();
   MemoryContextSwitchTo(evaluation_context);
   AbandonEvaluation();
@@ -115,12 +115,8 @@ void Recover(DatabaseShared* database, ErrorData* error) {
   ListCell* cell;
   foreach (cell, muted_targets) UnmuteTarget(static_cast<Target*>(lfirst(cell)));
   if (blamed.owner == nullptr) ReThrowError(error);
-  // Somebody has cancelled the decoder's work; it was nobody's fault.
-  if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !timed_out) return;
   pg_atomic_fetch_add_u64(&database->errors, 1);
-  const char* message = timed_out ? "evaluating the query took longer than "
-                                    "live_queries.evaluation_timeout"
-                                  : error->message;
+  const char* message = timed_out ? kEvaluationTimeoutReason : error->message;
   // Freed with its last target below: nothing compiled may be used after an error in it.
   DropCompiled(blamed.owner);
   foreach (cell, TargetsToBlame(blamed)) {

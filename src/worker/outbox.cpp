@@ -72,6 +72,11 @@ void StageRecord(Target* target, const RecordHeader& header, std::string_view bo
     sink.Append(kPadding.substr(0, padding));
     return;
   }
+  InMemoryContext(outbox_context, [&] {
+    RecordReader reader(Bytes(View(*staged)));
+    while (const auto record = reader.Next()) CountAhead(&connection->spill, record->header);
+    CountAhead(&connection->spill, header);
+  });
   if (!LIVE_QUERIES_MUTATION("lose_before_spill")) Spill(connection, View(*staged));
   resetStringInfo(staged);
   Spill(connection, head);
@@ -106,6 +111,8 @@ void AbandonStaged() {
 
 void ForgetConnection(int index) {
   LocalConnection* connection = LocalConnectionAt(index);
+  // Its backend has removed the file, unless we have made it after that.
+  if (connection->spill.file >= 0) RemoveSpillFile(connection->id);
   CloseSpill(&connection->spill);
   if (connection->slots != nullptr) pfree(connection->slots);
   if (connection->staged.data != nullptr) pfree(connection->staged.data);

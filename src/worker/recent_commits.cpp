@@ -5,8 +5,10 @@
 #include "pg/compat.hpp"
 
 extern "C" {
+#include "access/transam.h"
 #include "storage/latch.h"
 #include "storage/procarray.h"
+#include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 }
 
@@ -46,6 +48,12 @@ void NoteCommit(TransactionId xid) {
     }
   }
   commits[count++] = xid;
+}
+
+void NoteCommitsBeforeStart() {
+  const Snapshot snapshot = GetLatestSnapshot();
+  for (uint32 i = 0; i < snapshot->xcnt; ++i)
+    if (TransactionIdDidCommit(snapshot->xip[i])) NoteCommit(snapshot->xip[i]);
 }
 
 void WaitForRecentCommits() {

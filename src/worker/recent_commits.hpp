@@ -10,6 +10,10 @@ namespace live_queries {
 // Notes a decoded transaction.
 void NoteCommit(TransactionId xid);
 
+// Notes those that committed before decoding began and have not ended yet, because they wait for a
+// synchronous standby. In a transaction.
+void NoteCommitsBeforeStart();
+
 // Returns once new snapshots see all that was noted.
 void WaitForRecentCommits();
 

@@ -7,11 +7,14 @@
 #include "match/routing_index.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "pg/try_catch.hpp"
 #include "worker/outbox.hpp"
 #include "worker/recent_commits.hpp"
+#include "worker/termination.hpp"
 
 extern "C" {
 #include "access/xact.h"
+#include "utils/resowner.h"
 }
 
 namespace live_queries {
@@ -72,14 +75,55 @@ List* TakeChangedSlots(ConnectionShared* shared, uint64_t* connection_id, bool e
   return changed;
 }
 
+// Tells the subscriber that waits why its query cannot be watched, or the client of an older one.
+void Refuse(int index, uint64_t connection_id, uint64_t serial, const ErrorData& error) {
+  ConnectionShared* shared = ConnectionAt(index);
+  const bool waits = WithLock(shared->lock, LW_EXCLUSIVE, [&] {
+    SubscriptionShared* subscription = shared->connection_id == connection_id
+                                           ? FindSubscription(*shared, serial)
+                                           : nullptr;
+    if (subscription == nullptr || subscription->phase == Phase::kAttached) return false;
+    subscription->phase = Phase::kFailed;
+    subscription->problem.Set(error.sqlerrcode, error.message, error.hint);
+    return true;
+  });
+  if (!waits)
+    (void)TerminateSubscription(shared, connection_id, serial, error.sqlerrcode, error.message);
+}
+
+// An error that one definition raises (a type is gone) must not end the decoder, which would meet it
+// again after its next start.
+Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
+                  const DefinitionCopy& definition) {
+  Target* target = nullptr;
+  MemoryContext context = CurrentMemoryContext;
+  ResourceOwner owner = CurrentResourceOwner;
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(context);
+  TryCatch(
+      context,
+      [&] {
+        target = AttachTarget(definition.role, definition.Field(DefinitionField::kSettings),
+                              definition.Field(DefinitionField::kSpec),
+                              definition.Field(DefinitionField::kRoute));
+      },
+      [&](ErrorData* error) {
+        target = nullptr;
+        Refuse(index, connection_id, serial, *error);
+      });
+  RollbackAndReleaseCurrentSubTransaction();
+  MemoryContextSwitchTo(context);
+  CurrentResourceOwner = owner;
+  return target;
+}
+
 // Attaches one subscription to its template. The registry hears of it in FinishAttaching.
 void Attach(int index, LocalConnection* connection, const ChangedSlot& changed) {
   DefinitionCopy definition;
   if (!CopyDefinition(index, connection->id, changed.serial, &definition)) return;
   if (definition.phase == Phase::kFailed) return;
-  Target* target = AttachTarget(definition.role, definition.Field(DefinitionField::kSettings),
-                                definition.Field(DefinitionField::kSpec),
-                                definition.Field(DefinitionField::kRoute));
+  Target* target = TryAttach(index, connection->id, changed.serial, definition);
+  if (target == nullptr) return;
   target->connection = index;
   target->connection_id = connection->id;
   target->serial = changed.serial;
@@ -181,7 +225,10 @@ bool SyncRegistry(DatabaseShared* database, bool everything) {
   if (!everything && database->dirty_connection < 0 && !database->all_dirty) return false;
   StartTransactionCommand();
   List* indexes = TakeDirtyConnections(database, &everything);
-  if (everything) indexes = AllConnections();
+  if (everything) {
+    indexes = AllConnections();
+    NoteCommitsBeforeStart();
+  }
   ListCell* cell;
   foreach (cell, indexes) SyncConnection(lfirst_int(cell), everything);
   LIVE_QUERIES_FAULT("decoder-attaching");

@@ -78,10 +78,12 @@ DatabaseShared* SuspendDecoder(const Exclusive& exclusive) {
   if (exclusive.database == nullptr || !IsTransactionState()) return nullptr;
   const Oid oid = get_database_oid(exclusive.database, true);
   if (!OidIsValid(oid) || oid == MyDatabaseId) return nullptr;
+  // An idle decoder may always be stopped; one with subscribers only for a command that will do so.
+  const bool forced = exclusive.forced && OwnsDatabase(oid) && !IsTransactionBlock();
   DatabaseShared* database = WithLock(ControlLock(), LW_EXCLUSIVE, [&]() -> DatabaseShared* {
     DatabaseShared* found = FindDatabase(oid);
     if (found == nullptr || found->decoder_pid == 0) return nullptr;
-    if (!exclusive.forced && pg_atomic_read_u32(&found->subscriptions) > 0) return nullptr;
+    if (!forced && pg_atomic_read_u32(&found->subscriptions) > 0) return nullptr;
     found->suspended_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kSuspendMs);
     return found;
   });
@@ -120,10 +122,10 @@ void ForgetDroppedDatabase(DatabaseShared* database, const Exclusive& exclusive)
   });
 }
 
-// The connection no longer listens to its channel, so that messages have nowhere to go.
-void EndWithChannel(const Node* statement) {
-  ConnectionShared* connection = MyConnectionIfAny();
-  if (connection == nullptr) return;
+// Whether after `statement` the connection no longer listens to its channel.
+bool ClosesChannel(const Node* statement) {
+  const ConnectionShared* connection = MyConnectionIfAny();
+  if (connection == nullptr) return false;
   bool ends = false;
   if (nodeTag(statement) == T_UnlistenStmt) {
     const char* channel = reinterpret_cast<const UnlistenStmt*>(statement)->conditionname;
@@ -131,7 +133,11 @@ void EndWithChannel(const Node* statement) {
   } else if (nodeTag(statement) == T_DiscardStmt) {
     ends = reinterpret_cast<const DiscardStmt*>(statement)->target == DISCARD_ALL;
   }
-  if (!ends) return;
+  return ends;
+}
+
+// Messages have nowhere to go.
+void EndWithChannel() {
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     if (!one->dropping) DropAtCommit(one);
   SetListening(false);
@@ -155,11 +161,13 @@ void OnUtility(PlannedStmt* planned, const char* text, bool read_only_tree,
                               receiver, completion);
   };
   if (CommitsPrepared(statement)) NoteCommitPrepared();
+  // The statement may be gone once it has run (ROLLBACK does that).
+  const bool closes_channel = ClosesChannel(statement);
   const Exclusive exclusive = NeedsExclusive(statement);
   DatabaseShared* suspended = SuspendDecoder(exclusive);
   if (suspended == nullptr) {
     run();
-    EndWithChannel(statement);
+    if (closes_channel) EndWithChannel();
     return;
   }
   TryFinally(run, [&] { ResumeDecoder(suspended); });

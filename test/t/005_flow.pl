@@ -82,6 +82,7 @@ sub is_exact {
     ok($stuck->follow('q'), 'it goes on from there');
     is_exact($stuck, 'q', $query, 'after the refresh');
     is(temp_bytes($node), 0, 'nothing occupies the disk');
+    is($node->safe_psql('postgres', 'SELECT sum(pending_messages) FROM live_queries'), 0, 'and nothing is pending');
     $_->disconnect for $stuck, $other;
     poll_ok($node, 'SELECT count(*) = 0 FROM live_queries', 'both leave');
     is_deeply([ temp_files($node) ], [], 'no file is left');
@@ -94,13 +95,13 @@ set('live_queries.spill_size = 100MB');
     $client->subscribe('q', $query);
     for my $round (1 .. 3) {
         $client->rows('BEGIN');
-        $writer->rows("UPDATE t SET a = 'round $round ' || id WHERE id % 50 = $_") for 1 .. 50;
+        $writer->rows("UPDATE t SET a = 'round $round ' || id WHERE id % 20 = $_") for 0 .. 19;
         $writer->rows(q(DELETE FROM t WHERE id % 13 = 0));
         $writer->rows("INSERT INTO t SELECT i * 13, repeat('y', 700) FROM generate_series(1, 1500) i");
         $writer->value('SELECT live.wait_for()');
         cmp_ok(temp_bytes($node), '>', 1_000_000, "round $round: messages wait in a file");
         my ($messages, $bytes) = split /\|/, $node->safe_psql('postgres', 'SELECT pending_messages, pending_bytes FROM live_queries');
-        cmp_ok($messages, '>', 50, "round $round: the view counts them");
+        cmp_ok($messages, '>', 20, "round $round: the view counts them");
         cmp_ok($bytes, '>', 1_000_000, "round $round: and their bytes");
         is_deeply([ $client->taken ], [], "round $round: nothing comes within the transaction");
         $client->rows('COMMIT');
