@@ -26,7 +26,7 @@ SELECT live.pause('seen');
 SELECT status FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = 'seen';
 SELECT live.resume('seen');
 -- The worker.
-SELECT database, pid IS NOT NULL AS pid, state, started_at <= clock_timestamp() AS started_at,
+SELECT pid IS NOT NULL AS pid, state, started_at <= clock_timestamp() AS started_at,
        slot_name LIKE 'live_queries_%' AS slot_name, handled_lsn > '0/0' AS handled_lsn, lag_bytes >= 0 AS lag,
        retained_wal_bytes >= 0 AS retained, memory_bytes > 0 AS memory, subscriptions,
        transactions > 0 AS transactions, changes_decoded > 0 AS decoded, changes_matched > 0 AS matched,

@@ -302,7 +302,7 @@ RESET ROLE;
 SELECT key FROM live.snapshot('hers');
 SELECT live.refresh('hers');
 SELECT key FROM live.snapshot('hers');
-SELECT username FROM live_queries WHERE subscription_id = 'hers' AND status = 'active';
+SELECT username FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = 'hers';
 SELECT live.unsubscribe_all();
 
 -- Only superusers create the extension's functions anew; nobody else gets at the internals.

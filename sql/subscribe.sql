@@ -19,7 +19,8 @@ SELECT count(*) FROM pg_listening_channels() c JOIN live_queries ON channel = c
 WHERE pid = pg_backend_pid();
 
 -- Named arguments in any order; the second subscription has the channel of the first.
-SELECT strategy, channel = (SELECT channel FROM live_queries WHERE subscription_id = 'all') AS same_channel
+SELECT strategy, channel = (SELECT channel FROM live_queries
+    WHERE pid = pg_backend_pid() AND subscription_id = 'all') AS same_channel
 FROM live.subscribe(delivery => 'poll', "snapshot" => true, params => ARRAY['1', 'open'],
   query => 'SELECT id, total FROM orders WHERE customer_id = $1 AND status = $2 ORDER BY id',
   subscription_id => 'some');

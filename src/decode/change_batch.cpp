@@ -44,8 +44,7 @@ void ChangeBatch::Destroy() {
 ChangeBatch::Entry* ChangeBatch::NewEntry(ChangeKind kind, RowShape* shape, size_t old_bytes,
                                           size_t new_bytes) {
   const size_t bytes = MAXALIGN(sizeof(Entry)) + MAXALIGN(old_bytes) + MAXALIGN(new_bytes);
-  Entry* entry =
-      static_cast<Entry*>(MemoryContextAllocExtended(entries_, bytes, MCXT_ALLOC_HUGE));
+  Entry* entry = static_cast<Entry*>(MemoryContextAllocExtended(entries_, bytes, MCXT_ALLOC_HUGE));
   entry->next = nullptr;
   entry->shape = shape;
   entry->old_bytes = static_cast<uint32>(old_bytes);
@@ -112,8 +111,8 @@ bool ChangeBatch::Next(MemoryContext context, Change* change) {
   }
   Entry header;
   ReadBufFile(file_, &header, MAXALIGN(sizeof(Entry)));
-  Entry* entry = static_cast<Entry*>(
-      MemoryContextAllocExtended(context, header.Bytes(), MCXT_ALLOC_HUGE));
+  Entry* entry =
+      static_cast<Entry*>(MemoryContextAllocExtended(context, header.Bytes(), MCXT_ALLOC_HUGE));
   *entry = header;
   ReadBufFile(file_, entry->Old(), header.Bytes() - MAXALIGN(sizeof(Entry)));
   Decode(entry, change);

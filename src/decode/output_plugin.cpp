@@ -1,8 +1,8 @@
 // The callbacks of logical decoding. Process: decoder.
 #include "decode/output_plugin.hpp"
 
-#include "pg/fault.hpp"
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 
 extern "C" {
@@ -41,8 +41,8 @@ uint64 ready_count = 0;
 PluginCounters counters;
 void (*on_commit)(TransactionId xid) = nullptr;
 
-// The shape may have changed from here on in the log. Called for catalog changes as decoding replays
-// them, and for those that other backends make now.
+// The shape may have changed from here on in the log. Called for catalog changes as decoding
+// replays them, and for those that other backends make now.
 void OnRelationChange(Datum, Oid relation) {
   if (watched_tables == nullptr) return;
   if (OidIsValid(relation)) {
@@ -99,8 +99,8 @@ WatchedTable* FindWatched(Relation relation) {
 }
 
 // Values that decoding has put together from several log records are pointed to from the tuple, and
-// are gone after the callback: makes a tuple that contains them. Values on disk stay pointers, since
-// under a historic snapshot nothing is read from a TOAST table.
+// are gone after the callback: makes a tuple that contains them. Values on disk stay pointers,
+// since under a historic snapshot nothing is read from a TOAST table.
 HeapTuple Inlined(HeapTuple tuple, TupleDesc descriptor) {
   if (tuple == nullptr || !HeapTupleHasExternal(tuple)) return tuple;
   Datum* values = static_cast<Datum*>(palloc(sizeof(Datum) * descriptor->natts));
@@ -226,10 +226,10 @@ void InitCallbacks(OutputPluginCallbacks* callbacks) {
 
 void PreparePlugin(MemoryContext context, void (*note_commit)(TransactionId xid)) {
   on_commit = note_commit;
-  plugin_context = AllocSetContextCreate(context, "live_queries output plugin",
-                                         ALLOCSET_DEFAULT_SIZES);
-  change_context = AllocSetContextCreate(plugin_context, "live_queries decoded change",
-                                         ALLOCSET_DEFAULT_SIZES);
+  plugin_context =
+      AllocSetContextCreate(context, "live_queries output plugin", ALLOCSET_DEFAULT_SIZES);
+  change_context =
+      AllocSetContextCreate(plugin_context, "live_queries decoded change", ALLOCSET_DEFAULT_SIZES);
   HASHCTL control = {};
   control.keysize = sizeof(Oid);
   control.entrysize = sizeof(WatchedTable);

@@ -4,9 +4,10 @@
 #include <span>
 
 #include "deliver/mailbox.hpp"
+#include "deliver/poll_queue.hpp"
 #include "model/message.hpp"
-#include "pg/fault.hpp"
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "registry/connection.hpp"
 #include "registry/settings.hpp"
@@ -37,8 +38,6 @@ MemoryContext delivery_context = nullptr;
 MemoryContext message_context = nullptr;  // reset after each message
 Pipe notify_pipe;
 Pipe poll_pipe;
-RecordQueue* poll_queue = nullptr;
-bool sort_queue = false;  // subscriptions have ended or paused since it was filled
 HeldBudget held_budget;
 Inbox inbox;
 bool inbox_in_use = false;
@@ -59,11 +58,9 @@ void Prepare() {
     initStringInfo(&notify_pipe.body);
     initStringInfo(&poll_pipe.body);
   });
-  message_context =
-      AllocSetContextCreate(context, "live_queries message", ALLOCSET_DEFAULT_SIZES);
+  message_context = AllocSetContextCreate(context, "live_queries message", ALLOCSET_DEFAULT_SIZES);
   notify_pipe.delivery = Delivery::kNotify;
   poll_pipe.delivery = Delivery::kPoll;
-  poll_queue = RecordQueue::Create(context);
   before_shmem_exit(FreeInbox, 0);
   delivery_context = context;
 }
@@ -102,42 +99,21 @@ void Send(const SubscriptionId& id, const RecordView& record, SeqId seq, bool mo
   initStringInfo(&text);
   StringInfoSink sink{&text};
   WriteMessage(sink, record, id.view(), seq, more);
-  NotifyMyFrontEnd(MyConnectionIfAny()->channel,
-                   NeedsEscapes() ? EscapeNonAscii(text) : text.data, MyProcPid);
+  NotifyMyFrontEnd(MyConnectionIfAny()->channel, NeedsEscapes() ? EscapeNonAscii(text) : text.data,
+                   MyProcPid);
 }
 
-// In a queued record's flags: more of its transaction follows.
-constexpr uint8_t kMoreFlag = 1;
-
-// The body of a queued record: length of the id, id, body. Formatted when it is polled.
-void Queue(const SubscriptionId& id, const RecordView& record, SeqId seq, bool more) {
-  StringInfoData text;
-  initStringInfo(&text);
-  appendStringInfoChar(&text, static_cast<char>(id.view().size()));
-  StringInfoSink sink{&text};
-  sink.Append(id.view());
-  sink.Append(record.body);
-  RecordHeader header = record.header;
-  header.seq = seq.value;
-  header.flags = more ? kMoreFlag : 0;
-  header.body_bytes = static_cast<uint32_t>(text.len);
-  poll_queue->Append(header, View(text));
-}
-
-void Flush(Pipe* pipe, bool more) {
-  if (!pipe->waiting) return;
-  const RecordView record = {pipe->header, View(pipe->body)};
+void Deliver(Pipe* pipe, const SubscriptionId& id, const RecordView& record, bool more) {
   const SeqId stamped = pipe->clock.Stamp(SeqId{record.header.seq});
   const SeqId seq = LIVE_QUERIES_MUTATION("unstamped_seq") ? SeqId{record.header.seq} : stamped;
   if (LIVE_QUERIES_MUTATION("never_more")) more = false;
   MemoryContext outer = MemoryContextSwitchTo(message_context);
   if (pipe->delivery == Delivery::kNotify)
-    Send(pipe->id, record, seq, more);
+    Send(id, record, seq, more);
   else
-    Queue(pipe->id, record, seq, more);
+    QueueForPoll(id, record, seq, more);
   MemoryContextSwitchTo(outer);
   MemoryContextReset(message_context);
-  pipe->waiting = false;
   LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
   if (subscription == nullptr) return;
   ++subscription->delivered_messages;
@@ -145,6 +121,12 @@ void Flush(Pipe* pipe, bool more) {
   subscription->delivered_resets += record.header.kind == RecordKind::kReset ? 1 : 0;
   subscription->delivered_seq = seq.value;
   if (record.header.kind == RecordKind::kTerminated) subscription->terminated = true;
+}
+
+void Flush(Pipe* pipe, bool more) {
+  if (!pipe->waiting) return;
+  Deliver(pipe, pipe->id, {pipe->header, View(pipe->body)}, more);
+  pipe->waiting = false;
 }
 
 void FlushBoth() {
@@ -162,7 +144,7 @@ void ResetForRoom(LocalSubscription* subscription, uint64_t seq) {
 }
 
 bool QueueIsFull() {
-  return poll_queue->bytes() + poll_pipe.body.len > static_cast<size_t>(spill_size_kb) * 1024;
+  return PollQueueBytes() + poll_pipe.body.len > static_cast<size_t>(spill_size_kb) * 1024;
 }
 
 void Emit(LocalSubscription* subscription, const RecordView& record) {
@@ -172,6 +154,13 @@ void Emit(LocalSubscription* subscription, const RecordView& record) {
     return;
   }
   Pipe* pipe = subscription->delivery == Delivery::kNotify ? &notify_pipe : &poll_pipe;
+  // A reset has no `more`. Before the message that waits, whose `more` may be false: then all
+  // subscriptions show one point in time, or their clients know that they do not.
+  if (record.header.kind == RecordKind::kReset && pipe->waiting &&
+      pipe->header.subscription_serial != record.header.subscription_serial) {
+    Deliver(pipe, subscription->id, record, false);
+    return;
+  }
   const bool same_transaction = pipe->waiting && record.header.kind == RecordKind::kChanges &&
                                 pipe->header.kind == RecordKind::kChanges &&
                                 pipe->header.xid == record.header.xid &&
@@ -220,79 +209,6 @@ void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& re
   }
 }
 
-// What becomes of a queued record now.
-enum class Queued : uint8_t { kStays, kHeld, kGone };
-
-// Whose queued termination its client does not want any more; none, one or all.
-struct UnwantedTermination {
-  bool all;
-  SubscriptionId id;
-};
-
-Queued Judge(const RecordView& record, const UnwantedTermination& unwanted,
-             LocalSubscription** subscription) {
-  const RecordHeader& header = record.header;
-  if (header.kind == RecordKind::kTerminated) {
-    const std::string_view id(record.body.data() + 1, static_cast<unsigned char>(record.body[0]));
-    return unwanted.all || unwanted.id.view() == id ? Queued::kGone : Queued::kStays;
-  }
-  *subscription = FindLocal(header.subscription_serial);
-  if (*subscription == nullptr) return Queued::kGone;
-  const bool held =
-      (*subscription)->dropping || (*subscription)->flow.status() == SubscriptionStatus::kPaused;
-  return held ? Queued::kHeld : Queued::kStays;
-}
-
-// Copies queued records, each one late: only then is it known whether more of its transaction
-// follows.
-struct LateCopy {
-  RecordQueue* to;
-  RecordHeader header;
-  StringInfoData body;
-  bool waiting;
-
-  void Add(const RecordView& record) {
-    Finish(record.header.xid);
-    header = record.header;
-    resetStringInfo(&body);
-    appendBinaryStringInfo(&body, record.body.data(), static_cast<int>(record.body.size()));
-    waiting = true;
-  }
-  void Finish(uint32_t next_xid) {
-    if (!waiting) return;
-    if (header.xid != next_xid) header.flags = 0;
-    to->Append(header, View(body));
-    waiting = false;
-  }
-};
-
-// After a subscription was ended or paused: takes what is queued of it out of the queue. What the
-// running transaction has polled stays in front, for a rollback to give back.
-void SortQueue(const UnwantedTermination& unwanted) {
-  sort_queue = false;
-  const uint64_t polled = poll_queue->read_count();
-  poll_queue->Rewind();
-  LateCopy copy = {RecordQueue::Create(delivery_context), {}, {}, false};
-  initStringInfo(&copy.body);
-  RecordView record;
-  for (uint64_t i = 0; poll_queue->Read(&record); ++i) {
-    LocalSubscription* subscription = nullptr;
-    const Queued fate = i < polled ? Queued::kStays : Judge(record, unwanted, &subscription);
-    if (fate == Queued::kStays) copy.Add(record);
-    if (fate != Queued::kHeld) continue;
-    const size_t prefix = 1 + static_cast<unsigned char>(record.body[0]);
-    record.body.remove_prefix(prefix);
-    record.header.body_bytes -= static_cast<uint32_t>(prefix);
-    record.header.flags = 0;
-    Hold(subscription, record);
-  }
-  copy.Finish(0);
-  poll_queue->Destroy();
-  poll_queue = copy.to;
-  for (uint64_t i = 0; i < polled; ++i) (void)poll_queue->Read(&record);
-  pfree(copy.body.data);
-}
-
 void Dispatch(const RecordView& record) {
   LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
   if (subscription == nullptr) return;
@@ -329,10 +245,10 @@ std::span<const std::byte> ReadSpill(File file) {
   auto read = [&](void* place, size_t size) {
     size_t done = 0;
     while (done < size) {
-      const int result = FileRead(file, static_cast<char*>(place) + done,
-                                  static_cast<int>(size - done < 64 * kPiece ? size - done : 64 * kPiece),
-                                  static_cast<off_t>(inbox.spill_read + done),
-                                  WAIT_EVENT_BUFFILE_READ);
+      const int result =
+          FileRead(file, static_cast<char*>(place) + done,
+                   static_cast<int>(size - done < 64 * kPiece ? size - done : 64 * kPiece),
+                   static_cast<off_t>(inbox.spill_read + done), WAIT_EVENT_BUFFILE_READ);
       if (result <= 0)
         ereport(ERROR, errcode_for_file_access(),
                 errmsg("could not read spilled messages of live_queries: %m"));
@@ -455,7 +371,7 @@ void DeliverMail() {
   ConnectionShared* connection = MyConnectionIfAny();
   if (connection == nullptr || FirstLocal() == nullptr) return;
   Prepare();
-  if (sort_queue) SortQueue({});
+  SortPollQueue(Hold);
   if (!MailIsWaiting() && !notify_pipe.waiting && !poll_pipe.waiting) return;
   FlushBoth();  // what an error interrupted
   ReleaseHeld();
@@ -484,45 +400,7 @@ bool MailIsWaiting() {
   return false;
 }
 
-bool NextPolled(PolledMessage* message) {
-  Prepare();
-  RecordView record;
-  if (!poll_queue->Read(&record)) return false;
-  const size_t id_bytes = static_cast<unsigned char>(record.body[0]);
-  message->seq = SeqId{record.header.seq};
-  message->subscription_id = {record.body.data() + 1, id_bytes};
-  record.body.remove_prefix(1 + id_bytes);
-  StringInfoData text;
-  initStringInfo(&text);
-  StringInfoSink sink{&text};
-  WriteMessage(sink, record, message->subscription_id, message->seq,
-               (record.header.flags & kMoreFlag) != 0);
-  message->message = View(text);
-  return true;
-}
-
-void ForgetTermination(const SubscriptionId& id) {
-  if (poll_queue != nullptr && poll_queue->unread() > 0) SortQueue({false, id});
-}
-
-void ForgetAllTerminations() {
-  if (poll_queue != nullptr && poll_queue->unread() > 0) SortQueue({true, {}});
-}
-
-void SortQueueLater() { sort_queue = poll_queue != nullptr; }
-
-void ForgetPolled() {
-  if (poll_queue != nullptr) poll_queue->ForgetRead();
-}
-
-void GiveBackPolled(uint64_t kept) {
-  if (poll_queue == nullptr) return;
-  poll_queue->Rewind();
-  RecordView record;
-  for (uint64_t i = 0; i < kept; ++i) (void)poll_queue->Read(&record);
-}
-
-uint64_t PolledCount() { return poll_queue == nullptr ? 0 : poll_queue->read_count(); }
+void ForgetTermination(const SubscriptionId* id) { ForgetTerminations(id, Hold); }
 
 SeqId StampPosition(SeqId seq) {
   poll_pipe.clock.Stamp(seq);

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "model/mailbox_record.hpp"
-#include "pg/fault.hpp"
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 #include "registry/settings.hpp"
 
 extern "C" {
@@ -75,11 +75,9 @@ bool WriteSpill(uint64_t connection_id, uint64_t offset, std::span<const std::by
   for (size_t done = 0; written && done < records.size();) {
     const size_t piece = records.size() - done < kPiece ? records.size() - done : kPiece;
     errno = 0;
-    const int result =
-        FileWrite(writer->file,
-                  const_cast<char*>(reinterpret_cast<const char*>(records.data() + done)),
-                  static_cast<int>(piece), static_cast<off_t>(offset + done),
-                  WAIT_EVENT_BUFFILE_WRITE);
+    const int result = FileWrite(
+        writer->file, const_cast<char*>(reinterpret_cast<const char*>(records.data() + done)),
+        static_cast<int>(piece), static_cast<off_t>(offset + done), WAIT_EVENT_BUFFILE_WRITE);
     written = result == static_cast<int>(piece);
     if (!written && errno == 0) errno = ENOSPC;
     done += piece;
@@ -158,7 +156,8 @@ bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
   memcpy(place + sizeof(header), body.data(), body.size());
   memset(place + sizeof(header) + body.size(), 0,
          RecordBytes(header.body_bytes) - sizeof(header) - body.size());
-  if (SubscriptionShared* subscription = FindSubscription(*connection, header.subscription_serial)) {
+  if (SubscriptionShared* subscription =
+          FindSubscription(*connection, header.subscription_serial)) {
     ++subscription->messages_put;
     subscription->bytes_put += header.body_bytes;
   }
@@ -168,8 +167,8 @@ bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
 TerminationBody WriteTermination(const SubscriptionShared& subscription) {
   TerminationBody body;
   memcpy(body.bytes, unpack_sql_state(subscription.problem.sqlstate), kSqlStateBytes);
-  body.length = kSqlStateBytes + strlcpy(body.bytes + kSqlStateBytes,
-                                         subscription.problem.message, kMaxProblemBytes);
+  body.length = kSqlStateBytes + strlcpy(body.bytes + kSqlStateBytes, subscription.problem.message,
+                                         kMaxProblemBytes);
   return body;
 }
 
@@ -214,8 +213,7 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
   if (step == Step::kGone) return PutResult::kGone;
   if (step == Step::kDone) return PutResult::kPut;
   LIVE_QUERIES_FAULT("mailbox-spill");
-  const bool written =
-      step == Step::kSpill && WriteSpill(connection_id, offset, records, writer);
+  const bool written = step == Step::kSpill && WriteSpill(connection_id, offset, records, writer);
   const PutResult result = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     if (connection->connection_id != connection_id) return PutResult::kGone;
     connection->spill_reserved = false;

@@ -79,8 +79,8 @@ enum class PutResult : uint8_t {
 PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
                      std::span<const std::byte> records, SpillWriter* writer);
 
-// Writes `records` (or parts of one) of a transaction that is too large for memory to the spill file,
-// unpublished. The caller tells CountAhead of each record.
+// Writes `records` (or parts of one) of a transaction that is too large for memory to the spill
+// file, unpublished. The caller tells CountAhead of each record.
 void SpillAhead(ConnectionShared* connection, uint64_t connection_id,
                 std::span<const std::byte> records, SpillWriter* writer);
 

@@ -31,8 +31,8 @@ void RecordQueue::Append(const RecordHeader& header, std::string_view body) {
   if (file_ != nullptr || memory_bytes_ + body.size() > limit) {
     AppendToFile(header, body);
   } else {
-    Node* node = static_cast<Node*>(MemoryContextAllocExtended(
-        context_, offsetof(Node, body) + body.size(), MCXT_ALLOC_HUGE));
+    Node* node = static_cast<Node*>(
+        MemoryContextAllocExtended(context_, offsetof(Node, body) + body.size(), MCXT_ALLOC_HUGE));
     node->next = nullptr;
     node->header = header;
     memcpy(node->body, body.data(), body.size());
@@ -112,8 +112,7 @@ void RecordQueue::FreeNode(Node* node) {
 }
 
 void RecordQueue::AppendToFile(const RecordHeader& header, std::string_view body) {
-  if (file_ == nullptr)
-    file_ = InMemoryContext(context_, [] { return BufFileCreateTemp(true); });
+  if (file_ == nullptr) file_ = InMemoryContext(context_, [] { return BufFileCreateTemp(true); });
   if (BufFileSeek(file_, write_.file, write_.offset, SEEK_SET) != 0)
     elog(ERROR, "could not seek in a temporary file of live_queries");
   WriteBufFile(file_, &header, sizeof(header));

@@ -2,6 +2,7 @@
 #include "deliver/session.hpp"
 
 #include "deliver/dispatch.hpp"
+#include "deliver/poll_queue.hpp"
 #include "pg/memory.hpp"
 #include "query/snapshot_cursor.hpp"
 #include "registry/connection.hpp"
@@ -16,7 +17,15 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-enum class Action : uint8_t { kAdded, kDropped, kPaused, kResumed, kPolled, kListened, kUnlistened };
+enum class Action : uint8_t {
+  kAdded,
+  kDropped,
+  kPaused,
+  kResumed,
+  kPolled,
+  kListened,
+  kUnlistened
+};
 
 // What to take back if the (sub)transaction rolls back, newest first.
 struct Undo {
@@ -208,8 +217,7 @@ void SetSerial(LocalSubscription* subscription, uint64_t serial) {
     HASHCTL control = {};
     control.keysize = sizeof(uint64_t);
     control.entrysize = sizeof(SerialEntry);
-    by_serial =
-        hash_create("live_queries subscriptions", 16, &control, HASH_ELEM | HASH_BLOBS);
+    by_serial = hash_create("live_queries subscriptions", 16, &control, HASH_ELEM | HASH_BLOBS);
   }
   subscription->serial = serial;
   static_cast<SerialEntry*>(hash_search(by_serial, &serial, HASH_ENTER, nullptr))->subscription =
@@ -217,8 +225,8 @@ void SetSerial(LocalSubscription* subscription, uint64_t serial) {
 }
 
 LocalSubscription* AddLocal(const SubscriptionId& id) {
-  MemoryContext context = AllocSetContextCreate(TopMemoryContext, "live_queries subscription",
-                                                ALLOCSET_SMALL_SIZES);
+  MemoryContext context =
+      AllocSetContextCreate(TopMemoryContext, "live_queries subscription", ALLOCSET_SMALL_SIZES);
   LocalSubscription* subscription = AllocateIn<LocalSubscription>(context);
   subscription->context = context;
   subscription->id = id;

@@ -57,8 +57,8 @@ void FetchLeftValues(TupleTableSlot* slot, const QuerySpec& spec, MemoryContext 
       continue;
     culprit.lost_value = true;
     slot->tts_values[i] = InMemoryContext(memory, [&] {
-      return PointerGetDatum(detoast_attr(
-          reinterpret_cast<struct varlena*>(DatumGetPointer(slot->tts_values[i]))));
+      return PointerGetDatum(
+          detoast_attr(reinterpret_cast<struct varlena*>(DatumGetPointer(slot->tts_values[i]))));
     });
     culprit.lost_value = false;
   }

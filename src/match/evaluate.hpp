@@ -39,8 +39,8 @@ struct Culprit {
 };
 extern Culprit culprit;
 
-// Evaluates an insert, update or delete; as the template's role, in a transaction. False if the rows
-// do not fit the template, so that its subscriptions must be reset.
+// Evaluates an insert, update or delete; as the template's role, in a transaction. False if the
+// rows do not fit the template, so that its subscriptions must be reset.
 bool Evaluate(Template* one, DecodedChange* decoded, Touched* touched);
 
 // Adds "all rows left" to every route.

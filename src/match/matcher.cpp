@@ -80,6 +80,10 @@ void OnCatalogChange(Datum, int cache, uint32 hash) {
     // A function that the query calls may compute something else now. Others come and go.
     for (int i = 0; cache == PROCOID && i < one->function_count; ++i)
       if (hash == 0 || one->function_hashes[i] == hash) concerned = one->must_reset = true;
+    // Those that were inlined or evaluated are not in its expressions any more.
+    if (cache == PROCOID &&
+        (hash == 0 || list_member_int(one->spec.called, static_cast<int>(hash))))
+      concerned = true;
     if (!concerned) return;
     one->unchecked = true;
     any_unchecked = true;
@@ -101,11 +105,10 @@ void IndexTables(Template* one) {
   foreach (cell, one->spec.relations) {
     const Oid relation = lfirst_oid(cell);
     bool found;
-    auto* entry = static_cast<TableEntry*>(
-        hash_search(templates_by_table, &relation, HASH_ENTER, &found));
+    auto* entry =
+        static_cast<TableEntry*>(hash_search(templates_by_table, &relation, HASH_ENTER, &found));
     if (!found) entry->templates = NIL;
-    InMemoryContext(matcher_context,
-                    [&] { entry->templates = lappend(entry->templates, one); });
+    InMemoryContext(matcher_context, [&] { entry->templates = lappend(entry->templates, one); });
     WatchTable(relation);
   }
 }
@@ -115,11 +118,10 @@ void UnindexTables(Template* one) {
   foreach (cell, one->spec.relations) {
     const Oid relation = lfirst_oid(cell);
     UnwatchTable(relation);
-    auto* entry = static_cast<TableEntry*>(
-        hash_search(templates_by_table, &relation, HASH_FIND, nullptr));
+    auto* entry =
+        static_cast<TableEntry*>(hash_search(templates_by_table, &relation, HASH_FIND, nullptr));
     entry->templates = list_delete_ptr(entry->templates, one);
-    if (entry->templates == NIL)
-      hash_search(templates_by_table, &relation, HASH_REMOVE, nullptr);
+    if (entry->templates == NIL) hash_search(templates_by_table, &relation, HASH_REMOVE, nullptr);
   }
 }
 
@@ -158,8 +160,8 @@ void NoteForTemplate(Template* one, int change, List** relevant) {
 List* RelevantTemplates(const DecodedChange* changes, int count) {
   List* relevant = NIL;
   auto note_table = [&](Oid relation, int change) {
-    auto* entry = static_cast<TableEntry*>(
-        hash_search(templates_by_table, &relation, HASH_FIND, nullptr));
+    auto* entry =
+        static_cast<TableEntry*>(hash_search(templates_by_table, &relation, HASH_FIND, nullptr));
     ListCell* cell;
     foreach (cell, entry == nullptr ? NIL : entry->templates)
       NoteForTemplate(static_cast<Template*>(lfirst(cell)), change, &relevant);
@@ -221,8 +223,8 @@ void EvaluateTemplate(Template* one, DecodedChange* changes, const ChangeBatch& 
     } else if (decoded->change.kind == ChangeKind::kRewrite) {
       ResetTemplate(one, {&sink, batch.commit_end, "all rows of the table were rewritten"});
     } else if (!Evaluate(one, decoded, &touched)) {
-      ResetTemplate(one, {&sink, batch.commit_end,
-                          "the table was altered since these rows were written"});
+      ResetTemplate(
+          one, {&sink, batch.commit_end, "the table was altered since these rows were written"});
     }
     FlushLongRoutes(batch, sink);
   }
@@ -247,15 +249,14 @@ int ReadPiece(ChangeBatch* batch, DecodedChange* changes) {
 }  // namespace
 
 void PrepareMatcher(MemoryContext context) {
-  matcher_context =
-      AllocSetContextCreate(context, "live_queries matcher", ALLOCSET_DEFAULT_SIZES);
+  matcher_context = AllocSetContextCreate(context, "live_queries matcher", ALLOCSET_DEFAULT_SIZES);
   piece_context = AllocSetContextCreate(context, "live_queries piece", ALLOCSET_DEFAULT_SIZES);
   HASHCTL control = {};
   control.keysize = sizeof(uint32);
   control.entrysize = sizeof(TemplateBucket);
   control.hcxt = matcher_context;
-  templates_by_key = hash_create("live_queries templates", 256, &control,
-                                 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  templates_by_key =
+      hash_create("live_queries templates", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
   control.keysize = sizeof(Oid);
   control.entrysize = sizeof(TableEntry);
   templates_by_table = hash_create("live_queries templates by table", 64, &control,

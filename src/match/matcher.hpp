@@ -12,8 +12,7 @@ namespace live_queries {
 void PrepareMatcher(MemoryContext context);
 
 // Adds a subscription to the template of its shape, which is made if need be. In a transaction.
-Target* AttachTarget(Oid role, const char* settings, const char* spec_text,
-                     const char* route_text);
+Target* AttachTarget(Oid role, const char* settings, const char* spec_text, const char* route_text);
 // Removes it, and its template with the last one.
 void DetachTarget(Target* target);
 

@@ -39,8 +39,7 @@ uint32 HashValues(const Template& one, const Datum* values) {
 
 bool EqualValues(const Template& one, const Datum* a, const Datum* b) {
   for (int i = 0; i < list_length(one.spec.routes); ++i)
-    if (!DatumGetBool(
-            FunctionCall2Coll(&one.route_equal[i], one.route_collations[i], a[i], b[i])))
+    if (!DatumGetBool(FunctionCall2Coll(&one.route_equal[i], one.route_collations[i], a[i], b[i])))
       return false;
   return true;
 }
@@ -124,8 +123,7 @@ void PrepareRouting(Template* one) {
     const int i = foreach_current_index(cell);
     const OpExpr* condition = lfirst_node(OpExpr, cell);
     const Oid type = exprType(static_cast<Node*>(linitial(condition->args)));
-    const TypeCacheEntry* entry =
-        lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC);
+    const TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC);
     one->route_columns[i] = RouteColumn(condition)->varattno;
     one->route_by_value[i] = entry->typbyval;
     fmgr_info_cxt(entry->hash_proc, &one->route_hash[i], one->context);
@@ -136,8 +134,8 @@ void PrepareRouting(Template* one) {
   control.keysize = sizeof(uint32);
   control.entrysize = sizeof(Bucket);
   control.hcxt = one->context;
-  one->routes = hash_create("live_queries routes", 64, &control,
-                            HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  one->routes =
+      hash_create("live_queries routes", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 Target* AddTarget(Template* one, const char* route_text) {

@@ -40,9 +40,9 @@ uint32 VersionOf(Oid function) {
     const Datum value = SysCacheGetAttr(PROCOID, tuple, column, &is_null);
     if (is_null) continue;
     const struct varlena* bytes = PG_DETOAST_DATUM_PACKED(value);
-    version = hash_combine(
-        version, hash_bytes(reinterpret_cast<const unsigned char*>(VARDATA_ANY(bytes)),
-                            static_cast<int>(VARSIZE_ANY_EXHDR(bytes))));
+    version =
+        hash_combine(version, hash_bytes(reinterpret_cast<const unsigned char*>(VARDATA_ANY(bytes)),
+                                         static_cast<int>(VARSIZE_ANY_EXHDR(bytes))));
   }
   const Form_pg_proc row = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
   version = hash_combine(version, row->prolang);

@@ -45,7 +45,7 @@ struct Route {
 struct ColumnMap {
   ColumnMap* next;
   uint32 shape_number;
-  bool fits;             // if not, the rows cannot be evaluated
+  bool fits;                                    // if not, the rows cannot be evaluated
   AttrNumber positions[FLEXIBLE_ARRAY_MEMBER];  // beside spec.columns, from 0
 };
 
@@ -59,8 +59,8 @@ struct CompiledTemplate {
   ExprState* quals;
   ProjectionInfo* old_result;
   ProjectionInfo* new_result;
-  FmgrInfo* column_json;  // to_json, beside the targets
-  FmgrInfo* key_json;     // beside the key
+  FmgrInfo* column_json;         // to_json, beside the targets
+  FmgrInfo* key_json;            // beside the key
   StringInfoData* column_names;  // `"name":`, beside the targets
   bool* column_in_identity;      // computable from the replica identity alone
   ColumnMap* maps;
@@ -82,8 +82,8 @@ struct Template {
   FmgrInfo* route_hash;
   FmgrInfo* route_equal;
   Oid* route_collations;
-  struct HTAB* routes;  // hash to Route chain; unused without routing columns
-  Route* only_route;    // the route if there are no routing columns
+  struct HTAB* routes;         // hash to Route chain; unused without routing columns
+  Route* only_route;           // the route if there are no routing columns
   CompiledTemplate* compiled;  // nullptr: to be done
   bool unchecked;              // privileges and definitions must be looked at before use
   bool must_reset;             // a function may have changed: if all is well, look at it as well

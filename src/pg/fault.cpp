@@ -1,5 +1,5 @@
-// The fault points of a test build. Their SQL functions are no part of the extension: a test creates
-// them itself, as a superuser (test/t/LiveQueries.pm). Process: any.
+// The fault points of a test build. Their SQL functions are no part of the extension: a test
+// creates them itself, as a superuser (test/t/LiveQueries.pm). Process: any.
 #include "pg/fault.hpp"
 
 #ifdef LIVE_QUERIES_FAULTS
@@ -159,8 +159,8 @@ void ReachFaultPoint(const char* name) {
 // fault_set(name text, action text, argument int, count int): void
 Datum live_queries_fault_set(PG_FUNCTION_ARGS) {
   live_queries::Set(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-                    live_queries::Parse(text_to_cstring(PG_GETARG_TEXT_PP(1))),
-                    PG_GETARG_INT32(2), PG_GETARG_INT32(3));
+                    live_queries::Parse(text_to_cstring(PG_GETARG_TEXT_PP(1))), PG_GETARG_INT32(2),
+                    PG_GETARG_INT32(3));
   PG_RETURN_VOID();
 }
 

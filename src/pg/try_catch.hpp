@@ -14,8 +14,7 @@ namespace live_queries {
 // Runs `body`; if it ereports, runs `handler` with the error (copied into `context`). The handler
 // re-throws it, or its caller aborts the transaction or subtransaction in which `body` ran.
 template <class Body, class Handler>
-[[gnu::noinline]]
-void TryCatch(MemoryContext context, Body&& body, Handler&& handler) {
+[[gnu::noinline]] void TryCatch(MemoryContext context, Body&& body, Handler&& handler) {
   ErrorData* volatile error = nullptr;
   PG_TRY();
   { body(); }
@@ -31,8 +30,7 @@ void TryCatch(MemoryContext context, Body&& body, Handler&& handler) {
 
 // Runs `body`, then `finally`, also when `body` ereports; the error goes on.
 template <class Body, class Finally>
-[[gnu::noinline]]
-void TryFinally(Body&& body, Finally&& finally) {
+[[gnu::noinline]] void TryFinally(Body&& body, Finally&& finally) {
   PG_TRY();
   { body(); }
   PG_FINALLY();

@@ -100,9 +100,10 @@ bool CheckPermissions(Node* node, StringInfo access) {
     char* columns = bmsToString(table.columns);
     appendStringInfo(access, "%u as %u %s;", table.relation, table.as_role, columns);
   }
-  return query_tree_walker(query, reinterpret_cast<bool (*)()>(
-                                      static_cast<bool (*)(Node*, StringInfo)>(CheckPermissions)),
-                           access, 0);
+  return query_tree_walker(
+      query,
+      reinterpret_cast<bool (*)()>(static_cast<bool (*)(Node*, StringInfo)>(CheckPermissions)),
+      access, 0);
 }
 
 void RequireDistinctNames(List* targets) {
@@ -144,8 +145,9 @@ void RequireIdentity(const TableFacts& facts, List* conditions) {
   if (facts.key == NIL)
     problem = "The table has no key in its replica identity.";
   else if (!bms_is_subset(UsedColumns(conditions), facts.identity))
-    problem = "The condition, row security included, uses columns that are not in the replica "
-              "identity.";
+    problem =
+        "The condition, row security included, uses columns that are not in the replica "
+        "identity.";
   if (problem == nullptr) return;
   ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
           errmsg("old rows of table %s are not logged, so the query cannot be watched",
@@ -215,8 +217,8 @@ void DescribeColumns(QuerySpec* spec, Bitmapset* used) {
     Oid collation;
     get_atttypetypmodcoll(spec->relation, static_cast<AttrNumber>(number), &type, &typmod,
                           &collation);
-    spec->columns =
-        lappend(spec->columns, makeVar(1, static_cast<AttrNumber>(number), type, typmod, collation, 0));
+    spec->columns = lappend(
+        spec->columns, makeVar(1, static_cast<AttrNumber>(number), type, typmod, collation, 0));
     spec->column_names = lappend(spec->column_names, makeString(pstrdup(name)));
     spec->column_count = number;
   }
@@ -276,8 +278,9 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   List* everything = list_make3(flat.barriers, flat.quals, flat.targets);
   everything = BindParams(everything, values);
   RequireNoTimeAndNoVolatile(everything);
+  List* called = UserFunctions(everything);
   everything = Freeze(everything, &result.frozen);
-  everything = Simplify(everything);
+  everything = Simplify(everything, &called);
   RequireRowFunctions(everything);
   result.barriers = static_cast<List*>(linitial(everything));
   result.quals = SplitAnds(static_cast<List*>(lsecond(everything)));
@@ -286,13 +289,14 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   QuerySpec& spec = result.spec;
   ListCell* cell;
   foreach (cell, result.barriers)
-    spec.barrier_quals = list_concat(spec.barrier_quals, SplitAnds(static_cast<List*>(lfirst(cell))));
+    spec.barrier_quals =
+        list_concat(spec.barrier_quals, SplitAnds(static_cast<List*>(lfirst(cell))));
   RequireIdentity(facts, list_make2(spec.barrier_quals, result.quals));
   if (!MayShowKey(flat.table->relid, facts.key, VisibleTargets(result.all_targets)))
     HideKey(&facts);
   const RoutingConditions routing = SplitRouting(result.quals, spec.barrier_quals != NIL);
-  const RoutingConditions barrier_routing = SplitRouting(
-      list_length(routing.routes) == 0 ? spec.barrier_quals : NIL, true);
+  const RoutingConditions barrier_routing =
+      SplitRouting(list_length(routing.routes) == 0 ? spec.barrier_quals : NIL, true);
   spec.relation = flat.table->relid;
   spec.relations = facts.relations;
   spec.key = facts.key;
@@ -316,6 +320,7 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   foreach (cell, spec.key) used = bms_add_member(used, lfirst_int(cell));
   DescribeColumns(&spec, used);
   spec.access = access.data;
+  spec.called = called;
   return result;
 }
 
@@ -340,8 +345,8 @@ void KeepColumns(QuerySpec* spec, const QuerySpec& former) {
   spec->columns = NIL;
   spec->column_names = NIL;
   spec->column_count = 0;
-  Bitmapset* used = UsedColumns(list_make4(spec->barrier_quals, spec->quals, spec->targets,
-                                           spec->routes));
+  Bitmapset* used =
+      UsedColumns(list_make4(spec->barrier_quals, spec->quals, spec->targets, spec->routes));
   foreach (cell, spec->key) used = bms_add_member(used, lfirst_int(cell));
   DescribeColumns(spec, used);
 }

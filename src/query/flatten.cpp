@@ -40,14 +40,13 @@ void RequirePlain(const Query& query) {
 const Query* TrivialSubquery(const SubLink& link) {
   if (link.subLinkType != EXPR_SUBLINK || !IsA(link.subselect, Query)) return nullptr;
   const Query* query = castNode(Query, link.subselect);
-  const bool trivial =
-      query->commandType == CMD_SELECT && query->jointree->fromlist == NIL &&
-      query->jointree->quals == nullptr && query->setOperations == nullptr &&
-      query->cteList == NIL && !query->hasAggs && !query->hasWindowFuncs &&
-      !query->hasTargetSRFs && query->havingQual == nullptr && query->groupClause == NIL &&
-      query->groupingSets == NIL && query->distinctClause == NIL &&
-      query->limitCount == nullptr && query->limitOffset == nullptr &&
-      list_length(query->targetList) == 1;
+  const bool trivial = query->commandType == CMD_SELECT && query->jointree->fromlist == NIL &&
+                       query->jointree->quals == nullptr && query->setOperations == nullptr &&
+                       query->cteList == NIL && !query->hasAggs && !query->hasWindowFuncs &&
+                       !query->hasTargetSRFs && query->havingQual == nullptr &&
+                       query->groupClause == NIL && query->groupingSets == NIL &&
+                       query->distinctClause == NIL && query->limitCount == nullptr &&
+                       query->limitOffset == nullptr && list_length(query->targetList) == 1;
   return trivial ? query : nullptr;
 }
 
@@ -55,7 +54,8 @@ Node* ReplaceTrivialSublinks(Node* node, void* unused) {
   if (node == nullptr) return nullptr;
   if (IsA(node, SubLink)) {
     const Query* query = TrivialSubquery(*castNode(SubLink, node));
-    if (query == nullptr) RaiseUnsupported("it contains a sub-select, or a policy on its table does");
+    if (query == nullptr)
+      RaiseUnsupported("it contains a sub-select, or a policy on its table does");
     Node* expression = static_cast<Node*>(
         copyObjectImpl(castNode(TargetEntry, linitial(query->targetList))->expr));
     IncrementVarSublevelsUp(expression, -1, 1);

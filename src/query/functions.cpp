@@ -15,6 +15,7 @@ extern "C" {
 #include "optimizer/optimizer.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 }
 
 namespace live_queries {
@@ -55,7 +56,8 @@ bool DependsOnTime(Node* node, void* unused) {
 }
 
 bool StartsWithAny(std::string_view name) {
-  for (std::string_view prefix : {"pg_", "has_", "to_reg", "obj_", "col_", "shobj_", "row_security"})
+  for (std::string_view prefix :
+       {"pg_", "has_", "to_reg", "obj_", "col_", "shobj_", "row_security"})
     if (name.starts_with(prefix)) return true;
   return false;
 }
@@ -103,8 +105,7 @@ Node* FreezeNode(Node* node, FrozenValues* frozen) {
       NeedsItsSurroundings(node, nullptr) || !contain_mutable_functions(node))
     return RewriteChildren(node, FreezeNode, frozen);
   char* text = TreeToText(node);
-  if (Const* known = FindFrozen(*frozen, text))
-    return static_cast<Node*>(copyObjectImpl(known));
+  if (Const* known = FindFrozen(*frozen, text)) return static_cast<Node*>(copyObjectImpl(known));
   if (frozen->known_only && !IsCurrentUser(node))
     ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
             errmsg("a view or a row security policy of the live query has changed and calls a "
@@ -130,6 +131,20 @@ Node* BindNode(Node* node, List* values) {
   return RewriteChildren(node, BindNode, values);
 }
 
+bool NoteHash(Oid function, void* context) {
+  if (function < FirstNormalObjectId) return false;
+  List** hashes = static_cast<List**>(context);
+  const uint32 hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
+  *hashes = lappend_int(*hashes, static_cast<int>(hash));
+  return false;
+}
+
+bool CollectHashes(Node* node, List** hashes) {
+  if (node == nullptr) return false;
+  check_functions_in_node(node, NoteHash, hashes);
+  return WalkChildren(node, CollectHashes, hashes);
+}
+
 }  // namespace
 
 void RequireNoTimeAndNoVolatile(List* expressions) {
@@ -142,9 +157,10 @@ void RequireNoTimeAndNoVolatile(List* expressions) {
 void RequireRowFunctions(List* expressions) {
   char* culprit = nullptr;
   if (!FindReader(AsNode(expressions), &culprit)) return;
-  RaiseUnsupported(psprintf("function %s takes a column and is only STABLE, so it may read more "
-                            "than the row",
-                            culprit == nullptr ? "(unknown)" : culprit));
+  RaiseUnsupported(
+      psprintf("function %s takes a column and is only STABLE, so it may read more "
+               "than the row",
+               culprit == nullptr ? "(unknown)" : culprit));
 }
 
 List* Freeze(List* expressions, FrozenValues* frozen) {
@@ -157,10 +173,22 @@ List* BindParams(List* expressions, List* values) {
   return castNode(List, BindNode(AsNode(expressions), values));
 }
 
-List* Simplify(List* expressions) {
+List* UserFunctions(List* expressions) {
+  List* hashes = NIL;
+  CollectHashes(AsNode(expressions), &hashes);
+  return hashes;
+}
+
+List* Simplify(List* expressions, List** called) {
   if (expressions == NIL) return NIL;
-  Node* simplified = eval_const_expressions(nullptr, AsNode(expressions));
+  // With a root, the server tells which functions it has inlined.
+  PlannerInfo* root = makeNode(PlannerInfo);
+  root->glob = makeNode(PlannerGlobal);
+  Node* simplified = eval_const_expressions(root, AsNode(expressions));
   fix_opfuncids(simplified);
+  ListCell* cell;
+  foreach (cell, root->glob->invalItems)
+    *called = lappend_int(*called, static_cast<int>(lfirst_node(PlanInvalItem, cell)->hashValue));
   return castNode(List, simplified);
 }
 

@@ -22,8 +22,14 @@ struct FrozenValues {
 // now, as the current role, and added to `frozen`.
 List* Freeze(List* expressions, FrozenValues* frozen);
 
-// Replaces parameters by `values`, Const. Evaluates what is immutable; ready for the executor.
+// Replaces parameters by `values`, Const.
 List* BindParams(List* expressions, List* values);
-List* Simplify(List* expressions);
+
+// Hashes in the catalog cache, as ints, of the user's functions in `expressions`.
+List* UserFunctions(List* expressions);
+
+// Evaluates what is immutable and inlines functions, adding their hashes to `*called`; the result
+// is ready for the executor.
+List* Simplify(List* expressions, List** called);
 
 }  // namespace live_queries

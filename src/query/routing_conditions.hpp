@@ -16,7 +16,8 @@ struct RoutingConditions {
 };
 
 // Takes every `column = constant` whose operator hashes out of `quals` (implicitly ANDed, about one
-// table). If `leakproof_only`, operators that might tell of a row that a security barrier hides stay.
+// table). If `leakproof_only`, operators that might tell of a row that a security barrier hides
+// stay.
 RoutingConditions SplitRouting(List* quals, bool leakproof_only);
 
 }  // namespace live_queries

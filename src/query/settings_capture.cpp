@@ -64,8 +64,8 @@ Identity EnterIdentity(Oid role, const char* settings) {
     line = end + 1;
   }
   GetUserIdAndSecContext(&identity.outer_role, &identity.outer_context);
-  SetUserIdAndSecContext(role, identity.outer_context | SECURITY_LOCAL_USERID_CHANGE |
-                                   SECURITY_RESTRICTED_OPERATION);
+  SetUserIdAndSecContext(
+      role, identity.outer_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
   return identity;
 }
 

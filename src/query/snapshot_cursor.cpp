@@ -69,22 +69,20 @@ Query* MakeSnapshotQuery(const Analysis& analysis) {
   ListCell* cell;
   foreach (cell, analysis.barriers)
     table->securityQuals = lappend(
-        table->securityQuals,
-        make_ands_explicit(static_cast<List*>(copyObjectImpl(lfirst(cell)))));
+        table->securityQuals, make_ands_explicit(static_cast<List*>(copyObjectImpl(lfirst(cell)))));
   query->rtable = list_make1(table);
   RangeTblRef* from = makeNode(RangeTblRef);
   from->rtindex = 1;
-  Node* quals = analysis.quals == NIL
-                    ? nullptr
-                    : reinterpret_cast<Node*>(make_ands_explicit(
-                          static_cast<List*>(copyObjectImpl(analysis.quals))));
+  Node* quals = analysis.quals == NIL ? nullptr
+                                      : reinterpret_cast<Node*>(make_ands_explicit(
+                                            static_cast<List*>(copyObjectImpl(analysis.quals))));
   query->jointree = makeFromExpr(list_make1(from), quals);
   const QuerySpec& spec = analysis.spec;
   char* key_name = pstrdup("key");
   char* row_name = pstrdup("row");
-  query->targetList = list_make2(
-      makeTargetEntry(MakeJsonArray(KeyExpressions(spec)), 1, key_name, false),
-      makeTargetEntry(MakeRow(spec.targets), 2, row_name, false));
+  query->targetList =
+      list_make2(makeTargetEntry(MakeJsonArray(KeyExpressions(spec)), 1, key_name, false),
+                 makeTargetEntry(MakeRow(spec.targets), 2, row_name, false));
   query->sortClause = analysis.sort_clause;
   foreach (cell, analysis.all_targets) {
     TargetEntry* target = lfirst_node(TargetEntry, cell);
@@ -111,8 +109,7 @@ void OpenSnapshotCursor(const char* name, const char* query_text, const Analysis
   MemoryContext outer = MemoryContextSwitchTo(portal->portalContext);
   Query* query = static_cast<Query*>(copyObjectImpl(MakeSnapshotQuery(analysis)));
   PlannedStmt* plan = pg_plan_query(query, query_text, kOptions, nullptr);
-  PortalDefineQuery(portal, nullptr, pstrdup(query_text), CMDTAG_SELECT, list_make1(plan),
-                    nullptr);
+  PortalDefineQuery(portal, nullptr, pstrdup(query_text), CMDTAG_SELECT, list_make1(plan), nullptr);
   MemoryContextSwitchTo(outer);
   portal->cursorOptions = kOptions;
   PortalStart(portal, nullptr, 0, GetActiveSnapshot());
@@ -130,8 +127,8 @@ uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Oid role, Tuplestorestate* 
   int outer_context;
   GetUserIdAndSecContext(&outer_role, &outer_context);
   if (outer_role != role)
-    SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE |
-                                     SECURITY_RESTRICTED_OPERATION);
+    SetUserIdAndSecContext(
+        role, outer_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
   const long count = max_rows == 0 ? FETCH_ALL : static_cast<long>(max_rows);
   const uint64 fetched = PortalRunFetch(cursor, FETCH_FORWARD, count, receiver);
   SetUserIdAndSecContext(outer_role, outer_context);

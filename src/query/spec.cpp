@@ -49,6 +49,7 @@ char* SpecToText(const QuerySpec& spec) {
   fields = lappend(fields, Number(spec.column_count));
   fields = lappend(fields, spec.routes);
   fields = lappend(fields, makeString(spec.access));
+  fields = lappend(fields, spec.called);
   return TreeToText(fields);
 }
 
@@ -72,6 +73,7 @@ QuerySpec SpecFromText(const char* text) {
   spec.column_count = number();
   spec.routes = list();
   spec.access = strVal(list_nth(fields, next++));
+  spec.called = list();
   return spec;
 }
 

@@ -69,8 +69,8 @@ Bitmapset* IdentityColumns(Relation leaf, Relation root) {
   Bitmapset* columns = nullptr;
   ListCell* cell;
   foreach (cell, IndexColumns(RelationGetReplicaIndex(leaf))) {
-    const char* name = get_attname(RelationGetRelid(leaf), static_cast<AttrNumber>(lfirst_int(cell)),
-                                   false);
+    const char* name =
+        get_attname(RelationGetRelid(leaf), static_cast<AttrNumber>(lfirst_int(cell)), false);
     const AttrNumber number = get_attnum(RelationGetRelid(root), name);
     if (number != InvalidAttrNumber) columns = bms_add_member(columns, number);
   }

@@ -2,8 +2,8 @@
 #include "registry/connection.hpp"
 
 #include "deliver/mailbox.hpp"
-#include "pg/fault.hpp"
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 #include "registry/settings.hpp"
 
 extern "C" {
@@ -22,8 +22,7 @@ void FreeSubscription(dsa_pointer pointer) {
 }
 
 [[noreturn]] void RaiseOutOfMemory() {
-  ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY),
-          errmsg("out of shared memory for live queries"),
+  ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of shared memory for live queries"),
           errhint("End some live queries, or raise live_queries.memory_limit."));
   pg_unreachable();
 }

@@ -100,7 +100,7 @@ struct ConnectionShared {
   dsa_pointer mail_first;
   dsa_pointer mail_last;
   uint64_t mail_bytes;
-  uint64_t spill_read;     // offsets into the spill file
+  uint64_t spill_read;  // offsets into the spill file
   uint64_t spill_write;
   bool spill_reserved;  // the decoder is writing past spill_write
   bool overflowed;      // messages were thrown away: reset everything
@@ -176,8 +176,8 @@ bool MarkTerminated(SubscriptionShared& subscription, int sqlstate, const char* 
 // MarkConnectionDirty. The caller holds the connection's lock exclusively.
 void MarkSlotDirty(ConnectionShared* connection, uint64_t serial);
 
-// Puts `connection` on the list of what the decoder of its database must look at, if one runs. Never
-// ereports.
+// Puts `connection` on the list of what the decoder of its database must look at, if one runs.
+// Never ereports.
 void MarkConnectionDirty(ConnectionShared* connection);
 
 // Empties that list, when the decoder ends. The caller holds ControlLock exclusively.

@@ -29,8 +29,8 @@ void Reuse(DatabaseShared* slot, Oid database) {
   pg_atomic_write_u64(&slot->commit_lsn, 0);
   pg_atomic_write_u64(&slot->handled_lsn, 0);
   for (pg_atomic_uint64* counter :
-       {&slot->transactions, &slot->changes_decoded, &slot->changes_ignored,
-        &slot->changes_matched, &slot->messages, &slot->resets, &slot->errors})
+       {&slot->transactions, &slot->changes_decoded, &slot->changes_ignored, &slot->changes_matched,
+        &slot->messages, &slot->resets, &slot->errors})
     pg_atomic_write_u64(counter, 0);
 }
 

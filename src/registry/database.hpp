@@ -44,7 +44,7 @@ struct DatabaseShared {
   TimestampTz wanted_until;     // somebody is about to subscribe
   TimestampTz suspended_until;  // no decoder until then (DROP DATABASE)
   TimestampTz started_at;
-  bool always_on;  // named in live_queries.databases
+  bool always_on;         // named in live_queries.databases
   ProblemShared problem;  // of the last start or crash, until the decoder runs again
   int dirty_connection;   // head of the list of connections that changed; -1: none
   bool all_dirty;         // one changed that is still on the list of another database

@@ -28,10 +28,9 @@ void DefineSettings() {
                           "Maximum number of live queries of the whole server.", nullptr,
                           &max_subscriptions, 10000, 1, 10'000'000, PGC_POSTMASTER, 0, nullptr,
                           nullptr, nullptr);
-  DefineCustomIntVariable("live_queries.max_databases",
-                          "Maximum number of databases with live queries at one time.", nullptr,
-                          &max_databases, 16, 1, 10'000, PGC_POSTMASTER, 0, nullptr, nullptr,
-                          nullptr);
+  DefineCustomIntVariable(
+      "live_queries.max_databases", "Maximum number of databases with live queries at one time.",
+      nullptr, &max_databases, 16, 1, 10'000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("live_queries.memory_limit",
                           "Shared memory for all live queries and their mailboxes.", nullptr,
                           &memory_limit_kb, 256 * 1024, 4 * 1024, INT_MAX, PGC_POSTMASTER,
@@ -40,16 +39,14 @@ void DefineSettings() {
                           "Shared memory for the undelivered messages of one connection.",
                           "Messages past it wait in a temporary file.", &mailbox_size_kb, 1024, 64,
                           1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB, nullptr, nullptr, nullptr);
-  DefineCustomIntVariable("live_queries.spill_size",
-                          "Disk space for the undelivered messages of one connection.",
-                          "Past it the live queries of the connection are reset.", &spill_size_kb,
-                          256 * 1024, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_KB, nullptr, nullptr,
-                          nullptr);
-  DefineCustomIntVariable("live_queries.transaction_memory",
-                          "Memory for the decoded changes of one transaction.",
-                          "Changes past it wait in a temporary file.", &transaction_memory_kb,
-                          16 * 1024, 64, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_KB, nullptr, nullptr,
-                          nullptr);
+  DefineCustomIntVariable(
+      "live_queries.spill_size", "Disk space for the undelivered messages of one connection.",
+      "Past it the live queries of the connection are reset.", &spill_size_kb, 256 * 1024, 0,
+      INT_MAX, PGC_SIGHUP, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "live_queries.transaction_memory", "Memory for the decoded changes of one transaction.",
+      "Changes past it wait in a temporary file.", &transaction_memory_kb, 16 * 1024, 64,
+      MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_KB, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("live_queries.idle_timeout",
                           "A decoder stops when its database had no live query for this long.",
                           nullptr, &idle_timeout_ms, 60 * 1000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
@@ -63,11 +60,10 @@ void DefineSettings() {
                           "live.subscribe gives up when the decoder is not ready after this long.",
                           "0 waits for ever.", &subscribe_timeout_ms, 60 * 1000, 0, INT_MAX,
                           PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
-  DefineCustomStringVariable("live_queries.databases",
-                             "Databases whose decoder always runs, separated by commas.",
-                             "Their first subscriber never waits for the decoder to start.",
-                             &always_on_databases, "", PGC_SIGHUP, GUC_LIST_INPUT, nullptr, nullptr,
-                             nullptr);
+  DefineCustomStringVariable(
+      "live_queries.databases", "Databases whose decoder always runs, separated by commas.",
+      "Their first subscriber never waits for the decoder to start.", &always_on_databases, "",
+      PGC_SIGHUP, GUC_LIST_INPUT, nullptr, nullptr, nullptr);
   MarkGUCPrefixReserved("live_queries");
 }
 

@@ -1,14 +1,14 @@
-// The settings of the extension (README: Settings). Defined once, by the postmaster, read everywhere.
-// Process: any.
+// The settings of the extension (README: Settings). Defined once, by the postmaster, read
+// everywhere. Process: any.
 #pragma once
 
 namespace live_queries {
 
-extern int max_subscriptions;    // of the whole server
-extern int max_databases;        // with a decoder at one time
-extern int memory_limit_kb;      // of the shared registry and all mailboxes
-extern int mailbox_size_kb;      // of one connection, in shared memory
-extern int spill_size_kb;        // of one connection, on disk
+extern int max_subscriptions;      // of the whole server
+extern int max_databases;          // with a decoder at one time
+extern int memory_limit_kb;        // of the shared registry and all mailboxes
+extern int mailbox_size_kb;        // of one connection, in shared memory
+extern int spill_size_kb;          // of one connection, on disk
 extern int transaction_memory_kb;  // of the changes of one decoded transaction
 extern int idle_timeout_ms;        // of a decoder that has no subscribers
 extern int evaluation_timeout_ms;  // of one subscription's expressions on one batch

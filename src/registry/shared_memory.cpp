@@ -76,8 +76,8 @@ void InitConnection(ConnectionShared* connection, int index, LWLock* lock) {
 
 // Like pgstat's: created in place and pinned, then let go of, so that children attach themselves.
 void CreateArea() {
-  dsa_area* created = dsa_create_in_place(area_place, kInitialAreaBytes, control_lock->tranche,
-                                          nullptr);
+  dsa_area* created =
+      dsa_create_in_place(area_place, kInitialAreaBytes, control_lock->tranche, nullptr);
   dsa_pin(created);
   dsa_set_size_limit(created, static_cast<size_t>(memory_limit_kb) * 1024);
   dsa_detach(created);
@@ -139,8 +139,8 @@ DatabaseShared* DatabaseAt(int index) { return &databases[index]; }
 dsa_area* Area() {
   if (area == nullptr) {
     // The mapping lasts as long as the process, not as the transaction that happens to be first.
-    area = InMemoryContext(TopMemoryContext,
-                           [] { return dsa_attach_in_place(area_place, nullptr); });
+    area =
+        InMemoryContext(TopMemoryContext, [] { return dsa_attach_in_place(area_place, nullptr); });
     dsa_pin_mapping(area);
   }
   return area;

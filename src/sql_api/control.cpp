@@ -46,10 +46,9 @@ List* AllCandidates() {
 // As for pg_terminate_backend.
 void RequireMayEnd(Oid role) {
   const Oid me = GetUserId();
-  const bool allowed = superuser_arg(role)
-                           ? superuser()
-                           : has_privs_of_role(me, role) ||
-                                 has_privs_of_role(me, ROLE_PG_SIGNAL_BACKEND);
+  const bool allowed = superuser_arg(role) ? superuser()
+                                           : has_privs_of_role(me, role) ||
+                                                 has_privs_of_role(me, ROLE_PG_SIGNAL_BACKEND);
   if (allowed) return;
   ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
           errmsg("permission denied to end this live query"),
@@ -79,7 +78,7 @@ Datum KillCall(FunctionCallInfo call) {
 Datum UnsubscribeCall(FunctionCallInfo call) {
   const SubscriptionId id = IdArgument(call, 0);
   LocalSubscription* subscription = FindLocal(id);
-  ForgetTermination(id);
+  ForgetTermination(&id);
   if (subscription == nullptr) PG_RETURN_BOOL(false);
   DropAtCommit(subscription);
   PG_RETURN_BOOL(true);
@@ -88,7 +87,7 @@ Datum UnsubscribeCall(FunctionCallInfo call) {
 Datum UnsubscribeAllCall() {
   RequireSharedMemory();
   int32 count = 0;
-  ForgetAllTerminations();
+  ForgetTermination(nullptr);
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (one->dropping) continue;
     DropAtCommit(one);

@@ -30,9 +30,9 @@ const char* ColumnNames(Oid relation, List* numbers) {
   const char* names = nullptr;
   ListCell* cell;
   foreach (cell, numbers)
-    names = Joined(names, ", ",
-                   quote_identifier(
-                       get_attname(relation, static_cast<AttrNumber>(lfirst_int(cell)), false)));
+    names = Joined(
+        names, ", ",
+        quote_identifier(get_attname(relation, static_cast<AttrNumber>(lfirst_int(cell)), false)));
   return names;
 }
 
@@ -68,7 +68,8 @@ Datum ExplainCall(FunctionCallInfo call) {
   AddProperty(&rows, "strategy", "stream");
   AddProperty(&rows, "why", "one table, conditions and expressions on its rows alone");
   AddProperty(&rows, "tables", TableNames(analysis.table_names));
-  AddProperty(&rows, "key", spec.bag ? "none: the whole row" : ColumnNames(spec.relation, spec.key));
+  AddProperty(&rows, "key",
+              spec.bag ? "none: the whole row" : ColumnNames(spec.relation, spec.key));
   AddProperty(&rows, "replica identity",
               spec.full_identity ? "full" : ColumnNames(spec.relation, spec.identity));
   AddProperty(&rows, "routing", Routing(spec));

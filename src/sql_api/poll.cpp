@@ -1,8 +1,9 @@
 // live.poll and live.wait_for. Process: client backend.
 #include "deliver/dispatch.hpp"
+#include "deliver/poll_queue.hpp"
 #include "pg/compat.hpp"
-#include "sql_api/arguments.hpp"
 #include "registry/shared_memory.hpp"
+#include "sql_api/arguments.hpp"
 #include "worker/decoder_wait.hpp"
 
 extern "C" {
@@ -67,7 +68,8 @@ Datum PollCall(FunctionCallInfo call) {
 
 Datum WaitForCall(FunctionCallInfo call) {
   RequireSharedMemory();
-  const XLogRecPtr lsn = call->args[0].isnull ? InvalidXLogRecPtr : DatumGetLSN(call->args[0].value);
+  const XLogRecPtr lsn =
+      call->args[0].isnull ? InvalidXLogRecPtr : DatumGetLSN(call->args[0].value);
   PG_RETURN_BOOL(WaitForPosition(lsn, IntervalArgument(call, 1, kWaitForDefaultMs)));
 }
 

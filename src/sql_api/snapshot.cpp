@@ -15,8 +15,7 @@ uint64 RowsArgument(FunctionCallInfo call, int index) {
   if (call->args[index].isnull) return 0;
   const int32 rows = DatumGetInt32(call->args[index].value);
   if (rows < 1)
-    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-            errmsg("max_rows must be at least 1"));
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_rows must be at least 1"));
   return static_cast<uint64>(rows);
 }
 
@@ -30,8 +29,7 @@ Datum SnapshotCall(FunctionCallInfo call) {
   Portal cursor = FindSnapshotCursor(subscription->cursor);
   if (cursor == nullptr || cursor->status == PORTAL_FAILED)
     ereport(ERROR, errcode(ERRCODE_INVALID_CURSOR_STATE),
-            errmsg("the snapshot of live query \"%s\" is gone",
-                   CopyText(subscription->id.view())),
+            errmsg("the snapshot of live query \"%s\" is gone", CopyText(subscription->id.view())),
             errdetail("An error or CLOSE ALL has closed it."),
             errhint("Take a new one with live.refresh."));
   const uint64_t serial = subscription->serial;

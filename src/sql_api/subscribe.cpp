@@ -2,8 +2,8 @@
 // Process: client backend.
 #include "deliver/dispatch.hpp"
 #include "deliver/session.hpp"
-#include "pg/fault.hpp"
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "query/analyze.hpp"
 #include "query/settings_capture.hpp"
@@ -74,8 +74,7 @@ Delivery ParseDeliveryArgument(const char* text) {
   const auto delivery = ParseDelivery(text);
   if (!delivery)
     ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-            errmsg("invalid delivery: \"%s\"", text),
-            errhint("It is 'notify' or 'poll'."));
+            errmsg("invalid delivery: \"%s\"", text), errhint("It is 'notify' or 'poll'."));
   return *delivery;
 }
 
@@ -189,15 +188,13 @@ Datum SubscribeCall(FunctionCallInfo call) {
   request.delivery = ParseDeliveryArgument(TextArgument(call, 4, "delivery"));
   if (FindLocal(request.id) != nullptr)
     ereport(ERROR, errcode(ERRCODE_DUPLICATE_OBJECT),
-            errmsg("this connection already has a live query \"%s\"",
-                   CopyText(request.id.view())));
+            errmsg("this connection already has a live query \"%s\"", CopyText(request.id.view())));
   ResultRows rows(call);
   const Subscribed subscribed = Subscribe(request);
   char digits[kSeqIdDigits];
-  Datum values[4] = {LiveIdOf(*subscribed.subscription),
-                     CStringGetTextDatum(MyConnectionIfAny()->channel),
-                     CStringGetTextDatum("stream"),
-                     TextDatum(FormatSeqId(subscribed.position, digits))};
+  Datum values[4] = {
+      LiveIdOf(*subscribed.subscription), CStringGetTextDatum(MyConnectionIfAny()->channel),
+      CStringGetTextDatum("stream"), TextDatum(FormatSeqId(subscribed.position, digits))};
   const bool nulls[4] = {};
   rows.Add(values, nulls);
   return static_cast<Datum>(0);

@@ -137,10 +137,10 @@ void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRow
   row.AddCount(shared.changes);
   row.AddCount(shared.resets);
   row.AddTime(shared.last_delivered_at);
-  row.AddText(visible && shared.problem.sqlstate != 0
-                  ? psprintf("%s: %s", unpack_sql_state(shared.problem.sqlstate),
-                             shared.problem.message)
-                  : nullptr);
+  row.AddText(
+      visible && shared.problem.sqlstate != 0
+          ? psprintf("%s: %s", unpack_sql_state(shared.problem.sqlstate), shared.problem.message)
+          : nullptr);
   row.Emit(rows);
 }
 
@@ -214,10 +214,10 @@ void EmitWorker(DatabaseShared* database, const ShownWorker& worker, ResultRows*
   row.AddCount(count(&database->messages));
   row.AddCount(count(&database->resets));
   row.AddCount(count(&database->errors));
-  row.AddText(worker.problem.sqlstate == 0
-                  ? nullptr
-                  : psprintf("%s: %s", unpack_sql_state(worker.problem.sqlstate),
-                             worker.problem.message));
+  row.AddText(
+      worker.problem.sqlstate == 0
+          ? nullptr
+          : psprintf("%s: %s", unpack_sql_state(worker.problem.sqlstate), worker.problem.message));
   row.Emit(rows);
 }
 
@@ -227,7 +227,7 @@ Datum WorkersCall(FunctionCallInfo call) {
   for (int i = 0; i < max_databases; ++i) {
     DatabaseShared* database = DatabaseAt(i);
     const ShownWorker worker = WithLock(ControlLock(), LW_SHARED, [&] {
-      ShownWorker copy = {database->database, database->state, database->decoder_pid,
+      ShownWorker copy = {database->database,   database->state,   database->decoder_pid,
                           database->started_at, database->problem, {}};
       strlcpy(copy.slot_name, database->slot_name, sizeof(copy.slot_name));
       return copy;

@@ -4,8 +4,8 @@
 #include "decode/output_plugin.hpp"
 #include "decode/wal_stream.hpp"
 #include "match/matcher.hpp"
-#include "pg/fault.hpp"
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 #include "pg/locks.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/connection.hpp"
@@ -20,6 +20,7 @@
 extern "C" {
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
@@ -29,7 +30,6 @@ extern "C" {
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timeout.h"
-#include "pgstat.h"
 }
 
 namespace live_queries {
@@ -85,8 +85,8 @@ void NoteProblem(const ErrorData& error) {
            [&] { database->problem.Set(error.sqlerrcode, error.message, error.hint); });
 }
 
-// Whether this decoder has nobody to work for, or must make way for DROP DATABASE. If so its place is
-// free at once, so that nobody who subscribes now counts on it.
+// Whether this decoder has nobody to work for, or must make way for DROP DATABASE. If so its place
+// is free at once, so that nobody who subscribes now counts on it.
 bool ShouldStop(TimestampTz* idle_since) {
   const TimestampTz now = GetCurrentTimestamp();
   return WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
@@ -224,8 +224,8 @@ void Work() {
   Loop();
 }
 
-// A timeout of an evaluation arrives as this signal too. Another cancel has nothing to cancel: it would
-// only end the decoder, and with that reset every subscription.
+// A timeout of an evaluation arrives as this signal too. Another cancel has nothing to cancel: it
+// would only end the decoder, and with that reset every subscription.
 void OnCancelSignal(int signal) {
   if (get_timeout_indicator(STATEMENT_TIMEOUT, false) || get_timeout_indicator(LOCK_TIMEOUT, false))
     StatementCancelHandler(signal);

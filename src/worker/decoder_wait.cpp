@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "access/transam.h"
+#include "access/twophase.h"
 #include "access/xlog.h"
 #include "pgstat.h"
 #include "storage/condition_variable.h"
@@ -22,7 +23,8 @@ constexpr int kSleepMs = 1000;  // the variable is broadcast; this bounds what a
 void TellWhoHoldsUp() {
   StringInfoData who;
   initStringInfo(&who);
-  const uint32 count = ProcGlobal->allProcCount;
+  // The places of prepared transactions follow, and are not counted.
+  const uint32 count = ProcGlobal->allProcCount + static_cast<uint32>(max_prepared_xacts);
   for (uint32 i = 0; i < count; ++i) {
     const PGPROC* proc = &ProcGlobal->allProcs[i];
     const TransactionId xid = proc->xid;
@@ -62,9 +64,8 @@ bool SleepUntil(DatabaseShared* database, uint32 wait_event, int64 timeout_ms, D
       told = true;
     }
     const int64 left = timeout_ms < 0 ? kSleepMs : timeout_ms - elapsed;
-    (void)ConditionVariableTimedSleep(&database->progress,
-                                      static_cast<long>(left < kSleepMs ? left : kSleepMs),
-                                      wait_event);
+    (void)ConditionVariableTimedSleep(
+        &database->progress, static_cast<long>(left < kSleepMs ? left : kSleepMs), wait_event);
   }
   ConditionVariableCancelSleep();
   return reached;
@@ -90,8 +91,8 @@ int64 SubscribeTimeout() { return subscribe_timeout_ms == 0 ? -1 : subscribe_tim
   pg_unreachable();
 }
 
-// Lets the launcher start a decoder for a client that is about to subscribe, and the decoder not stop
-// meanwhile. Runs out by itself, however the client ends.
+// Lets the launcher start a decoder for a client that is about to subscribe, and the decoder not
+// stop meanwhile. Runs out by itself, however the client ends.
 void WantDecoder(DatabaseShared* database) {
   constexpr int kWantedMs = 5000;
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {

@@ -39,8 +39,8 @@ constexpr const char* kLockTimeout = "500ms";
 // What subscribing again would give, as the subscriber: template and route.
 bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
   const Identity identity = EnterIdentity(one.role, one.settings);
-  (void)set_config_option("lock_timeout", kLockTimeout, PGC_SUSET, PGC_S_SESSION,
-                          GUC_ACTION_SAVE, true, 0, false);
+  (void)set_config_option("lock_timeout", kLockTimeout, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                          true, 0, false);
   FrozenValues frozen = {true, FrozenFromText(definition.Field(DefinitionField::kFrozen))};
   List* params = static_cast<List*>(stringToNode(definition.Field(DefinitionField::kValues)));
   Analysis analysis = Analyze(definition.Field(DefinitionField::kQuery), params, frozen);
@@ -70,8 +70,8 @@ CheckResult Check(const Template& one, const DefinitionCopy& definition) {
         result = {Finding::kError, error->sqlerrcode, pstrdup(error->message)};
         // Who may read what cannot be told now: nothing more is delivered until it can.
         if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) result.finding = Finding::kDifferent;
-        // Without the timeout, a function of the subscriber's has raised it: no other cancel reaches
-        // the decoder.
+        // Without the timeout, a function of the subscriber's has raised it: no other cancel
+        // reaches the decoder.
         if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && clock.IsOver())
           result.message = kEvaluationTimeoutReason;
       });
@@ -102,8 +102,8 @@ List* TargetsOf(Template* one) {
 }
 
 // A subscription for which nothing has changed speaks for all of its template that have the same
-// text and the same values of stable functions: the rest of their definitions, the parameters, has no
-// part in what a change of the catalogs can change.
+// text and the same values of stable functions: the rest of their definitions, the parameters, has
+// no part in what a change of the catalogs can change.
 void CheckTemplate(Template* one, void* anything) {
   *static_cast<bool*>(anything) = true;
   DropCompiled(one);

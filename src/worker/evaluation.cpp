@@ -55,8 +55,7 @@ void StageReset(Route* route, uint64_t seq, const char* reason) {
   for (Target* target = route->targets; target != nullptr; target = target->next) {
     if (target->muted) continue;
     MuteTarget(target);
-    InMemoryContext(evaluation_context,
-                    [&] { muted_targets = lappend(muted_targets, target); });
+    InMemoryContext(evaluation_context, [&] { muted_targets = lappend(muted_targets, target); });
     StageRecord(target, ResetHeader(target->serial, seq, reason), reason);
   }
 }
@@ -98,8 +97,7 @@ List* TargetsToBlame(const Culprit& blamed) {
   if (blamed.first == nullptr && blamed.second == nullptr)
     ForEachRoute(blamed.owner, collect, &targets);
   if (blamed.first != nullptr) collect(blamed.first, &targets);
-  if (blamed.second != nullptr && blamed.second != blamed.first)
-    collect(blamed.second, &targets);
+  if (blamed.second != nullptr && blamed.second != blamed.first) collect(blamed.second, &targets);
   return targets;
 }
 

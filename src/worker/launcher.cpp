@@ -176,8 +176,7 @@ void RegisterLauncher() {
   worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
   worker.bgw_restart_time = 1;
   strlcpy(worker.bgw_library_name, "live_queries", sizeof(worker.bgw_library_name));
-  strlcpy(worker.bgw_function_name, "live_queries_launcher_main",
-          sizeof(worker.bgw_function_name));
+  strlcpy(worker.bgw_function_name, "live_queries_launcher_main", sizeof(worker.bgw_function_name));
   strlcpy(worker.bgw_type, "live_queries launcher", sizeof(worker.bgw_type));
   strlcpy(worker.bgw_name, "live_queries launcher", sizeof(worker.bgw_name));
   RegisterBackgroundWorker(&worker);

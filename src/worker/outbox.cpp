@@ -89,8 +89,8 @@ uint64 PublishStaged() {
     LocalConnection* connection = first_touched;
     first_touched = connection->next_touched;
     ConnectionShared* shared = ConnectionAt(IndexOf(connection));
-    const PutResult result = PutRecords(shared, connection->id,
-                                        Bytes(View(connection->staged)), &connection->spill);
+    const PutResult result =
+        PutRecords(shared, connection->id, Bytes(View(connection->staged)), &connection->spill);
     ResetStaged(connection);
     if (result != PutResult::kGone) WakeConnection(shared);
   }

@@ -1,8 +1,8 @@
 // The list of such transactions. Process: decoder.
 #include "worker/recent_commits.hpp"
 
-#include "pg/fault.hpp"
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 
 extern "C" {
 #include "access/transam.h"

@@ -1,6 +1,6 @@
 // Transactions that were decoded but may not be visible to new snapshots yet: the commit record
-// comes before the end of the transaction. A subscription that attaches now gets nothing of them, so
-// its snapshot, which comes later, must see them. Process: decoder.
+// comes before the end of the transaction. A subscription that attaches now gets nothing of them,
+// so its snapshot, which comes later, must see them. Process: decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -42,8 +42,8 @@ void GrowSlots(LocalConnection* connection, int slot) {
   if (slot < connection->slot_capacity) return;
   int capacity = connection->slot_capacity == 0 ? 4 : connection->slot_capacity;
   while (capacity <= slot) capacity *= 2;
-  Target** grown = static_cast<Target**>(
-      MemoryContextAllocZero(TopMemoryContext, sizeof(Target*) * capacity));
+  Target** grown =
+      static_cast<Target**>(MemoryContextAllocZero(TopMemoryContext, sizeof(Target*) * capacity));
   if (connection->slots != nullptr) {
     memcpy(grown, connection->slots, sizeof(Target*) * connection->slot_capacity);
     pfree(connection->slots);
@@ -79,9 +79,8 @@ List* TakeChangedSlots(ConnectionShared* shared, uint64_t* connection_id, bool e
 void Refuse(int index, uint64_t connection_id, uint64_t serial, const ErrorData& error) {
   ConnectionShared* shared = ConnectionAt(index);
   const bool waits = WithLock(shared->lock, LW_EXCLUSIVE, [&] {
-    SubscriptionShared* subscription = shared->connection_id == connection_id
-                                           ? FindSubscription(*shared, serial)
-                                           : nullptr;
+    SubscriptionShared* subscription =
+        shared->connection_id == connection_id ? FindSubscription(*shared, serial) : nullptr;
     if (subscription == nullptr || subscription->phase == Phase::kAttached) return false;
     subscription->phase = Phase::kFailed;
     subscription->problem.Set(error.sqlerrcode, error.message, error.hint);
@@ -91,8 +90,8 @@ void Refuse(int index, uint64_t connection_id, uint64_t serial, const ErrorData&
     (void)TerminateSubscription(shared, connection_id, serial, error.sqlerrcode, error.message);
 }
 
-// An error that one definition raises (a type is gone) must not end the decoder, which would meet it
-// again after its next start.
+// An error that one definition raises (a type is gone) must not end the decoder, which would meet
+// it again after its next start.
 Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
                   const DefinitionCopy& definition) {
   Target* target = nullptr;
@@ -196,8 +195,7 @@ List* TakeDirtyConnections(DatabaseShared* database, bool* everything) {
 
 List* AllConnections() {
   List* indexes = NIL;
-  for (int index = 0; index < ConnectionCapacity(); ++index)
-    indexes = lappend_int(indexes, index);
+  for (int index = 0; index < ConnectionCapacity(); ++index) indexes = lappend_int(indexes, index);
   return indexes;
 }
 

@@ -157,8 +157,8 @@ void OnUtility(PlannedStmt* planned, const char* text, bool read_only_tree,
       previous_utility_hook(planned, text, read_only_tree, context, params, environment, receiver,
                             completion);
     else
-      standard_ProcessUtility(planned, text, read_only_tree, context, params, environment,
-                              receiver, completion);
+      standard_ProcessUtility(planned, text, read_only_tree, context, params, environment, receiver,
+                              completion);
   };
   if (CommitsPrepared(statement)) NoteCommitPrepared();
   // The statement may be gone once it has run (ROLLBACK does that).

@@ -167,7 +167,7 @@ my $writer = connect_client($node);
     is(Digest::MD5::md5_hex($note // ''), $node->safe_psql('postgres', 'SELECT md5(note) FROM orders WHERE id = 501'), 'and whole');
     $writer->rows('INSERT INTO orders VALUES (502, 500, 0, NULL)');
     is($client->next_message->{message}{changes}[0]{key}[0], 502, 'after it comes what follows');
-    is(temp_bytes($node), 0, 'and its place on disk is free again');
+    ok(wait_until(sub { temp_bytes($node) == 0 }), 'and its place on disk is free again');
     $client->disconnect;
     $writer->rows('DELETE FROM orders WHERE customer = 500');
 }
@@ -202,7 +202,7 @@ my $writer = connect_client($node);
         });
         $slowest = $seconds if $seconds > $slowest;
     }
-    cmp_ok($slowest, '<', 2, 'asynchronous commits are delivered quickly');
+    cmp_ok($slowest, '<', 4, 'asynchronous commits are delivered quickly');
     note("the slowest took $slowest s");
     $asynchronous->rows('INSERT INTO orders VALUES (711, 700)');
     is(scalar(map { $_->{message} } $client->synced), 1, 'live.wait_for waits for one');

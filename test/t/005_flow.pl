@@ -9,7 +9,7 @@ use Time::HiRes qw(time sleep);
 
 my $node = new_node('flow', <<~CONF);
     live_queries.mailbox_size = 64kB
-    live_queries.spill_size = 2MB
+    live_queries.spill_size = 1MB
     live_queries.transaction_memory = 64kB
     logical_decoding_work_mem = 64kB
     max_wal_size = 1GB
@@ -44,7 +44,7 @@ sub is_exact {
     my ($stuck, $other, $dead) = map { connect_client($node) } 1 .. 3;
     $_->subscribe('q', $query) for $stuck, $other, $dead;
     my $slowest = 0;
-    for my $i (1 .. 80) {
+    for my $i (1 .. 40) {
         my $first = $i * 1000;
         my $seconds = seconds_of(sub {
             $writer->rows("INSERT INTO t SELECT i, repeat('x', 5000) FROM generate_series($first, $first + 19) i");
@@ -53,15 +53,15 @@ sub is_exact {
         });
         $slowest = $seconds if $seconds > $slowest;
     }
-    cmp_ok($slowest, '<', 2, 'clients that do not read hold nobody up');
-    is($node->safe_psql('postgres', 'SELECT count(*) FROM live_queries WHERE changes = 1600'), 1, 'the others have got all');
+    cmp_ok($slowest, '<', 5, 'clients that do not read hold nobody up');
+    is($node->safe_psql('postgres', 'SELECT count(*) FROM live_queries WHERE changes = 800'), 1, 'the others have got all');
     is($node->safe_psql('postgres', q(SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite')), 2, 'two do not read');
-    cmp_ok(temp_bytes($node), '<=', 2 * 2 * 1024 * 1024, 'what waits for them is bounded on disk');
-    is(scalar(grep { $_ > 0 } temp_sizes($node)), 2, 'in a file each');
+    cmp_ok(temp_bytes($node), '<=', 2 * 1024 * 1024, 'what waits for them is bounded on disk');
+    ok(wait_until(sub { 2 == grep { $_ > 0 } temp_sizes($node) }), 'in a file each');
 
     $node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . $dead->pid . ')');
     poll_ok($node, 'SELECT count(*) = 2 FROM live_queries', 'one that does not read can be terminated');
-    is(scalar(grep { $_ > 0 } temp_sizes($node)), 1, 'then its file is gone');
+    ok(wait_until(sub { 1 == grep { $_ > 0 } temp_sizes($node) }), 'then its file is gone');
     $dead->disconnect;
 
     # It begins to read: what it missed is told.
@@ -72,7 +72,7 @@ sub is_exact {
         LiveQueries::apply_changes($stuck->{states}{q}, $message);
     }
     is($message->{type}, 'reset', 'once it reads, it gets what was kept, then a reset');
-    cmp_ok(scalar keys %{ $stuck->{states}{q} }, '<', 1600, 'having missed some');
+    cmp_ok(scalar keys %{ $stuck->{states}{q} }, '<', 800, 'having missed some');
     like($message->{reason}, qr/too many messages/, 'with a reason');
     $writer->rows(q(INSERT INTO t VALUES (1, 'after the reset')));
     is_deeply([ $stuck->synced ], [], 'nothing until the refresh');
@@ -81,11 +81,11 @@ sub is_exact {
     $writer->rows(q(UPDATE t SET a = 'new' WHERE id BETWEEN 1 AND 2050));
     ok($stuck->follow('q'), 'it goes on from there');
     is_exact($stuck, 'q', $query, 'after the refresh');
-    is(temp_bytes($node), 0, 'nothing occupies the disk');
+    ok(wait_until(sub { temp_bytes($node) == 0 }), 'nothing occupies the disk');
     is($node->safe_psql('postgres', 'SELECT sum(pending_messages) FROM live_queries'), 0, 'and nothing is pending');
     $_->disconnect for $stuck, $other;
     poll_ok($node, 'SELECT count(*) = 0 FROM live_queries', 'both leave');
-    is_deeply([ temp_files($node) ], [], 'no file is left');
+    ok(wait_until(sub { !temp_files($node) }), 'no file is left');
 }
 
 # A client in a transaction: past its mailbox messages wait in a file, and nothing is missed.
@@ -107,7 +107,7 @@ set('live_queries.spill_size = 100MB');
         $client->rows('COMMIT');
         ok($client->follow('q'), "round $round: all comes after it");
         is_exact($client, 'q', $query, "round $round");
-        is(temp_bytes($node), 0, "round $round: the file is emptied");
+        ok(wait_until(sub { temp_bytes($node) == 0 }), "round $round: the file is emptied");
     }
 
     # Paused, likewise.
@@ -134,7 +134,7 @@ set('live_queries.spill_size = 100MB');
     is_exact($client, 'q', $query, 'after that');
     $client->disconnect;
     poll_ok($node, 'SELECT count(*) = 0 FROM live_queries', 'it leaves');
-    is_deeply([ temp_files($node) ], [], 'no file is left by it');
+    ok(wait_until(sub { !temp_files($node) }), 'no file is left by it');
 }
 set('live_queries.spill_size = 100MB');
 
@@ -163,7 +163,7 @@ set('live_queries.spill_size = 100MB');
     ok($_->[0]->follow($_->[1]), "with subtransactions: $_->[1]") for [ $client, 'b' ], [ $few, 'f' ];
     is_exact($client, 'b', 'SELECT id, a FROM big', 'all, with subtransactions');
     is_exact($few, 'f', 'SELECT id, a FROM big WHERE id % 1000 = 7', 'a part, with subtransactions');
-    is(temp_bytes($node), 0, 'no file of the decoder is left');
+    ok(wait_until(sub { temp_bytes($node) == 0 }), 'no file of the decoder is left');
     cmp_ok($node->safe_psql('postgres', 'SELECT memory_bytes FROM live.workers'), '<', 20_000_000, 'nor its memory');
     $_->disconnect for $client, $few;
 }
@@ -185,7 +185,7 @@ set('live_queries.spill_size = 1MB');
     is_exact($client, 'b', 'SELECT id, a FROM big', 'after the refresh');
     $_->disconnect for $client, $few;
     poll_ok($node, 'SELECT count(*) = 0 FROM live_queries', 'they leave');
-    is_deeply([ temp_files($node) ], [], 'no file is left in the end');
+    ok(wait_until(sub { !temp_files($node) }), 'no file is left in the end');
 }
 
 $writer->disconnect;
