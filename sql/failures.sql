@@ -36,7 +36,9 @@ SELECT * FROM live.snapshot('q', 100);
 COMMIT;
 SELECT live.snapshot('q');
 -- A refresh that fails leaves the subscription as it was.
+CALL watch('all', 'SELECT id FROM t WHERE id > 10');
 DELETE FROM t WHERE note = 'x';
+SELECT live.wait_for(timeout => '1min');
 SELECT count(*) FROM live.subscribe('q', 'SELECT id, note FROM t WHERE note::int < 3', delivery => 'poll');
 SELECT * FROM live.snapshot('q') ORDER BY key::text;
 BEGIN;

@@ -157,6 +157,7 @@ void Emit(LocalSubscription* subscription, const RecordView& record) {
   // A reset has no `more`. Before the message that waits, whose `more` may be false: then all
   // subscriptions show one point in time, or their clients know that they do not.
   if (record.header.kind == RecordKind::kReset && pipe->waiting &&
+      pipe->header.seq == record.header.seq &&
       pipe->header.subscription_serial != record.header.subscription_serial) {
     Deliver(pipe, subscription->id, record, false);
     return;

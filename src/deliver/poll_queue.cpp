@@ -50,7 +50,7 @@ struct LateCopy {
 
   void Add(const RecordView& record) {
     // It has no part in `more`, and stands before the message that waits, as when it came.
-    if (record.header.kind == RecordKind::kReset && waiting) {
+    if (record.header.kind == RecordKind::kReset && waiting && record.header.seq == header.seq) {
       to->Append(record.header, record.body);
       return;
     }
