@@ -42,6 +42,7 @@ constexpr size_t kReadyBytes = 16 * 1024 * 1024;
 constexpr long kSafetyNetMs = 1000;    // if a wake-up were ever lost
 constexpr long kVisibilityPollMs = 1;  // a commit becomes visible without a sign
 constexpr int kConfirmEveryMs = 1000;
+constexpr int kShareMemoryEveryMs = 1000;
 constexpr uint64 kConfirmEveryBytes = 16 * 1024 * 1024;
 constexpr int kFirstBackoffMs = 200;
 constexpr int kLongestBackoffMs = 30 * 1000;
@@ -89,6 +90,11 @@ void NoteProblem(const ErrorData& error) {
 // is free at once, so that nobody who subscribes now counts on it.
 bool ShouldStop(TimestampTz* idle_since) {
   const TimestampTz now = GetCurrentTimestamp();
+  // A look without the lock: if it is wrong, the next turn is right.
+  if (pg_atomic_read_u32(&database->subscriptions) > 0 && now >= database->suspended_until) {
+    *idle_since = 0;
+    return false;
+  }
   return WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     bool stop = now < database->suspended_until;
     if (pg_atomic_read_u32(&database->subscriptions) > 0 || database->always_on ||
@@ -136,11 +142,20 @@ void ConfirmNowAndThen() {
   confirmed_at = now;
 }
 
+// Adding up all contexts takes time.
+void ShareMemoryNowAndThen() {
+  static TimestampTz shared_at = 0;
+  const TimestampTz now = GetCurrentTimestamp();
+  if (!TimestampDifferenceExceeds(shared_at, now, kShareMemoryEveryMs)) return;
+  shared_at = now;
+  pg_atomic_write_u64(&database->memory_bytes, MemoryContextMemAllocated(TopMemoryContext, true));
+}
+
 void ShareProgress(XLogRecPtr position) {
   const PluginCounters counters = TakePluginCounters();
   pg_atomic_fetch_add_u64(&database->changes_decoded, static_cast<int64>(counters.changes_decoded));
   pg_atomic_fetch_add_u64(&database->changes_ignored, static_cast<int64>(counters.changes_ignored));
-  pg_atomic_write_u64(&database->memory_bytes, MemoryContextMemAllocated(TopMemoryContext, true));
+  ShareMemoryNowAndThen();
   RaiseTo(&database->handled_lsn, position);
   ConditionVariableBroadcast(&database->progress);
 }

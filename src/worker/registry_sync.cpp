@@ -117,7 +117,7 @@ Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
 }
 
 // Attaches one subscription to its template. The registry hears of it in FinishAttaching.
-void Attach(int index, LocalConnection* connection, const ChangedSlot& changed) {
+void Attach(int index, LocalConnection* connection, const ChangedSlot& changed, List** attached) {
   DefinitionCopy definition;
   if (!CopyDefinition(index, connection->id, changed.serial, &definition)) return;
   if (definition.phase == Phase::kFailed) return;
@@ -128,11 +128,12 @@ void Attach(int index, LocalConnection* connection, const ChangedSlot& changed) 
   target->serial = changed.serial;
   GrowSlots(connection, changed.slot);
   connection->slots[changed.slot] = target;
+  *attached = lappend(*attached, target);
   // Its client has read a first result already, but nobody was decoding meanwhile.
   if (definition.phase == Phase::kAttached) ResetTargetNow(target, kRestarted);
 }
 
-void SyncConnection(int index, bool everything) {
+void SyncConnection(int index, bool everything, List** attached) {
   ConnectionShared* shared = ConnectionAt(index);
   LocalConnection* connection = LocalConnectionAt(index);
   uint64_t connection_id;
@@ -154,25 +155,21 @@ void SyncConnection(int index, bool everything) {
       continue;
     }
     DetachSlot(connection, one.slot);
-    if (one.serial != 0) Attach(index, connection, one);
+    if (one.serial != 0) Attach(index, connection, one, attached);
   }
 }
 
 // Tells the subscribers that from now on, what their new snapshots do not see, they get.
-void FinishAttaching(List* indexes) {
+void FinishAttaching(List* attached) {
   ListCell* cell;
-  foreach (cell, indexes) {
-    ConnectionShared* shared = ConnectionAt(lfirst_int(cell));
-    const LocalConnection* connection = LocalConnectionAt(lfirst_int(cell));
+  foreach (cell, attached) {
+    const Target* target = static_cast<Target*>(lfirst(cell));
+    ConnectionShared* shared = ConnectionAt(target->connection);
     WithLock(shared->lock, LW_EXCLUSIVE, [&] {
-      if (connection->id == 0 || shared->connection_id != connection->id) return;
-      for (int slot = 0; slot < connection->slot_capacity; ++slot) {
-        const Target* target = connection->slots[slot];
-        if (target == nullptr) continue;
-        SubscriptionShared* subscription = FindSubscription(*shared, target->serial);
-        if (subscription != nullptr && subscription->phase == Phase::kRegistered)
-          subscription->phase = Phase::kAttached;
-      }
+      if (shared->connection_id != target->connection_id) return;
+      SubscriptionShared* subscription = FindSubscription(*shared, target->serial);
+      if (subscription != nullptr && subscription->phase == Phase::kRegistered)
+        subscription->phase = Phase::kAttached;
     });
   }
 }
@@ -227,11 +224,12 @@ bool SyncRegistry(DatabaseShared* database, bool everything) {
     indexes = AllConnections();
     NoteCommitsBeforeStart();
   }
+  List* attached = NIL;
   ListCell* cell;
-  foreach (cell, indexes) SyncConnection(lfirst_int(cell), everything);
+  foreach (cell, indexes) SyncConnection(lfirst_int(cell), everything, &attached);
   LIVE_QUERIES_FAULT("decoder-attaching");
   WaitForRecentCommits();
-  FinishAttaching(indexes);
+  FinishAttaching(attached);
   LIVE_QUERIES_FAULT("decoder-attached");
   CommitTransactionCommand();
   ConditionVariableBroadcast(&database->progress);
