@@ -105,9 +105,10 @@ ALTER TABLE large ALTER big SET STORAGE EXTERNAL;
 INSERT INTO large VALUES (1, 1, repeat('big', 10000), repeat('p', 300000));
 CREATE FUNCTION feed_of_large(OUT op text, OUT val text, OUT big boolean, OUT packed boolean, OUT old text)
 RETURNS SETOF record LANGUAGE sql AS $$
+  SELECT live.wait_for(timeout => '1min');
   SELECT change->>'op', change->'row'->>'val', change->'row'->>'big' = repeat('big', 10000),
          change->'row'->>'packed' = repeat('p', 300000), change->>'old'
-  FROM live.wait_for(timeout => '1min'), live.poll(), json_array_elements(message->'changes') change
+  FROM live.poll(), json_array_elements(message->'changes') change
 $$;
 -- With the default replica identity it is read from the table.
 CALL watch('q', 'SELECT * FROM large');

@@ -23,7 +23,8 @@ struct Target {
   int connection;  // index
   uint64_t connection_id;
   uint64_t serial;
-  bool muted;  // was reset: gets nothing until its client refreshes, as a new target
+  bool muted;      // gets nothing: was reset, until its client refreshes, as a new target
+  bool attaching;  // and until then is muted too
 };
 
 // The subscriptions of a template that have the same routing values.

@@ -160,6 +160,11 @@ void ShareProgress(XLogRecPtr position) {
   ConditionVariableBroadcast(&database->progress);
 }
 
+// Up to here everything is evaluated. `read`: up to here everything is read.
+XLogRecPtr HandledPosition(XLogRecPtr read) {
+  return FirstReadyBatch() == nullptr ? read : FirstReadyBatch()->commit_end - 1;
+}
+
 void Sleep(long timeout_ms) {
   (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms,
                   WaitEventDecoderMain());
@@ -176,7 +181,7 @@ void Loop() {
       ProcessConfigFile(PGC_SIGHUP);
     }
     if (ShouldStop(&idle_since)) StopAsAsked();
-    const bool attached = SyncRegistry(database, false);
+    SyncRegistry(database, false);
     FlushAsynchronousCommits();
     // All that committed before this is read below, even if the end is within a record.
     const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
@@ -184,14 +189,15 @@ void Loop() {
     MemoryContextSwitchTo(TopMemoryContext);
     const Progress progress = EvaluateReady(database);
     MemoryContextSwitchTo(TopMemoryContext);
+    const XLogRecPtr read = at_end && flushed > StreamPosition() ? flushed : StreamPosition();
+    FinishAttachments(database, HandledPosition(read));
     if (progress == Progress::kBlocked) Sleep(kVisibilityPollMs);
     if (progress != Progress::kNothingReady) continue;
     CheckDefinitions(database);
     ConfirmNowAndThen();
     if (!at_end) continue;
-    const XLogRecPtr position = StreamPosition() > flushed ? StreamPosition() : flushed;
-    if (position != shared_position || attached) ShareProgress(position);
-    shared_position = position;
+    if (read != shared_position) ShareProgress(read);
+    shared_position = read;
     Sleep(kSafetyNetMs);
   }
 }

@@ -14,6 +14,7 @@
 
 extern "C" {
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "utils/resowner.h"
 }
 
@@ -21,6 +22,16 @@ namespace live_queries {
 namespace {
 
 constexpr const char* kRestarted = "the decoder was restarted and may have missed changes";
+
+// A subscription whose target is in its template but sleeps.
+struct Attachment {
+  int connection;
+  uint64_t connection_id;
+  uint64_t serial;
+  XLogRecPtr begin;  // it wakes up once all that committed before is handled
+};
+
+List* attachments = NIL;  // of Attachment, in TopMemoryContext
 
 // A slot of a connection that changed.
 struct ChangedSlot {
@@ -116,8 +127,9 @@ Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
   return target;
 }
 
-// Attaches one subscription to its template. The registry hears of it in FinishAttaching.
-void Attach(int index, LocalConnection* connection, const ChangedSlot& changed, List** attached) {
+// Attaches one subscription to its template. The registry hears of it in
+// FinishAttachments.
+void Attach(int index, LocalConnection* connection, const ChangedSlot& changed, XLogRecPtr begin) {
   DefinitionCopy definition;
   if (!CopyDefinition(index, connection->id, changed.serial, &definition)) return;
   if (definition.phase == Phase::kFailed) return;
@@ -128,12 +140,22 @@ void Attach(int index, LocalConnection* connection, const ChangedSlot& changed, 
   target->serial = changed.serial;
   GrowSlots(connection, changed.slot);
   connection->slots[changed.slot] = target;
-  *attached = lappend(*attached, target);
   // Its client has read a first result already, but nobody was decoding meanwhile.
-  if (definition.phase == Phase::kAttached) ResetTargetNow(target, kRestarted);
+  if (definition.phase == Phase::kAttached) {
+    ResetTargetNow(target, kRestarted);
+    return;
+  }
+  // Until FinishAttachments it sleeps: what committed before is in the snapshot that comes.
+  MuteTarget(target);
+  target->attaching = true;
+  InMemoryContext(TopMemoryContext, [&] {
+    Attachment* one = static_cast<Attachment*>(palloc(sizeof(Attachment)));
+    *one = {index, connection->id, changed.serial, begin};
+    attachments = lappend(attachments, one);
+  });
 }
 
-void SyncConnection(int index, bool everything, List** attached) {
+void SyncConnection(int index, bool everything, XLogRecPtr begin) {
   ConnectionShared* shared = ConnectionAt(index);
   LocalConnection* connection = LocalConnectionAt(index);
   uint64_t connection_id;
@@ -155,23 +177,26 @@ void SyncConnection(int index, bool everything, List** attached) {
       continue;
     }
     DetachSlot(connection, one.slot);
-    if (one.serial != 0) Attach(index, connection, one, attached);
+    if (one.serial != 0) Attach(index, connection, one, begin);
   }
 }
 
-// Tells the subscribers that from now on, what their new snapshots do not see, they get.
-void FinishAttaching(List* attached) {
-  ListCell* cell;
-  foreach (cell, attached) {
-    const Target* target = static_cast<Target*>(lfirst(cell));
-    ConnectionShared* shared = ConnectionAt(target->connection);
-    WithLock(shared->lock, LW_EXCLUSIVE, [&] {
-      if (shared->connection_id != target->connection_id) return;
-      SubscriptionShared* subscription = FindSubscription(*shared, target->serial);
-      if (subscription != nullptr && subscription->phase == Phase::kRegistered)
-        subscription->phase = Phase::kAttached;
-    });
-  }
+// Tells the subscriber that from now on, what its new snapshot does not see, it gets.
+void WakeUp(const Attachment& attachment) {
+  const LocalConnection* connection = LocalConnectionAt(attachment.connection);
+  const int slot = SlotOfSerial(attachment.serial);
+  if (connection->id != attachment.connection_id || slot >= connection->slot_capacity) return;
+  Target* target = connection->slots[slot];
+  if (target == nullptr || target->serial != attachment.serial) return;
+  target->attaching = false;
+  UnmuteTarget(target);
+  ConnectionShared* shared = ConnectionAt(attachment.connection);
+  WithLock(shared->lock, LW_EXCLUSIVE, [&] {
+    if (shared->connection_id != attachment.connection_id) return;
+    SubscriptionShared* subscription = FindSubscription(*shared, attachment.serial);
+    if (subscription != nullptr && subscription->phase == Phase::kRegistered)
+      subscription->phase = Phase::kAttached;
+  });
 }
 
 List* TakeDirtyConnections(DatabaseShared* database, bool* everything) {
@@ -216,24 +241,45 @@ bool CopyDefinition(int connection, uint64_t connection_id, uint64_t serial,
   });
 }
 
-bool SyncRegistry(DatabaseShared* database, bool everything) {
-  if (!everything && database->dirty_connection < 0 && !database->all_dirty) return false;
+void SyncRegistry(DatabaseShared* database, bool everything) {
+  if (!everything && database->dirty_connection < 0 && !database->all_dirty) return;
   StartTransactionCommand();
   List* indexes = TakeDirtyConnections(database, &everything);
   if (everything) {
     indexes = AllConnections();
     NoteCommitsBeforeStart();
   }
-  List* attached = NIL;
+  // Commits that are not flushed yet count: their writers may be the ones who subscribe now.
+  const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
+  const XLogRecPtr committed = pg_atomic_read_u64(&database->commit_lsn);
+  const XLogRecPtr begin = committed > flushed ? committed : flushed;
   ListCell* cell;
-  foreach (cell, indexes) SyncConnection(lfirst_int(cell), everything, &attached);
-  LIVE_QUERIES_FAULT("decoder-attaching");
-  WaitForRecentCommits();
-  FinishAttaching(attached);
-  LIVE_QUERIES_FAULT("decoder-attached");
+  foreach (cell, indexes) SyncConnection(lfirst_int(cell), everything, begin);
   CommitTransactionCommand();
-  ConditionVariableBroadcast(&database->progress);
-  return true;
+}
+
+void FinishAttachments(DatabaseShared* database, XLogRecPtr handled) {
+  if (attachments == NIL) return;
+  List* waiting = NIL;
+  List* ready = NIL;
+  ListCell* cell;
+  InMemoryContext(TopMemoryContext, [&] {
+    foreach (cell, attachments) {
+      Attachment* one = static_cast<Attachment*>(lfirst(cell));
+      List** list = one->begin <= handled ? &ready : &waiting;
+      *list = lappend(*list, one);
+    }
+  });
+  if (ready != NIL) {
+    LIVE_QUERIES_FAULT("decoder-attaching");
+    WaitForRecentCommits();
+    foreach (cell, ready) WakeUp(*static_cast<Attachment*>(lfirst(cell)));
+    LIVE_QUERIES_FAULT("decoder-attached");
+    ConditionVariableBroadcast(&database->progress);
+  }
+  list_free_deep(ready);
+  list_free(attachments);
+  attachments = waiting;
 }
 
 void TerminateTarget(Target* target, int sqlstate, const char* reason) {

@@ -21,8 +21,12 @@ bool CopyDefinition(int connection, uint64_t connection_id, uint64_t serial,
                     DefinitionCopy* definition);
 
 // Attaches and detaches what has changed since the last call, or (`everything`) all there is, when
-// the decoder starts. Outside a transaction. Returns whether anything changed.
-bool SyncRegistry(DatabaseShared* database, bool everything);
+// the decoder starts. Outside a transaction.
+void SyncRegistry(DatabaseShared* database, bool everything);
+
+// Wakes up what was attached and whose time has come: all that committed before it was attached is
+// evaluated (`handled`) and visible to new snapshots. Outside a transaction.
+void FinishAttachments(DatabaseShared* database, XLogRecPtr handled);
 
 // Ends a target with an error: marks it in the registry, tells its client, detaches it.
 void TerminateTarget(Target* target, int sqlstate, const char* reason);

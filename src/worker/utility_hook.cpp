@@ -170,8 +170,13 @@ void OnUtility(PlannedStmt* planned, const char* text, bool read_only_tree,
     if (closes_channel) EndWithChannel();
     return;
   }
-  TryFinally(run, [&] { ResumeDecoder(suspended); });
-  ForgetDroppedDatabase(suspended, exclusive);
+  // Forgotten while it is suspended still: the launcher must not start a decoder for what is gone.
+  TryFinally(
+      [&] {
+        run();
+        ForgetDroppedDatabase(suspended, exclusive);
+      },
+      [&] { ResumeDecoder(suspended); });
 }
 
 void OnObjectAccess(ObjectAccessType access, Oid catalog, Oid object, int part, void* argument) {

@@ -180,7 +180,18 @@ serves('d3', 'other databases are not touched');
     $node->safe_psql('d7', q(UPDATE t SET a = 'eight'));
     ok($client{d7}->follow('q'), 'the other one goes on');
     is_deeply($client{d7}->state_of('q'), $client{d7}->rows_now($query), 'exactly');
-    $_->disconnect for values %client;
+
+    # A new connection has the place of an old one, of which the decoder of another database has yet to hear.
+    my $decoder = decoder_pid($node, 'd3');
+    kill 'STOP', $decoder;
+    $client{d3}->disconnect;
+    wait_until(sub { $admin->value(q(SELECT count(*) FROM pg_stat_activity WHERE datname = 'd3' AND backend_type = 'client backend')) == 0 });
+    my @new = map { connect_client($node, dbname => 'd7') } 1 .. 2;
+    cmp_ok(seconds_of(sub { $_->subscribe('new', $query) for @new }), '<', 5, 'a decoder that stands still holds up no other database');
+    kill 'CONT', $decoder;
+    $node->safe_psql('d7', q(INSERT INTO t VALUES (3000, 'new')));
+    is($_->next_message->{message}{changes}[0]{key}[0], 3000, 'which serves all its clients') for @new, $client{d7};
+    $_->disconnect for @new, $client{d7};
 }
 
 $admin->disconnect;

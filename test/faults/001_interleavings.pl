@@ -1,0 +1,315 @@
+# Exactly once, whatever happens between two steps: a subscriber, the decoder and a client that takes its messages are held
+# at each of their steps while writers commit. After that the first result and the messages must give the query's
+# result, each change once.
+use strict;
+use warnings FATAL => 'all';
+use File::Basename qw(dirname);
+use lib dirname(__FILE__);
+use Faults;
+use LiveQueries;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+my $node = new_fault_node('held', <<~CONF);
+    live_queries.mailbox_size = 64kB
+    live_queries.idle_timeout = 1h
+    CONF
+
+my @subscribing = qw(subscribe-analysed subscribe-registered subscribe-attached subscribe-snapshot-taken);
+my @attaching = qw(decoder-attaching decoder-attached);
+my @decoding = qw(decode-commit decoder-evaluate decoder-evaluated decoder-publish decoder-published);
+
+my ($writer, $early, $late) = map { connect_client($node) } 1 .. 3;
+# Somebody who watches already, so that every commit is decoded, evaluated and published.
+my $other = watch(connect_client($node));
+
+# Two ways to begin: subscribe, and the refresh of a subscription.
+my %ways = (
+    subscribe => q{SELECT live.subscribe('q', '} . query_text() . q{')},
+    refresh   => q{SELECT live.refresh('q')});
+
+# begin_held(CLIENT, WAY): sends the command, after transactions have begun that end in the middle of it, and after it.
+sub begin_held {
+    my ($client, $way) = @_;
+    begin_early($early, -1);
+    begin_early($late, -2);
+    prepare_changes($writer, -3, 'early');
+    $client->send_query($ways{$way});
+    return;
+}
+
+sub end_early {
+    commit_early($early, -1);
+    $writer->rows(q(COMMIT PREPARED 'early'));
+    return;
+}
+
+# The command has to end now. What comes before the new snapshot belongs to the old feed.
+sub finish_held {
+    my ($client, $way) = @_;
+    my $result = $client->finish;
+    die "$way: $result->{error}{M}" if $result->{error};
+    collect($client);
+    $client->{xids} = {};
+    $client->read_snapshot('q');
+    return;
+}
+
+sub compare_held {
+    my ($client, $name) = @_;
+    commit_early($late, -2);
+    change_rows($writer);
+    is_exact($client, $name);
+    is_exact($other, "$name: the other client");
+    $client->disconnect;
+    return;
+}
+
+sub new_client {
+    my ($way) = @_;
+    my $client = connect_client($node);
+    return $way eq 'refresh' ? watch($client) : $client;
+}
+
+# The decoder stands at a step of handling a transaction.
+sub while_decoding {
+    my ($way, $step, $decoder_step, $first) = @_;
+    my $client = new_client($way);
+    hold($node, $step);
+    begin_held($client, $way);
+    wait_held($node, $step);
+    change_rows($writer);
+    hold($node, $decoder_step);
+    change_rows($writer);
+    wait_held($node, $decoder_step);
+    change_rows($writer);
+    end_early();
+    if ($first eq 'decoder') {
+        release($node, $decoder_step);
+        settled($other);
+        change_rows($writer);
+        release($node, $step);
+        finish_held($client, $way);
+    } elsif ($step =~ /attached|snapshot/) {
+        release($node, $step);
+        finish_held($client, $way); # needs no decoder
+        change_rows($writer);
+        release($node, $decoder_step);
+    } else {
+        release($node, $step);
+        change_rows($writer);
+        release($node, $decoder_step);
+        finish_held($client, $way);
+    }
+    compare_held($client, "$way at $step, $decoder_step, $first goes on first");
+    return;
+}
+
+# The decoder stands at a step of attaching this very subscriber.
+sub while_attaching {
+    my ($way, $step, $decoder_step, $first) = @_;
+    my $client = new_client($way);
+    hold($node, $_) for $decoder_step, $step;
+    begin_held($client, $way);
+    if ($step eq 'subscribe-analysed') {
+        wait_held($node, $step);
+        change_rows($writer);
+        release($node, $step);
+        wait_held($node, $decoder_step);
+        change_rows($writer);
+        end_early();
+        release($node, $decoder_step);
+    } elsif ($step eq 'subscribe-registered') {
+        wait_held($node, $_) for $step, $decoder_step;
+        change_rows($writer);
+        end_early();
+        release($node, $first eq 'decoder' ? $decoder_step : $step);
+        settled($other) if $first eq 'decoder';
+        change_rows($writer);
+        release($node, $first eq 'decoder' ? $step : $decoder_step);
+    } else {
+        wait_held($node, $decoder_step);
+        change_rows($writer);
+        release($node, $decoder_step);
+        wait_held($node, $step);
+        change_rows($writer);
+        end_early();
+        settled($other) if $first eq 'decoder';
+        release($node, $step);
+    }
+    finish_held($client, $way);
+    compare_held($client, "$way at $step, $decoder_step, $first goes on first");
+    return;
+}
+
+for my $first (qw(decoder subscriber)) {
+    for my $step (@subscribing) {
+        while_decoding('subscribe', $step, $_, $first) for @decoding;
+        while_attaching('subscribe', $step, $_, $first) for @attaching;
+        while_decoding('refresh', $step, $_, $first) for qw(decoder-evaluate decoder-published);
+        while_attaching('refresh', $step, $_, $first) for @attaching;
+    }
+}
+
+# A subscriber that gives up, or goes, in the middle.
+for my $step (@subscribing) {
+    for my $how (qw(cancel terminate)) {
+        my $client = connect_client($node);
+        hold($node, $step);
+        begin_held($client, 'subscribe');
+        wait_held($node, $step);
+        change_rows($writer);
+        $writer->rows("SELECT pg_${how}_backend(" . $client->pid . ')');
+        like($client->finish->{error}{C}, qr/^57/, "$how at $step: the statement fails");
+        release($node, $step);
+        end_early();
+        poll_ok($node, 'SELECT count(*) = 1 FROM live_queries', "$how at $step: the subscription never was");
+        if ($how eq 'cancel') {
+            watch($client);
+            change_rows($writer);
+            is_exact($client, "$how at $step: it can subscribe again");
+        }
+        commit_early($late, -2);
+        is_exact($other, "$how at $step: the other client");
+        $client->disconnect;
+    }
+}
+
+# A client that takes its messages stands while more come.
+for my $step (qw(client-take client-taken)) {
+    for my $decoder_step ('', qw(decoder-publish decoder-published mailbox-spill)) {
+        for my $first ($decoder_step eq '' ? 'client' : qw(client decoder)) {
+            my $name = "$step, " . ($decoder_step || 'the decoder runs') . ", $first goes on first";
+            # Alone, so that it is this client's mailbox that the decoder fills.
+            $other->disconnect;
+            my $client = watch(connect_client($node));
+            hold($node, $step);
+            change_rows($writer);
+            wait_held($node, $step);
+            change_much($writer);
+            hold($node, $decoder_step) if $decoder_step;
+            change_much($writer);
+            wait_held($node, $decoder_step) if $decoder_step;
+            change_rows($writer);
+            release($node, $first eq 'client' ? $step : $decoder_step);
+            change_rows($writer);
+            if ($first eq 'client') {
+                $client->rows('SELECT 1'); # takes all that has been published
+                release($node, $decoder_step) if $decoder_step;
+            } else {
+                $writer->value('SELECT live.wait_for()');
+                release($node, $step);
+            }
+            change_rows($writer);
+            is_exact($client, $name);
+            $client->disconnect;
+            $other = watch(connect_client($node));
+        }
+    }
+}
+
+# And one that reads its spill file, while more is spilled.
+for my $decoder_step ('', 'mailbox-spill', 'decoder-published') {
+    for my $first ($decoder_step eq '' ? 'client' : qw(client decoder)) {
+        $other->disconnect;
+        my $client = watch(connect_client($node));
+        $client->rows('BEGIN');
+        change_much($writer);
+        $writer->value('SELECT live.wait_for()');
+        hold($node, 'client-unspill');
+        $client->send_query('COMMIT');
+        wait_held($node, 'client-unspill');
+        change_much($writer);
+        hold($node, $decoder_step) if $decoder_step;
+        change_much($writer);
+        wait_held($node, $decoder_step) if $decoder_step;
+        release($node, $first eq 'client' ? 'client-unspill' : $decoder_step);
+        if ($first eq 'client') {
+            is($client->finish->{error}, undef, 'the client reads its file');
+            change_rows($writer);
+            release($node, $decoder_step) if $decoder_step;
+        } else {
+            $writer->value('SELECT live.wait_for()');
+            release($node, 'client-unspill');
+            is($client->finish->{error}, undef, 'the client reads its file');
+        }
+        change_rows($writer);
+        is_exact($client, 'client-unspill, ' . ($decoder_step || 'the decoder runs') . ", $first goes on first");
+        $client->disconnect;
+        $other = watch(connect_client($node));
+    }
+}
+
+sub set_server {
+    my ($name, $value) = @_;
+    $node->safe_psql('postgres', $value eq '' ? "ALTER SYSTEM RESET $name" : "ALTER SYSTEM SET $name = '$value'");
+    $node->reload;
+    poll_ok($node, "SELECT current_setting('$name') = '$value'", "$name is '$value'");
+    return;
+}
+
+# The transaction of a commit that is in the log, but that new snapshots do not see yet: whoever subscribes now must wait
+# until they do, or the change is in neither the snapshot nor the stream. A standby that never answers holds it there.
+$other->disconnect; # nobody may watch the table, or its changes would be kept until they are visible
+$writer->rows('CREATE TABLE aside (id int PRIMARY KEY)');
+my $aside = connect_client($node);
+$aside->subscribe('aside', 'SELECT id FROM aside');
+for my $mutation ('', 'attach_at_once') {
+    set_server('live_queries.debug_mutation', $mutation) if $mutation;
+    my $client = connect_client($node);
+    my $stuck = connect_client($node);
+    set_server('synchronous_standby_names', 'nobody');
+    $writer->rows('SET synchronous_commit = local');
+    $stuck->send_query('UPDATE t SET n = n + 1 WHERE id = -5');
+    poll_ok($node, q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'), 'a commit waits for a standby');
+    change_rows($writer);
+    $writer->value('SELECT live.wait_for()'); # it is decoded
+    $client->send_query($ways{subscribe});
+    if ($mutation) {
+        finish_held($client, 'subscribe');
+        pass('with attach_at_once: subscribe does not wait');
+    } else {
+        poll_ok($node, 'SELECT count(*) = 1 FROM pg_stat_activity WHERE state = \'active\' AND pid = ' . $client->pid, 'subscribe waits for it');
+        sleep 0.1;
+        is($client->_read(0), undef, 'and goes on waiting');
+    }
+    set_server('synchronous_standby_names', '');
+    is($stuck->finish->{error}, undef, 'the commit ends');
+    finish_held($client, 'subscribe') unless $mutation;
+    change_rows($writer);
+    if ($mutation) {
+        ok(!agrees($client), 'with attach_at_once: a change is lost, and seen to be');
+        set_server('live_queries.debug_mutation', '');
+    } else {
+        is_exact($client, 'a commit in the log that is not visible');
+    }
+    $writer->rows('RESET synchronous_commit');
+    $_->disconnect for $client, $stuck;
+}
+
+# More than the decoder keeps in memory for one client, in one transaction.
+for my $mutation ('', 'lose_before_spill') {
+    set_server('live_queries.debug_mutation', $mutation) if $mutation;
+    my $client = watch(connect_client($node));
+    $client->rows('BEGIN');
+    $writer->rows(q(INSERT INTO t SELECT i, 1, repeat('x', 1000) FROM generate_series(1000001, 1003000) i));
+    change_rows($writer);
+    $writer->value('SELECT live.wait_for()');
+    $client->rows('COMMIT');
+    if ($mutation) {
+        ok(!agrees($client), 'with lose_before_spill: changes are lost, and seen to be');
+        set_server('live_queries.debug_mutation', '');
+    } else {
+        is_exact($client, 'a transaction that is spilled before it is published');
+    }
+    $writer->rows('DELETE FROM t WHERE id > 1000000');
+    $client->disconnect;
+}
+
+$_->disconnect for $aside, $writer, $early, $late;
+poll_ok($node, 'SELECT count(*) = 0 FROM live_queries', 'nobody is left');
+is_deeply([ temp_files($node) ], [], 'no file either');
+$node->stop;
+unlike(slurp_file($node->logfile), qr/\b(PANIC:|TRAP:|was terminated by signal)|WARNING: .*(leak|still referenced)/, 'no crash, no leak');
+done_testing();
