@@ -73,7 +73,7 @@ void SetPaused(LocalSubscription* subscription, bool paused);
 void NotePolled();
 
 // Whether this connection will listen to its channel if the running transaction commits.
-void SetListening(bool listening);
+void SetListening(bool on);
 bool IsListening();
 
 // Forgets one that was terminated, at once.

@@ -96,6 +96,7 @@ void Set(const char* name, FaultAction action, int argument, int count) {
   for (const FaultShared& one : faults->faults)
     if (one.action != FaultAction::kNone) faults->any = true;
   SpinLockRelease(&faults->lock);
+  if (fault == nullptr) elog(ERROR, "too many fault points are set");
 }
 
 }  // namespace

@@ -28,7 +28,12 @@ void DefineFaultSettings();
 
 #else
 
+namespace live_queries {
+// Not a literal, so that a condition with it reads as one.
+constexpr bool MutationIsOff() { return false; }
+}  // namespace live_queries
+
 #define LIVE_QUERIES_FAULT(name) static_cast<void>(0)
-#define LIVE_QUERIES_MUTATION(name) false
+#define LIVE_QUERIES_MUTATION(name) ::live_queries::MutationIsOff()
 
 #endif

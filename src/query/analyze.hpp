@@ -23,13 +23,13 @@ struct Analysis {
   List* sort_clause;
 };
 
-// Analyses `query` as the current role, with `params` (String, or nullptr for NULL). Raises what
-// is wrong with it: syntax, privileges (42501), not supported (0A000), replica identity (55000),
-// number of parameters (22023) and so on. The result is in CurrentMemoryContext; locks on the
-// tables (AccessShareLock) stay until the end of the transaction.
-Analysis Analyze(const char* query, List* params, const FrozenValues& frozen);
+// Analyses the query `text` as the current role, with `params` (String, or nullptr for NULL).
+// Raises what is wrong with it: syntax, privileges (42501), not supported (0A000), replica identity
+// (55000), number of parameters (22023) and so on. The result is in CurrentMemoryContext; locks on
+// the tables (AccessShareLock) stay until the end of the transaction.
+Analysis Analyze(const char* text, List* params, const FrozenValues& frozen);
 
-// Restricts `spec` to the columns named in `names` (TargetEntry), if it has all of them: so that
+// Restricts `spec` to the columns named by `former`, if it has all of them: so that
 // SELECT * stays as it was when a column is added.
 void KeepColumns(QuerySpec* spec, const QuerySpec& former);
 

@@ -1,6 +1,8 @@
 // Reading arguments. Process: client backend.
 #include "sql_api/arguments.hpp"
 
+#include <cmath>
+
 #include "registry/shared_memory.hpp"
 
 extern "C" {
@@ -30,15 +32,17 @@ SubscriptionId IdArgument(FunctionCallInfo call, int index) {
   return *id;
 }
 
+[[noreturn]] static void RaiseUnknown(const SubscriptionId& id) {
+  ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+          errmsg("this connection has no live query \"%s\"", CopyText(id.view())),
+          errhint("Live queries belong to the connection that called live.subscribe."));
+  pg_unreachable();
+}
+
 LocalSubscription* SubscriptionArgument(FunctionCallInfo call, int index) {
   const SubscriptionId id = IdArgument(call, index);
   LocalSubscription* subscription = FindLocal(id);
-  if (subscription == nullptr) {
-    char* text = CopyText(id.view());
-    ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-            errmsg("this connection has no live query \"%s\"", text),
-            errhint("Live queries belong to the connection that called live.subscribe."));
-  }
+  if (subscription == nullptr) RaiseUnknown(id);
   // Whoever handles a live query makes its role act.
   if (!has_privs_of_role(GetUserId(), subscription->role))
     ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -68,7 +72,7 @@ int64 IntervalArgument(FunctionCallInfo call, int index, int64 if_null) {
   const double days = interval->day + interval->month * static_cast<double>(DAYS_PER_MONTH);
   const double ms = static_cast<double>(interval->time) / 1000.0 + days * 86400000.0;
   if (ms <= 0) return 0;
-  return ms > 1e15 ? static_cast<int64>(1e15) : static_cast<int64>(ms + 0.5);
+  return ms > 1e15 ? static_cast<int64>(1e15) : static_cast<int64>(std::llround(ms));
 }
 
 ResultRows::ResultRows(FunctionCallInfo call) {
