@@ -216,6 +216,11 @@ void Dispatch(const RecordView& record) {
   ++subscription->taken_messages;
   subscription->taken_bytes += record.header.body_bytes;
   const bool changes = record.header.kind == RecordKind::kChanges;
+  // Whoever unsubscribes need not be told, unless that is rolled back.
+  if (!changes && subscription->dropping) {
+    subscription->told_off = true;
+    return;
+  }
   const bool visible = changes && !LIVE_QUERIES_MUTATION("deliver_visible") &&
                        subscription->bound.Sees(record.header.xid, record.header.seq);
   if (changes && LIVE_QUERIES_MUTATION("lose_first_change") && subscription->delivered_seq == 0 &&
@@ -314,24 +319,35 @@ void DispatchSpill() {
   ReleaseSpill(MyConnectionIfAny(), inbox);
 }
 
-void ResetAll() {
-  constexpr std::string_view kReason = "too many messages were waiting for the client";
+// Its last message may be among those that are lost.
+void ResetOrTerminate(LocalSubscription* one, std::string_view reason) {
   ConnectionShared* connection = MyConnectionIfAny();
+  TerminationBody body;
+  const bool over = WithLock(connection->lock, LW_SHARED, [&] {
+    const SubscriptionShared* shared = FindSubscription(*connection, one->serial);
+    if (shared == nullptr || shared->status != SubscriptionStatus::kTerminated) return false;
+    body = WriteTermination(*shared);
+    return true;
+  });
+  RecordHeader header = ResetHeader(one->serial, 0, reason);
+  if (over) {
+    header.kind = RecordKind::kTerminated;
+    header.body_bytes = static_cast<uint32_t>(body.length);
+  }
+  Dispatch({header, over ? body.view() : reason});
+}
+
+void ResetAll() {
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+    ResetOrTerminate(one, "too many messages were waiting for the client");
+}
+
+// An unsubscribe that was rolled back: they are to be told after all.
+void TellWhoStayed() {
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    // Its last message may be among those that were thrown away.
-    TerminationBody body;
-    const bool over = WithLock(connection->lock, LW_SHARED, [&] {
-      const SubscriptionShared* shared = FindSubscription(*connection, one->serial);
-      if (shared == nullptr || shared->status != SubscriptionStatus::kTerminated) return false;
-      body = WriteTermination(*shared);
-      return true;
-    });
-    RecordHeader header = ResetHeader(one->serial, 0, kReason);
-    if (over) {
-      header.kind = RecordKind::kTerminated;
-      header.body_bytes = static_cast<uint32_t>(body.length);
-    }
-    Obey(one, one->flow.Decide(header, false), {header, over ? body.view() : kReason});
+    if (!one->told_off || one->dropping) continue;
+    one->told_off = false;
+    ResetOrTerminate(one, "a reset came in a transaction that was rolled back");
   }
 }
 
@@ -375,6 +391,7 @@ void DeliverMail() {
   SortPollQueue(Hold);
   if (!MailIsWaiting() && !notify_pipe.waiting && !poll_pipe.waiting) return;
   FlushBoth();  // what an error interrupted
+  TellWhoStayed();
   ReleaseHeld();
   if (!inbox_in_use) {
     LIVE_QUERIES_FAULT("client-take");
@@ -397,7 +414,8 @@ bool MailIsWaiting() {
   if (connection == nullptr) return false;
   if (pg_atomic_read_u32(&connection->wake_pending) != 0 || inbox_in_use) return true;
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    if (!one->dropping && one->flow.CanRelease() && one->held->unread() > 0) return true;
+    if (!one->dropping && (one->told_off || (one->flow.CanRelease() && one->held->unread() > 0)))
+      return true;
   return false;
 }
 

@@ -42,6 +42,7 @@ struct LocalSubscription {
   RecordQueue* held;
   bool dropping;    // ends at commit
   bool terminated;  // its last message is on its way: remove it
+  bool told_off;    // a reset or termination came while it was dropping
   // Not in shared memory yet.
   uint64_t taken_messages;
   uint64_t taken_bytes;
