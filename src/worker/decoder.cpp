@@ -41,6 +41,10 @@ constexpr uint64 kReadyTransactions = 1000;
 constexpr size_t kReadyBytes = 16 * 1024 * 1024;
 constexpr long kSafetyNetMs = 1000;    // if a wake-up were ever lost
 constexpr long kVisibilityPollMs = 1;  // a commit becomes visible without a sign
+// While commits come one upon the other, turns and flushes are at least so far apart: writers then
+// share the cost of a turn. A commit that comes alone waits for nothing.
+constexpr int64 kTurnPaceUs = 500;
+constexpr int64 kFlushPaceUs = 2000;
 constexpr int kConfirmEveryMs = 1000;
 constexpr int kShareMemoryEveryMs = 1000;
 constexpr uint64 kConfirmEveryBytes = 16 * 1024 * 1024;
@@ -109,10 +113,19 @@ bool ShouldStop(TimestampTz* idle_since) {
   });
 }
 
+// Waits until `pace_us` have passed since `*last`, and sets it to now.
+void KeepPace(TimestampTz* last, int64 pace_us) {
+  const int64 elapsed = GetCurrentTimestamp() - *last;
+  if (elapsed >= 0 && elapsed < pace_us) pg_usleep(static_cast<long>(pace_us - elapsed));
+  *last = GetCurrentTimestamp();
+}
+
 // Commits that are not flushed cannot be decoded; their writers do not wait for that, so we do.
 void FlushAsynchronousCommits() {
-  const XLogRecPtr commit = pg_atomic_read_u64(&database->commit_lsn);
-  if (commit > GetFlushRecPtr(nullptr)) XLogFlush(commit);
+  static TimestampTz last_flush = 0;
+  if (pg_atomic_read_u64(&database->commit_lsn) <= GetFlushRecPtr(nullptr)) return;
+  KeepPace(&last_flush, kFlushPaceUs);
+  XLogFlush(pg_atomic_read_u64(&database->commit_lsn));
 }
 
 // Reads until the end of what is flushed, or until there is enough to evaluate. True at the end.
@@ -172,6 +185,8 @@ void Sleep(long timeout_ms) {
 
 void Loop() {
   TimestampTz idle_since = 0;
+  TimestampTz last_turn = 0;
+  bool slept = false;
   XLogRecPtr shared_position = InvalidXLogRecPtr;
   for (;;) {
     ResetLatch(MyLatch);
@@ -181,6 +196,8 @@ void Loop() {
       ProcessConfigFile(PGC_SIGHUP);
     }
     if (ShouldStop(&idle_since)) StopAsAsked();
+    if (slept) KeepPace(&last_turn, kTurnPaceUs);
+    slept = false;
     SyncRegistry(database, false);
     FlushAsynchronousCommits();
     // All that committed before this is read below, even if the end is within a record.
@@ -199,6 +216,7 @@ void Loop() {
     if (read != shared_position) ShareProgress(read);
     shared_position = read;
     Sleep(kSafetyNetMs);
+    slept = true;
   }
 }
 
