@@ -22,6 +22,10 @@ ISOLATION_OPTS = --inputdir=test --outputdir=test
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden \
 	-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers \
 	-Wno-cast-function-type -Werror -MMD -MP
+# The flags that PGXS takes over from the server's build are for the compiler that built it.
+ifneq (,$(findstring clang,$(CXX)))
+PG_CXXFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+endif
 PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) -I$(CURDIR)/src
 ifdef FAULTS
 PG_CPPFLAGS += -DLIVE_QUERIES_FAULTS

@@ -299,7 +299,11 @@ void DispatchBlocks() {
 void DispatchSpill() {
   if (inbox.spill_read == inbox.spill_end) return;
   LIVE_QUERIES_FAULT("client-unspill");
-  File file = OpenSpillForReading(MyConnectionIfAny()->connection_id);
+  // An error leaves the file open, for the next call to close.
+  static File file = -1;
+  if (file >= 0) FileClose(file);
+  file = -1;
+  file = OpenSpillForReading(MyConnectionIfAny()->connection_id);
   while (inbox.spill_read < inbox.spill_end) {
     const std::span<const std::byte> bytes = ReadSpill(file);
     RecordReader reader(bytes);
@@ -316,6 +320,7 @@ void DispatchSpill() {
     inbox.spill_read = inbox.spill_end;
   }
   FileClose(file);
+  file = -1;
   ReleaseSpill(MyConnectionIfAny(), inbox);
 }
 

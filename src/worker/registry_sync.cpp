@@ -77,6 +77,7 @@ List* TakeChangedSlots(ConnectionShared* shared, uint64_t* connection_id, bool e
       slots[slot].dirty = false;
     };
     if (everything) {
+      shared->spill_reserved = false;  // by a decoder that died
       for (int slot = 0; slot < shared->slot_capacity; ++slot) take(slot);
     } else {
       for (int slot = shared->dirty_slot; slot >= 0; slot = slots[slot].next_dirty) take(slot);
