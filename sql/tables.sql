@@ -110,10 +110,12 @@ RETURNS SETOF record LANGUAGE sql AS $$
          change->'row'->>'packed' = repeat('p', 300000), change->>'old'
   FROM live.poll(), json_array_elements(message->'changes') change
 $$;
--- With the default replica identity it is read from the table.
+-- With the default replica identity it is read from the table, as long as it is there.
 CALL watch('q', 'SELECT * FROM large');
 UPDATE large SET val = 2;
+SELECT * FROM feed_of_large();
 UPDATE large SET big = 'small';
+SELECT * FROM feed_of_large();
 UPDATE large SET big = repeat('big', 10000);
 SELECT * FROM feed_of_large();
 SELECT live.unsubscribe_all();

@@ -138,6 +138,10 @@ void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& re
 
 // Nothing more fits: what the client has not taken yet stays, then comes a reset.
 void ResetForRoom(LocalSubscription* subscription, uint64_t seq) {
+  if (subscription->dropping) {
+    subscription->told_off = true;  // see Dispatch
+    return;
+  }
   const RecordView reset = {ResetHeader(subscription->serial, seq, kHeldOverflowReason),
                             kHeldOverflowReason};
   Obey(subscription, subscription->flow.OnHeldOverflow(), reset);
