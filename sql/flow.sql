@@ -251,3 +251,19 @@ SELECT live.refresh('q');
 SELECT count(*) > 0 AS rows FROM live.snapshot('q');
 SELECT live.unsubscribe_all();
 DROP TABLE t;
+
+-- A large first result streams within its transaction and waits on disk after it: never in memory.
+CREATE TABLE many (id int PRIMARY KEY, filler text);
+INSERT INTO many SELECT i, repeat('x', 100) FROM generate_series(1, 200000) i;
+ALTER TABLE many REPLICA IDENTITY FULL;
+BEGIN;
+SELECT count(*) FROM live.subscribe('many', 'SELECT * FROM many', delivery => 'poll');
+SELECT count(*) FROM live.snapshot('many', 10);
+SELECT sum(total_bytes) < 20000000 AS small FROM pg_backend_memory_contexts;
+COMMIT;
+SELECT sum(total_bytes) < 20000000 AS small FROM pg_backend_memory_contexts;
+SELECT count(*), max(length("row"::text)) > 100 AS whole FROM live.snapshot('many');
+SELECT sum(total_bytes) < 20000000 AS small FROM pg_backend_memory_contexts;
+SELECT count(*) FROM live.snapshot('many');
+SELECT live.unsubscribe_all();
+DROP TABLE many;
