@@ -2,6 +2,7 @@
 // Process: client backend.
 #include "deliver/dispatch.hpp"
 #include "deliver/session.hpp"
+#include "model/strategy.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -194,7 +195,7 @@ Datum SubscribeCall(FunctionCallInfo call) {
   char digits[kSeqIdDigits];
   Datum values[4] = {
       LiveIdOf(*subscribed.subscription), CStringGetTextDatum(MyConnectionIfAny()->channel),
-      CStringGetTextDatum("stream"), TextDatum(FormatSeqId(subscribed.position, digits))};
+      TextDatum(ToText(Strategy::kStream)), TextDatum(FormatSeqId(subscribed.position, digits))};
   const bool nulls[4] = {};
   rows.Add(values, nulls);
   return static_cast<Datum>(0);

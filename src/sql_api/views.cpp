@@ -1,4 +1,5 @@
 // The functions behind the views live_queries and live.workers. Process: client backend.
+#include "model/strategy.hpp"
 #include "pg/compat.hpp"
 #include "registry/connection.hpp"
 #include "registry/settings.hpp"
@@ -120,7 +121,7 @@ void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRow
   row.AddText(visible ? one.query : nullptr);
   row.AddText(visible ? one.params : nullptr);
   row.AddText(visible ? one.tables : nullptr);
-  row.AddText("stream");
+  row.AddText(ToText(Strategy::kStream));
   row.AddText(ToText(shared.status));
   row.AddText(ToText(shared.delivery));
   row.AddText(visible && one.channel[0] != '\0' ? one.channel : nullptr);
