@@ -198,4 +198,17 @@ void ForEachRoute(Template* one, void (*visit)(Route*, void*), void* context) {
       visit(route, context);
 }
 
+void CollectTargets(Route* route, List** targets) {
+  for (Target* target = route->targets; target != nullptr; target = target->next)
+    *targets = lappend(*targets, target);
+}
+
+List* TargetsOf(Template* one) {
+  List* targets = NIL;
+  ForEachRoute(
+      one, [](Route* route, void* list) { CollectTargets(route, static_cast<List**>(list)); },
+      &targets);
+  return targets;
+}
+
 }  // namespace live_queries

@@ -21,6 +21,10 @@ void UnmuteTarget(Target* target);
 // The route of the values in `row` (the template's own columns), or nullptr if nobody wants it.
 Route* FindRoute(Template* one, TupleTableSlot* row);
 
+// Appends the targets of `route` to `*targets`; all those of a template.
+void CollectTargets(Route* route, List** targets);
+List* TargetsOf(Template* one);
+
 // Visits each route.
 void ForEachRoute(Template* one, void (*visit)(Route*, void*), void* context);
 

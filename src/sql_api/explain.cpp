@@ -1,4 +1,5 @@
 // live.explain: what live.subscribe would do. Process: client backend.
+#include "model/strategy.hpp"
 #include "query/analyze.hpp"
 #include "sql_api/arguments.hpp"
 
@@ -65,7 +66,7 @@ Datum ExplainCall(FunctionCallInfo call) {
   const Analysis analysis = Analyze(query, params, nothing);
   const QuerySpec& spec = analysis.spec;
   ResultRows rows(call);
-  AddProperty(&rows, "strategy", "stream");
+  AddProperty(&rows, "strategy", CopyText(ToText(Strategy::kStream)));
   AddProperty(&rows, "why", "one table, conditions and expressions on its rows alone");
   AddProperty(&rows, "tables", TableNames(analysis.table_names));
   AddProperty(&rows, "key",

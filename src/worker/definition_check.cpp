@@ -5,16 +5,14 @@
 #include "match/matcher.hpp"
 #include "match/routing_index.hpp"
 #include "pg/memory.hpp"
-#include "pg/try_catch.hpp"
+#include "pg/subtransaction.hpp"
 #include "query/analyze.hpp"
 #include "query/settings_capture.hpp"
 #include "worker/recent_commits.hpp"
 #include "worker/registry_sync.hpp"
 
 extern "C" {
-#include "access/xact.h"
 #include "utils/guc.h"
-#include "utils/resowner.h"
 }
 
 namespace live_queries {
@@ -58,18 +56,15 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
 // In a subtransaction that is rolled back: no lock of the analysis stays.
 CheckResult Check(const Template& one, const DefinitionCopy& definition) {
   CheckResult result = {Finding::kSame, 0, nullptr};
-  MemoryContext context = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(context);
   EvaluationClock clock;
-  TryCatch(
-      context,
+  InRolledBackSubtransaction(
       [&] {
         clock.Start();
         if (!IsSameNow(one, definition)) result.finding = Finding::kDifferent;
+        clock.Stop();
       },
       [&](ErrorData* error) {
+        clock.Stop();
         result = {Finding::kError, error->sqlerrcode, pstrdup(error->message)};
         // Who may read what cannot be told now: nothing more is delivered until it can.
         if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) result.finding = Finding::kDifferent;
@@ -78,10 +73,6 @@ CheckResult Check(const Template& one, const DefinitionCopy& definition) {
         if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && clock.IsOver())
           result.message = kEvaluationTimeoutReason;
       });
-  clock.Stop();
-  RollbackAndReleaseCurrentSubTransaction();
-  MemoryContextSwitchTo(context);
-  CurrentResourceOwner = owner;
   return result;
 }
 
@@ -89,19 +80,6 @@ bool SpeaksFor(const DefinitionCopy& checked, const DefinitionCopy& other) {
   for (DefinitionField field : {DefinitionField::kQuery, DefinitionField::kFrozen})
     if (strcmp(checked.Field(field), other.Field(field)) != 0) return false;
   return true;
-}
-
-List* TargetsOf(Template* one) {
-  List* targets = NIL;
-  ForEachRoute(
-      one,
-      [](Route* route, void* context) {
-        List** list = static_cast<List**>(context);
-        for (Target* target = route->targets; target != nullptr; target = target->next)
-          *list = lappend(*list, target);
-      },
-      &targets);
-  return targets;
 }
 
 // A subscription for which nothing has changed speaks for all of its template that have the same

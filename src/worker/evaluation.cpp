@@ -88,16 +88,11 @@ void EvaluateGroup(int count) {
 }
 
 List* TargetsToBlame(const Culprit& blamed) {
+  if (blamed.first == nullptr && blamed.second == nullptr) return TargetsOf(blamed.owner);
   List* targets = NIL;
-  auto collect = [](Route* route, void* context) {
-    List** list = static_cast<List**>(context);
-    for (Target* target = route->targets; target != nullptr; target = target->next)
-      *list = lappend(*list, target);
-  };
-  if (blamed.first == nullptr && blamed.second == nullptr)
-    ForEachRoute(blamed.owner, collect, &targets);
-  if (blamed.first != nullptr) collect(blamed.first, &targets);
-  if (blamed.second != nullptr && blamed.second != blamed.first) collect(blamed.second, &targets);
+  if (blamed.first != nullptr) CollectTargets(blamed.first, &targets);
+  if (blamed.second != nullptr && blamed.second != blamed.first)
+    CollectTargets(blamed.second, &targets);
   return targets;
 }
 

@@ -7,7 +7,7 @@
 #include "match/routing_index.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
-#include "pg/try_catch.hpp"
+#include "pg/subtransaction.hpp"
 #include "worker/outbox.hpp"
 #include "worker/recent_commits.hpp"
 #include "worker/termination.hpp"
@@ -15,7 +15,6 @@
 extern "C" {
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "utils/resowner.h"
 }
 
 namespace live_queries {
@@ -107,12 +106,7 @@ void Refuse(int index, uint64_t connection_id, uint64_t serial, const ErrorData&
 Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
                   const DefinitionCopy& definition) {
   Target* target = nullptr;
-  MemoryContext context = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(context);
-  TryCatch(
-      context,
+  InRolledBackSubtransaction(
       [&] {
         target = AttachTarget(definition.role, definition.Field(DefinitionField::kSettings),
                               definition.Field(DefinitionField::kSpec),
@@ -122,9 +116,6 @@ Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
         target = nullptr;
         Refuse(index, connection_id, serial, *error);
       });
-  RollbackAndReleaseCurrentSubTransaction();
-  MemoryContextSwitchTo(context);
-  CurrentResourceOwner = owner;
   return target;
 }
 
