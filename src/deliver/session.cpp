@@ -219,6 +219,7 @@ void SetSerial(LocalSubscription* subscription, uint64_t serial) {
     control.entrysize = sizeof(SerialEntry);
     by_serial = hash_create("live_queries subscriptions", 16, &control, HASH_ELEM | HASH_BLOBS);
   }
+  hash_search(by_serial, &subscription->serial, HASH_REMOVE, nullptr);
   subscription->serial = serial;
   static_cast<SerialEntry*>(hash_search(by_serial, &serial, HASH_ENTER, nullptr))->subscription =
       subscription;

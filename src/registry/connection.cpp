@@ -185,7 +185,7 @@ void MakeChannelName(ChannelName& name) {
 
 SubscriptionShared* FindSubscription(const ConnectionShared& connection, uint64_t serial) {
   const int slot = SlotOfSerial(serial);
-  if (!DsaPointerIsValid(connection.slots) || slot >= connection.slot_capacity) return nullptr;
+  if (serial == 0 || !DsaPointerIsValid(connection.slots) || slot >= connection.slot_capacity) return nullptr;
   const SlotShared& place = FromArea<SlotShared>(connection.slots)[slot];
   return place.serial == serial ? FromArea<SubscriptionShared>(place.subscription) : nullptr;
 }

@@ -38,6 +38,7 @@ enum class Phase : uint8_t {
   kRegistered,  // waits for the decoder
   kAttached,    // the decoder delivers to it
   kFailed,      // the decoder refused it: `problem`
+  kOutdated,    // its definition may have changed since: to be analysed again
 };
 
 // Guarded by the lock of its connection, or by ControlLock once it is terminated and kept.
@@ -138,7 +139,7 @@ void ForEachSubscription(const ConnectionShared& connection, Visit&& visit) {
   }
 }
 
-// The subscription of that serial, or nullptr. The caller holds the connection's lock.
+// The subscription of that serial (0: none yet), or nullptr. The caller holds the connection's lock.
 SubscriptionShared* FindSubscription(const ConnectionShared& connection, uint64_t serial);
 
 // ----- client backend only -----

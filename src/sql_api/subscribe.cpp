@@ -142,6 +142,21 @@ void TakeSnapshot(LocalSubscription* subscription, const Request& request,
   PopActiveSnapshot();
 }
 
+// Analyses the query and registers `subscription`; leaves in `analysis` what the decoder has attached.
+// Returns the position that it had handled then. The locks of the analysis stay, so that doing it
+// again never waits for who has queued up behind them meanwhile.
+SeqId Attach(LocalSubscription* subscription, const Request& request, Analysis* analysis) {
+  for (;;) {
+    const FrozenValues nothing = {false, NIL};
+    *analysis = Analyze(request.query, request.params, nothing);
+    LIVE_QUERIES_FAULT("subscribe-analysed");
+    SetSerial(subscription, Register(request, *analysis));
+    LIVE_QUERIES_FAULT("subscribe-registered");
+    if (const auto handled = WaitForAttachment(subscription->serial)) return {*handled};
+    RemoveSubscription(subscription->serial, false);
+  }
+}
+
 struct Subscribed {
   LocalSubscription* subscription;
   SeqId position;
@@ -153,16 +168,12 @@ Subscribed Subscribe(const Request& request) {
   RequireClient(request.delivery);
   // Before any table is locked: a new slot waits for transactions that may want our locks.
   WaitForDecoder();
-  const FrozenValues nothing = {false, NIL};
-  const Analysis analysis = Analyze(request.query, request.params, nothing);
-  LIVE_QUERIES_FAULT("subscribe-analysed");
   LocalSubscription* subscription = AddLocal(request.id);
   KeepText(subscription, request);
   subscription->delivery = request.delivery;
   subscription->role = GetUserId();
-  SetSerial(subscription, Register(request, analysis));
-  LIVE_QUERIES_FAULT("subscribe-registered");
-  const uint64_t handled = WaitForAttachment(subscription->serial);
+  Analysis analysis = {};
+  const SeqId handled = Attach(subscription, request, &analysis);
   LIVE_QUERIES_FAULT("subscribe-attached");
   TakeSnapshot(subscription, request, analysis);
   LIVE_QUERIES_FAULT("subscribe-snapshot-taken");
@@ -170,7 +181,7 @@ Subscribed Subscribe(const Request& request) {
     Async_Listen(MyConnectionIfAny()->channel);
     SetListening(true);
   }
-  return {subscription, StampPosition(SeqId{handled})};
+  return {subscription, StampPosition(handled)};
 }
 
 Datum LiveIdOf(const LocalSubscription& subscription) {

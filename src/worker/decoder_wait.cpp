@@ -133,7 +133,7 @@ void WaitForDecoder() {
   if (!running) RaiseTimeout();
 }
 
-uint64_t WaitForAttachment(uint64_t serial) {
+std::optional<uint64_t> WaitForAttachment(uint64_t serial) {
   ConnectionShared* connection = MyConnection();
   DatabaseShared* database = MyDatabase();
   Phase phase = Phase::kRegistered;
@@ -152,6 +152,7 @@ uint64_t WaitForAttachment(uint64_t serial) {
       [] {});
   if (problem.sqlstate != 0) RaiseProblem(problem);
   if (!answered) RaiseTimeout();
+  if (phase == Phase::kOutdated) return std::nullopt;
   return pg_atomic_read_u64(&database->handled_lsn);
 }
 

@@ -1,6 +1,8 @@
 // Waiting for the decoder. Process: client backend.
 #pragma once
 
+#include <optional>
+
 #include "pg/postgres.hpp"
 
 extern "C" {
@@ -14,8 +16,9 @@ namespace live_queries {
 void WaitForDecoder();
 
 // Returns once the decoder has attached this backend's subscription; gives the position that it
-// had handled then. Raises the same, and the decoder's reason if it refuses.
-uint64_t WaitForAttachment(uint64_t serial);
+// had handled then, or nothing if what the query names may have changed since it was analysed.
+// Raises the same, and the decoder's reason if it refuses.
+std::optional<uint64_t> WaitForAttachment(uint64_t serial);
 
 // Returns once all that committed up to `lsn` (invalid: now) is in this connection's mailbox; false
 // after `timeout_ms`.

@@ -21,9 +21,6 @@ namespace {
 constexpr const char* kRowsMayDiffer =
     "the table, a view, a function or row security of the query has changed";
 
-constexpr const char* kChangedMeanwhile =
-    "the definition of the query changed, or its table was locked, while it was being subscribed";
-
 enum class Finding : uint8_t { kSame, kDifferent, kError };
 
 struct CheckResult {
@@ -95,7 +92,11 @@ void CheckTemplate(Template* one, void* anything) {
   List* targets = TargetsOf(one);
   foreach (cell, targets) {
     Target* target = static_cast<Target*>(lfirst(cell));
-    if (target->muted && !target->attaching) continue;
+    if (target->attaching) {
+      AskToSubscribeAgain(target);
+      continue;
+    }
+    if (target->muted) continue;
     DefinitionCopy* definition = static_cast<DefinitionCopy*>(palloc0(sizeof(DefinitionCopy)));
     if (!CopyDefinition(target->connection, target->connection_id, target->serial, definition))
       continue;
@@ -105,8 +106,6 @@ void CheckTemplate(Template* one, void* anything) {
     if (result.finding == Finding::kSame) unchanged = definition;
     if (result.finding == Finding::kError)
       TerminateTarget(target, result.sqlstate, result.message);
-    else if (result.finding == Finding::kDifferent && target->attaching)
-      TerminateTarget(target, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, kChangedMeanwhile);
     else if (result.finding == Finding::kDifferent || must_reset)
       ResetTargetNow(target, kRowsMayDiffer);
   }

@@ -124,7 +124,7 @@ Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
 void Attach(int index, LocalConnection* connection, const ChangedSlot& changed, XLogRecPtr begin) {
   DefinitionCopy definition;
   if (!CopyDefinition(index, connection->id, changed.serial, &definition)) return;
-  if (definition.phase == Phase::kFailed) return;
+  if (definition.phase == Phase::kFailed || definition.phase == Phase::kOutdated) return;
   Target* target = TryAttach(index, connection->id, changed.serial, definition);
   if (target == nullptr) return;
   target->connection = index;
@@ -287,6 +287,18 @@ void TerminateTarget(Target* target, int sqlstate, const char* reason) {
   if (told) WakeConnection(shared);
   LocalConnection* connection = LocalConnectionAt(target->connection);
   DetachSlot(connection, SlotOfSerial(target->serial));
+}
+
+void AskToSubscribeAgain(Target* target) {
+  ConnectionShared* shared = ConnectionAt(target->connection);
+  WithLock(shared->lock, LW_EXCLUSIVE, [&] {
+    if (shared->connection_id != target->connection_id) return;
+    SubscriptionShared* subscription = FindSubscription(*shared, target->serial);
+    if (subscription != nullptr && subscription->phase == Phase::kRegistered)
+      subscription->phase = Phase::kOutdated;
+  });
+  DetachSlot(LocalConnectionAt(target->connection), SlotOfSerial(target->serial));
+  ConditionVariableBroadcast(&FindDatabase(MyDatabaseId)->progress);
 }
 
 void ResetTargetNow(Target* target, const char* reason) {

@@ -31,6 +31,9 @@ void FinishAttachments(DatabaseShared* database, XLogRecPtr handled);
 // Ends a target with an error: marks it in the registry, tells its client, detaches it.
 void TerminateTarget(Target* target, int sqlstate, const char* reason);
 
+// Ends the attachment of a target whose definition may have changed: its subscriber begins anew.
+void AskToSubscribeAgain(Target* target);
+
 // Tells a target's client to refresh, now; it gets nothing until then.
 void ResetTargetNow(Target* target, const char* reason);
 

@@ -241,6 +241,35 @@ for my $decoder_step ('', 'mailbox-spill', 'decoder-published') {
     }
 }
 
+# While a subscriber is attached, its table's catalog entries are invalidated, and a TRUNCATE queues up behind its lock, so
+# that nobody else can look whether its query is still the same.
+{
+    my $client = connect_client($node);
+    hold($node, $_) for qw(decoder-evaluated subscribe-registered);
+    change_rows($writer);
+    wait_held($node, 'decoder-evaluated');
+    $client->send_query($ways{subscribe});
+    wait_held($node, 'subscribe-registered');
+    change_rows($writer);
+    hold($node, 'decode-commit');
+    release($node, $_) for qw(subscribe-registered decoder-evaluated);
+    wait_held($node, 'decode-commit'); # in the turn that attaches it
+    $writer->rows('ANALYZE t');
+    $late->send_query('TRUNCATE t');
+    poll_ok($node, q(SELECT count(*) = 1 FROM pg_locks WHERE NOT granted), 'a TRUNCATE waits for the subscriber');
+    release($node, 'decode-commit');
+    finish_held($client, 'subscribe');
+    is($late->finish->{error}, undef, 'then it goes on');
+    change_rows($writer);
+    is_exact($client, 'a table that others cannot lock while it is subscribed to');
+    my @told = settled($other);
+    is_deeply([ map { $_->{type} } @told ], ['reset'], 'who watched it before is told that rows may differ');
+    rewatch($other);
+    is_exact($other, 'and goes on');
+    $client->disconnect;
+}
+$writer->rows(q(INSERT INTO t SELECT i, i, 'row ' || i FROM generate_series(-9, 30) i ON CONFLICT DO NOTHING));
+
 sub set_server {
     my ($name, $value) = @_;
     $node->safe_psql('postgres', $value eq '' ? "ALTER SYSTEM RESET $name" : "ALTER SYSTEM SET $name = '$value'");
