@@ -3,7 +3,23 @@
 #   make, make install, make uninstall      the extension
 #   make installcheck                       regression and isolation tests on a running server
 #   make unit                               tests of src/model as plain programs
+#   make check, make check PG=17            all of test/run on one version, on servers of its own
+#   make soak                               hours of subscribing, connecting and writing: what leaks, shows
 #   make FAULTS=1                           a test build with fault points (never for production)
+#   make SANITIZE=undefined|address         a test build that ends the server's process at the first mistake it finds;
+#                                           test/lib/cluster.sh knows how the server is started with it
+
+# PGXS has a `check` of its own, which only says that there is none.
+ifneq (,$(filter check soak,$(MAKECMDGOALS)))
+
+PG ?= 15
+.PHONY: check soak
+check:
+	test/run --pg $(PG)
+soak:
+	test/run --pg $(PG) soak
+
+else
 
 EXTENSION = live_queries
 MODULE_big = live_queries
@@ -30,6 +46,11 @@ PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) -I$(CURDIR)/src
 ifdef FAULTS
 PG_CPPFLAGS += -DLIVE_QUERIES_FAULTS
 endif
+# The bounds of spans, views and optionals are the library's to check, and its complaint is in libstdc++.
+ifdef SANITIZE
+PG_CXXFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
+SHLIB_LINK += -fsanitize=$(SANITIZE) -lstdc++
+endif
 
 # The bitcode that PGXS would build serves JIT inlining of SQL-callable functions; ours are never worth inlining.
 override with_llvm := no
@@ -45,3 +66,5 @@ include $(PGXS)
 .PHONY: unit
 unit:
 	$(MAKE) -C test/unit run
+
+endif

@@ -216,6 +216,6 @@ for my $victim (qw(client decoder)) {
 $node->stop;
 my $log = slurp_file($node->logfile);
 unlike($log, qr/\b(PANIC|TRAP)/, 'no panic');
-my $crashes = () = $log =~ /server process .* was terminated by signal|background worker .* was terminated by signal/g;
+my $crashes = () = $log =~ /LOG:  .* \(PID \d+\) was terminated by signal/g;
 is($crashes, 2, 'no other crash than the two made here');
 done_testing();

@@ -1,0 +1,234 @@
+# The parts of a run, each a function part_NAME. Sourced by test/run; `kind` is the build that is tested, `tree` a copy of the
+# sources that the user may write to.
+# shellcheck shell=bash disable=SC2154
+
+part_checks() {
+  local check status
+  ensure_packages checks
+  mkdir "$run_dir/log/checks"
+  make_user_dir "$cache_dir/checks"
+  for check in "$source_root"/test/checks/*.sh; do
+    local name
+    name=$(basename "$check" .sh)
+    [[ $name != lib ]] || continue
+    status=0
+    as_user env CHECKS_CACHE="$cache_dir/checks" PG_CONFIG="$pg_config" bash "$tree/test/checks/$name.sh" \
+      </dev/null >"$run_dir/log/checks/$name.log" 2>&1 || status=$?
+    case $status in
+      0) passed && echo "ok      $name" ;;
+      77) left_out "check $name: $(tail -n 1 "$run_dir/log/checks/$name.log")" && echo "left out $name" ;;
+      *)
+        failed && echo "FAILED  $name"
+        show_on_failure "$run_dir/log/checks/$name.log"
+        ;;
+    esac
+  done
+}
+
+# Compiles without a warning, installs, and uninstalls without a rest.
+part_build() {
+  show_on_failure "$run_dir/log/build-$kind.log"
+  build_extension "$kind" || { failed && return; }
+  passed
+  with_build "$kind" as_user make -s -C "$(build_dir "$kind")" ${FAULTS:+FAULTS=1} PG_CONFIG="$(server_bin "$kind")/pg_config" \
+    uninstall </dev/null >>"$run_dir/log/build-$kind.log" 2>&1 || failed
+  if find "$run_dir/server-$kind" -name 'live_queries*' | grep .; then
+    echo "left behind by make uninstall"
+    failed
+  else
+    passed
+  fi
+  rm -f "$run_dir/server-$kind/.installed"
+}
+
+part_unit() {
+  local status=0
+  with_build "$kind" copy_tree "$source_root" "$(build_dir "$kind")"
+  logged "$run_dir/log/unit.log" with_build "$kind" as_user make -s -C "$(build_dir "$kind")" PG_CONFIG="$pg_config" unit || status=$?
+  count_summary "$run_dir/log/unit.log" "$status"
+  status=0
+  echo "the same, sanitized:"
+  logged "$run_dir/log/unit-sanitized.log" with_build "$kind" as_user make -s -C "$(build_dir "$kind")/test/unit" sanitize || status=$?
+  count_summary "$run_dir/log/unit-sanitized.log" "$status"
+}
+
+# need_extension KIND: for the parts that run a server.
+need_extension() {
+  if ! build_extension "$1"; then
+    echo "the build failed"
+    show_on_failure "$run_dir/log/build-$1.log"
+    failed
+    return 1
+  fi
+  use_server "$1"
+}
+
+# installcheck PART SETTINGS...: make installcheck on a throwaway server. The variables of the makefile that
+# are set to nothing leave those tests out.
+installcheck() {
+  local part=$1 status=0
+  shift
+  need_extension "$kind" || return 0
+  show_on_failure "$run_dir/log/$part-server.log"
+  start_cluster "$part-server" "$kind"
+  logged "$run_dir/log/$part.log" as_user make -s -C "$tree" PG_CONFIG="$PG_CONFIG" "$@" installcheck || status=$?
+  count_regress "$run_dir/log/$part.log" "$status"
+  ((status == 0)) || show_on_failure "$tree/regression.diffs" "$tree"/test/{,output_iso/}regression.diffs
+  stop_cluster "$part-server" || failed
+}
+
+part_regress() { installcheck regress ISOLATION= TAP_TESTS=; }
+
+part_isolation() { installcheck isolation REGRESS= TAP_TESTS=; }
+
+# prove_files PART KIND FILE...: TAP tests with PostgreSQL's own Perl modules, each making its own servers.
+prove_files() {
+  local part=$1 build=$2 perl_lib pgxs_test name status=0
+  shift 2
+  need_extension "$build" || return 0
+  ensure_packages clients
+  pgxs_test=$(dirname "$("$PG_CONFIG" --pgxs)")/../test
+  perl_lib=$pgxs_test/perl
+  if [[ ! -e $perl_lib/PostgreSQL/Test/Cluster.pm ]]; then
+    left_out "$part: this PostgreSQL comes without PostgreSQL::Test"
+    return
+  fi
+  make_user_dir "$run_dir/$part"
+  logged "$run_dir/log/$part.log" as_user env -C "$tree" \
+    PG_REGRESS="$pgxs_test/regress/pg_regress" PERL5LIB="$perl_lib:$tree/test/t" top_builddir="$run_dir/$part" PGPORT=65432 \
+    TESTDIR="$run_dir/$part" TESTDATADIR="$run_dir/$part/tmp_check" TESTLOGDIR="$run_dir/$part/tmp_check/log" \
+    PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-60}" LIVE_QUERIES_BUILD="$build" \
+    prove --verbose --timer "$@" || status=$?
+  count_tap "$run_dir/log/$part.log" "$status"
+  while read -r name; do
+    show_on_failure "$run_dir/$part/tmp_check/log/regress_log_$name" "$run_dir/$part/tmp_check/log/$name"_*
+  done < <(sed -nE 's/^.*\/([^/ ]+)\.pl +\(Wstat: .*/\1/p' "$run_dir/log/$part.log")
+}
+
+part_tap() { prove_files tap "$kind" "$tree"/test/t/*.pl; }
+
+# The tests that hold, fail or kill a process at a fault point, which only a build made for it has.
+part_faults() { prove_files faults faults "$tree"/test/faults/*.pl; }
+
+# Whether the oracle notices bugs made on purpose, and none where every fault point sleeps at random.
+part_mutations() {
+  local status=0
+  need_extension faults || return 0
+  ensure_packages clients
+  show_on_failure "$run_dir/log/mutations-server.log"
+  start_cluster mutations-server faults
+  logged "$run_dir/log/mutations.log" as_user "$tree/test/oracle/mutations" || status=$?
+  count_summary "$run_dir/log/mutations.log" "$status"
+  stop_cluster mutations-server || failed
+}
+
+# Random writers and subscribers, and what they must have seen: each seed in another way of running it. The seeds are
+# the same in every run but for the last. CI has half an hour for everything, so it takes fewer.
+oracle_seeds() {
+  if [[ -n ${IN_CHROOT:-} ]]; then
+    seq "${pg_version}1" "${pg_version}4"
+  elif [[ ${CI:-} == true ]]; then
+    seq 1 8
+  else
+    seq 1 19
+    echo "$RANDOM"
+  fi
+}
+
+part_oracle() {
+  local seed options status=0 turn=0
+  local ways=("" "--tiny-mailboxes" "--delays --small-decoding-mem" "--delays --tiny-mailboxes")
+  need_extension "$kind" || return 0
+  ensure_packages clients
+  logged "$run_dir/log/oracle-selftest.log" as_user "$tree/test/oracle/selftest" || status=$?
+  count_summary "$run_dir/log/oracle-selftest.log" "$status"
+  show_on_failure "$run_dir/log/oracle-server.log"
+  start_cluster oracle-server "$kind"
+  for seed in ${ORACLE_SEEDS:-$(oracle_seeds)}; do
+    options=${ORACLE_OPTIONS:-${ways[turn % ${#ways[@]}]}}
+    turn=$((turn + 1))
+    status=0
+    echo "oracle: seed $seed $options"
+    # shellcheck disable=SC2086  # several options
+    logged "$run_dir/log/oracle-$seed.log" as_user "$tree/test/oracle/run" --seed "$seed" --seconds "${ORACLE_SECONDS:-30}" $options ||
+      status=$?
+    if ((status == 0)); then
+      passed
+    else
+      failed
+      echo "oracle: FAILED; again with: ORACLE_SEEDS=$seed ORACLE_OPTIONS='${options:- }' test/run oracle"
+    fi
+  done
+  stop_cluster oracle-server || failed
+}
+
+chroot_timeout=900
+
+# run_in_chroot VERSION ARGUMENT...: this program, on another version.
+run_in_chroot() {
+  local root
+  root=$(chroot_path "$1")
+  in_chroot --source "$source_root" "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    HOME=/root TERM="${TERM:-dumb}" IN_CHROOT="$root" PG="$1" CI="${CI:-}" FAULTS="${FAULTS:-}" PART_TIMEOUT="$part_timeout" \
+    ORACLE_SEEDS="${ORACLE_SEEDS:-}" ORACLE_SECONDS="${ORACLE_SECONDS:-}" ORACLE_OPTIONS="${ORACLE_OPTIONS:-}" \
+    CLUSTER_SETTINGS="${CLUSTER_SETTINGS:-}" \
+    /live_queries/test/run "${@:2}"
+}
+
+# What was built for this minor release, on the oldest one that Debian's archive still has: 15.18 lacks settings that later
+# ones have.
+part_minor() {
+  local version old=$run_dir/minor
+  version=$(apt-cache madison "postgresql-$pg_version" | awk '{ print $3 }' | sort -V | head -n 1)
+  # shellcheck disable=SC2016  # dpkg-query's own placeholder
+  if [[ -z $version || $version == "$(dpkg-query -W -f '${Version}' "postgresql-$pg_version")" ]]; then
+    note "the archive has no older PostgreSQL $pg_version than the one installed"
+    return
+  fi
+  need_extension "$kind" || return 0
+  mkdir "$old"
+  (
+    cd "$old"
+    apt-get -q download "postgresql-$pg_version=$version" "postgresql-client-$pg_version=$version" \
+      "postgresql-server-dev-$pg_version=$version"
+    for package in *.deb; do
+      dpkg -x "$package" "$old"
+    done
+  ) >"$run_dir/log/minor-download.log" 2>&1 || {
+    left_out "PostgreSQL $version: could not be downloaded"
+    return
+  }
+  pg_config=$old/usr/lib/postgresql/$pg_version/bin/pg_config copy_server "$run_dir/server-minor"
+  (cd "$run_dir/server-$kind" && find . -name 'live_queries*' -exec cp --parents -t "$run_dir/server-minor" {} +)
+  touch "$run_dir/server-minor/.installed"
+  echo "PostgreSQL $version"
+  kind=minor installcheck minor ISOLATION= TAP_TESTS=
+}
+
+# test/run itself, on a machine in a bad state.
+part_selftest() {
+  local status=0
+  logged "$run_dir/log/selftest.log" "$source_root/test/selftest" || status=$?
+  count_summary "$run_dir/log/selftest.log" "$status"
+}
+
+# The same suites on another version, inside its chroot.
+part_chroot() {
+  local version=$1 line status=0
+  shift
+  if ((EUID != 0)); then
+    left_out "PostgreSQL $version: a chroot needs root"
+    return
+  fi
+  if ! timeout "$chroot_timeout" "$source_root/test/chroot/make" "$version"; then
+    left_out "PostgreSQL $version: its chroot could not be made"
+    return
+  fi
+  show_on_failure "$run_dir/log/pg$version.log"
+  run_in_chroot "$version" "$@" </dev/null 2>&1 | tee "$run_dir/log/pg$version.log" | sed -u "s/^/$version| /" || status=$?
+  while read -r line; do
+    note "PostgreSQL $version, $line"
+  done < <(grep '^left out: ' "$run_dir/log/pg$version.log")
+  tail -n 1 "$run_dir/log/pg$version.log" >"$run_dir/log/pg$version.summary"
+  count_summary "$run_dir/log/pg$version.summary" "$status"
+}
