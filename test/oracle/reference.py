@@ -112,6 +112,7 @@ class Replay:
 
     def _change(self, op, name, *images):
         leaf = self.leaves[name]
+        images = [image and {c: v for c, v in image.items() if c in leaf.table.columns} for image in images]
         old = new = None
         if op == "insert":
             (new,) = images
@@ -214,8 +215,10 @@ class Reference:
         self.replay = Replay(tables)
         self.base = {}
         self.cache = {}
-        self._execute("CREATE PUBLICATION %s FOR TABLE %s" % (
-            self.slot, ", ".join(table.sql for table in tables.values())))
+        # From 18 on, REPLICA IDENTITY FULL asks for generated columns to be published.
+        options = " WITH (publish_generated_columns = stored)" if connection.server_version >= 180000 else ""
+        self._execute("CREATE PUBLICATION %s FOR TABLE %s%s" % (
+            self.slot, ", ".join(table.sql for table in tables.values()), options))
         self._execute("CREATE SCHEMA shadow")
         for table in tables.values():
             self._execute("CREATE UNLOGGED TABLE shadow.{0} (LIKE public.{0} INCLUDING GENERATED)".format(table.sql))
