@@ -9,6 +9,7 @@
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "query/settings_capture.hpp"
+#include "query/type_shapes.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
@@ -66,7 +67,7 @@ void OnRelationChange(Datum, Oid relation) {
   if (templates_by_key == nullptr) return;
   ForEachTemplate([&](Template* one) {
     if (OidIsValid(relation) && !list_member_oid(one->spec.relations, relation) &&
-        !IsAccessed(*one, relation))
+        !IsAccessed(*one, relation) && !ShapesConcern(one->spec.shapes, relation))
       return;
     one->unchecked = true;
     any_unchecked = true;
@@ -76,7 +77,8 @@ void OnRelationChange(Datum, Oid relation) {
 void OnCatalogChange(Datum, int cache, uint32 hash) {
   if (templates_by_key == nullptr) return;
   ForEachTemplate([&](Template* one) {
-    bool concerned = cache != PROCOID;
+    bool concerned = cache != PROCOID && cache != ENUMTYPOIDNAME;
+    if (cache == ENUMTYPOIDNAME) concerned = ShapesConcern(one->spec.shapes, InvalidOid);
     // A function that the query calls may compute something else now. Others come and go.
     for (int i = 0; cache == PROCOID && i < one->function_count; ++i)
       if (hash == 0 || one->function_hashes[i] == hash) concerned = one->must_reset = true;
@@ -262,7 +264,7 @@ void PrepareMatcher(MemoryContext context) {
   templates_by_table = hash_create("live_queries templates by table", 64, &control,
                                    HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
   CacheRegisterRelcacheCallback(OnRelationChange, 0);
-  for (int cache : {AUTHOID, AUTHMEMROLEMEM, NAMESPACEOID, PROCOID})
+  for (int cache : {AUTHOID, AUTHMEMROLEMEM, NAMESPACEOID, PROCOID, ENUMTYPOIDNAME})
     CacheRegisterSyscacheCallback(cache, OnCatalogChange, 0);
 }
 

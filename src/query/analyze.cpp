@@ -5,6 +5,7 @@
 #include "query/routing_conditions.hpp"
 #include "query/table_facts.hpp"
 #include "query/tree.hpp"
+#include "query/type_shapes.hpp"
 #include "query/unsupported.hpp"
 
 extern "C" {
@@ -223,6 +224,8 @@ void DescribeColumns(QuerySpec* spec, Bitmapset* used) {
     spec->column_count = number;
   }
   if (whole_row) spec->column_count = natts;
+  spec->shapes =
+      TypeShapes(list_make4(spec->barrier_quals, spec->quals, spec->targets, spec->columns));
 }
 
 List* SplitAnds(List* quals) {
@@ -248,6 +251,34 @@ bool SameTables(const char* a, const char* b) {
 char* TableName(Oid relation) {
   return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
                                     get_rel_name(relation));
+}
+
+// Restricts `spec` to the columns named by `former`, if it has all of them.
+void KeepColumns(QuerySpec* spec, const QuerySpec& former) {
+  List* kept = NIL;
+  ListCell* cell;
+  foreach (cell, former.targets) {
+    const char* name = lfirst_node(TargetEntry, cell)->resname;
+    TargetEntry* found = nullptr;
+    ListCell* candidate;
+    foreach (candidate, spec->targets)
+      if (strcmp(lfirst_node(TargetEntry, candidate)->resname, name) == 0)
+        found = lfirst_node(TargetEntry, candidate);
+    if (found == nullptr) return;
+    found = static_cast<TargetEntry*>(copyObjectImpl(found));
+    found->resno = lfirst_node(TargetEntry, cell)->resno;
+    kept = lappend(kept, found);
+  }
+  if (list_length(kept) == list_length(spec->targets)) return;
+  spec->targets = kept;
+  if (SameTables(spec->access, former.access)) spec->access = former.access;
+  spec->columns = NIL;
+  spec->column_names = NIL;
+  spec->column_count = 0;
+  Bitmapset* used =
+      UsedColumns(list_make4(spec->barrier_quals, spec->quals, spec->targets, spec->routes));
+  foreach (cell, spec->key) used = bms_add_member(used, lfirst_int(cell));
+  DescribeColumns(spec, used);
 }
 
 }  // namespace
@@ -324,31 +355,9 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   return result;
 }
 
-void KeepColumns(QuerySpec* spec, const QuerySpec& former) {
-  List* kept = NIL;
-  ListCell* cell;
-  foreach (cell, former.targets) {
-    const char* name = lfirst_node(TargetEntry, cell)->resname;
-    TargetEntry* found = nullptr;
-    ListCell* candidate;
-    foreach (candidate, spec->targets)
-      if (strcmp(lfirst_node(TargetEntry, candidate)->resname, name) == 0)
-        found = lfirst_node(TargetEntry, candidate);
-    if (found == nullptr) return;
-    found = static_cast<TargetEntry*>(copyObjectImpl(found));
-    found->resno = lfirst_node(TargetEntry, cell)->resno;
-    kept = lappend(kept, found);
-  }
-  if (list_length(kept) == list_length(spec->targets)) return;
-  spec->targets = kept;
-  if (SameTables(spec->access, former.access)) spec->access = former.access;
-  spec->columns = NIL;
-  spec->column_names = NIL;
-  spec->column_count = 0;
-  Bitmapset* used =
-      UsedColumns(list_make4(spec->barrier_quals, spec->quals, spec->targets, spec->routes));
-  foreach (cell, spec->key) used = bms_add_member(used, lfirst_int(cell));
-  DescribeColumns(spec, used);
+void DisregardAdditions(QuerySpec* spec, const QuerySpec& former) {
+  KeepColumns(spec, former);
+  if (ShapesHold(former.shapes, spec->shapes)) spec->shapes = former.shapes;
 }
 
 }  // namespace live_queries

@@ -50,6 +50,7 @@ char* SpecToText(const QuerySpec& spec) {
   fields = lappend(fields, spec.routes);
   fields = lappend(fields, makeString(spec.access));
   fields = lappend(fields, spec.called);
+  fields = lappend(fields, spec.shapes);
   return TreeToText(fields);
 }
 
@@ -74,6 +75,7 @@ QuerySpec SpecFromText(const char* text) {
   spec.routes = list();
   spec.access = strVal(list_nth(fields, next++));
   spec.called = list();
+  spec.shapes = list();
   return spec;
 }
 

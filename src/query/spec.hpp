@@ -28,8 +28,8 @@ struct QuerySpec {
   int column_count;     // of the table, if whole rows are used; else the highest one used
   List* routes;         // OpExpr: column = Param(n), n from 1
   char* access;         // text that names what was checked for privileges
-  List*
-      called;  // hashes in the catalog cache of the user's functions, of those gone by inlining too
+  List* called;         // hashes in the catalog cache of the user's functions, inlined ones too
+  List* shapes;         // query/type_shapes.hpp
 };
 
 // In CurrentMemoryContext.

@@ -42,7 +42,7 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
   FrozenValues frozen = {true, FrozenFromText(definition.Field(DefinitionField::kFrozen))};
   List* params = static_cast<List*>(stringToNode(definition.Field(DefinitionField::kValues)));
   Analysis analysis = Analyze(definition.Field(DefinitionField::kQuery), params, frozen);
-  KeepColumns(&analysis.spec, one.spec);
+  DisregardAdditions(&analysis.spec, one.spec);
   const bool same =
       strcmp(SpecToText(analysis.spec), one.spec_text) == 0 &&
       strcmp(nodeToString(analysis.route_values), definition.Field(DefinitionField::kRoute)) == 0;
