@@ -8,6 +8,7 @@
 #   make FAULTS=1                           a test build with fault points (never for production)
 #   make SANITIZE=undefined|address         a test build that ends the server's process at the first mistake it finds;
 #                                           test/lib/cluster.sh knows how the server is started with it
+#   make SEPARATE_CHUNKS=1                  a test build for memory checkers: see test/lib/separate_chunks.hpp
 
 # PGXS has a `check` of its own, which only says that there is none.
 ifneq (,$(filter check soak,$(MAKECMDGOALS)))
@@ -17,7 +18,7 @@ PG ?= 15
 check:
 	test/run --pg $(PG)
 soak:
-	test/run --pg $(PG) soak
+	SOAK=full PART_TIMEOUT=21600 test/run --pg $(PG) soak
 
 else
 
@@ -50,6 +51,9 @@ endif
 ifdef SANITIZE
 PG_CXXFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
 SHLIB_LINK += -fsanitize=$(SANITIZE) -lstdc++
+endif
+ifdef SEPARATE_CHUNKS
+PG_CPPFLAGS += -include $(CURDIR)/test/lib/separate_chunks.hpp
 endif
 
 # The bitcode that PGXS would build serves JIT inlining of SQL-callable functions; ours are never worth inlining.

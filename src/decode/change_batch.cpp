@@ -2,6 +2,7 @@
 #include "decode/change_batch.hpp"
 
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "registry/settings.hpp"
 
@@ -45,11 +46,14 @@ ChangeBatch::Entry* ChangeBatch::NewEntry(ChangeKind kind, RowShape* shape, size
                                           size_t new_bytes) {
   const size_t bytes = MAXALIGN(sizeof(Entry)) + MAXALIGN(old_bytes) + MAXALIGN(new_bytes);
   Entry* entry = static_cast<Entry*>(MemoryContextAllocExtended(entries_, bytes, MCXT_ALLOC_HUGE));
-  entry->next = nullptr;
+  // The padding goes to the file as well, and must not be what somebody else left in the memory.
+  memset(entry, 0, sizeof(Entry));
   entry->shape = shape;
   entry->old_bytes = static_cast<uint32>(old_bytes);
   entry->new_bytes = static_cast<uint32>(new_bytes);
   entry->kind = kind;
+  memset(entry->Old() + old_bytes, 0, MAXALIGN(old_bytes) - old_bytes);
+  memset(entry->New() + new_bytes, 0, MAXALIGN(new_bytes) - new_bytes);
   return entry;
 }
 
@@ -71,6 +75,7 @@ void ChangeBatch::Keep(Entry* entry) {
 
 void ChangeBatch::MoveToFile() {
   file_ = InMemoryContext(context_, [] { return BufFileCreateTemp(true); });
+  LIVE_QUERIES_FAULT("decode-spill");
   while (first_ != nullptr) {
     Entry* entry = first_;
     first_ = entry->next;
@@ -97,6 +102,7 @@ void ChangeBatch::AddTables(ChangeKind kind, const Oid* tables, int count) {
 void ChangeBatch::Rewind() {
   position_ = first_;
   read_ = 0;
+  if (file_ != nullptr) LIVE_QUERIES_FAULT("decode-unspill");
   if (file_ != nullptr && BufFileSeek(file_, 0, 0, SEEK_SET) != 0)
     elog(ERROR, "could not seek in a temporary file of live_queries");
 }

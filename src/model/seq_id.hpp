@@ -16,7 +16,8 @@ namespace live_queries {
 struct SeqId {
   uint64_t value;
 
-  auto operator<=>(const SeqId&) const = default;
+  // The check takes the 0 that the compiler compares with for a pointer.
+  auto operator<=>(const SeqId&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 inline constexpr size_t kSeqIdDigits = 16;

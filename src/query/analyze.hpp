@@ -29,8 +29,8 @@ struct Analysis {
 // the tables (AccessShareLock) stay until the end of the transaction.
 Analysis Analyze(const char* text, List* params, const FrozenValues& frozen);
 
-// Takes out of `spec` what has only been added since `former`: columns, so that SELECT * stays as it
-// was, and labels of enums.
+// Takes out of `spec` what has only been added since `former`: columns, so that SELECT * stays as
+// it was, and labels of enums.
 void DisregardAdditions(QuerySpec* spec, const QuerySpec& former);
 
 }  // namespace live_queries

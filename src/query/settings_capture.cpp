@@ -57,7 +57,7 @@ Identity EnterIdentity(Oid role, const char* settings) {
   identity.settings_level = NewGUCNestLevel();
   char* line = pstrdup(settings);
   for (const char* name : kCaptured) {
-    char* end = strchr(line, '\n');
+    char* end = line + strcspn(line, "\n");
     *end = '\0';
     const char* current = GetConfigOption(name, true, false);
     if (current == nullptr || strcmp(current, line) != 0) Apply(name, line);

@@ -142,9 +142,9 @@ void TakeSnapshot(LocalSubscription* subscription, const Request& request,
   PopActiveSnapshot();
 }
 
-// Analyses the query and registers `subscription`; leaves in `analysis` what the decoder has attached.
-// Returns the position that it had handled then. The locks of the analysis stay, so that doing it
-// again never waits for who has queued up behind them meanwhile.
+// Analyses the query and registers `subscription`; leaves in `analysis` what the decoder has
+// attached. Returns the position that it had handled then. The locks of the analysis stay, so that
+// doing it again never waits for who has queued up behind them meanwhile.
 SeqId Attach(LocalSubscription* subscription, const Request& request, Analysis* analysis) {
   for (;;) {
     const FrozenValues nothing = {false, NIL};

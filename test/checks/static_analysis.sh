@@ -1,22 +1,36 @@
-# clang-tidy (with .clang-tidy), which includes clang's analyzer, and cppcheck, over src. The one check that takes
-# more than a moment: two seconds or so a file. Where CHECKS_CACHE names a directory, a file that was found clean is not
-# looked at again before it, or any header, changes.
+# clang-tidy (with .clang-tidy), which includes clang's analyzer, gcc's analyzer, and cppcheck, over src. The one check that
+# takes more than a moment: a few seconds a file. Where CHECKS_CACHE names a directory, a file that was found clean is
+# not looked at again before it, or any header, changes.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 tidy=$(command -v clang-tidy-14 || command -v clang-tidy) || leave_out "no clang-tidy"
 command -v cppcheck >/dev/null || leave_out "no cppcheck"
+command -v g++-12 >/dev/null || leave_out "no g++-12"
 "$tidy" --version | grep -q 'version 14\.' || leave_out "clang-tidy is not version 14"
 include=$("${PG_CONFIG:-pg_config}" --includedir-server)
 
+# analyse FILE: by clang-tidy, and a source by gcc's analyzer, which knows less of C++ but follows other paths. What is
+# compiled for fault points alone is looked at as well. The analyzers follow the functions of the file that they are
+# given: so a header is one too.
+analyse() {
+  local file=$1 clean flags variants=("") variant
+  clean=$CHECKS_CACHE/$({ echo "$file $surroundings" && cat "$file"; } | sha256sum | cut -c1-64)
+  [[ -z $CHECKS_CACHE || ! -e $clean ]] || return 0
+  flags=(-x c++ -std=c++20 -fno-exceptions -fno-rtti -fno-threadsafe-statics -isystem "$include" -Isrc)
+  ! grep -q '^#ifdef LIVE_QUERIES_FAULTS' "$file" || variants+=(-DLIVE_QUERIES_FAULTS)
+  for variant in "${variants[@]}"; do
+    "$tidy" --quiet "$file" -- "${flags[@]}" ${variant:+"$variant"} 2>/dev/null || return 1
+    [[ $file != *.cpp ]] ||
+      g++-12 -fanalyzer -Werror -O1 "${flags[@]}" ${variant:+"$variant"} -c -o /dev/null "$file" || return 1
+  done
+  [[ -z $CHECKS_CACHE ]] || touch "$clean"
+}
+
 mapfile -t headers < <(files src hpp)
 surroundings=$({ "${PG_CONFIG:-pg_config}" --version && cat .clang-tidy "${headers[@]}" "${BASH_SOURCE[0]}"; } | sha256sum | cut -c1-64)
+export -f analyse
 export tidy include surroundings CHECKS_CACHE=${CHECKS_CACHE:-}
-# shellcheck disable=SC2016  # expanded by the inner shell
-files src cpp | xargs -r -d '\n' -n 1 -P "$(nproc)" bash -c '
-  clean=$CHECKS_CACHE/$({ echo "$1 $surroundings" && cat "$1"; } | sha256sum | cut -c1-64)
-  [[ -z $CHECKS_CACHE || ! -e $clean ]] || exit 0
-  "$tidy" --quiet "$1" -- -std=c++20 -fno-exceptions -fno-rtti -fno-threadsafe-statics -isystem "$include" -Isrc 2>/dev/null || exit 1
-  [[ -z $CHECKS_CACHE ]] || touch "$clean"' tidy || complain "clang-tidy found something"
+files src cpp hpp | xargs -r -d '\n' -n 1 -P "$(nproc)" bash -c 'analyse "$1"' analyse || complain "clang-tidy or gcc found something"
 [[ -z $CHECKS_CACHE ]] || find "$CHECKS_CACHE" -type f -mtime +30 -delete
 
 # cppcheck reads no server header: what it needs to know of the macros is said here.

@@ -6,11 +6,13 @@
 # other, and no root is needed once the packages are there.
 #
 #   choose_server            sets pg_version, pg_config             (PG=NN or PG_CONFIG choose)
-#   ensure_packages WHAT     build | checks | clients: by apt, if anything is missing
+#   ensure_packages WHAT     build | checks | clients | chroots | fuzz | valgrind: by apt, if anything is missing
 #   choose_user              sets run_user; as_user runs a command as that user
 #   open_run                 a fresh directory, run_dir, removed at exit with all servers below it
-#   build_extension KIND     release | faults: copies the tree, compiles, installs into a private server
+#   build_extension KIND     copies the tree, compiles, installs into a private server
 #   start_cluster NAME KIND [SETTING...], stop_cluster NAME
+#
+# A KIND of build is release, faults (with fault points), undefined or address (with that sanitizer), or valgrind.
 #
 # Variables: CACHE_DIR (compiled files and logs of failures), TMPDIR, JOBS, and CLUSTER_SETTINGS, lines for the
 # postgresql.conf of every server.
@@ -56,8 +58,11 @@ ensure_packages() {
         packages+=(g++ make perl libkrb5-dev)
         [[ -n ${PG_CONFIG:-} ]] || packages+=("postgresql-$pg_version" "postgresql-server-dev-$pg_version")
         ;;
-      checks) packages+=(clang-format-14 clang-tidy-14 cppcheck shellcheck python3) ;;
+      checks) packages+=(clang-format-14 clang-tidy-14 g++-12 cppcheck shellcheck python3) ;;
       clients) packages+=(libipc-run-perl python3 python3-psycopg2 procps) ;;
+      chroots) packages+=(debootstrap) ;;
+      fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
+      valgrind) packages+=(valgrind) ;;
     esac
   done
   if ! command -v dpkg-query >/dev/null; then
@@ -265,6 +270,25 @@ with_build() {
   return $status
 }
 
+# make_flags KIND: what make is told, one a line.
+make_flags() {
+  case $1 in
+    faults) echo FAULTS=1 ;;
+    undefined) echo SANITIZE=undefined,float-divide-by-zero,float-cast-overflow ;;
+    address) printf '%s\n' SANITIZE=address SEPARATE_CHUNKS=1 ;;
+    valgrind) echo SEPARATE_CHUNKS=1 ;;
+  esac
+}
+
+# server_environment KIND: the variables that the server is started with, one a line.
+server_environment() {
+  local options=$run_dir/server-$1/sanitizer.so
+  case $1 in
+    undefined) echo "LD_PRELOAD=$options" ;;
+    address) echo "LD_PRELOAD=$options $(g++ -print-file-name=libasan.so)" ;;
+  esac
+}
+
 # build_extension KIND: compiles and installs into $run_dir/server-KIND; a warning is an error.
 # The compiler's output goes to $run_dir/log/build-KIND.log. Returns 1 if that fails.
 build_extension() {
@@ -273,11 +297,11 @@ build_extension() {
 }
 
 build_and_install() {
-  local kind=$1 directory stamp log=$run_dir/log/build-$1.log flags=()
+  local kind=$1 directory stamp log=$run_dir/log/build-$1.log flags
   directory=$(build_dir "$kind")
-  [[ $kind == release ]] || flags+=(FAULTS=1)
+  mapfile -t flags < <(make_flags "$kind")
   # Where the compiler, the server's headers or the flags are others, start afresh.
-  stamp="$("$pg_config" --version) $(g++ --version | head -n 1) $(cksum <"$source_root/Makefile")"
+  stamp="$("$pg_config" --version) $(g++ --version | head -n 1) $(cksum <"$source_root/Makefile") ${flags[*]}"
   [[ $(cat "$directory/.stamp" 2>/dev/null || true) == "$stamp" ]] || rm -rf "$directory"
   copy_tree "$source_root" "$directory" && copy_server "$run_dir/server-$kind" || return 1
   echo "$stamp" >"$directory/.stamp"
@@ -288,6 +312,10 @@ build_and_install() {
   fi
   as_user make -s -C "$directory" "${flags[@]}" PG_CONFIG="$(server_bin "$kind")/pg_config" install </dev/null >>"$log" 2>&1 ||
     return 1
+  if [[ $kind == undefined || $kind == address ]]; then
+    as_user gcc -O1 -shared -fPIC -Wl,-z,initfirst -o "$run_dir/server-$kind/sanitizer.so" "$directory/test/lib/sanitizer.c" \
+      </dev/null >>"$log" 2>&1 || return 1
+  fi
   touch "$run_dir/server-$kind/.installed"
 }
 
@@ -327,9 +355,10 @@ use_server() {
 # ---- a throwaway server --------------------------------------------------------------------------------------
 
 # start_cluster NAME KIND [SETTING...]: a fresh cluster with live_queries preloaded, reachable by its socket alone.
-# Sets PGHOST, PGPORT, PGUSER and PGDATABASE for it; its log is $run_dir/log/NAME.log.
+# Sets PGHOST, PGPORT, PGUSER and PGDATABASE for it; its log is $run_dir/log/NAME.log. Where server_program is set, pg_ctl
+# starts that instead of postgres.
 start_cluster() {
-  local name=$1 kind=$2 bin data socket
+  local name=$1 kind=$2 bin data socket environment
   shift 2
   bin=$(server_bin "$kind") data=$run_dir/$name/data socket=$run_dir/$name
   make_user_dir "$socket"
@@ -352,7 +381,10 @@ start_cluster() {
     echo "log_line_prefix = '%m [%p] %b %q%a %d '"
     printf '%s\n' "$@" "${CLUSTER_SETTINGS:-}"
   } >>"$data/postgresql.conf"
-  as_user "$bin/pg_ctl" -D "$data" -w -t 60 -l "$run_dir/log/$name.log" start </dev/null >"$run_dir/log/$name-start.log" 2>&1 || {
+  mapfile -t environment < <(server_environment "$kind")
+  echo "$bin" >"$run_dir/$name/bin"
+  as_user env "${environment[@]}" "$bin/pg_ctl" -D "$data" -p "${server_program:-$bin/postgres}" -w -t 60 -l "$run_dir/log/$name.log" \
+    start </dev/null >"$run_dir/log/$name-start.log" 2>&1 || {
     tail -n 20 "$run_dir/log/$name-start.log" "$run_dir/log/$name.log" >&2
     return 1
   }
@@ -364,7 +396,7 @@ start_cluster() {
 stop_cluster() {
   local name=$1 data=$run_dir/$1/data log=$run_dir/log/$1.log status=0 bin
   [[ -e $data/postmaster.pid ]] || { warn "$name: the server is not running" && return 1; }
-  bin=$(dirname "$(readlink "/proc/$(head -n 1 "$data/postmaster.pid")/exe")") || return 1
+  bin=$(cat "$run_dir/$name/bin")
   if ! as_user "$bin/pg_ctl" -D "$data" -m fast -w -t 30 stop </dev/null >/dev/null 2>&1; then
     warn "$name: the server did not stop within 30 s"
     ps -o pid,stat,wchan:20,args --ppid "$(head -n 1 "$data/postmaster.pid")" >&2 || true
@@ -373,6 +405,10 @@ stop_cluster() {
   fi
   if grep -m 5 -E 'PANIC:|TRAP:|was terminated by signal|WARNING: .*(leak|still referenced|AbortTransaction while)' "$log" >&2; then
     warn "$name: the server's log shows a crash or a leak"
+    status=1
+  fi
+  if grep -m 1 -A 30 -E 'runtime error: |==ERROR: AddressSanitizer|Assertion .* failed' "$log" >&2; then
+    warn "$name: the server's log shows what a sanitizer found"
     status=1
   fi
   return $status

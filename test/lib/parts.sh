@@ -162,6 +162,51 @@ part_oracle() {
   stop_cluster oracle-server || failed
 }
 
+# The regression and isolation tests and a short oracle on builds that end a process at the first mistake it makes;
+# then any bytes for whatever reads bytes.
+part_sanitized() {
+  local kind name status
+  ensure_packages clients
+  for kind in undefined address; do
+    echo "with -fsanitize=$kind:"
+    installcheck "sanitized-$kind" TAP_TESTS=
+    [[ -e $run_dir/server-$kind/.installed ]] || continue
+    name=sanitized-$kind-oracle status=0
+    show_on_failure "$run_dir/log/$name-server.log"
+    start_cluster "$name-server" "$kind"
+    logged "$run_dir/log/$name.log" as_user "$tree/test/oracle/run" --seed 1 --seconds 20 --tiny-mailboxes || status=$?
+    if ((status == 0)); then passed; else failed; fi
+    stop_cluster "$name-server" || failed
+  done
+  [[ -z ${IN_CHROOT:-} ]] || return 0 # the rest has no server in it
+  echo "any bytes:"
+  ensure_packages fuzz
+  status=0
+  with_build undefined copy_tree "$source_root" "$(build_dir undefined)"
+  logged "$run_dir/log/fuzz.log" with_build undefined as_user make -s -C "$(build_dir undefined)/test/unit" fuzz || status=$?
+  count_summary "$run_dir/log/fuzz.log" "$status"
+}
+
+# One short session on a server under valgrind.
+part_valgrind() {
+  local status=0
+  logged "$run_dir/log/valgrind.log" env PG="$pg_version" "$source_root/test/valgrind/run" || status=$?
+  count_summary "$run_dir/log/valgrind.log" "$status"
+}
+
+# Whether anything of a server grows that is used for long. SOAK=full takes hours.
+part_soak() {
+  local status=0 length=(--short)
+  [[ ${SOAK:-} != full ]] || length=()
+  need_extension "$kind" || return 0
+  ensure_packages clients
+  show_on_failure "$run_dir/log/soak-server.log"
+  start_cluster soak-server "$kind"
+  logged "$run_dir/log/soak.log" as_user "$tree/test/soak/run" "${length[@]}" || status=$?
+  count_summary "$run_dir/log/soak.log" "$status"
+  stop_cluster soak-server || failed
+}
+
 chroot_timeout=900
 
 # run_in_chroot VERSION ARGUMENT...: this program, on another version.
@@ -171,7 +216,7 @@ run_in_chroot() {
   in_chroot --source "$source_root" "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     HOME=/root TERM="${TERM:-dumb}" IN_CHROOT="$root" PG="$1" CI="${CI:-}" FAULTS="${FAULTS:-}" PART_TIMEOUT="$part_timeout" \
     ORACLE_SEEDS="${ORACLE_SEEDS:-}" ORACLE_SECONDS="${ORACLE_SECONDS:-}" ORACLE_OPTIONS="${ORACLE_OPTIONS:-}" \
-    CLUSTER_SETTINGS="${CLUSTER_SETTINGS:-}" \
+    CLUSTER_SETTINGS="${CLUSTER_SETTINGS:-}" SOAK="${SOAK:-}" \
     /live_queries/test/run "${@:2}"
 }
 
