@@ -225,7 +225,8 @@ std::span<const std::byte> ReadSpill(File file) {
   read(&header, sizeof(header));
   const size_t left = inbox.spill_end - inbox.spill_read;
   size_t size = RecordBytes(header.body_bytes);
-  if (size < kPiece) size = left < kPiece ? left : kPiece;
+  if (size < kPiece) size = kPiece;
+  if (size > left) size = left;  // if that cuts a record off, its header is damaged: DispatchSpill
   std::byte* bytes = static_cast<std::byte*>(palloc_extended(size, MCXT_ALLOC_HUGE));
   read(bytes, size);
   return {bytes, size};

@@ -54,26 +54,38 @@ struct LateCopy {
   RecordHeader header;
   StringInfoData body;
   bool waiting;
+  RecordHeader reset_header;  // of the same subscription, right behind the message that waits
+  StringInfoData reset_body;
+  bool reset_follows;
 
   void Add(const RecordView& record) {
     // It has no part in `more`, and stands before the message of another that waits, as when it
     // came.
-    if (record.header.kind == RecordKind::kReset && waiting && record.header.seq == header.seq &&
-        record.header.subscription_serial != header.subscription_serial) {
-      to->Append(record.header, record.body);
+    if (record.header.kind == RecordKind::kReset && waiting &&
+        header.kind == RecordKind::kChanges && record.header.seq == header.seq) {
+      if (record.header.subscription_serial == header.subscription_serial) {
+        Copy(record, &reset_header, &reset_body);
+        reset_follows = true;
+      } else {
+        to->Append(record.header, record.body);
+      }
       return;
     }
     Finish(record.header.xid);
-    header = record.header;
-    resetStringInfo(&body);
-    appendBinaryStringInfo(&body, record.body.data(), static_cast<int>(record.body.size()));
+    Copy(record, &header, &body);
     waiting = true;
   }
   void Finish(uint32_t next_xid) {
     if (!waiting) return;
     if (header.xid != next_xid) header.flags = 0;
     to->Append(header, View(body));
-    waiting = false;
+    if (reset_follows) to->Append(reset_header, View(reset_body));
+    waiting = reset_follows = false;
+  }
+  static void Copy(const RecordView& record, RecordHeader* to_header, StringInfo to_body) {
+    *to_header = record.header;
+    resetStringInfo(to_body);
+    appendBinaryStringInfo(to_body, record.body.data(), static_cast<int>(record.body.size()));
   }
 };
 
@@ -105,12 +117,18 @@ bool HoldsNewer(const LocalSubscription& one) { return one.leaves_queue && !one.
 void CopySorted(const UnwantedTermination& unwanted, uint64_t polled) {
   Renew(&sorted);
   Renew(&sorted_out);
-  LateCopy copy = {sorted, {}, {}, false};
+  LateCopy copy = {};
+  copy.to = sorted;
   initStringInfo(&copy.body);
+  initStringInfo(&copy.reset_body);
   RecordView record;
   for (uint64_t i = 0; poll_queue->Read(&record); ++i) {
+    if (i < polled) {
+      sorted->Append(record.header, record.body);
+      continue;
+    }
     LocalSubscription* subscription = nullptr;
-    const Queued fate = i < polled ? Queued::kStays : Judge(record, unwanted, &subscription);
+    const Queued fate = Judge(record, unwanted, &subscription);
     if (fate == Queued::kStays) copy.Add(record);
     if (fate != Queued::kHeld) continue;
     const size_t prefix = 1 + static_cast<unsigned char>(record.body[0]);
@@ -129,6 +147,7 @@ void CopySorted(const UnwantedTermination& unwanted, uint64_t polled) {
   copy.Finish(0);
   for (uint64_t i = 0; i < polled; ++i) (void)sorted->Read(&record);
   pfree(copy.body.data);
+  pfree(copy.reset_body.data);
 }
 
 // After a subscription was ended or paused: takes what is queued of it out of the queue. An error

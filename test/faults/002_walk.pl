@@ -71,6 +71,8 @@ my %walk = (
     'decoder-attached'  => { at => 'decoder', by => \&subscribe_more, after => \&no_more },
     'decoder-detach'    => { at => 'decoder', before => \&have_more, by => \&unsubscribe_more },
 
+    'writer-committed' => { at => 'writer', by => \&change, only => $committed },
+
     'decode-begin'   => { at => 'decoder', by => \&change },
     'decode-change'  => { at => 'decoder', by => \&change },
     'decode-spill'   => { at => 'decoder', by => \&change_a_lot },
@@ -365,8 +367,11 @@ sub end_clients {
 
 sub starts_over {
     my ($name) = @_;
-    ok($node->poll_query_until('postgres', 'SELECT true'), "$name: the server comes back");
+    comes_back($node, $name);
     $node->safe_psql('postgres', 'CREATE EXTENSION IF NOT EXISTS live_queries');
+    # The writer may have been ended between PREPARE TRANSACTION and COMMIT PREPARED; nothing decodes before that is over.
+    my $prepared = $node->safe_psql('postgres', 'SELECT gid FROM pg_prepared_xacts');
+    $node->safe_psql('postgres', "ROLLBACK PREPARED '$_'") for split /\n/, $prepared;
     end_clients($name);
     is(asked($node, 'SELECT count(*) FROM pg_replication_slots'), 0, "$name: no slot is left");
     start_clients();

@@ -81,14 +81,27 @@ for my $skip (0 .. 4) {
 # Somebody who watches all the time and must not notice anything.
 my $other = watch(connect_client($node));
 
-# What a client must be told is told after the error, and once: a reset by a new decoder, the end by live.kill.
-for my $skip (0 .. 3) {
+# Where there is little room it has to read, and may be told to refresh.
+sub other_keeps_up {
+    my @told = settled($other);
+    rewatch($other) if @told;
+    return;
+}
+
+# What a client must be told is told after the error, and once: a reset by a new decoder, the end by live.kill. The error comes
+# with the message before it, or with it.
+for my $skip (0, 1) {
     my $client = watch(connect_client($node));
-    $client->rows('BEGIN');
-    change_rows($writer);
-    all_arrived();
+    my $one_message = sub {
+        $client->rows('BEGIN');
+        $writer->rows('UPDATE t SET n = n + 3 WHERE id = -1');
+        all_arrived();
+        return settled($other);
+    };
+    $one_message->();
     $writer->rows('SELECT pg_terminate_backend(' . decoder_pid($node) . ')');
     ok(wait_until(sub { grep { $_->{type} eq 'reset' } settled($other) }), "before a reset, $skip: the decoder is another one");
+    decoder_pid($node); # has told everybody
     rewatch($other);
     set_fault($node, 'client-deliver', 'error', 0, 1, $skip);
     is_fault($client, 'client-deliver', 'COMMIT', "before a reset, $skip");
@@ -97,15 +110,27 @@ for my $skip (0 .. 3) {
     change_rows($writer);
     is_exact($client, "before a reset, $skip: exact");
 
-    $client->rows('BEGIN');
-    change_rows($writer);
-    all_arrived();
+    $one_message->();
     $writer->rows('SELECT live.kill(live_id) FROM live_queries WHERE pid = ' . $client->pid);
     set_fault($node, 'client-deliver', 'error', 0, 1, $skip);
     is_fault($client, 'client-deliver', 'COMMIT', "before the end, $skip");
     is(join(',', map { $_->{type} } settled($client)), 'terminated', "before the end, $skip: it is told");
     $client->disconnect;
     is_exact($other, "before the end, $skip: the other client");
+}
+
+# An error once it has been told all, before it has forgotten what is over: the id is free again.
+{
+    my $client = watch(connect_client($node));
+    $client->rows('BEGIN');
+    $writer->rows('SELECT live.kill(live_id) FROM live_queries WHERE pid = ' . $client->pid);
+    set_fault($node, 'client-count', 'error');
+    is_fault($client, 'client-count', 'COMMIT', 'after the end');
+    is(join(',', map { $_->{type} } collect($client)), 'terminated', 'after the end: it has been told');
+    watch($client);
+    change_rows($writer);
+    is_exact($client, 'after the end: it can subscribe again');
+    $client->disconnect;
 }
 
 # ---- messages to be polled -------------------------------------------------------------------------------------
@@ -136,6 +161,7 @@ sub poll {
     for my $message (map { $json->decode($_->[0]) } @$rows) {
         my $id = $message->{subscription_id};
         die "$id is told of a $message->{type} after a reset" if $self->{broken}{$id};
+        ++$self->{count}{$id};
         if ($message->{type} eq 'changes') {
             LiveQueries::apply_changes($self->{connection}{states}{$id}, $message);
         } else {
@@ -176,7 +202,7 @@ package main;
     change_rows($writer);
     all_arrived();
     ok(eval { $poller->poll; 1 }, 'a resume is rolled back: what is polled fits') or diag $@;
-    is($poller->wrong, 'a: other rows than the query\'s', 'the pause goes on');
+    is($poller->{count}{a}, undef, 'the pause goes on');
     change_rows($writer);
     all_arrived();
     $connection->rows(q{SELECT live.pause('b')});
@@ -187,20 +213,40 @@ package main;
     is_exact($other, 'the other client');
 }
 
+# fill(TIMES): so many messages of over 10 kB.
+$writer->rows('CREATE SEQUENCE numbers');
+sub fill {
+    my ($times) = @_;
+    $writer->rows(q(INSERT INTO t SELECT -2000000 - nextval('numbers'), 1, repeat('f', 1000) FROM generate_series(1, 10)))
+      for 1 .. $times;
+    all_arrived();
+    return;
+}
+
+# The queue is full, and an error comes with one of the messages about then: the reset comes all the same.
+set_server('live_queries.spill_size', '64kB');
+for my $skip (2 .. 7) {
+    my $poller = Poller->new($node);
+    my $connection = $poller->{connection};
+    $other->rows('BEGIN'); # it takes nothing meanwhile
+    fill(5); # the mailbox and its file hold them, the queue does not
+    set_fault($node, 'client-deliver', 'error', 0, 1, $skip);
+    is_fault($connection, 'client-deliver', 'SELECT message FROM live.poll()', "full, message $skip");
+    ok(eval { $poller->poll; 1 }, "full, message $skip: what comes fits") or diag $@;
+    is($poller->wrong, '', "full, message $skip: nothing is lost without a reset");
+    $connection->disconnect;
+    huge_rows_go();
+    $other->rows('COMMIT');
+    other_keeps_up();
+}
+
 # Pausing sorts what is queued; what does not fit any more is a reset, and nothing after it.
 {
     set_server('live_queries.spill_size', '128kB');
     my $poller = Poller->new($node);
     my $connection = $poller->{connection};
-    my $fill = sub {
-        my ($times) = @_;
-        $writer->rows(q(INSERT INTO t SELECT -2000000 - nextval('numbers'), 1, repeat('f', 1000) FROM generate_series(1, 10)))
-          for 1 .. $times;
-        $connection->value('SELECT live.wait_for()');
-    };
-    $writer->rows('CREATE SEQUENCE numbers');
     $connection->rows(q{SELECT live.pause('a')});
-    $fill->(8);
+    fill(8);
     $connection->rows('SELECT 1');
     $connection->rows(q{SELECT live.pause('b')});
     $connection->rows(q{SELECT live.resume('a'), live.resume('b')});
@@ -209,8 +255,8 @@ package main;
     $poller->refresh_broken;
     is($poller->wrong, '', 'then all is exact');
     $connection->disconnect;
-    is_exact($other, 'the other client');
     huge_rows_go();
+    other_keeps_up();
 }
 
 # random_errors(SPILL_SIZE, TURNS, SEED): errors anywhere while a client takes, queues, sorts, holds and polls, in an order that
@@ -251,8 +297,7 @@ sub random_errors {
         $resets += keys %{ $poller->{broken} };
         $poller->refresh_broken;
         huge_rows_go();
-        my @told = settled($other);
-        rewatch($other) if @told;
+        other_keeps_up();
     }
     $connection->disconnect;
     return ($failed, $resets, '');
@@ -322,6 +367,7 @@ sub decoder_memory {
 
 # It ends its connection: the server's own way with an error that no statement has asked for. So nothing is lost silently.
 for my $point (qw(client-take client-taken client-deliver client-count)) {
+    settled($other);
     $other->rows('BEGIN');
     my $client = watch(connect_client($node));
     set_fault($node, $point, 'error');

@@ -7,7 +7,10 @@ limit, the whole stage to a wider one.
 
 # Of each measure by its last word: allowed growth in the second half, and over the whole stage.
 LIMITS = {
-    "memory kB": (256, 2048),      # anonymous memory, resident or swapped
+    # Anonymous memory, resident or swapped. An allocator gives back what it likes; the contexts below say more exactly.
+    "memory kB": (1024, 4096),
+    "postmaster memory kB": (128, 512),
+    "launcher memory kB": (128, 512),
     "contexts kB": (128, 2048),    # what its memory contexts have taken
     "files": (1, 3),               # open file descriptors, but for files of tables
     "mapped": (1, 2),              # segments of dynamic shared memory that it has mapped

@@ -14,8 +14,8 @@ import wal
 from world import Failed
 
 
-# Of what is slow there are fewer, so that each may leave more: lower limits.
-FEW = {"memory kB": (128, 1024), "contexts kB": (32, 1024)}
+# Of what is slow there are fewer, so that each may leave more: a lower limit.
+FEW = {"contexts kB": (32, 1024)}
 
 
 def in_threads(works):
@@ -220,7 +220,7 @@ class Wal(Stage):
     unit = "MB of WAL"
     warm_up = 120
     # The allocator keeps what the largest transactions have needed, and the largest come at random.
-    limits = {"memory kB": (1024, 16384)}
+    limits = {"memory kB": (8192, 16384)}
 
     def __init__(self, world):
         super().__init__(world)

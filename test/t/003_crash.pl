@@ -204,7 +204,7 @@ for my $victim (qw(client decoder)) {
     $writer->value('SELECT live.wait_for()');
     kill 'KILL', $victim eq 'client' ? $client->pid : decoder_pid($node);
     ok(wait_until(sub { $client->error('SELECT 1')->{C} =~ /^(57P02|08006)$/ }), "$victim killed: connections end");
-    ok($node->poll_query_until('postgres', q(SELECT true)), "$victim killed: the server comes back");
+    comes_back($node, "$victim killed");
     is($node->safe_psql('postgres', 'SELECT count(*) FROM live_queries'), 0, "$victim killed: nothing is left");
     ok(wait_until(sub { !temp_files($node) }), "$victim killed: no file either");
     ($client, $writer) = map { connect_client($node) } 1 .. 2;

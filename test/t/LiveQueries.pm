@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(new_node connect_client decoder_pid wait_until restart_with seconds_of poll_ok temp_files temp_sizes temp_bytes apply_changes);
+our @EXPORT = qw(new_node connect_client decoder_pid wait_until restart_with seconds_of poll_ok comes_back temp_files temp_sizes temp_bytes apply_changes);
 
 # new_node(NAME, LINES): a running server in UTF-8 with the extension in database postgres, and LINES in its
 # postgresql.conf.
@@ -83,6 +83,14 @@ sub poll_ok {
     my ($node, $sql, $name, $database) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     return ok($node->poll_query_until($database // 'postgres', $sql), $name);
+}
+
+# Waits for a server that starts again after a crash. Not with psql: where it is refused it ends, and its statement breaks
+# the pipe.
+sub comes_back {
+    my ($node, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return ok(wait_until(sub { return eval { connect_client($node)->disconnect; 1 } }), "$name: the server comes back");
 }
 
 # The temporary files of a server.
