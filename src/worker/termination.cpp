@@ -2,18 +2,16 @@
 #include "worker/termination.hpp"
 
 #include "deliver/mailbox.hpp"
-#include "pg/fault.hpp"
 
 namespace live_queries {
 
 bool TerminateSubscription(ConnectionShared* connection, uint64_t connection_id, uint64_t serial,
                            int sqlstate, const char* reason) {
-  LIVE_QUERIES_FAULT("subscription-terminate");
   const bool ended = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     if (connection->connection_id != connection_id) return false;
     SubscriptionShared* subscription = FindSubscription(*connection, serial);
-    if (subscription == nullptr || !EndSubscription(connection, subscription, sqlstate, reason))
-      return false;
+    if (subscription == nullptr || !MarkTerminated(*subscription, sqlstate, reason)) return false;
+    PutTermination(connection, *subscription);
     MarkSlotDirty(connection, serial);
     return true;
   });
@@ -24,29 +22,16 @@ bool TerminateSubscription(ConnectionShared* connection, uint64_t connection_id,
   return true;
 }
 
-void NoteExtensionDropped() {
-  if (!SharedMemoryExists()) return;
-  DatabaseShared* database = FindDatabase(MyDatabaseId);
-  if (database == nullptr) return;
-  RaiseTo(&database->terminate_up_to, pg_atomic_read_u64(&Control()->subscriptions_created));
-  WakeLauncher();
-}
-
-void TerminateDropped(DatabaseShared* database) {
-  const uint64 latest = pg_atomic_read_u64(&database->terminate_up_to);
-  if (latest == 0) return;
+void TerminateDatabase(Oid database, int sqlstate, const char* reason) {
   for (int index = 0; index < ConnectionCapacity(); ++index) {
     ConnectionShared* connection = ConnectionAt(index);
-    if (connection->connection_id == 0 || connection->database != database->database) continue;
-    LIVE_QUERIES_FAULT("extension-dropped");
+    if (connection->connection_id == 0 || connection->database != database) continue;
     bool ended = false;
     WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-      if (connection->connection_id == 0 || connection->database != database->database) return;
+      if (connection->connection_id == 0 || connection->database != database) return;
       ForEachSubscription(*connection, [&](SubscriptionShared& subscription) {
-        if (NumberOfSerial(subscription.serial) > latest) return;
-        if (!EndSubscription(connection, &subscription, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                             "extension live_queries was dropped"))
-          return;
+        if (!MarkTerminated(subscription, sqlstate, reason)) return;
+        PutTermination(connection, subscription);
         MarkSlotDirty(connection, subscription.serial);
         ended = true;
       });
@@ -55,10 +40,7 @@ void TerminateDropped(DatabaseShared* database) {
     WakeConnection(connection);
     MarkConnectionDirty(connection);
   }
-  // Not before: after an error all of it is done again.
-  uint64 done = latest;
-  (void)pg_atomic_compare_exchange_u64(&database->terminate_up_to, &done, 0);
-  WakeDecoder(database);
+  if (DatabaseShared* slot = FindDatabase(database)) WakeDecoder(slot);
 }
 
 }  // namespace live_queries
