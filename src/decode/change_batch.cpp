@@ -2,6 +2,7 @@
 #include "decode/change_batch.hpp"
 
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "registry/settings.hpp"
 
@@ -74,6 +75,7 @@ void ChangeBatch::Keep(Entry* entry) {
 
 void ChangeBatch::MoveToFile() {
   file_ = InMemoryContext(context_, [] { return BufFileCreateTemp(true); });
+  LIVE_QUERIES_FAULT("decode-spill");
   while (first_ != nullptr) {
     Entry* entry = first_;
     first_ = entry->next;
@@ -100,6 +102,7 @@ void ChangeBatch::AddTables(ChangeKind kind, const Oid* tables, int count) {
 void ChangeBatch::Rewind() {
   position_ = first_;
   read_ = 0;
+  if (file_ != nullptr) LIVE_QUERIES_FAULT("decode-unspill");
   if (file_ != nullptr && BufFileSeek(file_, 0, 0, SEEK_SET) != 0)
     elog(ERROR, "could not seek in a temporary file of live_queries");
 }

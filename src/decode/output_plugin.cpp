@@ -118,8 +118,9 @@ HeapTuple Inlined(HeapTuple tuple, TupleDesc descriptor) {
 }
 
 ChangeBatch* Batch() {
-  if (unfinished == nullptr) unfinished = ChangeBatch::Create(plugin_context);
-  return unfinished;
+  if (unfinished != nullptr) return unfinished;
+  LIVE_QUERIES_FAULT("decode-change");
+  return unfinished = ChangeBatch::Create(plugin_context);
 }
 
 // ALTER TABLE writes all rows anew, into a table that then takes the place of the old one. What is
@@ -142,6 +143,7 @@ void OnStart(LogicalDecodingContext* context, OutputPluginOptions* options, bool
 }
 
 void OnBegin(LogicalDecodingContext*, ReorderBufferTXN*) {
+  LIVE_QUERIES_FAULT("decode-begin");
   if (unfinished == nullptr) return;
   unfinished->Destroy();
   unfinished = nullptr;

@@ -3,8 +3,10 @@
 #include "decode/wal_stream.hpp"
 
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 
 extern "C" {
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xlogreader.h"
 #include "access/xlogutils.h"
@@ -13,6 +15,7 @@ extern "C" {
 #include "replication/slot.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 }
 
 namespace live_queries {
@@ -44,6 +47,25 @@ void ProtectOwnSnapshots() {
   LWLockRelease(ProcArrayLock);
 }
 
+// The deliberate bug of a test. Decoding puts the changes of a transaction and of its savepoints
+// together when the transaction commits, and knows of those that were rolled back only because
+// their ends are in the log as well: whoever does not heed those records delivers all of them.
+bool EndsRolledBackSavepoint(XLogReaderState* reader) {
+  static HTAB* savepoints = nullptr;
+  if (savepoints == nullptr) {
+    HASHCTL control = {};
+    control.keysize = control.entrysize = sizeof(TransactionId);
+    savepoints = hash_create("live_queries savepoints", 64, &control, HASH_ELEM | HASH_BLOBS);
+  }
+  const TransactionId xid = XLogRecGetXid(reader);
+  // The first record of each names the transaction that it is a part of.
+  if (TransactionIdIsValid(XLogRecGetTopXid(reader)))
+    (void)hash_search(savepoints, &xid, HASH_ENTER, nullptr);
+  return XLogRecGetRmid(reader) == RM_XACT_ID &&
+         (XLogRecGetInfo(reader) & XLOG_XACT_OPMASK) == XLOG_XACT_ABORT &&
+         hash_search(savepoints, &xid, HASH_FIND, nullptr) != nullptr;
+}
+
 }  // namespace
 
 void OpenWalStream(const char* name) {
@@ -54,6 +76,7 @@ void OpenWalStream(const char* name) {
   AllowOwnPlugin();
   CheckLogicalDecodingRequirements();
   CreateTemporarySlot(name);
+  LIVE_QUERIES_FAULT("slot-created");
   MemoryContext outer = MemoryContextSwitchTo(TopMemoryContext);
   decoding = CreateInitDecodingContext("live_queries", NIL, false, InvalidXLogRecPtr, &routine,
                                        nullptr, nullptr, nullptr);
@@ -74,6 +97,9 @@ bool DecodeNextRecord() {
             errmsg("live_queries could not read the write-ahead log: %s",
                    error == nullptr ? "no record" : error));
   }
+  if (LIVE_QUERIES_MUTATION("deliver_rolled_back_savepoint") &&
+      EndsRolledBackSavepoint(decoding->reader))
+    return true;
   LogicalDecodingProcessRecord(decoding, decoding->reader);
   return true;
 }

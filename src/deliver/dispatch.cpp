@@ -4,8 +4,8 @@
 #include <span>
 
 #include "deliver/mailbox.hpp"
+#include "deliver/pipe.hpp"
 #include "deliver/poll_queue.hpp"
-#include "model/message.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -14,8 +14,6 @@
 
 extern "C" {
 #include "access/xlog.h"
-#include "commands/async.h"
-#include "mb/pg_wchar.h"
 #include "storage/ipc.h"
 #include "utils/wait_event.h"
 }
@@ -23,115 +21,18 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-// One of the two ways out. A message waits here until it is known whether more of its transaction
-// follows.
-struct Pipe {
-  Delivery delivery;
-  SeqClock clock;
-  bool waiting;
-  RecordHeader header;
-  SubscriptionId id;
-  StringInfoData body;
-};
-
-MemoryContext delivery_context = nullptr;
-MemoryContext message_context = nullptr;  // reset after each message
-Pipe notify_pipe;
-Pipe poll_pipe;
+bool prepared = false;
 HeldBudget held_budget;
 Inbox inbox;
 bool inbox_in_use = false;
 
-void FreeInbox(int, Datum) {
-  while (DsaPointerIsValid(inbox.block)) {
-    const dsa_pointer next = FromArea<MailBlockShared>(inbox.block)->next;
-    dsa_free(Area(), inbox.block);
-    inbox.block = next;
-  }
-}
+void FreeInbox(int, Datum) { FreeBlocks(inbox.block); }
 
 void Prepare() {
-  if (delivery_context != nullptr) return;
-  MemoryContext context =
-      AllocSetContextCreate(TopMemoryContext, "live_queries delivery", ALLOCSET_DEFAULT_SIZES);
-  InMemoryContext(context, [&] {
-    initStringInfo(&notify_pipe.body);
-    initStringInfo(&poll_pipe.body);
-  });
-  message_context = AllocSetContextCreate(context, "live_queries message", ALLOCSET_DEFAULT_SIZES);
-  notify_pipe.delivery = Delivery::kNotify;
-  poll_pipe.delivery = Delivery::kPoll;
+  if (prepared) return;
+  PreparePipes();
   before_shmem_exit(FreeInbox, 0);
-  delivery_context = context;
-}
-
-// A client with another encoding might be unable to show a character. Within JSON, every one has an
-// ASCII form.
-bool NeedsEscapes() {
-  return GetDatabaseEncoding() == PG_UTF8 && pg_get_client_encoding() != PG_UTF8 &&
-         pg_get_client_encoding() != PG_SQL_ASCII;
-}
-
-char* EscapeNonAscii(const StringInfoData& text) {
-  StringInfoData escaped;
-  initStringInfo(&escaped);
-  const char* end = text.data + text.len;
-  for (const char* c = text.data; c < end;) {
-    if (!IS_HIGHBIT_SET(*c)) {
-      appendStringInfoCharMacro(&escaped, *c);
-      ++c;
-      continue;
-    }
-    const unsigned char* bytes = reinterpret_cast<const unsigned char*>(c);
-    const pg_wchar code = utf8_to_unicode(bytes);
-    if (code >= 0x10000)
-      appendStringInfo(&escaped, "\\u%04x\\u%04x", 0xD800 + ((code - 0x10000) >> 10),
-                       0xDC00 + ((code - 0x10000) & 0x3FF));
-    else
-      appendStringInfo(&escaped, "\\u%04x", code);
-    c += pg_utf_mblen(bytes);
-  }
-  return escaped.data;
-}
-
-void Send(const SubscriptionId& id, const RecordView& record, SeqId seq, bool more) {
-  StringInfoData text;
-  initStringInfo(&text);
-  StringInfoSink sink{&text};
-  WriteMessage(sink, record, id.view(), seq, more);
-  NotifyMyFrontEnd(MyConnectionIfAny()->channel, NeedsEscapes() ? EscapeNonAscii(text) : text.data,
-                   MyProcPid);
-}
-
-void Deliver(Pipe* pipe, const SubscriptionId& id, const RecordView& record, bool more) {
-  const SeqId stamped = pipe->clock.Stamp(SeqId{record.header.seq});
-  const SeqId seq = LIVE_QUERIES_MUTATION("unstamped_seq") ? SeqId{record.header.seq} : stamped;
-  if (LIVE_QUERIES_MUTATION("never_more")) more = false;
-  MemoryContext outer = MemoryContextSwitchTo(message_context);
-  if (pipe->delivery == Delivery::kNotify)
-    Send(id, record, seq, more);
-  else
-    QueueForPoll(id, record, seq, more);
-  MemoryContextSwitchTo(outer);
-  MemoryContextReset(message_context);
-  LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
-  if (subscription == nullptr) return;
-  ++subscription->delivered_messages;
-  subscription->delivered_changes += record.header.change_count;
-  subscription->delivered_resets += record.header.kind == RecordKind::kReset ? 1 : 0;
-  subscription->delivered_seq = seq.value;
-  if (record.header.kind == RecordKind::kTerminated) subscription->terminated = true;
-}
-
-void Flush(Pipe* pipe, bool more) {
-  if (!pipe->waiting) return;
-  Deliver(pipe, pipe->id, {pipe->header, View(pipe->body)}, more);
-  pipe->waiting = false;
-}
-
-void FlushBoth() {
-  Flush(&notify_pipe, false);
-  Flush(&poll_pipe, false);
+  prepared = true;
 }
 
 void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& record);
@@ -144,20 +45,24 @@ void ResetForRoom(LocalSubscription* subscription, uint64_t seq) {
   }
   const RecordView reset = {ResetHeader(subscription->serial, seq, kHeldOverflowReason),
                             kHeldOverflowReason};
-  Obey(subscription, subscription->flow.OnHeldOverflow(), reset);
+  FlowControl flow = subscription->flow;
+  Obey(subscription, flow.OnHeldOverflow(), reset);
+  subscription->flow = flow;
 }
 
-bool QueueIsFull() {
-  return PollQueueBytes() + poll_pipe.body.len > static_cast<size_t>(spill_size_kb) * 1024;
+// Whether no more fits into the queue of live.poll.
+bool IsFull(const LocalSubscription& subscription, const RecordHeader& header) {
+  return subscription.delivery == Delivery::kPoll && header.kind == RecordKind::kChanges &&
+         PollQueueBytes() + PipeOf(subscription)->body.len >
+             static_cast<size_t>(spill_size_kb) * 1024;
 }
 
 void Emit(LocalSubscription* subscription, const RecordView& record) {
-  if (subscription->delivery == Delivery::kPoll && record.header.kind == RecordKind::kChanges &&
-      QueueIsFull()) {
+  if (IsFull(*subscription, record.header)) {
     ResetForRoom(subscription, record.header.seq);
     return;
   }
-  Pipe* pipe = subscription->delivery == Delivery::kNotify ? &notify_pipe : &poll_pipe;
+  Pipe* pipe = PipeOf(*subscription);
   // A reset has no `more`. Before the message that waits, whose `more` may be false: then all
   // subscriptions show one point in time, or their clients know that they do not.
   if (record.header.kind == RecordKind::kReset && pipe->waiting &&
@@ -166,16 +71,8 @@ void Emit(LocalSubscription* subscription, const RecordView& record) {
     Deliver(pipe, subscription->id, record, false);
     return;
   }
-  const bool same_transaction = pipe->waiting && record.header.kind == RecordKind::kChanges &&
-                                pipe->header.kind == RecordKind::kChanges &&
-                                pipe->header.xid == record.header.xid &&
-                                pipe->header.seq == record.header.seq;
-  Flush(pipe, same_transaction);
-  pipe->header = record.header;
-  pipe->id = subscription->id;
-  resetStringInfo(&pipe->body);
-  appendBinaryStringInfo(&pipe->body, record.body.data(), static_cast<int>(record.body.size()));
-  pipe->waiting = true;
+  Flush(pipe, AreOfOneTransaction(pipe->header, record.header));
+  Keep(pipe, subscription->id, record);
 }
 
 void DiscardHeld(LocalSubscription* subscription) {
@@ -183,15 +80,35 @@ void DiscardHeld(LocalSubscription* subscription) {
   subscription->held->Clear();
 }
 
+void HoldAlone(LocalSubscription* subscription, const RecordView& record) {
+  RecordQueue* alone = RecordQueue::Create(subscription->context);
+  alone->Append(record.header, record.body);
+  DiscardHeld(subscription);
+  subscription->held->Destroy();
+  subscription->held = alone;
+  held_budget.bytes += record.body.size();
+}
+
 void Hold(LocalSubscription* subscription, const RecordView& record) {
+  if (subscription->flow.broken()) {
+    // From the poll queue, with the reset that ends it: that is all that counts.
+    if (record.header.kind == RecordKind::kReset) HoldAlone(subscription, record);
+    return;
+  }
   held_budget.limit = static_cast<size_t>(spill_size_kb) * 1024;
-  if (held_budget.Admit(record.body.size())) {
+  HeldBudget budget = held_budget;
+  if (budget.Admit(record.body.size())) {
     subscription->held->Append(record.header, record.body);
+    held_budget = budget;
     return;
   }
   ResetForRoom(subscription, record.header.seq);
 }
 
+constexpr Holding kHolding = {Hold, DiscardHeld};
+
+// An error leaves all as it was, for the record comes again: what may raise one stands first, and
+// the caller changes the subscription's FlowControl after this.
 void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& record) {
   switch (verdict) {
     case Verdict::kDeliver:
@@ -203,13 +120,11 @@ void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& re
     case Verdict::kDrop:
       break;
     case Verdict::kDeliverAlone:
-      DiscardHeld(subscription);
       Emit(subscription, record);
+      DiscardHeld(subscription);
       break;
     case Verdict::kHoldAlone:
-      DiscardHeld(subscription);
-      held_budget.bytes += record.body.size();
-      subscription->held->Append(record.header, record.body);
+      HoldAlone(subscription, record);
       break;
   }
 }
@@ -217,8 +132,6 @@ void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& re
 void Dispatch(const RecordView& record) {
   LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
   if (subscription == nullptr) return;
-  ++subscription->taken_messages;
-  subscription->taken_bytes += record.header.body_bytes;
   const bool changes = record.header.kind == RecordKind::kChanges;
   // Whoever unsubscribes need not be told, unless that is rolled back.
   if (!changes && subscription->dropping) {
@@ -228,23 +141,67 @@ void Dispatch(const RecordView& record) {
   const bool visible = changes && !LIVE_QUERIES_MUTATION("deliver_visible") &&
                        subscription->bound.Sees(record.header.xid, record.header.seq);
   if (changes && LIVE_QUERIES_MUTATION("lose_first_change") && subscription->delivered_seq == 0 &&
-      subscription->held->unread() == 0 && subscription->taken_messages == 1)
+      subscription->held->unread() == 0 && subscription->taken_messages == 0)
     return;
-  Verdict verdict = subscription->flow.Decide(record.header, visible);
-  if (subscription->dropping && verdict == Verdict::kDeliver) verdict = Verdict::kHold;
+  FlowControl flow = subscription->flow;
+  Verdict verdict = flow.Decide(record.header, visible);
+  // What is held is older.
+  if (verdict == Verdict::kDeliver && (subscription->dropping || !subscription->held->empty()))
+    verdict = Verdict::kHold;
   Obey(subscription, verdict, record);
+  // Changes decide nothing, but what became of them may have.
+  if (!changes) subscription->flow = flow;
+}
+
+void Process(const RecordView& record) {
+  Dispatch(record);
+  LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
+  if (subscription == nullptr) return;
+  ++subscription->taken_messages;
+  subscription->taken_bytes += record.header.body_bytes;
+}
+
+// A message waits since an error. If its subscription was paused or ended meanwhile, it is one of
+// those that are held.
+void HoldBack(Pipe* pipe) {
+  if (!pipe->waiting || pipe->header.kind != RecordKind::kChanges) return;
+  LocalSubscription* subscription = FindLocal(pipe->header.subscription_serial);
+  if (subscription != nullptr) {
+    FlowControl flow = subscription->flow;
+    if (!subscription->dropping && subscription->held->empty() &&
+        flow.Decide(pipe->header, false) == Verdict::kDeliver)
+      return;
+    Hold(subscription, {pipe->header, View(pipe->body)});
+  }
+  pipe->waiting = false;
+}
+
+// By itself, past the pipe: what follows it is known here.
+void Release(LocalSubscription* one, const RecordView& record) {
+  if (LIVE_QUERIES_MUTATION("lose_held")) return;
+  if (IsFull(*one, record.header)) {
+    ResetForRoom(one, record.header.seq);
+    return;
+  }
+  RecordHeader next;
+  const bool more = one->held->Peek(&next) && AreOfOneTransaction(record.header, next);
+  Deliver(PipeOf(*one), one->id, record, more);
 }
 
 void ReleaseHeld() {
+  FlushBoth();
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    if (one->dropping || !one->flow.CanRelease() || one->held->unread() == 0) continue;
-    const size_t bytes = one->held->bytes();
+    if (one->dropping || !one->flow.CanRelease()) continue;
     RecordView record;
-    while (one->held->Read(&record))
-      if (!LIVE_QUERIES_MUTATION("lose_held")) Emit(one, record);
+    one->held->Rewind();
+    while (one->held->Read(&record)) {
+      Release(one, record);
+      // All may have been discarded.
+      const size_t bytes = one->held->bytes();
+      one->held->ForgetRead();
+      held_budget.Release(bytes - one->held->bytes());
+    }
     FlushBoth();
-    one->held->Clear();
-    held_budget.Release(bytes);
   }
 }
 
@@ -290,14 +247,14 @@ void DispatchBlocks() {
     RecordReader reader({bytes + inbox.offset, block->bytes - inbox.offset});
     const uint64_t start = inbox.offset;
     while (const auto record = reader.Next()) {
-      Dispatch(*record);
+      Process(*record);
       inbox.offset = start + reader.offset();
     }
     if (reader.corrupt()) GiveUpOnDamage();
     const dsa_pointer done = inbox.block;
     inbox.block = block->next;
     inbox.offset = 0;
-    dsa_free(Area(), done);
+    FreeShared(done);
   }
 }
 
@@ -314,8 +271,8 @@ void DispatchSpill() {
     RecordReader reader(bytes);
     size_t done = 0;
     while (const auto record = reader.Next()) {
-      Dispatch(*record);
-      if (done == 0 && LIVE_QUERIES_MUTATION("double_after_spill")) Dispatch(*record);
+      Process(*record);
+      if (done == 0 && LIVE_QUERIES_MUTATION("double_after_spill")) Process(*record);
       inbox.spill_read += reader.offset() - done;
       done = reader.offset();
     }
@@ -336,7 +293,7 @@ void ResetOrTerminate(LocalSubscription* one, std::string_view reason) {
   const bool over = WithLock(connection->lock, LW_SHARED, [&] {
     const SubscriptionShared* shared = FindSubscription(*connection, one->serial);
     if (shared == nullptr || shared->status != SubscriptionStatus::kTerminated) return false;
-    body = WriteTermination(*shared);
+    body = WriteTermination(shared->problem);
     return true;
   });
   RecordHeader header = ResetHeader(one->serial, 0, reason);
@@ -356,8 +313,8 @@ void ResetAll() {
 void TellWhoStayed() {
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (!one->told_off || one->dropping) continue;
-    one->told_off = false;
     ResetOrTerminate(one, "a reset came in a transaction that was rolled back");
+    one->told_off = false;
   }
 }
 
@@ -392,22 +349,7 @@ void ShareCounters() {
   if (database != nullptr) pg_atomic_fetch_add_u64(&database->resets, static_cast<int64>(resets));
 }
 
-}  // namespace
-
-void DeliverMail() {
-  ConnectionShared* connection = MyConnectionIfAny();
-  if (connection == nullptr || FirstLocal() == nullptr) return;
-  Prepare();
-  SortPollQueue(Hold);
-  if (!MailIsWaiting() && !notify_pipe.waiting && !poll_pipe.waiting) return;
-  FlushBoth();  // what an error interrupted
-  TellWhoStayed();
-  ReleaseHeld();
-  if (!inbox_in_use) {
-    LIVE_QUERIES_FAULT("client-take");
-    TakeMail(connection, &inbox);
-    inbox_in_use = true;
-  }
+void ProcessInbox() {
   LIVE_QUERIES_FAULT("client-taken");
   DispatchBlocks();
   DispatchSpill();
@@ -415,8 +357,30 @@ void DeliverMail() {
   if (inbox.overflowed) ResetAll();
   inbox.overflowed = false;
   FlushBoth();
-  inbox_in_use = false;
+  LIVE_QUERIES_FAULT("client-count");
   ShareCounters();
+  inbox_in_use = false;
+}
+
+}  // namespace
+
+void DeliverMail() {
+  ConnectionShared* connection = MyConnectionIfAny();
+  if (connection == nullptr || FirstLocal() == nullptr) return;
+  Prepare();
+  SortPollQueue(kHolding);
+  if (!MailIsWaiting() && !notify_pipe.waiting && !poll_pipe.waiting) return;
+  // What an error interrupted goes on where it was: more of a transaction may follow.
+  if (inbox_in_use) {
+    for (Pipe* pipe : {&notify_pipe, &poll_pipe}) HoldBack(pipe);
+    ProcessInbox();
+  }
+  TellWhoStayed();
+  ReleaseHeld();
+  LIVE_QUERIES_FAULT("client-take");
+  TakeMail(connection, &inbox);
+  inbox_in_use = true;
+  ProcessInbox();
 }
 
 bool MailIsWaiting() {
@@ -424,17 +388,12 @@ bool MailIsWaiting() {
   if (connection == nullptr) return false;
   if (pg_atomic_read_u32(&connection->wake_pending) != 0 || inbox_in_use) return true;
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    if (!one->dropping && (one->told_off || (one->flow.CanRelease() && one->held->unread() > 0)))
+    if (!one->dropping && (one->told_off || (one->flow.CanRelease() && !one->held->empty())))
       return true;
   return false;
 }
 
-void ForgetTermination(const SubscriptionId* id) { ForgetTerminations(id, Hold); }
-
-SeqId StampPosition(SeqId seq) {
-  poll_pipe.clock.Stamp(seq);
-  return notify_pipe.clock.Stamp(seq);
-}
+void ForgetTermination(const SubscriptionId* id) { ForgetTerminations(id, kHolding); }
 
 void StartFrom(LocalSubscription* subscription, Snapshot snapshot, bool read_it) {
   VisibilityBound& bound = subscription->bound;

@@ -42,9 +42,7 @@ File OpenSpillForWriting(uint64_t connection_id) {
 
 // A block with `bytes` bytes of records, linked; nullptr without memory. The caller holds the lock.
 std::byte* AppendBlock(ConnectionShared* connection, size_t bytes) {
-  const dsa_pointer pointer =
-      dsa_allocate_extended(Area(), sizeof(MailBlockShared) + bytes,
-                            DSA_ALLOC_NO_OOM | (bytes > MaxAllocSize / 2 ? DSA_ALLOC_HUGE : 0));
+  const dsa_pointer pointer = AllocateShared(sizeof(MailBlockShared) + bytes);
   if (!DsaPointerIsValid(pointer)) return nullptr;
   MailBlockShared* block = FromArea<MailBlockShared>(pointer);
   block->next = InvalidDsaPointer;
@@ -139,13 +137,12 @@ void ResetMailbox(ConnectionShared* connection) {
   connection->overflowed = false;
 }
 
-void DiscardMailbox(ConnectionShared* connection) {
-  for (dsa_pointer block = connection->mail_first; DsaPointerIsValid(block);) {
-    const dsa_pointer next = FromArea<MailBlockShared>(block)->next;
-    dsa_free(Area(), block);
-    block = next;
+void FreeBlocks(dsa_pointer first) {
+  while (DsaPointerIsValid(first)) {
+    const dsa_pointer block = first;
+    first = FromArea<MailBlockShared>(block)->next;
+    FreeShared(block);
   }
-  ResetMailbox(connection);
 }
 
 bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
@@ -164,21 +161,28 @@ bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
   return true;
 }
 
-TerminationBody WriteTermination(const SubscriptionShared& subscription) {
+TerminationBody WriteTermination(const ProblemShared& problem) {
   TerminationBody body;
-  memcpy(body.bytes, unpack_sql_state(subscription.problem.sqlstate), kSqlStateBytes);
-  body.length = kSqlStateBytes + strlcpy(body.bytes + kSqlStateBytes, subscription.problem.message,
-                                         kMaxProblemBytes);
+  memcpy(body.bytes, unpack_sql_state(problem.sqlstate), kSqlStateBytes);
+  body.length =
+      kSqlStateBytes + strlcpy(body.bytes + kSqlStateBytes, problem.message, kMaxProblemBytes);
   return body;
 }
 
-void PutTermination(ConnectionShared* connection, const SubscriptionShared& subscription) {
-  const TerminationBody body = WriteTermination(subscription);
+bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription, int sqlstate,
+                     const char* reason) {
+  if (subscription->status == SubscriptionStatus::kTerminated) return false;
+  ProblemShared problem;
+  problem.Set(sqlstate, reason, nullptr);
+  const TerminationBody body = WriteTermination(problem);
   RecordHeader header;
   header.kind = RecordKind::kTerminated;
   header.body_bytes = static_cast<uint32_t>(body.length);
-  header.subscription_serial = subscription.serial;
+  header.subscription_serial = subscription->serial;
   if (!PutUrgentRecord(connection, header, body.view())) connection->overflowed = true;
+  subscription->status = SubscriptionStatus::kTerminated;
+  subscription->problem = problem;
+  return true;
 }
 
 void RemoveSpillFile(uint64_t connection_id) {
@@ -196,6 +200,7 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
                      std::span<const std::byte> records, SpillWriter* writer) {
   enum class Step : uint8_t { kDone, kGone, kSpill, kOverflow };
   uint64_t offset = 0;
+  LIVE_QUERIES_FAULT("mailbox-put");
   const Step step = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     if (connection->connection_id != connection_id) return Step::kGone;
     if (connection->overflowed || writer->failed) return Step::kOverflow;
@@ -212,7 +217,10 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
   });
   if (step == Step::kGone) return PutResult::kGone;
   if (step == Step::kDone) return PutResult::kPut;
-  LIVE_QUERIES_FAULT("mailbox-spill");
+  if (step == Step::kSpill)
+    LIVE_QUERIES_FAULT("mailbox-spill");
+  else
+    LIVE_QUERIES_FAULT("mailbox-full");
   const bool written = step == Step::kSpill && WriteSpill(connection_id, offset, records, writer);
   const PutResult result = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     if (connection->connection_id != connection_id) return PutResult::kGone;
@@ -241,6 +249,7 @@ void SpillAhead(ConnectionShared* connection, uint64_t connection_id,
     offset = connection->spill_write + writer->ahead;
     return offset + records.size() <= spill_size_kb * kKilobyte;
   });
+  LIVE_QUERIES_FAULT("mailbox-spill-ahead");
   if (possible && WriteSpill(connection_id, offset, records, writer))
     writer->ahead += records.size();
   else

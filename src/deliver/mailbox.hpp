@@ -26,8 +26,8 @@ struct MailBlockShared {
 
 // Makes the mailbox of a new connection empty.
 void ResetMailbox(ConnectionShared* connection);
-// Frees what is in it.
-void DiscardMailbox(ConnectionShared* connection);
+// Frees a list of blocks that nobody else knows of any more. May ereport if one cannot be mapped.
+void FreeBlocks(dsa_pointer first);
 // Puts one small record, whatever the limit; false without memory.
 bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
                      std::string_view body);
@@ -38,11 +38,13 @@ struct TerminationBody {
   size_t length;
   std::string_view view() const { return {bytes, length}; }
 };
-TerminationBody WriteTermination(const SubscriptionShared& subscription);
+TerminationBody WriteTermination(const ProblemShared& problem);
 
-// Puts the last message of a subscription, which MarkTerminated has marked. Without memory, the
-// status alone tells the backend (overflowed).
-void PutTermination(ConnectionShared* connection, const SubscriptionShared& subscription);
+// Marks a subscription as terminated and puts its last message; false if it was terminated already.
+// Without memory, the status alone tells the backend (overflowed). The caller holds the
+// connection's lock exclusively. If it ereports, nothing has changed.
+bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription, int sqlstate,
+                     const char* reason);
 
 // Removes the spill file of a connection that ended, if there is one. Never ereports.
 void RemoveSpillFile(uint64_t connection_id);

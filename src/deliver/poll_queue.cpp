@@ -3,12 +3,19 @@
 
 #include "deliver/record_queue.hpp"
 #include "model/message.hpp"
+#include "pg/fault.hpp"
+#include "pg/try_catch.hpp"
 
 namespace live_queries {
 namespace {
 
 RecordQueue* poll_queue = nullptr;
 bool sort_queue = false;  // subscriptions have ended or paused since it was filled
+// Taken out of it, and not handed to their subscriptions yet; nullptr: none.
+RecordQueue* to_hold = nullptr;
+// What takes their places when the queue is sorted; left here by an error.
+RecordQueue* sorted = nullptr;
+RecordQueue* sorted_out = nullptr;
 
 // In a queued record's flags: more of its transaction follows.
 constexpr uint8_t kMoreFlag = 1;
@@ -47,53 +54,120 @@ struct LateCopy {
   RecordHeader header;
   StringInfoData body;
   bool waiting;
+  RecordHeader reset_header;  // of the same subscription, right behind the message that waits
+  StringInfoData reset_body;
+  bool reset_follows;
 
   void Add(const RecordView& record) {
-    // It has no part in `more`, and stands before the message that waits, as when it came.
-    if (record.header.kind == RecordKind::kReset && waiting && record.header.seq == header.seq) {
-      to->Append(record.header, record.body);
+    // It has no part in `more`, and stands before the message of another that waits, as when it
+    // came.
+    if (record.header.kind == RecordKind::kReset && waiting &&
+        header.kind == RecordKind::kChanges && record.header.seq == header.seq) {
+      if (record.header.subscription_serial == header.subscription_serial) {
+        Copy(record, &reset_header, &reset_body);
+        reset_follows = true;
+      } else {
+        to->Append(record.header, record.body);
+      }
       return;
     }
     Finish(record.header.xid);
-    header = record.header;
-    resetStringInfo(&body);
-    appendBinaryStringInfo(&body, record.body.data(), static_cast<int>(record.body.size()));
+    Copy(record, &header, &body);
     waiting = true;
   }
   void Finish(uint32_t next_xid) {
     if (!waiting) return;
     if (header.xid != next_xid) header.flags = 0;
     to->Append(header, View(body));
-    waiting = false;
+    if (reset_follows) to->Append(reset_header, View(reset_body));
+    waiting = reset_follows = false;
+  }
+  static void Copy(const RecordView& record, RecordHeader* to_header, StringInfo to_body) {
+    *to_header = record.header;
+    resetStringInfo(to_body);
+    appendBinaryStringInfo(to_body, record.body.data(), static_cast<int>(record.body.size()));
   }
 };
 
-// After a subscription was ended or paused: takes what is queued of it out of the queue. What the
-// running transaction has polled stays in front, for a rollback to give back.
-void Sort(const UnwantedTermination& unwanted,
-          void (*hold)(LocalSubscription*, const RecordView&)) {
-  sort_queue = false;
-  const uint64_t polled = poll_queue->read_count();
-  poll_queue->Rewind();
-  LateCopy copy = {RecordQueue::Create(TopMemoryContext), {}, {}, false};
+void Renew(RecordQueue** queue) {
+  if (*queue != nullptr) (*queue)->Destroy();
+  *queue = nullptr;
+  *queue = RecordQueue::Create(TopMemoryContext);
+}
+
+void HandOver(const Holding& holding) {
+  if (to_hold == nullptr) return;
+  to_hold->Rewind();
+  RecordView record;
+  while (to_hold->Read(&record)) {
+    LIVE_QUERIES_FAULT("poll-queue-sorted");
+    LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
+    if (subscription != nullptr) holding.hold(subscription, record);
+    to_hold->ForgetRead();
+  }
+  to_hold->Destroy();
+  to_hold = nullptr;
+}
+
+// What is held already, by a pause that a rollback has brought back, is newer than what was queued.
+bool HoldsNewer(const LocalSubscription& one) { return one.leaves_queue && !one.held->empty(); }
+
+// Copies the queue to `sorted` and `sorted_out`. What the running transaction has polled stays in
+// front, for a rollback to give back.
+void CopySorted(const UnwantedTermination& unwanted, uint64_t polled) {
+  Renew(&sorted);
+  Renew(&sorted_out);
+  LateCopy copy = {};
+  copy.to = sorted;
   initStringInfo(&copy.body);
+  initStringInfo(&copy.reset_body);
   RecordView record;
   for (uint64_t i = 0; poll_queue->Read(&record); ++i) {
+    if (i < polled) {
+      sorted->Append(record.header, record.body);
+      continue;
+    }
     LocalSubscription* subscription = nullptr;
-    const Queued fate = i < polled ? Queued::kStays : Judge(record, unwanted, &subscription);
+    const Queued fate = Judge(record, unwanted, &subscription);
     if (fate == Queued::kStays) copy.Add(record);
     if (fate != Queued::kHeld) continue;
     const size_t prefix = 1 + static_cast<unsigned char>(record.body[0]);
     record.body.remove_prefix(prefix);
     record.header.body_bytes -= static_cast<uint32_t>(prefix);
     record.header.flags = 0;
-    hold(subscription, record);
+    LIVE_QUERIES_FAULT("poll-queue-sort");
+    sorted_out->Append(record.header, record.body);
+    subscription->leaves_queue = true;
+  }
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+    if (!HoldsNewer(*one)) continue;
+    one->held->Rewind();
+    while (one->held->Read(&record)) sorted_out->Append(record.header, record.body);
   }
   copy.Finish(0);
-  poll_queue->Destroy();
-  poll_queue = copy.to;
-  for (uint64_t i = 0; i < polled; ++i) (void)poll_queue->Read(&record);
+  for (uint64_t i = 0; i < polled; ++i) (void)sorted->Read(&record);
   pfree(copy.body.data);
+  pfree(copy.reset_body.data);
+}
+
+// After a subscription was ended or paused: takes what is queued of it out of the queue. An error
+// leaves the queue as it is, or what was taken out in `to_hold`.
+void Sort(const UnwantedTermination& unwanted, const Holding& holding) {
+  HandOver(holding);
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+    one->leaves_queue = false;
+  const RecordQueue::ReadPosition position = poll_queue->read_position();
+  poll_queue->Rewind();
+  TryFinally([&] { CopySorted(unwanted, position.read_count); },
+             [&] { poll_queue->ReturnTo(position); });
+  poll_queue->Destroy();
+  poll_queue = sorted;
+  to_hold = sorted_out;
+  sorted = sorted_out = nullptr;
+  sort_queue = false;
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+    if (HoldsNewer(*one)) holding.discard(one);
+  HandOver(holding);
 }
 
 }  // namespace
@@ -131,14 +205,14 @@ bool NextPolled(PolledMessage* message) {
   return true;
 }
 
-void ForgetTerminations(const SubscriptionId* id,
-                        void (*hold)(LocalSubscription*, const RecordView&)) {
+void ForgetTerminations(const SubscriptionId* id, const Holding& holding) {
   if (poll_queue == nullptr || poll_queue->unread() == 0) return;
-  Sort({id == nullptr, id == nullptr ? SubscriptionId() : *id}, hold);
+  Sort({id == nullptr, id == nullptr ? SubscriptionId() : *id}, holding);
 }
 
-void SortPollQueue(void (*hold)(LocalSubscription*, const RecordView&)) {
-  if (sort_queue) Sort({}, hold);
+void SortPollQueue(const Holding& holding) {
+  HandOver(holding);
+  if (sort_queue) Sort({}, holding);
 }
 
 size_t PollQueueBytes() { return poll_queue == nullptr ? 0 : poll_queue->bytes(); }

@@ -24,11 +24,15 @@ struct PolledMessage {
 bool NextPolled(PolledMessage* message);
 // A subscription was ended or paused, or that was undone: what is queued of it is not to be polled.
 void SortQueueLater();
-// Does so. What is to be kept for later is passed to `hold`.
-void SortPollQueue(void (*hold)(LocalSubscription*, const RecordView&));
+// How what is to be kept for later comes to its subscription, in order.
+struct Holding {
+  void (*hold)(LocalSubscription*, const RecordView&);
+  void (*discard)(LocalSubscription*);  // all that is held; never ereports
+};
+// Does so. An error loses nothing: the next call goes on.
+void SortPollQueue(const Holding& holding);
 // Sorts, and forgets the termination of `id`, or of all (nullptr): see dispatch.hpp.
-void ForgetTerminations(const SubscriptionId* id,
-                        void (*hold)(LocalSubscription*, const RecordView&));
+void ForgetTerminations(const SubscriptionId* id, const Holding& holding);
 // At commit and at rollback of a transaction that polled.
 void ForgetPolled();
 // All but the first `kept`.

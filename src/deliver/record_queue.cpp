@@ -62,6 +62,15 @@ bool RecordQueue::Read(RecordView* record) {
   return true;
 }
 
+bool RecordQueue::Peek(RecordHeader* header) {
+  if (unread_ == 0) return false;
+  if (next_ != nullptr)
+    *header = next_->header;
+  else
+    ReadHeaderFromFile(header);
+  return true;
+}
+
 void RecordQueue::ForgetRead() {
   read_count_ = 0;
   while (first_ != next_) {
@@ -89,6 +98,19 @@ void RecordQueue::Rewind() {
   file_read_bytes_ = 0;
   unread_ = in_memory + file_records_;
   read_count_ = 0;
+}
+
+RecordQueue::ReadPosition RecordQueue::read_position() const {
+  return {next_, read_, file_read_, file_read_bytes_, unread_, read_count_};
+}
+
+void RecordQueue::ReturnTo(const ReadPosition& position) {
+  next_ = position.next;
+  read_ = position.in_file;
+  file_read_ = position.file_read;
+  file_read_bytes_ = position.file_read_bytes;
+  unread_ = position.unread;
+  read_count_ = position.read_count;
 }
 
 void RecordQueue::Clear() {
@@ -122,10 +144,14 @@ void RecordQueue::AppendToFile(const RecordHeader& header, std::string_view body
   file_bytes_ += body.size();
 }
 
-void RecordQueue::ReadFromFile(RecordView* record) {
+void RecordQueue::ReadHeaderFromFile(RecordHeader* header) {
   if (BufFileSeek(file_, read_.file, read_.offset, SEEK_SET) != 0)
     elog(ERROR, "could not seek in a temporary file of live_queries");
-  ReadBufFile(file_, &record->header, sizeof(record->header));
+  ReadBufFile(file_, header, sizeof(*header));
+}
+
+void RecordQueue::ReadFromFile(RecordView* record) {
+  ReadHeaderFromFile(&record->header);
   if (file_body_ != nullptr) pfree(file_body_);
   file_body_ = nullptr;
   const size_t size = record->header.body_bytes;

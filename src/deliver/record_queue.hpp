@@ -13,6 +13,12 @@ namespace live_queries {
 
 // Lives in its own memory context. What was read can be read again until it is forgotten.
 class RecordQueue {
+  struct Node;
+  struct FilePosition {
+    int file;
+    off_t offset;
+  };
+
  public:
   // An empty queue in a new child of `parent`.
   static RecordQueue* Create(MemoryContext parent);
@@ -22,26 +28,36 @@ class RecordQueue {
   void Append(const RecordHeader& header, std::string_view body);
   // The next record; its body is valid until the next call of Read, ForgetRead or Clear.
   bool Read(RecordView* record);
+  // The header of what Read will give; false if there is none.
+  bool Peek(RecordHeader* header);
   // Lets go of all that was read.
   void ForgetRead();
   // Reads again from the first record that is not forgotten.
   void Rewind();
   void Clear();
 
+  // How far it is read. Going back there never fails, as long as it was only read meanwhile.
+  struct ReadPosition {
+    Node* next;
+    FilePosition in_file;
+    uint64_t file_read;
+    size_t file_read_bytes;
+    uint64_t unread;
+    uint64_t read_count;
+  };
+  ReadPosition read_position() const;
+  void ReturnTo(const ReadPosition& position);
+
   // Body bytes of what is not forgotten, and how many records were not read yet.
   size_t bytes() const { return bytes_; }
   uint64_t unread() const { return unread_; }
   // How many were read and not forgotten.
   uint64_t read_count() const { return read_count_; }
+  bool empty() const { return unread_ == 0 && read_count_ == 0; }
 
  private:
-  struct Node;
-  struct FilePosition {
-    int file;
-    off_t offset;
-  };
-
   void AppendToFile(const RecordHeader& header, std::string_view body);
+  void ReadHeaderFromFile(RecordHeader* header);
   void ReadFromFile(RecordView* record);
   void CloseFile();
   void FreeNode(Node* node);

@@ -3,6 +3,7 @@
 
 #include "deliver/dispatch.hpp"
 #include "deliver/poll_queue.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "query/snapshot_cursor.hpp"
 #include "registry/connection.hpp"
@@ -89,6 +90,7 @@ void ShareStatus(const LocalSubscription& subscription) {
 void TakeBack(const Undo& undo) {
   switch (undo.action) {
     case Action::kAdded:
+      AbandonRegistration();
       Forget(undo.subscription, false);
       break;
     case Action::kDropped:
@@ -101,6 +103,7 @@ void TakeBack(const Undo& undo) {
     case Action::kResumed:
       undo.subscription->flow.OnPause();
       ShareStatus(*undo.subscription);
+      SortQueueLater();
       break;
     case Action::kPolled:
       GiveBackPolled(undo.polled_before);
@@ -150,11 +153,14 @@ void OnTransaction(XactEvent event, void*) {
       // A transaction that wrote holds locks, so it does not wait for the client to read: see
       // OnCommit.
       if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) DeliverMail();
+      if (newest_undo != nullptr) LIVE_QUERIES_FAULT("session-commit");
       break;
     case XACT_EVENT_COMMIT:
+      if (newest_undo != nullptr) LIVE_QUERIES_FAULT("session-committed");
       OnCommit();
       break;
     case XACT_EVENT_ABORT:
+      if (newest_undo != nullptr) LIVE_QUERIES_FAULT("session-aborted");
       OnAbort();
       break;
     case XACT_EVENT_PRE_PREPARE:
@@ -168,7 +174,10 @@ void OnTransaction(XactEvent event, void*) {
 }
 
 void OnSubtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void*) {
-  if (event == SUBXACT_EVENT_COMMIT_SUB) {
+  // The deliberate bug: a savepoint that is rolled back counts as one that is released.
+  const bool kept =
+      event == SUBXACT_EVENT_ABORT_SUB && LIVE_QUERIES_MUTATION("keep_rolled_back_subscription");
+  if (event == SUBXACT_EVENT_COMMIT_SUB || kept) {
     for (Undo* undo = newest_undo; undo != nullptr && undo->subtransaction >= mine;
          undo = undo->older)
       undo->subtransaction = parent;
@@ -213,12 +222,6 @@ LocalSubscription* FindLocal(uint64_t serial) {
 }
 
 void SetSerial(LocalSubscription* subscription, uint64_t serial) {
-  if (by_serial == nullptr) {
-    HASHCTL control = {};
-    control.keysize = sizeof(uint64_t);
-    control.entrysize = sizeof(SerialEntry);
-    by_serial = hash_create("live_queries subscriptions", 16, &control, HASH_ELEM | HASH_BLOBS);
-  }
   hash_search(by_serial, &subscription->serial, HASH_REMOVE, nullptr);
   subscription->serial = serial;
   static_cast<SerialEntry*>(hash_search(by_serial, &serial, HASH_ENTER, nullptr))->subscription =
@@ -226,6 +229,13 @@ void SetSerial(LocalSubscription* subscription, uint64_t serial) {
 }
 
 LocalSubscription* AddLocal(const SubscriptionId& id) {
+  // Not in SetSerial: an error there would leave it in the registry without a serial here.
+  if (by_serial == nullptr) {
+    HASHCTL control = {};
+    control.keysize = sizeof(uint64_t);
+    control.entrysize = sizeof(SerialEntry);
+    by_serial = hash_create("live_queries subscriptions", 16, &control, HASH_ELEM | HASH_BLOBS);
+  }
   MemoryContext context =
       AllocSetContextCreate(TopMemoryContext, "live_queries subscription", ALLOCSET_SMALL_SIZES);
   LocalSubscription* subscription = AllocateIn<LocalSubscription>(context);
@@ -243,6 +253,7 @@ void DropAtCommit(LocalSubscription* subscription) {
   Note(Action::kDropped, subscription);
   subscription->dropping = true;
   SortQueueLater();
+  LIVE_QUERIES_FAULT("subscription-drop");
 }
 
 void SetPaused(LocalSubscription* subscription, bool paused) {
@@ -255,6 +266,7 @@ void SetPaused(LocalSubscription* subscription, bool paused) {
     subscription->flow.OnResume();
   ShareStatus(*subscription);
   SortQueueLater();
+  LIVE_QUERIES_FAULT("subscription-pause");
 }
 
 void NotePolled() { Note(Action::kPolled, nullptr); }

@@ -40,9 +40,10 @@ struct LocalSubscription {
   char* query;
   List* params;
   RecordQueue* held;
-  bool dropping;    // ends at commit
-  bool terminated;  // its last message is on its way: remove it
-  bool told_off;    // a reset or termination came while it was dropping
+  bool dropping;      // ends at commit
+  bool terminated;    // its last message is on its way: remove it
+  bool told_off;      // a reset or termination came while it was dropping
+  bool leaves_queue;  // poll_queue.cpp: the queue that is being sorted has messages of it
   // Not in shared memory yet.
   uint64_t taken_messages;
   uint64_t taken_bytes;

@@ -127,6 +127,23 @@ void UnindexTables(Template* one) {
   }
 }
 
+Template* FindTemplate(const char* key) {
+  TemplateBucket* bucket = BucketOf(key, HASH_FIND, nullptr);
+  Template* one = bucket == nullptr ? nullptr : bucket->first;
+  while (one != nullptr && strcmp(one->key, key) != 0) one = one->next;
+  return one;
+}
+
+// May ereport out of memory alone, and leaves the template half known then: the decoder has to end.
+void KeepTemplate(Template* one) {
+  bool found;
+  TemplateBucket* bucket = BucketOf(one->key, HASH_ENTER, &found);
+  one->next = found ? bucket->first : nullptr;
+  bucket->first = one;
+  IndexTables(one);
+  any_unchecked = true;
+}
+
 // Runs as a template's role with its settings; switches only where they differ.
 class CurrentIdentity {
  public:
@@ -214,6 +231,7 @@ void EvaluateTemplate(Template* one, DecodedChange* changes, const ChangeBatch& 
                       const MatchSink& sink) {
   culprit = {one, nullptr, nullptr, false};
   Compile(one);
+  LIVE_QUERIES_FAULT("matcher-evaluate");
   for (int i = 0; i < one->piece_count; ++i) {
     DecodedChange* decoded = &changes[one->piece_changes[i]];
     if (decoded->change.kind == ChangeKind::kTruncate) {
@@ -271,19 +289,14 @@ void PrepareMatcher(MemoryContext context) {
 Target* AttachTarget(Oid role, const char* settings, const char* spec_text,
                      const char* route_text) {
   const char* key = TemplateKey(role, settings, spec_text);
-  bool found;
-  TemplateBucket* bucket = BucketOf(key, HASH_ENTER, &found);
-  if (!found) bucket->first = nullptr;
-  Template* one = bucket->first;
-  while (one != nullptr && strcmp(one->key, key) != 0) one = one->next;
-  if (one == nullptr) {
-    one = MakeTemplate(matcher_context, key, role, settings, spec_text);
-    one->next = bucket->first;
-    bucket->first = one;
-    IndexTables(one);
-    any_unchecked = true;
-  }
-  return AddTarget(one, route_text);
+  if (Template* one = FindTemplate(key)) return AddTarget(one, route_text);
+  // Not ours before it is complete: an error frees it.
+  Template* made = MakeTemplate(CurTransactionContext, key, role, settings, spec_text);
+  LIVE_QUERIES_FAULT("template-made");
+  Target* target = AddTarget(made, route_text);
+  MemoryContextSetParent(made->context, matcher_context);
+  KeepTemplate(made);
+  return target;
 }
 
 void DetachTarget(Target* target) {

@@ -11,7 +11,8 @@ namespace live_queries {
 // Prepares the tables of templates below `context`, and listens to catalog changes.
 void PrepareMatcher(MemoryContext context);
 
-// Adds a subscription to the template of its shape, which is made if need be. In a transaction.
+// Adds a subscription to the template of its shape, which is made if need be. In a transaction. An
+// error leaves nothing of it behind, but for one out of memory.
 Target* AttachTarget(Oid role, const char* settings, const char* spec_text, const char* route_text);
 // Removes it, and its template with the last one.
 void DetachTarget(Target* target);

@@ -96,7 +96,8 @@ struct Template {
   int piece_count;
 };
 
-// Makes a template; the memory is a child of `parent`. In a transaction.
+// Makes a template; its memory is a child of `parent`, which an error may leave to be freed there.
+// In a transaction.
 Template* MakeTemplate(MemoryContext parent, const char* key, Oid role, const char* settings,
                        const char* spec_text);
 // Whether a user's function that it calls is another one than when this was asked last. In a

@@ -22,27 +22,43 @@ LIVE_QUERIES_FUNCTION(live_queries_fault_waiting);
 namespace live_queries {
 namespace {
 
-enum class FaultAction : uint8_t { kNone, kHold, kError, kExit, kKill, kSleep };
+enum class FaultAction : uint8_t {
+  kNone,
+  kHold,
+  kSleep,
+  kError,
+  kExit,
+  kKill,
+  kAllocation,  // fails: this process has no more memory
+};
 
 constexpr int kMostFaults = 16;
 
 struct FaultShared {
   char name[NAMEDATALEN];  // "*": every point
   FaultAction action;
-  int argument;  // kSleep: at most so many milliseconds
-  int left;      // how often it still happens; negative: always
-  int waiting;   // processes held
+  // kSleep: at most so many milliseconds. kAllocation: which allocation of shared memory from here
+  // on finds none; if negative, it raises the server's own error instead; 0: an error right here.
+  int argument;
+  int skip;     // passes before the first one that counts
+  int left;     // how often it still happens; negative: always
+  int waiting;  // processes held
 };
 
-// All guarded by `lock`, but for the unlocked look at `any`.
+// All guarded by `lock`, but for the unlocked look at `any` and the atomic counters.
 struct FaultsShared {
   slock_t lock;
   volatile bool any;
   FaultShared faults[kMostFaults];
+  pg_atomic_uint64 pieces;
+  pg_atomic_uint64 bytes;
 };
 
 FaultsShared* faults = nullptr;
 char* debug_mutation = nullptr;
+// Of this process: the allocation that fails, counted down to 0; up, if it is to raise an error.
+int failing_allocation = 0;
+char failing_since[NAMEDATALEN];
 
 FaultShared* Find(const char* name) {
   for (FaultShared& fault : faults->faults)
@@ -57,6 +73,7 @@ FaultAction Parse(const char* text) {
   if (strcmp(text, "exit") == 0) return FaultAction::kExit;
   if (strcmp(text, "kill") == 0) return FaultAction::kKill;
   if (strcmp(text, "sleep") == 0) return FaultAction::kSleep;
+  if (strcmp(text, "alloc") == 0) return FaultAction::kAllocation;
   elog(ERROR, "unknown fault action \"%s\"", text);
   pg_unreachable();
 }
@@ -80,7 +97,23 @@ void HoldWhileSet(const char* name) {
   }
 }
 
-void Set(const char* name, FaultAction action, int argument, int count) {
+// Half of its time at the most: a process that comes to points all the time has work to do.
+void Sleep(int most_ms) {
+  static TimestampTz rested = 0;
+  if (GetCurrentTimestamp() < rested) return;
+  const uint64 most_us = static_cast<uint64>(most_ms) * 1000;
+  const uint64 pause_us = pg_prng_uint64_range(&pg_global_prng_state, 0, most_us);
+  pg_usleep(static_cast<long>(pause_us));
+  rested = GetCurrentTimestamp() + static_cast<int64>(pause_us);
+}
+
+void FailAllocation(const char* name, int which) {
+  if (which == 0) ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("fault point %s", name));
+  strlcpy(failing_since, name, sizeof(failing_since));
+  failing_allocation = which;
+}
+
+void Set(const char* name, FaultAction action, int argument, int count, int skip) {
   SpinLockAcquire(&faults->lock);
   FaultShared* fault = Find(name);
   for (int i = 0; fault == nullptr && i < kMostFaults; ++i)
@@ -90,6 +123,7 @@ void Set(const char* name, FaultAction action, int argument, int count) {
     fault->action = action;
     fault->argument = argument;
     fault->left = count;
+    fault->skip = skip;
     fault->waiting = 0;
   }
   faults->any = false;
@@ -108,6 +142,8 @@ void InitFaultMemory(void* place, bool fresh) {
   if (!fresh) return;
   memset(faults, 0, sizeof(FaultsShared));
   SpinLockInit(&faults->lock);
+  pg_atomic_init_u64(&faults->pieces, 0);
+  pg_atomic_init_u64(&faults->bytes, 0);
 }
 
 void DefineFaultSettings() {
@@ -120,6 +156,27 @@ bool MutationIsOn(const char* name) {
   return debug_mutation != nullptr && strcmp(debug_mutation, name) == 0;
 }
 
+bool SharedMemoryIsSpent() {
+  if (failing_allocation == 0) return false;
+  const bool raises = failing_allocation < 0;
+  failing_allocation += raises ? 1 : -1;
+  if (failing_allocation != 0) return false;
+  ereport(LOG, errmsg("fault point %s: no shared memory", failing_since));
+  if (raises)
+    ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("fault point %s", failing_since));
+  return true;
+}
+
+void CountShared(int pieces, int64_t bytes) {
+  pg_atomic_fetch_add_u64(&faults->pieces, pieces);
+  pg_atomic_fetch_add_u64(&faults->bytes, bytes);
+}
+
+SharedCount CountedShared() {
+  return {static_cast<int64_t>(pg_atomic_read_u64(&faults->pieces)),
+          static_cast<int64_t>(pg_atomic_read_u64(&faults->bytes))};
+}
+
 void ReachFaultPoint(const char* name) {
   if (faults == nullptr || !faults->any) return;
   SpinLockAcquire(&faults->lock);
@@ -127,12 +184,16 @@ void ReachFaultPoint(const char* name) {
   if (fault == nullptr) fault = Find("*");
   FaultAction action = FaultAction::kNone;
   int argument = 0;
-  if (fault != nullptr && fault->left != 0) {
+  if (fault != nullptr && fault->skip > 0) {
+    --fault->skip;
+  } else if (fault != nullptr && fault->left != 0) {
     action = fault->action;
     argument = fault->argument;
     if (fault->left > 0) --fault->left;
   }
   SpinLockRelease(&faults->lock);
+  // Not every error gets into the log.
+  if (action > FaultAction::kSleep) ereport(LOG, errmsg("fault point %s: reached", name));
   switch (action) {
     case FaultAction::kNone:
       break;
@@ -149,19 +210,21 @@ void ReachFaultPoint(const char* name) {
       raise(SIGKILL);
       break;
     case FaultAction::kSleep:
-      pg_usleep(static_cast<long>(
-          pg_prng_uint64_range(&pg_global_prng_state, 0, static_cast<uint64>(argument) * 1000)));
+      Sleep(argument);
+      break;
+    case FaultAction::kAllocation:
+      FailAllocation(name, argument);
       break;
   }
 }
 
 }  // namespace live_queries
 
-// fault_set(name text, action text, argument int, count int): void
+// fault_set(name text, action text, argument int, count int [, skip int]): void
 Datum live_queries_fault_set(PG_FUNCTION_ARGS) {
   live_queries::Set(text_to_cstring(PG_GETARG_TEXT_PP(0)),
                     live_queries::Parse(text_to_cstring(PG_GETARG_TEXT_PP(1))), PG_GETARG_INT32(2),
-                    PG_GETARG_INT32(3));
+                    PG_GETARG_INT32(3), PG_NARGS() > 4 ? PG_GETARG_INT32(4) : 0);
   PG_RETURN_VOID();
 }
 

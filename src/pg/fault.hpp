@@ -1,7 +1,8 @@
 // Fault points and mutations, for tests. A build without LIVE_QUERIES_FAULTS has nothing of them.
 //
 // LIVE_QUERIES_FAULT("name") is a step at which a test can hold a process, make it wait, raise an
-// error, or end it (live_queries_fault_set, see fault.cpp). It stands where no lock is held.
+// error, end it, or take its memory away (live_queries_fault_set, see fault.cpp). It stands where
+// no lock is held. Where an error would be wrong in itself, test/faults/002_walk.pl says why.
 // LIVE_QUERIES_MUTATION("name") is true where a test has switched a deliberate bug on
 // (live_queries.debug_mutation), to see that the tests notice it.
 // Process: any.
@@ -15,6 +16,17 @@ namespace live_queries {
 
 void ReachFaultPoint(const char* name);
 bool MutationIsOn(const char* name);
+
+// Asked before each allocation of shared memory: true if this one is to find none. May ereport, as
+// the server does where it cannot make the area larger.
+bool SharedMemoryIsSpent();
+// Counts what is allocated: pieces and their bytes, negative when they are freed.
+void CountShared(int pieces, int64_t bytes);
+struct SharedCount {
+  int64_t pieces;
+  int64_t bytes;
+};
+SharedCount CountedShared();
 
 // Shared memory of the fault points, and the setting. Postmaster only.
 size_t FaultMemoryBytes();
@@ -31,6 +43,7 @@ void DefineFaultSettings();
 namespace live_queries {
 // Not a literal, so that a condition with it reads as one.
 constexpr bool MutationIsOff() { return false; }
+constexpr bool SharedMemoryIsSpent() { return false; }
 }  // namespace live_queries
 
 #define LIVE_QUERIES_FAULT(name) static_cast<void>(0)

@@ -16,9 +16,18 @@ namespace {
 
 ConnectionShared* my_connection = nullptr;
 
+// What RegisterSubscription has made of a subscription that it has not entered yet. An error leaves
+// it here, for AbandonRegistration.
+struct Unfinished {
+  bool counted;
+  dsa_pointer definition;
+  dsa_pointer subscription;
+};
+Unfinished unfinished = {false, InvalidDsaPointer, InvalidDsaPointer};
+
 void FreeSubscription(dsa_pointer pointer) {
-  dsa_free(Area(), FromArea<SubscriptionShared>(pointer)->definition);
-  dsa_free(Area(), pointer);
+  FreeShared(FromArea<SubscriptionShared>(pointer)->definition);
+  FreeShared(pointer);
 }
 
 [[noreturn]] void RaiseOutOfMemory() {
@@ -27,21 +36,17 @@ void FreeSubscription(dsa_pointer pointer) {
   pg_unreachable();
 }
 
-dsa_pointer Allocate(size_t bytes) {
-  return dsa_allocate_extended(Area(), bytes, DSA_ALLOC_NO_OOM | DSA_ALLOC_ZERO);
-}
-
 // Doubles the slots. False if there is no memory, or no index left. The caller holds the lock.
 bool GrowSlots(ConnectionShared* connection) {
   const int old_capacity = connection->slot_capacity;
   const int capacity = old_capacity == 0 ? 4 : old_capacity * 2;
   if (capacity > (1 << kSlotBits)) return false;
-  const dsa_pointer grown = Allocate(sizeof(SlotShared) * capacity);
+  const dsa_pointer grown = AllocateShared(sizeof(SlotShared) * capacity, DSA_ALLOC_ZERO);
   if (!DsaPointerIsValid(grown)) return false;
   SlotShared* slots = FromArea<SlotShared>(grown);
   if (old_capacity > 0) {
     memcpy(slots, FromArea<SlotShared>(connection->slots), sizeof(SlotShared) * old_capacity);
-    dsa_free(Area(), connection->slots);
+    FreeShared(connection->slots);
   }
   for (int slot = old_capacity; slot < capacity; ++slot) {
     slots[slot].next_dirty = -1;
@@ -60,12 +65,12 @@ void MarkSlotOnList(ConnectionShared* connection, SlotShared* slots, int slot) {
   connection->dirty_slot = slot;
 }
 
-dsa_pointer MakeDefinition(const NewSubscription& subscription) {
+bool MakeDefinition(const NewSubscription& subscription) {
   size_t bytes = 0;
   for (std::string_view field : subscription.fields) bytes += field.size() + 1;
-  const dsa_pointer pointer = Allocate(offsetof(DefinitionShared, data) + bytes);
-  if (!DsaPointerIsValid(pointer)) return pointer;
-  DefinitionShared* definition = FromArea<DefinitionShared>(pointer);
+  unfinished.definition = AllocateShared(offsetof(DefinitionShared, data) + bytes, DSA_ALLOC_ZERO);
+  if (!DsaPointerIsValid(unfinished.definition)) return false;
+  DefinitionShared* definition = FromArea<DefinitionShared>(unfinished.definition);
   definition->bytes = static_cast<uint32_t>(bytes);
   uint32_t offset = 0;
   for (int i = 0; i < kDefinitionFields; ++i) {
@@ -74,18 +79,15 @@ dsa_pointer MakeDefinition(const NewSubscription& subscription) {
     memcpy(definition->data + offset, field.data(), field.size());
     offset += static_cast<uint32_t>(field.size()) + 1;  // the NUL is there: memory is zeroed
   }
-  return pointer;
+  return true;
 }
 
-dsa_pointer MakeSubscription(const NewSubscription& subscription) {
-  const dsa_pointer pointer = Allocate(sizeof(SubscriptionShared));
-  if (!DsaPointerIsValid(pointer)) return pointer;
-  SubscriptionShared* shared = FromArea<SubscriptionShared>(pointer);
-  shared->definition = MakeDefinition(subscription);
-  if (!DsaPointerIsValid(shared->definition)) {
-    dsa_free(Area(), pointer);
-    return InvalidDsaPointer;
-  }
+bool MakeSubscription(const NewSubscription& subscription) {
+  if (!MakeDefinition(subscription)) return false;
+  unfinished.subscription = AllocateShared(sizeof(SubscriptionShared), DSA_ALLOC_ZERO);
+  if (!DsaPointerIsValid(unfinished.subscription)) return false;
+  SubscriptionShared* shared = FromArea<SubscriptionShared>(unfinished.subscription);
+  shared->definition = unfinished.definition;
   shared->id = subscription.id;
   shared->phase = Phase::kRegistered;
   shared->status = SubscriptionStatus::kActive;
@@ -93,7 +95,7 @@ dsa_pointer MakeSubscription(const NewSubscription& subscription) {
   shared->role = subscription.role;
   shared->database = MyDatabaseId;
   shared->created_at = GetCurrentTimestamp();
-  return pointer;
+  return true;
 }
 
 // Counts one more subscription, or raises why there cannot be one.
@@ -118,6 +120,7 @@ DatabaseShared* ReservePlace() {
             errdetail("There can be %d.", max_databases),
             errhint("Raise live_queries.max_databases."));
   }
+  unfinished.counted = true;
   return database;
 }
 
@@ -142,35 +145,41 @@ void KeepTerminated(const ConnectionShared& connection, dsa_pointer subscription
   if (DsaPointerIsValid(evicted)) FreeSubscription(evicted);
 }
 
+void FreeSlots(dsa_pointer pointer, int capacity) {
+  if (!DsaPointerIsValid(pointer)) return;
+  const SlotShared* slots = FromArea<SlotShared>(pointer);
+  for (int slot = 0; slot < capacity; ++slot)
+    if (slots[slot].serial != 0) FreeSubscription(slots[slot].subscription);
+  FreeShared(pointer);
+}
+
 // Frees all that this backend has in the registry, however it ends.
 void OnBackendExit(int, Datum) {
   ConnectionShared* connection = my_connection;
   if (connection == nullptr) return;
   my_connection = nullptr;
   LIVE_QUERIES_FAULT("client-exit");
+  AbandonRegistration();
   const uint64_t connection_id = connection->connection_id;
-  const Oid database = connection->database;
-  uint32 subscriptions = 0;
+  const uint32 subscriptions = static_cast<uint32>(connection->subscription_count);
+  const dsa_pointer slots = connection->slots;
+  const int slot_capacity = connection->slot_capacity;
+  dsa_pointer mail = InvalidDsaPointer;
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-    if (DsaPointerIsValid(connection->slots)) {
-      SlotShared* slots = FromArea<SlotShared>(connection->slots);
-      for (int slot = 0; slot < connection->slot_capacity; ++slot) {
-        if (slots[slot].serial == 0) continue;
-        FreeSubscription(slots[slot].subscription);
-        ++subscriptions;
-      }
-      dsa_free(Area(), connection->slots);
-    }
-    DiscardMailbox(connection);
     connection->connection_id = 0;
     connection->pid = 0;
     connection->slots = InvalidDsaPointer;
     connection->slot_capacity = 0;
     connection->subscription_count = 0;
+    mail = connection->mail_first;
+    ResetMailbox(connection);
   });
   RemoveSpillFile(connection_id);
   MarkConnectionDirty(connection);
-  ReleasePlaces(database, subscriptions);
+  ReleasePlaces(connection->database, subscriptions);
+  // Last, since it may have to map memory that the decoder has put mail in.
+  FreeSlots(slots, slot_capacity);
+  FreeBlocks(mail);
 }
 
 void MakeChannelName(ChannelName& name) {
@@ -226,11 +235,12 @@ ConnectionShared* MyConnection() {
 uint64_t RegisterSubscription(const NewSubscription& subscription) {
   ConnectionShared* connection = MyConnection();
   DatabaseShared* database = ReservePlace();
-  const dsa_pointer pointer = MakeSubscription(subscription);
+  LIVE_QUERIES_FAULT("registry-enter");
+  const bool made = MakeSubscription(subscription);
+  const dsa_pointer pointer = unfinished.subscription;
   const uint64_t number = pg_atomic_add_fetch_u64(&Control()->subscriptions_created, 1);
   const uint64_t serial = WithLock(connection->lock, LW_EXCLUSIVE, [&]() -> uint64_t {
-    if (!DsaPointerIsValid(pointer)) return 0;
-    if (connection->free_slot < 0 && !GrowSlots(connection)) return 0;
+    if (!made || (connection->free_slot < 0 && !GrowSlots(connection))) return 0;
     SlotShared* slots = FromArea<SlotShared>(connection->slots);
     const int slot = connection->free_slot;
     connection->free_slot = slots[slot].next_free;
@@ -242,19 +252,28 @@ uint64_t RegisterSubscription(const NewSubscription& subscription) {
     return slots[slot].serial;
   });
   if (serial == 0) {
-    if (DsaPointerIsValid(pointer)) FreeSubscription(pointer);
-    ReleasePlaces(MyDatabaseId, 1);
+    AbandonRegistration();
     RaiseOutOfMemory();
   }
+  unfinished = {false, InvalidDsaPointer, InvalidDsaPointer};
   MarkConnectionDirty(connection);
   WakeDecoder(database);
-  WakeLauncher();
+  if (database->decoder_pid == 0) WakeLauncher();  // one that is ending does so itself
   return serial;
+}
+
+void AbandonRegistration() {
+  const Unfinished abandoned = unfinished;
+  unfinished = {false, InvalidDsaPointer, InvalidDsaPointer};
+  if (DsaPointerIsValid(abandoned.subscription)) FreeShared(abandoned.subscription);
+  if (DsaPointerIsValid(abandoned.definition)) FreeShared(abandoned.definition);
+  if (abandoned.counted) ReleasePlaces(MyDatabaseId, 1);
 }
 
 void RemoveSubscription(uint64_t serial, bool kept) {
   ConnectionShared* connection = my_connection;
   if (connection == nullptr) return;
+  LIVE_QUERIES_FAULT("registry-remove");
   const dsa_pointer removed = WithLock(connection->lock, LW_EXCLUSIVE, [&]() -> dsa_pointer {
     if (FindSubscription(*connection, serial) == nullptr) return InvalidDsaPointer;
     SlotShared* slots = FromArea<SlotShared>(connection->slots);
@@ -287,13 +306,6 @@ void InheritCounters(uint64_t old_serial, uint64_t new_serial) {
     fresh->changes = old->changes;
     fresh->resets = old->resets;
   });
-}
-
-bool MarkTerminated(SubscriptionShared& subscription, int sqlstate, const char* reason) {
-  if (subscription.status == SubscriptionStatus::kTerminated) return false;
-  subscription.status = SubscriptionStatus::kTerminated;
-  subscription.problem.Set(sqlstate, reason, nullptr);
-  return true;
 }
 
 void MarkSlotDirty(ConnectionShared* connection, uint64_t serial) {

@@ -78,6 +78,9 @@ inline int SlotOfSerial(uint64_t serial) {
   return static_cast<int>(serial & ((uint64_t{1} << kSlotBits) - 1));
 }
 
+// The how manieth subscription since the server's start.
+inline uint64_t NumberOfSerial(uint64_t serial) { return serial >> kSlotBits; }
+
 // The channel's name with its closing NUL.
 using ChannelName = char[kChannelBytes + 1];
 
@@ -161,6 +164,9 @@ struct NewSubscription {
 // 53400 or the like if there is no room. Returns its serial.
 uint64_t RegisterSubscription(const NewSubscription& subscription);
 
+// Gives back what a RegisterSubscription that raised an error had made. Never ereports.
+void AbandonRegistration();
+
 // Removes a subscription of this backend and tells the decoder. Never ereports. If it is `kept`, it
 // was terminated and stays visible for a while.
 void RemoveSubscription(uint64_t serial, bool kept);
@@ -169,10 +175,6 @@ void RemoveSubscription(uint64_t serial, bool kept);
 void InheritCounters(uint64_t old_serial, uint64_t new_serial);
 
 // ----- any process -----
-
-// Marks a subscription as terminated; false if it was already. The caller holds its connection's
-// lock exclusively, and sends the message.
-bool MarkTerminated(SubscriptionShared& subscription, int sqlstate, const char* reason);
 
 // Puts a subscription on the list of its connection's that the decoder must look at; followed by
 // MarkConnectionDirty. The caller holds the connection's lock exclusively.

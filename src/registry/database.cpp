@@ -14,6 +14,9 @@ extern "C" {
 namespace live_queries {
 namespace {
 
+constexpr int kFirstBackoffMs = 200;
+constexpr int kLongestBackoffMs = 30 * 1000;
+
 void SetLatchOf(int proc) {
   if (proc >= 0) SetLatch(&ProcGlobal->allProcs[proc].procLatch);
 }
@@ -28,6 +31,7 @@ void Reuse(DatabaseShared* slot, Oid database) {
   slot->problem.sqlstate = 0;
   pg_atomic_write_u64(&slot->commit_lsn, 0);
   pg_atomic_write_u64(&slot->handled_lsn, 0);
+  pg_atomic_write_u64(&slot->terminate_up_to, 0);
   for (pg_atomic_uint64* counter :
        {&slot->transactions, &slot->changes_decoded, &slot->changes_ignored, &slot->changes_matched,
         &slot->messages, &slot->resets, &slot->errors})
@@ -88,6 +92,13 @@ DatabaseShared* FindOrAddDatabase(Oid database) {
   }
   if (idle != nullptr) Reuse(idle, database);
   return idle;
+}
+
+void NoteFailure(DatabaseShared* database) {
+  int backoff = kFirstBackoffMs;
+  for (int i = 0; i < database->failures && backoff < kLongestBackoffMs; ++i) backoff *= 2;
+  ++database->failures;
+  database->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), backoff);
 }
 
 void WakeDecoder(DatabaseShared* database) { SetLatchOf(database->decoder_proc); }

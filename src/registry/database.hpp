@@ -53,6 +53,8 @@ struct DatabaseShared {
   // Atomic, written by anyone.
   pg_atomic_uint32 subscriptions;
   pg_atomic_uint64 commit_lsn;  // the latest commit of a writer, perhaps not flushed yet
+  // Subscriptions up to this number are to be ended, since the extension was dropped. 0: none.
+  pg_atomic_uint64 terminate_up_to;
 
   // Atomic, written by the decoder alone.
   pg_atomic_uint64 handled_lsn;  // all that committed up to here is in the mailboxes
@@ -77,6 +79,10 @@ DatabaseShared* FindDatabase(Oid database);
 // The slot of `database`, made if need be. The caller holds ControlLock exclusively. Returns
 // nullptr if live_queries.max_databases are in use.
 DatabaseShared* FindOrAddDatabase(Oid database);
+
+// Counts a decoder that ended without being asked to, or could not be started: the next one is
+// started later each time. The caller holds ControlLock exclusively.
+void NoteFailure(DatabaseShared* database);
 
 // Sets the latch of the decoder, if it runs. Never ereports.
 void WakeDecoder(DatabaseShared* database);

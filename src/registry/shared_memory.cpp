@@ -19,6 +19,10 @@ namespace {
 constexpr char kTranche[] = "live_queries";
 // Enough for an idle server; past it the area takes segments of its own.
 constexpr Size kInitialAreaBytes = 1024 * 1024;
+#ifdef LIVE_QUERIES_FAULTS
+// In front of each piece: its size, to count what is left over.
+constexpr Size kPieceHeader = 16;
+#endif
 
 ControlShared* control = nullptr;
 DatabaseShared* databases = nullptr;
@@ -59,9 +63,10 @@ void InitDatabase(DatabaseShared* database) {
   database->dirty_connection = -1;
   pg_atomic_init_u32(&database->subscriptions, 0);
   for (pg_atomic_uint64* counter :
-       {&database->commit_lsn, &database->handled_lsn, &database->memory_bytes,
-        &database->transactions, &database->changes_decoded, &database->changes_ignored,
-        &database->changes_matched, &database->messages, &database->resets, &database->errors})
+       {&database->commit_lsn, &database->terminate_up_to, &database->handled_lsn,
+        &database->memory_bytes, &database->transactions, &database->changes_decoded,
+        &database->changes_ignored, &database->changes_matched, &database->messages,
+        &database->resets, &database->errors})
     pg_atomic_init_u64(counter, 0);
   ConditionVariableInit(&database->progress);
 }
@@ -145,5 +150,31 @@ dsa_area* Area() {
   }
   return area;
 }
+
+dsa_pointer AllocateShared(size_t bytes, int flags) {
+  if (SharedMemoryIsSpent()) return InvalidDsaPointer;
+  flags |= DSA_ALLOC_NO_OOM | (bytes > MaxAllocSize / 2 ? DSA_ALLOC_HUGE : 0);
+#ifdef LIVE_QUERIES_FAULTS
+  const dsa_pointer piece = dsa_allocate_extended(Area(), kPieceHeader + bytes, flags);
+  if (!DsaPointerIsValid(piece)) return piece;
+  *FromArea<int64_t>(piece) = static_cast<int64_t>(bytes);
+  CountShared(1, static_cast<int64_t>(bytes));
+  return piece + kPieceHeader;
+#else
+  return dsa_allocate_extended(Area(), bytes, flags);
+#endif
+}
+
+void FreeShared(dsa_pointer pointer) {
+#ifdef LIVE_QUERIES_FAULTS
+  CountShared(-1, -SharedBytes(pointer));
+  pointer -= kPieceHeader;
+#endif
+  dsa_free(Area(), pointer);
+}
+
+#ifdef LIVE_QUERIES_FAULTS
+int64_t SharedBytes(dsa_pointer pointer) { return *FromArea<int64_t>(pointer - kPieceHeader); }
+#endif
 
 }  // namespace live_queries

@@ -56,6 +56,15 @@ DatabaseShared* DatabaseAt(int index);
 // The area, attached to at the first call of a process. May ereport then.
 dsa_area* Area();
 
+// Memory of the area, DSA_ALLOC_ZERO or as it comes; InvalidDsaPointer if that would be more than
+// live_queries.memory_limit. May ereport where the machine has no more: then nothing is allocated.
+dsa_pointer AllocateShared(size_t bytes, int flags = 0);
+void FreeShared(dsa_pointer pointer);
+#ifdef LIVE_QUERIES_FAULTS
+// The size of such a piece.
+int64_t SharedBytes(dsa_pointer pointer);
+#endif
+
 template <class T>
 T* FromArea(dsa_pointer pointer) {
   static_assert(std::is_standard_layout_v<T>);

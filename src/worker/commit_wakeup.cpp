@@ -1,6 +1,7 @@
 // The callback. Process: any that commits.
 #include "worker/commit_wakeup.hpp"
 
+#include "pg/fault.hpp"
 #include "pg/postgres.hpp"
 #include "registry/database.hpp"
 #include "registry/shared_memory.hpp"
@@ -26,6 +27,7 @@ void OnTransaction(XactEvent event, void*) {
   if (!SharedMemoryExists() || !OidIsValid(MyDatabaseId)) return;
   DatabaseShared* database = FindDatabase(MyDatabaseId);
   if (database == nullptr || database->decoder_proc < 0) return;
+  LIVE_QUERIES_FAULT("writer-committed");
   // With synchronous_commit = off the record may not be flushed: the decoder will do that.
   RaiseTo(&database->commit_lsn, last_commit);
   WakeDecoder(database);

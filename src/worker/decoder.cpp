@@ -48,8 +48,6 @@ constexpr int64 kFlushPaceUs = 2000;
 constexpr int kConfirmEveryMs = 1000;
 constexpr int kShareMemoryEveryMs = 1000;
 constexpr uint64 kConfirmEveryBytes = 16 * 1024 * 1024;
-constexpr int kFirstBackoffMs = 200;
-constexpr int kLongestBackoffMs = 30 * 1000;
 
 DatabaseShared* database = nullptr;
 // An end counts as a failure, after which the launcher waits, unless it was asked for.
@@ -62,19 +60,17 @@ void SetState(DecoderState state) {
 
 // However this process ends: frees its place, and lets the launcher start the next one in time.
 void OnExit(int, Datum) {
+  LIVE_QUERIES_FAULT("decoder-exit");
   // Before the place is free: who waits for that may want to drop the database.
   DropOwnSlots();
+  LIVE_QUERIES_FAULT("slot-dropped");
   WithLock(ControlLock(), LW_EXCLUSIVE, [] {
     database->state = DecoderState::kStopped;
     database->decoder_pid = 0;
     database->decoder_proc = -1;
     database->slot_name[0] = '\0';
     ForgetDirtyConnections(database);
-    if (!failed) return;
-    int backoff = kFirstBackoffMs;
-    for (int i = 0; i < database->failures && backoff < kLongestBackoffMs; ++i) backoff *= 2;
-    ++database->failures;
-    database->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), backoff);
+    if (failed) NoteFailure(database);
   });
   ConditionVariableBroadcast(&database->progress);
   WakeLauncher();
@@ -195,7 +191,10 @@ void Loop() {
       ConfigReloadPending = false;
       ProcessConfigFile(PGC_SIGHUP);
     }
-    if (ShouldStop(&idle_since)) StopAsAsked();
+    if (ShouldStop(&idle_since)) {
+      LIVE_QUERIES_FAULT("decoder-stop");
+      StopAsAsked();
+    }
     if (slept) KeepPace(&last_turn, kTurnPaceUs);
     slept = false;
     SyncRegistry(database, false);
@@ -242,6 +241,7 @@ void TakePlace(int index) {
 }
 
 void Work() {
+  LIVE_QUERIES_FAULT("decoder-placed");
   BackgroundWorkerInitializeConnectionByOid(database->database, InvalidOid, 0);
   pgstat_report_appname("live_queries decoder");
   pgstat_report_activity(STATE_RUNNING, "finding a start point");
@@ -275,10 +275,13 @@ void Run(int index) {
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   pqsignal(SIGTERM, die);
   BackgroundWorkerUnblockSignals();
+  LIVE_QUERIES_FAULT("decoder-start");
   TakePlace(index);
   TryCatch(
       TopMemoryContext, [] { Work(); },
       [](ErrorData* error) {
+        // It may have come while one was held, and this is no transaction whose abort would do it.
+        LWLockReleaseAll();
         NoteProblem(*error);
         ReThrowError(error);
       });

@@ -4,6 +4,7 @@
 #include "match/evaluation_clock.hpp"
 #include "match/matcher.hpp"
 #include "match/routing_index.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
 #include "query/analyze.hpp"
@@ -57,6 +58,7 @@ CheckResult Check(const Template& one, const DefinitionCopy& definition) {
   InRolledBackSubtransaction(
       [&] {
         clock.Start();
+        LIVE_QUERIES_FAULT("definition-check");
         if (!IsSameNow(one, definition)) result.finding = Finding::kDifferent;
         clock.Stop();
       },

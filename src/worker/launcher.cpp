@@ -3,12 +3,15 @@
 #include "worker/launcher.hpp"
 
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 #include "pg/locks.hpp"
+#include "pg/memory.hpp"
 #include "registry/connection.hpp"
 #include "registry/database.hpp"
 #include "registry/settings.hpp"
 #include "registry/shared_memory.hpp"
 #include "worker/decoder.hpp"
+#include "worker/termination.hpp"
 
 extern "C" {
 #include "access/xact.h"
@@ -31,6 +34,9 @@ namespace {
 
 constexpr long kPassMs = 10 * 1000;  // only a safety net: whoever wants something sets the latch
 constexpr int kRetrySoonMs = 250;
+
+// The decoders that this launcher has asked for, by their databases' slots.
+BackgroundWorkerHandle** launched = nullptr;
 
 void OnExit(int, Datum) {
   WithLock(ControlLock(), LW_EXCLUSIVE, [] {
@@ -91,6 +97,7 @@ bool StillExists(DatabaseShared* database) {
 }
 
 void Launch(DatabaseShared* database, int index) {
+  LIVE_QUERIES_FAULT("launcher-launch");
   if (!StillExists(database)) return;
   BackgroundWorker worker = {};
   worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -103,7 +110,11 @@ void Launch(DatabaseShared* database, int index) {
   strlcpy(worker.bgw_type, "live_queries decoder", sizeof(worker.bgw_type));
   snprintf(worker.bgw_name, sizeof(worker.bgw_name), "live_queries decoder for database %u",
            database->database);
-  if (RegisterDynamicBackgroundWorker(&worker, nullptr)) return;
+  if (launched[index] != nullptr) pfree(launched[index]);
+  launched[index] = nullptr;
+  const bool registered = InMemoryContext(
+      TopMemoryContext, [&] { return RegisterDynamicBackgroundWorker(&worker, &launched[index]); });
+  if (registered) return;
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     database->state = DecoderState::kStopped;
     database->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 5000);
@@ -114,11 +125,35 @@ void Launch(DatabaseShared* database, int index) {
   ConditionVariableBroadcast(&database->progress);
 }
 
-// A worker that ended before it could tell (it was not even started) leaves its slot launched.
-void NoticeLostLaunches(DatabaseShared* database, TimestampTz now) {
-  if (database->state == DecoderState::kLaunched && database->decoder_pid == 0 &&
-      now > TimestampTzPlusMilliseconds(database->started_at, 30 * 1000))
+bool IsLaunched(const DatabaseShared& database) {
+  return database.state == DecoderState::kLaunched && database.decoder_pid == 0;
+}
+
+// A decoder that ended before it could tell, or was not even started, leaves its slot launched.
+void NoticeLostLaunch(DatabaseShared* database, int index) {
+  pid_t pid;
+  if (launched[index] == nullptr || !IsLaunched(*database) ||
+      GetBackgroundWorkerPid(launched[index], &pid) != BGWH_STOPPED)
+    return;
+  const bool lost = WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    if (!IsLaunched(*database)) return false;
     database->state = DecoderState::kStopped;
+    database->problem.Set(ERRCODE_INSUFFICIENT_RESOURCES,
+                          "the decoder of live_queries could not be started",
+                          "The server's log may say why.");
+    NoteFailure(database);
+    return true;
+  });
+  if (lost) ConditionVariableBroadcast(&database->progress);
+}
+
+// An earlier launcher may have died before it could ask for what it meant to launch. If it has
+// asked, that decoder goes away by itself.
+void ForgetEarlierLaunches() {
+  WithLock(ControlLock(), LW_EXCLUSIVE, [] {
+    for (int i = 0; i < max_databases; ++i)
+      if (IsLaunched(*DatabaseAt(i))) DatabaseAt(i)->state = DecoderState::kStopped;
+  });
 }
 
 // One pass over all databases; returns how long to sleep.
@@ -127,8 +162,9 @@ long Pass() {
   long sleep_ms = kPassMs;
   for (int i = 0; i < max_databases; ++i) {
     DatabaseShared* database = DatabaseAt(i);
+    TerminateDropped(database);
+    NoticeLostLaunch(database, i);
     const bool launch = WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-      NoticeLostLaunches(database, now);
       if (!WantsDecoder(*database, now)) {
         if (OidIsValid(database->database) && database->state == DecoderState::kStopped &&
             (database->retry_at > now || database->suspended_until > now))
@@ -150,10 +186,14 @@ void Run() {
   BackgroundWorkerUnblockSignals();
   BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
   before_shmem_exit(OnExit, 0);
+  launched = static_cast<BackgroundWorkerHandle**>(
+      MemoryContextAllocZero(TopMemoryContext, sizeof(*launched) * max_databases));
   WithLock(ControlLock(), LW_EXCLUSIVE, [] {
     Control()->launcher_pid = MyProcPid;
     Control()->launcher_proc = ProcIndex(MyProc);
   });
+  LIVE_QUERIES_FAULT("launcher-started");
+  ForgetEarlierLaunches();
   for (;;) {
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();

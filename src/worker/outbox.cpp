@@ -92,7 +92,9 @@ uint64 PublishStaged() {
     const PutResult result =
         PutRecords(shared, connection->id, Bytes(View(connection->staged)), &connection->spill);
     ResetStaged(connection);
-    if (result != PutResult::kGone) WakeConnection(shared);
+    if (result == PutResult::kGone) continue;
+    LIVE_QUERIES_FAULT("decoder-wake");
+    WakeConnection(shared);
   }
   const uint64 published = staged_records;
   staged_records = 0;

@@ -97,22 +97,28 @@ void Refuse(int index, uint64_t connection_id, uint64_t serial, const ErrorData&
     subscription->problem.Set(error.sqlerrcode, error.message, error.hint);
     return true;
   });
-  if (!waits)
+  if (waits)
+    ConditionVariableBroadcast(&FindDatabase(MyDatabaseId)->progress);
+  else
     (void)TerminateSubscription(shared, connection_id, serial, error.sqlerrcode, error.message);
 }
 
 // An error that one definition raises (a type is gone) must not end the decoder, which would meet
-// it again after its next start.
+// it again after its next start. One that has another reason ends it: who subscribes then waits for
+// the next one.
 Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
                   const DefinitionCopy& definition) {
   Target* target = nullptr;
   InRolledBackSubtransaction(
       [&] {
+        LIVE_QUERIES_FAULT("decoder-attach");
         target = AttachTarget(definition.role, definition.Field(DefinitionField::kSettings),
                               definition.Field(DefinitionField::kSpec),
                               definition.Field(DefinitionField::kRoute));
       },
       [&](ErrorData* error) {
+        if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES)
+          ReThrowError(error);
         target = nullptr;
         Refuse(index, connection_id, serial, *error);
       });
@@ -168,6 +174,7 @@ void SyncConnection(int index, bool everything, XLogRecPtr begin) {
       DetachSlot(connection, one.slot);  // killed
       continue;
     }
+    if (present != nullptr) LIVE_QUERIES_FAULT("decoder-detach");
     DetachSlot(connection, one.slot);
     if (one.serial != 0) Attach(index, connection, one, begin);
   }
@@ -276,13 +283,11 @@ void FinishAttachments(DatabaseShared* database, XLogRecPtr handled) {
 
 void TerminateTarget(Target* target, int sqlstate, const char* reason) {
   ConnectionShared* shared = ConnectionAt(target->connection);
-  bool told = false;
-  WithLock(shared->lock, LW_EXCLUSIVE, [&] {
-    if (shared->connection_id != target->connection_id) return;
+  LIVE_QUERIES_FAULT("decoder-terminate");
+  const bool told = WithLock(shared->lock, LW_EXCLUSIVE, [&] {
+    if (shared->connection_id != target->connection_id) return false;
     SubscriptionShared* subscription = FindSubscription(*shared, target->serial);
-    if (subscription == nullptr || !MarkTerminated(*subscription, sqlstate, reason)) return;
-    PutTermination(shared, *subscription);
-    told = true;
+    return subscription != nullptr && EndSubscription(shared, subscription, sqlstate, reason);
   });
   if (told) WakeConnection(shared);
   LocalConnection* connection = LocalConnectionAt(target->connection);
@@ -305,6 +310,7 @@ void ResetTargetNow(Target* target, const char* reason) {
   if (target->muted) return;
   MuteTarget(target);
   ConnectionShared* shared = ConnectionAt(target->connection);
+  LIVE_QUERIES_FAULT("decoder-reset");
   WithLock(shared->lock, LW_EXCLUSIVE, [&] {
     if (shared->connection_id != target->connection_id) return;
     if (!PutUrgentRecord(shared, ResetHeader(target->serial, 0, reason), reason))

@@ -2,16 +2,18 @@
 #include "worker/termination.hpp"
 
 #include "deliver/mailbox.hpp"
+#include "pg/fault.hpp"
 
 namespace live_queries {
 
 bool TerminateSubscription(ConnectionShared* connection, uint64_t connection_id, uint64_t serial,
                            int sqlstate, const char* reason) {
+  LIVE_QUERIES_FAULT("subscription-terminate");
   const bool ended = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     if (connection->connection_id != connection_id) return false;
     SubscriptionShared* subscription = FindSubscription(*connection, serial);
-    if (subscription == nullptr || !MarkTerminated(*subscription, sqlstate, reason)) return false;
-    PutTermination(connection, *subscription);
+    if (subscription == nullptr || !EndSubscription(connection, subscription, sqlstate, reason))
+      return false;
     MarkSlotDirty(connection, serial);
     return true;
   });
@@ -22,16 +24,29 @@ bool TerminateSubscription(ConnectionShared* connection, uint64_t connection_id,
   return true;
 }
 
-void TerminateDatabase(Oid database, int sqlstate, const char* reason) {
+void NoteExtensionDropped() {
+  if (!SharedMemoryExists()) return;
+  DatabaseShared* database = FindDatabase(MyDatabaseId);
+  if (database == nullptr) return;
+  RaiseTo(&database->terminate_up_to, pg_atomic_read_u64(&Control()->subscriptions_created));
+  WakeLauncher();
+}
+
+void TerminateDropped(DatabaseShared* database) {
+  const uint64 latest = pg_atomic_read_u64(&database->terminate_up_to);
+  if (latest == 0) return;
   for (int index = 0; index < ConnectionCapacity(); ++index) {
     ConnectionShared* connection = ConnectionAt(index);
-    if (connection->connection_id == 0 || connection->database != database) continue;
+    if (connection->connection_id == 0 || connection->database != database->database) continue;
+    LIVE_QUERIES_FAULT("extension-dropped");
     bool ended = false;
     WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-      if (connection->connection_id == 0 || connection->database != database) return;
+      if (connection->connection_id == 0 || connection->database != database->database) return;
       ForEachSubscription(*connection, [&](SubscriptionShared& subscription) {
-        if (!MarkTerminated(subscription, sqlstate, reason)) return;
-        PutTermination(connection, subscription);
+        if (NumberOfSerial(subscription.serial) > latest) return;
+        if (!EndSubscription(connection, &subscription, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                             "extension live_queries was dropped"))
+          return;
         MarkSlotDirty(connection, subscription.serial);
         ended = true;
       });
@@ -40,7 +55,10 @@ void TerminateDatabase(Oid database, int sqlstate, const char* reason) {
     WakeConnection(connection);
     MarkConnectionDirty(connection);
   }
-  if (DatabaseShared* slot = FindDatabase(database)) WakeDecoder(slot);
+  // Not before: after an error all of it is done again.
+  uint64 done = latest;
+  (void)pg_atomic_compare_exchange_u64(&database->terminate_up_to, &done, 0);
+  WakeDecoder(database);
 }
 
 }  // namespace live_queries

@@ -11,7 +11,11 @@ namespace live_queries {
 bool TerminateSubscription(ConnectionShared* connection, uint64_t connection_id, uint64_t serial,
                            int sqlstate, const char* reason);
 
-// Ends all subscriptions in a database. Never ereports.
-void TerminateDatabase(Oid database, int sqlstate, const char* reason);
+// The extension was dropped in this database: its subscriptions are to be ended. Never ereports, as
+// the transaction has committed.
+void NoteExtensionDropped();
+
+// Ends the subscriptions of a database in which that has happened. Process: launcher.
+void TerminateDropped(DatabaseShared* database);
 
 }  // namespace live_queries

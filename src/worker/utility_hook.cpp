@@ -193,8 +193,7 @@ void OnTransaction(XactEvent event, void*) {
   if (!extension_dropped) return;
   if (event == XACT_EVENT_COMMIT) {
     extension_dropped = false;
-    TerminateDatabase(MyDatabaseId, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                      "extension live_queries was dropped");
+    NoteExtensionDropped();
   } else if (event == XACT_EVENT_ABORT) {
     extension_dropped = false;
   }

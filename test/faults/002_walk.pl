@@ -1,11 +1,12 @@
-# A walk over every fault point: an error there, the end of the process (FATAL), and its death (SIGKILL, after which the server
-# starts all over). After each the server stands and nothing is left over, and every client that is still there is
-# exact, if need be after the refresh that a reset asks for.
+# A walk over every fault point: an error there, no memory, the end of the process (FATAL), and its death (SIGKILL, after which
+# the server starts all over). After each the server stands and nothing is left over, and every client that is still there
+# is exact, if need be after the refresh that a reset asks for.
 use strict;
 use warnings FATAL => 'all';
 use File::Basename qw(dirname);
 use lib dirname(__FILE__);
 use Faults;
+use JSON::PP ();
 use LiveQueries;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -13,45 +14,135 @@ use Time::HiRes qw(time);
 
 my $node = new_fault_node('walk', <<~CONF);
     live_queries.mailbox_size = 64kB
+    live_queries.spill_size = 2MB
+    live_queries.transaction_memory = 64kB
     live_queries.idle_timeout = 1h
     live_queries.memory_limit = 4MB
     restart_after_crash = on
     CONF
 
-# Which process comes to each point, and what brings it there.
-my %walk = (
-    'decoder-open'      => [ decoder => \&restart_decoder ],
-    'decoder-opened'    => [ decoder => \&restart_decoder ],
-    'decoder-attaching' => [ decoder => \&subscribe_more ],
-    'decoder-attached'  => [ decoder => \&subscribe_more ],
-    'decode-commit'     => [ decoder => \&change ],
-    'decoder-evaluate'  => [ decoder => \&change ],
-    'decoder-evaluated' => [ decoder => \&change ],
-    'decoder-publish'   => [ decoder => \&change ],
-    'decoder-published' => [ decoder => \&change ],
-    'decoder-confirm'   => [ decoder => \&change ],
-    'mailbox-spill'     => [ decoder => \&change_a_lot ],
-    'subscribe-analysed'       => [ client => \&subscribe_more ],
-    'subscribe-registered'     => [ client => \&subscribe_more ],
-    'subscribe-attached'       => [ client => \&subscribe_more ],
-    'subscribe-snapshot-taken' => [ client => \&subscribe_more ],
-    'client-take'       => [ client => \&take ],
-    'client-taken'      => [ client => \&take ],
-    'client-unspill'    => [ client => \&take_a_lot ],
-    'client-exit'       => [ client => \&leave ],
-);
-# What an error means where a process ends anyway: nothing can be done there that could fail.
-my %never = map { $_ => 1 } 'client-exit error', 'client-exit exit';
-
 my ($client, $victim, $writer);
 my $last_error; # of the victim's statement
 my $log_start;  # where the server's log of this step begins
 
-sub start_clients {
-    ($client, $victim, $writer) = map { connect_client($node) } 1 .. 3;
-    watch($_) for $client, $victim;
-    return;
+# Where an error, the end of the process or a lack of memory would not be a fault of the kind that the walk looks for.
+my $exiting = 'the process ends anyway, and here it only takes what is its own out of shared memory: it neither allocates nor'
+  . ' waits, and an error would make the server go on with the rest of its exit, without the rest of this';
+my $committed = 'the transaction has committed: the server cannot undo it any more, and takes an error for the end of itself.'
+  . ' So what follows neither allocates nor waits, nor opens a file';
+my $aborting = 'an error within the abort of a transaction leads to another abort, and in the end to the end of the server. So'
+  . ' what follows neither allocates nor waits, nor opens a file';
+
+# What each point takes:
+#   by       brings a process there, once the point is set; `before` prepares that
+#   at       which process comes to it; where it is the victim's own, its statement fails
+#   alloc    which allocations of shared memory after it fail (see set_fault); 0, the default: there are none
+#   only     why nothing but its death is possible
+#   told     what the two clients are told, client and victim, by action (a regular expression); else both are reset if the
+#            decoder was lost, and hear of nothing if it was not
+#   fails    the actions with which the victim's statement fails, where not this process comes to it
+#   says     the error of that statement, by action, where it is not that of the point
+#   alone    the clients have left before
+#   huge     the table has grown, and all that follows would take long
+#   after    what else is to be seen
+my $reset = [ 'reset q', 'reset q' ];
+my $none = [ '', '' ];
+my %walk = (
+    'launcher-started' => { at => 'launcher', by => \&restart_launcher },
+    'launcher-launch'  => { at => 'launcher', by => \&restart_decoder, told => [ [ qr// => $reset ] ] },
+    'extension-dropped' => {
+        at => 'launcher', by => \&drop_extension, alloc => [ 0, 1, -1 ], told => [ [ qr// => [ 'terminated q', 'terminated q' ] ] ] },
+
+    'decoder-start'  => { at => 'decoder', by => \&restart_decoder },
+    'decoder-placed' => { at => 'decoder', by => \&restart_decoder },
+    'decoder-open'   => { at => 'decoder', by => \&restart_decoder },
+    'slot-created'   => { at => 'decoder', by => \&restart_decoder },
+    'decoder-opened' => { at => 'decoder', by => \&restart_decoder },
+    'decoder-reset'  => { at => 'decoder', by => \&restart_decoder, alloc => [ 0, 1, -1 ] },
+    'decoder-stop'   => { at => 'decoder', by => \&stop_idle_decoder, alone => 1 },
+    'decoder-exit'   => { at => 'decoder', by => \&restart_decoder, only => $exiting },
+    'slot-dropped'   => { at => 'decoder', by => \&restart_decoder, only => $exiting },
+
+    'decoder-attach' => {
+        at => 'decoder', by => \&subscribe_more, told => [ [ qr/^error/ => $none ] ], fails => qr/^error/, after => \&no_more },
+    'template-made' => {
+        at => 'decoder', by => \&subscribe_another, told => [ [ qr/^error/ => $none ] ], fails => qr/^error/, after => \&no_more },
+    'decoder-attaching' => { at => 'decoder', by => \&subscribe_more, after => \&no_more },
+    'decoder-attached'  => { at => 'decoder', by => \&subscribe_more, after => \&no_more },
+    'decoder-detach'    => { at => 'decoder', before => \&have_more, by => \&unsubscribe_more },
+
+    'writer-committed' => { at => 'writer', by => \&change, only => $committed },
+
+    'decode-begin'   => { at => 'decoder', by => \&change },
+    'decode-change'  => { at => 'decoder', by => \&change },
+    'decode-spill'   => { at => 'decoder', by => \&change_a_lot },
+    'decode-unspill' => { at => 'decoder', by => \&change_a_lot },
+    'decode-commit'  => { at => 'decoder', by => \&change },
+
+    'decoder-evaluate' => { at => 'decoder', by => \&change },
+    'definition-check' => {
+        at => 'decoder', by => \&change_privileges, told => [ [ qr/^(error|alloc)/ => [ '', 'terminated q' ] ] ] },
+    'matcher-evaluate' => {
+        at => 'decoder', by => \&change, told => [ [ qr/^(error|alloc)/ => [ 'terminated q', 'terminated q' ] ] ] },
+    'decoder-terminate' => {
+        at     => 'decoder',
+        before => \&have_fragile,
+        by     => \&break_fragile,
+        alloc  => [ 0, 1, -1 ],
+        told   => [ [ qr/^alloc 1/ => [ '', 'reset q, terminated more' ] ] ] },
+    'decoder-evaluated' => { at => 'decoder', by => \&change },
+
+    'decoder-publish'     => { at => 'decoder', by => \&change },
+    'mailbox-put'         => { at => 'decoder', by => \&change, alloc => [ 0, 1, -1 ], told => [ [ qr/^alloc 1/ => $none ] ] },
+    'mailbox-spill-ahead' => { at => 'decoder', by => \&change_once_hugely, huge => 1 },
+    'mailbox-spill'       => { at => 'decoder', by => \&change_a_lot },
+    'mailbox-full'        => { at => 'decoder', by => \&change_too_much, huge => 1 },
+    'decoder-wake'        => { at => 'decoder', by => \&change },
+    'decoder-published'   => { at => 'decoder', by => \&change },
+    'decoder-confirm'     => { at => 'decoder', by => \&change },
+
+    'subscribe-analysed' => { at => 'client', by => \&subscribe_more, after => \&no_more },
+    'registry-enter'     => {
+        at    => 'client',
+        by    => \&subscribe_more,
+        alloc => [ 0, 1, 2, -1, -2 ],
+        says  => [ [ qr/^alloc [12]/ => 'out of shared memory for live queries' ] ],
+        after => \&no_more },
+    'subscribe-registered'     => { at => 'client', by => \&subscribe_more, after => \&no_more },
+    'subscribe-attached'       => { at => 'client', by => \&subscribe_more, after => \&no_more },
+    'subscribe-snapshot-taken' => { at => 'client', by => \&subscribe_more, after => \&no_more },
+    'subscribe-published'      => { at => 'client', by => \&subscribe_more, after => \&no_more },
+    'session-commit'           => { at => 'client', by => \&subscribe_more, after => \&no_more },
+    'session-committed'        => { at => 'client', by => \&subscribe_more, only => $committed },
+    'session-aborted'          => { at => 'client', by => \&subscribe_in_vain, only => $aborting },
+    'subscription-pause'       => { at => 'client', by => \&pause },
+    'subscription-drop'        => { at => 'client', before => \&have_more, by => \&unsubscribe_more, after => \&still_more },
+    'subscription-terminate'   => {
+        at    => 'client',
+        by    => \&kill_other,
+        alloc => [ 0, 1, -1 ],
+        told  => [ [ qr/^alloc 1/ => [ 'terminated q', '' ] ] ],
+        says  => [ [ qr/^alloc 1/ => 'no error' ] ] },
+    'registry-remove' => { at => 'client', before => \&have_more, by => \&unsubscribe_more, only => $committed },
+
+    'client-take'       => { at => 'client', before => \&let_wait, by => \&commit },
+    'client-taken'      => { at => 'client', before => \&let_wait, by => \&commit },
+    'client-deliver'    => { at => 'client', before => \&let_wait, by => \&commit },
+    'client-count'      => { at => 'client', before => \&let_wait, by => \&commit },
+    'client-unspill'    => { at => 'client', before => \&let_much_wait, by => \&commit },
+    'poll-queue-sort'   => { at => 'client', before => \&have_polled, by => \&pause_polled, after => \&polls_all },
+    'poll-queue-sorted' => { at => 'client', before => \&have_polled, by => \&pause_polled, after => \&polls_all },
+    'client-exit'       => { at => 'client', by => \&leave, only => $exiting },
+);
+
+# by_action(CASES, ACTION, ELSE): the first of [PATTERN, VALUE] whose pattern fits.
+sub by_action {
+    my ($cases, $action, $else) = @_;
+    my ($case) = grep { $action =~ $_->[0] } @{ $cases // [] };
+    return $case ? $case->[1] : $else;
 }
+
+# ---- what brings a process to a point --------------------------------------------------------------------------
 
 # The victim's statement; its error, if any. After a crash of the server, that.
 sub victim_says {
@@ -62,10 +153,60 @@ sub victim_says {
 
 sub change { change_rows($writer); return }
 sub change_a_lot { $victim->rows('BEGIN'); change_much($writer); return }
+# Nobody takes it meanwhile: a client of this program that does not read would stop in the middle.
+sub change_once_hugely { $_->rows('BEGIN') for $client, $victim; change_hugely($writer); return }
+sub change_too_much { change_once_hugely(); change_hugely($writer); return }
 
 # The point may end the connection before or after the answer.
 sub subscribe_more {
     victim_says(q{SELECT live.subscribe('more', '} . query_text() . q{')});
+    return;
+}
+
+# With a template that nobody else has.
+sub subscribe_another {
+    victim_says(q{SELECT live.subscribe('more', 'SELECT id FROM t WHERE n > 5')});
+    return;
+}
+
+sub subscribe_in_vain {
+    $victim->rows('BEGIN');
+    subscribe_more();
+    victim_says('ROLLBACK');
+    return;
+}
+
+sub have_more { $victim->subscribe('more', query_text()); return }
+sub unsubscribe_more { victim_says(q{SELECT live.unsubscribe('more')}); return }
+sub pause { victim_says(q{SELECT live.pause('q')}); return }
+sub have_fragile {
+    $writer->rows('UPDATE t SET n = 1 WHERE id = -9');
+    $victim->subscribe('more', 'SELECT id, 10 / (n + 1000) AS part FROM t WHERE id < 0');
+    return;
+}
+
+sub break_fragile { $writer->rows('UPDATE t SET n = -1000 WHERE id = -9'); return }
+
+sub kill_other {
+    victim_says('SELECT live.kill(live_id) FROM live_queries WHERE pid = ' . $client->pid);
+    return;
+}
+
+sub have_polled {
+    $victim->rows(q{SELECT live.subscribe('more', '} . query_text() . q{', delivery => 'poll')});
+    $victim->read_snapshot('more');
+    change_rows($writer);
+    $writer->value('SELECT live.wait_for()');
+    apply_polled($victim->rows('SELECT message FROM live.poll(1)'));
+    return;
+}
+
+sub pause_polled { victim_says(q{SELECT live.pause('more')}); return }
+
+# Privileges of somebody else: the queries are analysed again, with the same result.
+sub change_privileges {
+    $writer->rows('GRANT SELECT ON t TO pg_monitor; REVOKE SELECT ON t FROM pg_monitor');
+    change_rows($writer);
     return;
 }
 
@@ -74,7 +215,28 @@ sub restart_decoder {
     return;
 }
 
-sub take {
+sub restart_launcher {
+    $writer->rows(q(SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'live_queries launcher'));
+    return;
+}
+
+sub drop_extension {
+    $writer->rows('DROP EXTENSION live_queries');
+    $writer->rows('CREATE EXTENSION live_queries');
+    return;
+}
+
+# A command that needs a database for itself makes a decoder go that nobody needs.
+sub stop_idle_decoder {
+    $_->disconnect for $client, $victim;
+    until_ok($node, 'SELECT subscriptions FROM live.workers', 0, 'nobody watches');
+    my $other = connect_client($node, dbname => 'template1');
+    $other->rows('ALTER DATABASE postgres CONNECTION LIMIT -1');
+    $other->disconnect;
+    return;
+}
+
+sub let_wait {
     my ($changes) = @_;
     $victim->rows('BEGIN');
     ($changes // \&change_rows)->($writer);
@@ -82,43 +244,95 @@ sub take {
     return;
 }
 
-sub take_a_lot { take(\&change_much); return }
+sub let_much_wait { let_wait(\&change_much); return }
+sub commit { victim_says('COMMIT'); return }
 sub leave { $victim->disconnect; return }
 
-# The fault is set once all is prepared, so that nobody else comes to it before.
-sub reach {
-    my ($point, $action) = @_;
-    my ($who, $how) = @{ $walk{$point} };
-    my $takes = $how == \&take || $how == \&take_a_lot;
-    undef $last_error;
-    $client->rows('BEGIN') if $who eq 'client'; # it takes nothing itself meanwhile
-    $how->() if $takes;
-    set_fault($node, $point, $action);
-    # In a crash the connection of whoever is at it breaks.
-    eval { $takes ? victim_says('COMMIT') : $how->(); 1 } or $action eq 'kill' or die $@;
-    my $seen = $action eq 'kill' ? qr/was terminated by signal 9/ : qr/(ERROR|FATAL):  fault point $point$/m;
-    ok(wait_until(sub { slurp_file($node->logfile, $log_start) =~ $seen }), "$point $action: it happens");
-    release($node, $point) if $action ne 'kill'; # which has lost all of them
-    return $who;
+# ---- what is to be seen after it -------------------------------------------------------------------------------
+
+sub count_more { return asked($node, q{SELECT count(*) FROM live_queries WHERE subscription_id = 'more' AND status <> 'terminated'}) }
+sub no_more { my ($name) = @_; is(count_more(), 0, "$name: no subscription remains"); return }
+
+sub still_more {
+    my ($name) = @_;
+    is(count_more(), 1, "$name: the subscription goes on");
+    $victim->rows(q{SELECT live.unsubscribe('more')});
+    return;
 }
 
-# A client of a decoder that was lost has been told to refresh; others have missed nothing.
-sub recovers {
-    my ($who, $connection, $name) = @_;
+sub apply_polled {
+    my ($rows) = @_;
+    for my $message (map { JSON::PP->new->utf8->decode($_->[0]) } @$rows) {
+        die "a message $message->{type}" if $message->{type} ne 'changes';
+        LiveQueries::apply_changes($victim->{states}{more}, $message);
+    }
+    return;
+}
+
+# Once more, as the first attempt was undone: nothing is lost and nothing comes twice.
+sub polls_all {
+    my ($name) = @_;
+    $victim->rows(q{SELECT live.pause('more')});
+    is($victim->value(q{SELECT count(*) FROM live.poll()}), 0, "$name: nothing while it is paused");
+    change_rows($writer);
+    $victim->value('SELECT live.wait_for()');
+    $victim->rows(q{SELECT live.resume('more')});
+    ok(eval { apply_polled($victim->rows('SELECT message FROM live.poll()')); 1 }, "$name: the polled messages fit") or diag $@;
+    is_deeply($victim->state_of('more'), $victim->rows_now(query_text()), "$name: and are complete");
+    $victim->rows(q{SELECT live.unsubscribe('more')});
+    return;
+}
+
+sub start_clients {
+    ($client, $victim, $writer) = map { connect_client($node) } 1 .. 3;
+    watch($_) for $client, $victim;
+    return;
+}
+
+# brought(POINT, ACTION, ARGUMENT): something comes to the point. It is set once all is prepared, so that nobody else comes
+# to it before.
+sub brought {
+    my ($point, $action, $argument, $name) = @_;
+    my $step = $walk{$point};
+    undef $last_error;
+    $client->rows('BEGIN') if $step->{at} eq 'client'; # it takes nothing itself meanwhile
+    $step->{before}->() if $step->{before};
+    set_fault($node, $point, $action, $argument);
+    # In a crash the connection of whoever is at it breaks.
+    eval { $step->{by}->(); 1 } or $action eq 'kill' or die $@;
+    my $seen = $action eq 'kill' ? qr/was terminated by signal 9/ : $argument ? qr/$point: no shared memory/ : qr/$point: reached/;
+    ok(wait_until(sub { slurp_file($node->logfile, $log_start) =~ $seen }), "$name: it happens");
+    release($node, $point) if $action ne 'kill'; # which has lost all of them
+    return;
+}
+
+# told_is(CONNECTION, EXPECTED, NAME): what it was told apart from changes, in the order of the words. Of `more`, which it may
+# be about to leave, only if that is expected.
+sub told_is {
+    my ($connection, $expected, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $wanted = () = $expected =~ /\w+ \w+/g;
     my @others = eval { settled($connection) };
     is($@, '', "$name: its messages fit");
-    if ($who eq 'decoder') {
-        # The new decoder tells it, if it has not yet.
-        unless (@others) {
-            my $message = $connection->next_message;
-            @others = collect($connection, $message) if $message;
-        }
-        is(join(',', map { $_->{type} } @others), 'reset', "$name: one reset");
-        rewatch($connection);
-    } else {
-        is(scalar @others, 0, "$name: nothing but changes");
+    my $of_interest = sub {
+        return grep { $expected =~ /more/ || !/more/ } map { "$_->{type} $_->{subscription_id}" } @others;
+    };
+    # A new decoder or launcher tells it, if it has not yet.
+    while ($of_interest->() < $wanted) {
+        my $message = $connection->next_message // last;
+        push @others, collect($connection, $message);
     }
+    is(join(', ', sort +$of_interest->()), $expected, "$name: it was told " . ($expected || 'of changes only'));
+    return;
+}
+
+# A client of a decoder that was lost refreshes; others have missed nothing.
+sub recovers {
+    my ($connection, $expected, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    told_is($connection, $expected, $name);
+    rewatch($connection) if $expected =~ /reset q/;
+    watch($connection) if $expected =~ /terminated q/;
     change_rows($writer);
     is_exact($connection, "$name: exact");
     return;
@@ -128,14 +342,13 @@ sub recovers {
 sub is_clean {
     my ($name, $count) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    poll_ok($node, "SELECT count(*) = $count FROM live_queries WHERE status <> 'terminated'", "$name: $count live queries");
+    until_ok($node, q(SELECT count(*) FROM live_queries WHERE status <> 'terminated'), $count, "$name: $count live queries");
     my $pid = decoder_pid($node);
-    is($node->safe_psql('postgres', 'SELECT subscriptions FROM live.workers'), $count, "$name: counted as many");
-    is($node->safe_psql('postgres', 'SELECT count(*), bool_and(active_pid = ' . $pid . ') FROM pg_replication_slots'), '1|t',
+    is(asked($node, 'SELECT subscriptions FROM live.workers'), $count, "$name: counted as many");
+    is(asked($node, "SELECT count(*) || ' ' || bool_and(active_pid = $pid) FROM pg_replication_slots"), '1 true',
         "$name: one slot, the decoder's");
-    is($node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND pid = $pid"), 0,
-        "$name: no table is locked");
-    cmp_ok($node->safe_psql('postgres', 'SELECT memory_bytes FROM live.stats()'), '<', 32 * 1024 * 1024, "$name: the decoder's memory");
+    no_locks($node, $name);
+    cmp_ok(asked($node, 'SELECT memory_bytes FROM live.stats()'), '<', 32 * 1024 * 1024, "$name: the decoder's memory");
     my $files = () = temp_files($node);
     cmp_ok($files, '<=', $count, "$name: no file too many");
     return;
@@ -145,99 +358,97 @@ sub end_clients {
     my ($name) = @_;
     $_->disconnect for grep { defined && $_->{socket}->opened } $client, $victim, $writer;
     undef $victim;
-    poll_ok($node, q(SELECT count(*) = 0 FROM live_queries), "$name: all are gone");
-    ok(wait_until(sub { !temp_files($node) }), "$name: no file is left");
+    nothing_left($node, $name);
+    asked($node, 'DELETE FROM t WHERE length(note) > 500');
     return;
 }
 
-sub walk_to {
-    my ($point, $action) = @_;
-    my $name = "$point $action";
-    $log_start = -s $node->logfile;
+# ---- the walk --------------------------------------------------------------------------------------------------
+
+sub starts_over {
+    my ($name) = @_;
+    comes_back($node, $name);
+    $node->safe_psql('postgres', 'CREATE EXTENSION IF NOT EXISTS live_queries');
+    # The writer may have been ended between PREPARE TRANSACTION and COMMIT PREPARED; nothing decodes before that is over.
+    my $prepared = $node->safe_psql('postgres', 'SELECT gid FROM pg_prepared_xacts');
+    $node->safe_psql('postgres', "ROLLBACK PREPARED '$_'") for split /\n/, $prepared;
+    end_clients($name);
+    is(asked($node, 'SELECT count(*) FROM pg_replication_slots'), 0, "$name: no slot is left");
     start_clients();
-    my $who = reach($point, $action);
-    if ($action eq 'kill') {
-        comes_back($node, $name);
-        # The writer may have been ended between PREPARE TRANSACTION and COMMIT PREPARED; nothing decodes before that is over.
-        my $prepared = $node->safe_psql('postgres', 'SELECT gid FROM pg_prepared_xacts');
-        $node->safe_psql('postgres', "ROLLBACK PREPARED '$_'") for split /\n/, $prepared;
-        end_clients($name);
-        is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_replication_slots'), 0, "$name: no slot is left");
-        start_clients();
-        change_rows($writer);
-        is_exact($_, "$name: a new client") for $client, $victim;
-        is_clean($name, 2);
-        end_clients($name);
-        return;
-    }
-    my $there = 2;
-    if ($who eq 'client') {
-        if ($point eq 'client-exit') {
-            undef $victim;
-            $there = 1;
-        } else {
-            is($last_error->{M}, "fault point $point", "$name: the client's statement tells");
-            $there = 1, $victim = undef if $action eq 'exit';
-        }
-        $client->rows('COMMIT');
-    } else {
-        $victim->error('ROLLBACK');
-        # What it was about to get may have been there after all.
-        $victim->error(q{SELECT live.unsubscribe('more')});
-        decoder_pid($node);
-    }
-    recovers($who, $_, $name) for grep { defined } $client, $victim;
-    if ($victim && $point =~ /^subscribe|attach/) {
-        is($victim->value(q{SELECT count(*) FROM live_queries WHERE subscription_id = 'more'}), 0, "$name: no subscription remains");
-    }
-    is_clean($name, $there);
+    change_rows($writer);
+    is_exact($_, "$name: a new client") for $client, $victim;
+    is_clean($name, 2);
     end_clients($name);
     return;
 }
 
-my @points = fault_points(dirname(__FILE__) . '/../..');
+# After the error of its statement the victim is there; it is not if its process has ended.
+sub statement_failed {
+    my ($point, $case, $name) = @_;
+    my $says = by_action($walk{$point}{says}, $case, "fault point $point");
+    is($last_error->{M}, $says, "$name: the victim's statement tells");
+    undef $victim if $case eq 'exit' && $walk{$point}{at} eq 'client';
+    return;
+}
+
+sub goes_on {
+    my ($point, $case, $name) = @_;
+    my $step = $walk{$point};
+    my ($for_client, $for_victim) = @{ by_action($step->{told}, $case, $step->{at} eq 'decoder' ? $reset : $none) };
+    statement_failed($point, $case, $name) if $step->{at} eq 'client' || ($step->{fails} && $case =~ $step->{fails});
+    if ($step->{at} eq 'client') {
+        $client->rows('COMMIT');
+    } else {
+        $_->error('ROLLBACK') for $client, $victim;
+        # What it was about to get may have been there after all.
+        $victim->error(q{SELECT live.unsubscribe('more')}) if $for_victim !~ /more/;
+        decoder_pid($node);
+    }
+    asked($node, 'DELETE FROM t WHERE length(note) > 500') if $step->{huge};
+    recovers($client, $for_client, "$name, client");
+    recovers($victim, $for_victim, "$name, victim") if $victim;
+    $step->{after}->($name) if $step->{after} && $victim;
+    is_clean($name, $victim ? 2 : 1);
+    end_clients($name);
+    return;
+}
+
+# The clients had left before.
+sub goes_on_alone {
+    my ($name) = @_;
+    start_clients();
+    change_rows($writer);
+    is_exact($_, "$name: a new client") for $client, $victim;
+    is_clean($name, 2);
+    end_clients($name);
+    return;
+}
+
+sub walk_to {
+    my ($point, $action, $argument) = @_;
+    my $case = $action eq 'alloc' ? "alloc $argument" : $action;
+    my $name = "$point $case";
+    $log_start = -s $node->logfile;
+    start_clients();
+    brought($point, $action, $argument, $name);
+    return starts_over($name) if $action eq 'kill';
+    return goes_on_alone($name) if $walk{$point}{alone};
+    return goes_on($point, $case, $name);
+}
+
+my $root = dirname(__FILE__) . '/../..';
+my @points = fault_points($root);
 is_deeply([ grep { !$walk{$_} } @points ], [], 'the walk knows every fault point of the sources');
 is_deeply([ grep { my $name = $_; !grep { $_ eq $name } @points } sort keys %walk ], [], 'and no other');
+is_deeply([ allocating_files($root) ], ['shared_memory.cpp'], 'all that is allocated in shared memory is counted');
 
-for my $action (qw(error exit kill)) {
+# For a look at some of them.
+@points = split /,/, $ENV{FAULT_POINTS} if $ENV{FAULT_POINTS};
+for my $action (qw(error exit alloc kill)) {
     for my $point (@points) {
-        walk_to($point, $action) if $walk{$point} && !$never{"$point $action"};
+        next if $walk{$point}{only} && $action ne 'kill';
+        walk_to($point, $action, $_) for $action eq 'alloc' ? @{ $walk{$point}{alloc} // [0] } : 0;
     }
-}
-
-# What failed statements leave in shared memory would add up to more than there is.
-{
-    start_clients();
-    set_fault($node, 'subscribe-snapshot-taken', 'error', 0, 1000);
-    my $long = query_text() . ' /*' . 'x' x 8000 . '*/';
-    my %errors;
-    ++$errors{ $victim->error("SELECT live.subscribe('more', \$query\$$long\$query\$)")->{M} } for 1 .. 1000;
-    is_deeply(\%errors, { 'fault point subscribe-snapshot-taken' => 1000 }, 'a subscription fails a thousand times');
-    release($node, 'subscribe-snapshot-taken');
-    is_exact($_, 'and then: exact') for $client, $victim;
-    is_clean('and then', 2);
-    end_clients('and then');
-}
-
-# An error while a client is idle ends its connection: the server's own way with an error that no statement has
-# asked for. So nothing is lost silently.
-for my $point (qw(client-take client-taken)) {
-    start_clients();
-    $client->rows('BEGIN');
-    set_fault($node, $point, 'error');
-    change_rows($writer);
-    my $told = '';
-    my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
-    while (my ($type, $body) = $victim->_read($deadline)) {
-        last if $type eq '';
-        $told .= $body if $type eq 'E';
-    }
-    like($told, qr/fault point $point/, "$point, idle: the client is told");
-    release($node, $point);
-    is_clean("$point, idle", 1);
-    $client->rows('COMMIT');
-    is_exact($client, "$point, idle: the other client");
-    end_clients("$point, idle");
 }
 
 $node->stop;

@@ -13,8 +13,9 @@ use LiveQueries;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(new_fault_node set_fault hold release wait_held fault_points query_text change_rows change_much
-  begin_early commit_early prepare_changes watch rewatch collect settled agrees is_exact);
+our @EXPORT = qw(new_fault_node set_fault hold release wait_held fault_points allocating_files asked until_ok nothing_left no_locks
+  query_text change_rows change_much change_hugely begin_early commit_early prepare_changes watch rewatch collect settled
+  agrees is_exact);
 
 my $json = JSON::PP->new->canonical->allow_nonref;
 my $next_id = 1000;
@@ -25,8 +26,10 @@ sub new_fault_node {
     my ($name, $lines) = @_;
     my $node = new_node($name, $lines);
     $node->safe_psql('postgres', <<~SQL);
-        CREATE FUNCTION fault_set(text, text, integer, integer) RETURNS void AS 'live_queries', 'live_queries_fault_set' LANGUAGE C STRICT;
+        CREATE FUNCTION fault_set(text, text, integer, integer, integer) RETURNS void AS 'live_queries', 'live_queries_fault_set'
+          LANGUAGE C STRICT;
         CREATE FUNCTION fault_waiting(text) RETURNS integer AS 'live_queries', 'live_queries_fault_waiting' LANGUAGE C STRICT;
+        CREATE FUNCTION fault_leftovers() RETURNS text AS 'live_queries', 'live_queries_fault_leftovers' LANGUAGE C STRICT;
         CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL, note text);
         ALTER TABLE t REPLICA IDENTITY FULL;
         INSERT INTO t SELECT i, i, 'row ' || i FROM generate_series(-9, 30) i;
@@ -42,11 +45,49 @@ sub _control {
     return $controls->{ $node->name } = $control // connect_client($node);
 }
 
-# set_fault(NODE, POINT, ACTION, ARGUMENT, COUNT): at the next COUNT (1) passes of POINT.
+# set_fault(NODE, POINT, ACTION, ARGUMENT, COUNT, SKIP): at COUNT (1) passes of POINT, after SKIP (0) others. The ARGUMENT of
+# `sleep` are milliseconds; that of `alloc` says which allocation of shared memory from there on finds none (negative: raises
+# the server's error; 0: no memory at all, at the point itself).
 sub set_fault {
-    my ($node, $point, $action, $argument, $count) = @_;
-    _control($node)->rows("SELECT fault_set('$point', '$action', " . ($argument // 0) . ', ' . ($count // 1) . ')');
+    my ($node, $point, $action, $argument, $count, $skip) = @_;
+    my $numbers = join ', ', $argument // 0, $count // 1, $skip // 0;
+    _control($node)->rows("SELECT fault_set('$point', '$action', $numbers)");
     return;
+}
+
+# asked(NODE, SQL): the first value of a query of an observer, which is there already.
+sub asked {
+    my ($node, $sql) = @_;
+    return _control($node)->value($sql);
+}
+
+# until_ok(NODE, SQL, EXPECTED, NAME): a test that passes once the query gives that.
+sub until_ok {
+    my ($node, $sql, $expected, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $value;
+    wait_until(sub { ($value = asked($node, $sql)) eq $expected });
+    return is($value, $expected, $name);
+}
+
+# nothing_left(NODE, NAME): no client is left, nor anything of one.
+sub nothing_left {
+    my ($node, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    until_ok($node, 'SELECT fault_leftovers()',
+        'pieces 0, bytes 0, connections 0, subscriptions 0, of databases 0, locks 0', "$name: nothing is left in shared memory");
+    ok(wait_until(sub { !temp_files($node) }), "$name: no file is left");
+    no_locks($node, $name);
+    return;
+}
+
+# no_locks(NODE, NAME): no process holds a lock, or waits for one.
+sub no_locks {
+    my ($node, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $locks = "SELECT coalesce(string_agg(concat_ws(' ', backend_type, locktype, relation::regclass, mode), ', '), '')"
+      . ' FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE pid <> pg_backend_pid()';
+    return until_ok($node, $locks, '', "$name: nobody holds a lock");
 }
 
 # The next process that comes to POINT stays there until release.
@@ -70,6 +111,18 @@ sub fault_points {
         close $in;
     }
     return sort keys %names;
+}
+
+# The source files that allocate or free shared memory themselves: what they do is not counted.
+sub allocating_files {
+    my ($root) = @_;
+    my @files;
+    for my $file (glob "$root/src/*.cpp $root/src/*/*.cpp") {
+        open my $in, '<', $file or die "$file: $!";
+        push @files, $file =~ s{.*/}{}r if grep { /\bdsa_(?:allocate|free)/ } <$in>;
+        close $in;
+    }
+    return @files;
 }
 
 # Rows enter and leave this result with an UPDATE of n.
@@ -102,6 +155,16 @@ sub change_much {
       for "DO \$\$BEGIN FOR i IN $first .. $first + 39 LOOP INSERT INTO t VALUES (i, 1, repeat('s', 2000)); COMMIT; END LOOP; END\$\$",
       "INSERT INTO t SELECT i, 1, repeat('l', 1000) FROM generate_series($first + 40, $last) i",
       "UPDATE t SET n = 2 WHERE id BETWEEN $first AND $last AND id % 2 = 0", "DELETE FROM t WHERE id BETWEEN $first AND $last - 1";
+    return;
+}
+
+# change_hugely(WRITER, ROWS): ROWS (1300) kB in one transaction, in messages of several parts. The rows have negative ids: no
+# other change is about them.
+sub change_hugely {
+    my ($writer, $rows) = @_;
+    my $first = $next_id;
+    $next_id += $rows // 1300;
+    $writer->rows("INSERT INTO t SELECT -1000000 - i, 1, repeat('h', 1000) FROM generate_series($first, $next_id - 1) i");
     return;
 }
 
@@ -147,7 +210,9 @@ sub _apply {
     $client->{last_seq} = $message->{seq};
     my $last = $client->{last_xid} // 0;
     die "transaction $message->{xid} comes again" if $message->{xid} != $last && $client->{xids}{ $message->{xid} }++;
+    die "more of transaction $message->{xid}, which was complete" if $message->{xid} == $last && !$client->{more};
     $client->{last_xid} = $message->{xid};
+    $client->{more} = $message->{more};
     for my $change (@{ $message->{changes} }) {
         my $row = $state->{ $json->encode($change->{key}) };
         my $known = defined $row ? $json->decode($row) : undef;

@@ -1,0 +1,41 @@
+// The two ways out of the client's backend: notifications, and the queue of live.poll. Called by
+// dispatch.cpp. Process: client backend.
+#pragma once
+
+#include "deliver/session.hpp"
+#include "model/mailbox_record.hpp"
+#include "model/seq_id.hpp"
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+// A message waits here until it is known whether more of its transaction follows.
+struct Pipe {
+  Delivery delivery;
+  SeqClock clock;
+  bool waiting;
+  RecordHeader header;
+  SubscriptionId id;
+  StringInfoData body;
+};
+
+extern Pipe notify_pipe;
+extern Pipe poll_pipe;
+
+// Before anything else here. May ereport (out of memory).
+void PreparePipes();
+
+Pipe* PipeOf(const LocalSubscription& subscription);
+
+// Whether the second message goes on with the transaction of the first.
+bool AreOfOneTransaction(const RecordHeader& a, const RecordHeader& b);
+
+// Sends or queues a message. If it ereports, it has not: what was to be delivered is to come again.
+void Deliver(Pipe* pipe, const SubscriptionId& id, const RecordView& record, bool more);
+// Keeps a copy waiting; nothing else waits.
+void Keep(Pipe* pipe, const SubscriptionId& id, const RecordView& record);
+// Delivers what waits, if anything does.
+void Flush(Pipe* pipe, bool more);
+void FlushBoth();
+
+}  // namespace live_queries

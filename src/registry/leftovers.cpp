@@ -1,0 +1,65 @@
+// For tests: what of the extension is in use in shared memory. A build with fault points only; its
+// SQL function is no part of the extension (test/faults/Faults.pm). Process: any.
+#include "pg/fault.hpp"
+
+#ifdef LIVE_QUERIES_FAULTS
+
+#include "registry/connection.hpp"
+#include "registry/settings.hpp"
+
+extern "C" {
+LIVE_QUERIES_FUNCTION(live_queries_fault_leftovers);
+}
+
+namespace live_queries {
+namespace {
+
+bool IsHeld(LWLock* lock) {
+  if (!LWLockConditionalAcquire(lock, LW_EXCLUSIVE)) return true;
+  LWLockRelease(lock);
+  return false;
+}
+
+// What the view still shows of terminated subscriptions is there on purpose.
+SharedCount CountKept() {
+  SharedCount kept = {0, 0};
+  WithLock(ControlLock(), LW_SHARED, [&] {
+    for (const TerminatedShared& one : Control()->terminated) {
+      if (!DsaPointerIsValid(one.subscription)) continue;
+      kept.pieces += 2;
+      kept.bytes += SharedBytes(one.subscription) +
+                    SharedBytes(FromArea<SubscriptionShared>(one.subscription)->definition);
+    }
+  });
+  return kept;
+}
+
+text* Leftovers() {
+  int connections = 0;
+  int held = IsHeld(ControlLock()) ? 1 : 0;
+  for (int index = 0; index < ConnectionCapacity(); ++index) {
+    if (ConnectionAt(index)->connection_id != 0) ++connections;
+    if (IsHeld(ConnectionAt(index)->lock)) ++held;
+  }
+  uint32 of_databases = 0;
+  for (int i = 0; i < max_databases; ++i)
+    of_databases += pg_atomic_read_u32(&DatabaseAt(i)->subscriptions);
+  const SharedCount used = CountedShared();
+  const SharedCount kept = CountKept();
+  return cstring_to_text(psprintf("pieces " INT64_FORMAT ", bytes " INT64_FORMAT
+                                  ", connections %d, subscriptions %u, of databases %u, locks %d",
+                                  used.pieces - kept.pieces, used.bytes - kept.bytes, connections,
+                                  pg_atomic_read_u32(&Control()->subscription_count), of_databases,
+                                  held));
+}
+
+}  // namespace
+}  // namespace live_queries
+
+// fault_leftovers(): text
+Datum live_queries_fault_leftovers(PG_FUNCTION_ARGS) {
+  static_cast<void>(fcinfo);
+  PG_RETURN_TEXT_P(live_queries::Leftovers());
+}
+
+#endif  // LIVE_QUERIES_FAULTS
