@@ -181,6 +181,7 @@ Subscribed Subscribe(const Request& request) {
     Async_Listen(MyConnectionIfAny()->channel);
     SetListening(true);
   }
+  LIVE_QUERIES_FAULT("subscribe-published");
   return {subscription, StampPosition(handled)};
 }
 
