@@ -242,6 +242,53 @@ SELECT channel AS mine FROM live_queries WHERE pid = pg_backend_pid() \gset
 UNLISTEN :mine;
 SELECT count(*) FROM live_queries WHERE pid = pg_backend_pid();
 
+-- A termination that waits for live.poll goes with what it is about, for the next user of the connection must not see it;
+-- but not if that is rolled back.
+CREATE FUNCTION killed(id text) RETURNS boolean BEGIN ATOMIC
+  SELECT live.kill(live_id) FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = id AND status = 'active';
+END;
+CREATE FUNCTION polled() RETURNS TABLE (id text, message text) BEGIN ATOMIC
+  SELECT subscription_id, message ->> 'type' FROM live.poll();
+END;
+SELECT count(*) FROM live.subscribe('a', 'SELECT id FROM t WHERE false', delivery => 'poll');
+SELECT count(*) FROM live.subscribe('b', 'SELECT id FROM t WHERE false', delivery => 'poll');
+SELECT count(*) FROM live.subscribe('c', 'SELECT id FROM t WHERE false', delivery => 'poll');
+SELECT killed('a'), killed('b');
+BEGIN;
+SELECT live.unsubscribe('a');
+SAVEPOINT s;
+SELECT live.unsubscribe('b');
+SELECT * FROM polled();
+ROLLBACK TO s;
+SELECT * FROM polled();
+ROLLBACK;
+SELECT live.unsubscribe('b');
+-- Another one of that id is told of its own end.
+BEGIN;
+SELECT live.unsubscribe('a');
+SELECT count(*) FROM live.subscribe('a', 'SELECT id FROM t WHERE false', delivery => 'poll');
+COMMIT;
+SELECT killed('a');
+SELECT * FROM polled();
+SELECT killed('c');
+UNLISTEN *;
+SELECT * FROM polled();
+SELECT count(*) FROM live.subscribe('a', 'SELECT id FROM t WHERE false', delivery => 'poll');
+SELECT killed('a');
+DISCARD ALL;
+SELECT * FROM polled();
+-- Nor are the messages of a subscription that has ended in a transaction that wrote.
+SELECT count(*) FROM live.subscribe('a', 'SELECT id FROM t', delivery => 'poll');
+SELECT count(*) > 0 AS rows FROM live.snapshot('a');
+INSERT INTO t VALUES (1000);
+SELECT live.wait_for();
+BEGIN;
+DELETE FROM t WHERE id = 1000;
+SELECT live.unsubscribe('a');
+COMMIT;
+SELECT * FROM polled();
+DROP FUNCTION killed, polled;
+
 -- A closed cursor is a snapshot that is gone.
 SELECT count(*) FROM live.subscribe('q', 'SELECT id FROM t', delivery => 'poll');
 CLOSE ALL;

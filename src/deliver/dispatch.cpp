@@ -162,16 +162,22 @@ void Process(const RecordView& record) {
 }
 
 // A message waits since an error. If its subscription was paused or ended meanwhile, it is one of
-// those that are held.
+// those that are held, or that are told if the end is rolled back.
 void HoldBack(Pipe* pipe) {
-  if (!pipe->waiting || pipe->header.kind != RecordKind::kChanges) return;
+  if (!pipe->waiting) return;
   LocalSubscription* subscription = FindLocal(pipe->header.subscription_serial);
   if (subscription != nullptr) {
     FlowControl flow = subscription->flow;
-    if (!subscription->dropping && subscription->held->empty() &&
-        flow.Decide(pipe->header, false) == Verdict::kDeliver)
+    if (pipe->header.kind != RecordKind::kChanges) {
+      if (!subscription->dropping) return;
+      subscription->flow.OnUntold();
+      subscription->told_off = true;
+    } else if (!subscription->dropping && subscription->held->empty() &&
+               flow.Decide(pipe->header, false) == Verdict::kDeliver) {
       return;
-    Hold(subscription, {pipe->header, View(pipe->body)});
+    } else {
+      Hold(subscription, {pipe->header, View(pipe->body)});
+    }
   }
   pipe->waiting = false;
 }
@@ -366,9 +372,10 @@ void ProcessInbox() {
 
 void DeliverMail() {
   ConnectionShared* connection = MyConnectionIfAny();
-  if (connection == nullptr || FirstLocal() == nullptr) return;
-  Prepare();
+  if (connection == nullptr) return;
   SortPollQueue(kHolding);
+  if (FirstLocal() == nullptr) return;
+  Prepare();
   if (!MailIsWaiting() && !notify_pipe.waiting && !poll_pipe.waiting) return;
   // What an error interrupted goes on where it was: more of a transaction may follow.
   if (inbox_in_use) {
@@ -392,8 +399,6 @@ bool MailIsWaiting() {
       return true;
   return false;
 }
-
-void ForgetTermination(const SubscriptionId* id) { ForgetTerminations(id, kHolding); }
 
 void StartFrom(LocalSubscription* subscription, Snapshot snapshot, bool read_it) {
   VisibilityBound& bound = subscription->bound;

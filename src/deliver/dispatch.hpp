@@ -13,9 +13,6 @@ void DeliverMail();
 // Whether DeliverMail would have something to do. Never ereports.
 bool MailIsWaiting();
 
-// Its client has unsubscribed from what was over already (nullptr: all): it need not be told.
-void ForgetTermination(const SubscriptionId* id);
-
 // The latest position that a message of this connection carried, raised to `seq`.
 SeqId StampPosition(SeqId seq);
 

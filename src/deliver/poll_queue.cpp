@@ -4,7 +4,9 @@
 #include "deliver/record_queue.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
+#include "pg/memory.hpp"
 #include "pg/try_catch.hpp"
+#include "registry/connection.hpp"
 
 namespace live_queries {
 namespace {
@@ -24,22 +26,39 @@ void Prepare() {
   if (poll_queue == nullptr) poll_queue = RecordQueue::Create(TopMemoryContext);
 }
 
+// Whose queued terminations the client does not want any more.
+struct Refusal {
+  Refusal* older;
+  uint64_t number;  // counted by the connection
+  bool committed;
+  bool all;
+  SubscriptionId id;
+  uint64_t newest_subscription;  // that is meant, as NumberOfSerial
+};
+Refusal* newest_refusal = nullptr;
+uint64_t last_refusal = 0;
+
+std::string_view QueuedId(const RecordView& record) {
+  return {record.body.data() + 1, static_cast<unsigned char>(record.body[0])};
+}
+
+bool IsRefused(const RecordView& record, bool by_committed) {
+  if (record.header.kind != RecordKind::kTerminated) return false;
+  const uint64_t number = NumberOfSerial(record.header.subscription_serial);
+  for (const Refusal* one = newest_refusal; one != nullptr; one = one->older)
+    if ((one->committed || !by_committed) && number <= one->newest_subscription &&
+        (one->all || one->id.view() == QueuedId(record)))
+      return true;
+  return false;
+}
+
 // What becomes of a queued record now.
 enum class Queued : uint8_t { kStays, kHeld, kGone };
 
-// Whose queued termination its client does not want any more; none, one or all.
-struct UnwantedTermination {
-  bool all;
-  SubscriptionId id;
-};
-
-Queued Judge(const RecordView& record, const UnwantedTermination& unwanted,
-             LocalSubscription** subscription) {
+Queued Judge(const RecordView& record, LocalSubscription** subscription) {
   const RecordHeader& header = record.header;
-  if (header.kind == RecordKind::kTerminated) {
-    const std::string_view id(record.body.data() + 1, static_cast<unsigned char>(record.body[0]));
-    return unwanted.all || unwanted.id.view() == id ? Queued::kGone : Queued::kStays;
-  }
+  if (header.kind == RecordKind::kTerminated)
+    return IsRefused(record, true) ? Queued::kGone : Queued::kStays;
   *subscription = FindLocal(header.subscription_serial);
   if (*subscription == nullptr) return Queued::kGone;
   const bool held =
@@ -114,7 +133,7 @@ bool HoldsNewer(const LocalSubscription& one) { return one.leaves_queue && !one.
 
 // Copies the queue to `sorted` and `sorted_out`. What the running transaction has polled stays in
 // front, for a rollback to give back.
-void CopySorted(const UnwantedTermination& unwanted, uint64_t polled) {
+void CopySorted(uint64_t polled) {
   Renew(&sorted);
   Renew(&sorted_out);
   LateCopy copy = {};
@@ -128,10 +147,10 @@ void CopySorted(const UnwantedTermination& unwanted, uint64_t polled) {
       continue;
     }
     LocalSubscription* subscription = nullptr;
-    const Queued fate = Judge(record, unwanted, &subscription);
+    const Queued fate = Judge(record, &subscription);
     if (fate == Queued::kStays) copy.Add(record);
     if (fate != Queued::kHeld) continue;
-    const size_t prefix = 1 + static_cast<unsigned char>(record.body[0]);
+    const size_t prefix = 1 + QueuedId(record).size();
     record.body.remove_prefix(prefix);
     record.header.body_bytes -= static_cast<uint32_t>(prefix);
     record.header.flags = 0;
@@ -150,21 +169,32 @@ void CopySorted(const UnwantedTermination& unwanted, uint64_t polled) {
   pfree(copy.reset_body.data);
 }
 
+void ForgetConfirmedRefusals() {
+  for (Refusal** link = &newest_refusal; *link != nullptr;) {
+    Refusal* one = *link;
+    if (!one->committed) {
+      link = &one->older;
+      continue;
+    }
+    *link = one->older;
+    pfree(one);
+  }
+}
+
 // After a subscription was ended or paused: takes what is queued of it out of the queue. An error
 // leaves the queue as it is, or what was taken out in `to_hold`.
-void Sort(const UnwantedTermination& unwanted, const Holding& holding) {
-  HandOver(holding);
+void Sort(const Holding& holding) {
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     one->leaves_queue = false;
   const RecordQueue::ReadPosition position = poll_queue->read_position();
   poll_queue->Rewind();
-  TryFinally([&] { CopySorted(unwanted, position.read_count); },
-             [&] { poll_queue->ReturnTo(position); });
+  TryFinally([&] { CopySorted(position.read_count); }, [&] { poll_queue->ReturnTo(position); });
   poll_queue->Destroy();
   poll_queue = sorted;
   to_hold = sorted_out;
   sorted = sorted_out = nullptr;
   sort_queue = false;
+  ForgetConfirmedRefusals();
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     if (HoldsNewer(*one)) holding.discard(one);
   HandOver(holding);
@@ -191,11 +221,12 @@ void QueueForPoll(const SubscriptionId& id, const RecordView& record, SeqId seq,
 bool NextPolled(PolledMessage* message) {
   Prepare();
   RecordView record;
-  if (!poll_queue->Read(&record)) return false;
-  const size_t id_bytes = static_cast<unsigned char>(record.body[0]);
+  do
+    if (!poll_queue->Read(&record)) return false;
+  while (IsRefused(record, false));
   message->seq = SeqId{record.header.seq};
-  message->subscription_id = {record.body.data() + 1, id_bytes};
-  record.body.remove_prefix(1 + id_bytes);
+  message->subscription_id = QueuedId(record);
+  record.body.remove_prefix(1 + message->subscription_id.size());
   StringInfoData text;
   initStringInfo(&text);
   StringInfoSink sink{&text};
@@ -205,14 +236,37 @@ bool NextPolled(PolledMessage* message) {
   return true;
 }
 
-void ForgetTerminations(const SubscriptionId* id, const Holding& holding) {
-  if (poll_queue == nullptr || poll_queue->unread() == 0) return;
-  Sort({id == nullptr, id == nullptr ? SubscriptionId() : *id}, holding);
-}
-
 void SortPollQueue(const Holding& holding) {
   HandOver(holding);
-  if (sort_queue) Sort({}, holding);
+  if (sort_queue) Sort(holding);
+}
+
+void RefuseTerminations(const SubscriptionId* id) {
+  if (poll_queue == nullptr || poll_queue->unread() == 0) return;
+  Refusal* refusal = AllocateIn<Refusal>(TopMemoryContext);
+  *refusal = {newest_refusal,
+              ++last_refusal,
+              false,
+              id == nullptr,
+              {},
+              pg_atomic_read_u64(&Control()->subscriptions_created)};
+  if (id != nullptr) refusal->id = *id;
+  newest_refusal = refusal;
+}
+
+uint64_t LastRefusal() { return last_refusal; }
+
+void TakeBackRefusals(uint64_t last) {
+  while (newest_refusal != nullptr && newest_refusal->number > last) {
+    Refusal* refusal = newest_refusal;
+    newest_refusal = refusal->older;
+    pfree(refusal);
+  }
+}
+
+void ConfirmRefusals() {
+  for (Refusal* one = newest_refusal; one != nullptr; one = one->older) one->committed = true;
+  SortQueueLater();
 }
 
 size_t PollQueueBytes() { return poll_queue == nullptr ? 0 : poll_queue->bytes(); }

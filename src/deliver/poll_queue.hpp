@@ -31,8 +31,15 @@ struct Holding {
 };
 // Does so. An error loses nothing: the next call goes on.
 void SortPollQueue(const Holding& holding);
-// Sorts, and forgets the termination of `id`, or of all (nullptr): see dispatch.hpp.
-void ForgetTerminations(const SubscriptionId* id, const Holding& holding);
+// The client has unsubscribed from what is over already (nullptr: all of that): the terminations
+// that are queued are not to be polled.
+void RefuseTerminations(const SubscriptionId* id);
+// The how manieth refusal of this connection was the last one.
+uint64_t LastRefusal();
+// At rollback: those after that one.
+void TakeBackRefusals(uint64_t last);
+// At commit.
+void ConfirmRefusals();
 // At commit and at rollback of a transaction that polled.
 void ForgetPolled();
 // All but the first `kept`.

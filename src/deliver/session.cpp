@@ -24,6 +24,7 @@ enum class Action : uint8_t {
   kPaused,
   kResumed,
   kPolled,
+  kRefused,
   kListened,
   kUnlistened
 };
@@ -34,7 +35,7 @@ struct Undo {
   SubTransactionId subtransaction;
   Action action;
   LocalSubscription* subscription;  // nullptr from kPolled on
-  uint64_t polled_before;           // kPolled: messages polled by the transaction before
+  uint64_t before;                  // kPolled, kRefused: how many, or which was the last
 };
 
 struct SerialEntry {
@@ -47,9 +48,9 @@ HTAB* by_serial = nullptr;
 Undo* newest_undo = nullptr;
 bool listening_at_commit = false;  // to our channel, if the running transaction commits
 
-void Note(Action action, LocalSubscription* subscription) {
+void Note(Action action, LocalSubscription* subscription, uint64_t before = 0) {
   Undo* undo = AllocateIn<Undo>(TopTransactionContext);
-  *undo = {newest_undo, GetCurrentSubTransactionId(), action, subscription, PolledCount()};
+  *undo = {newest_undo, GetCurrentSubTransactionId(), action, subscription, before};
   newest_undo = undo;
 }
 
@@ -106,7 +107,10 @@ void TakeBack(const Undo& undo) {
       SortQueueLater();
       break;
     case Action::kPolled:
-      GiveBackPolled(undo.polled_before);
+      GiveBackPolled(undo.before);
+      break;
+    case Action::kRefused:
+      TakeBackRefusals(undo.before);
       break;
     case Action::kListened:
       listening_at_commit = false;
@@ -119,12 +123,15 @@ void TakeBack(const Undo& undo) {
 
 void OnCommit() {
   bool polled = false;
+  bool refused = false;
   for (Undo* undo = newest_undo; undo != nullptr; undo = undo->older) {
     if (undo->action == Action::kAdded) undo->subscription->flow.OnCommitted();
     polled = polled || undo->action == Action::kPolled;
+    refused = refused || undo->action == Action::kRefused;
   }
   newest_undo = nullptr;
   if (polled) ForgetPolled();
+  if (refused) ConfirmRefusals();
   for (LocalSubscription* one = first_subscription; one != nullptr;) {
     LocalSubscription* next = one->next;
     if (one->dropping) {
@@ -249,6 +256,26 @@ LocalSubscription* AddLocal(const SubscriptionId& id) {
   return subscription;
 }
 
+bool UnsubscribeAtCommit(const SubscriptionId& id) {
+  LocalSubscription* subscription = FindLocal(id);
+  Note(Action::kRefused, nullptr, LastRefusal());
+  RefuseTerminations(&id);
+  if (subscription != nullptr) DropAtCommit(subscription);
+  return subscription != nullptr;
+}
+
+int32_t UnsubscribeAllAtCommit() {
+  int32_t count = 0;
+  Note(Action::kRefused, nullptr, LastRefusal());
+  RefuseTerminations(nullptr);
+  for (LocalSubscription* one = first_subscription; one != nullptr; one = one->next) {
+    if (one->dropping) continue;
+    DropAtCommit(one);
+    ++count;
+  }
+  return count;
+}
+
 void DropAtCommit(LocalSubscription* subscription) {
   Note(Action::kDropped, subscription);
   subscription->dropping = true;
@@ -269,7 +296,7 @@ void SetPaused(LocalSubscription* subscription, bool paused) {
   LIVE_QUERIES_FAULT("subscription-pause");
 }
 
-void NotePolled() { Note(Action::kPolled, nullptr); }
+void NotePolled() { Note(Action::kPolled, nullptr, PolledCount()); }
 
 void SetListening(bool on) {
   if (listening_at_commit == on) return;

@@ -69,6 +69,10 @@ LocalSubscription* AddLocal(const SubscriptionId& id);
 void SetSerial(LocalSubscription* subscription, uint64_t serial);
 // Ends it at commit.
 void DropAtCommit(LocalSubscription* subscription);
+// The same for the one of that id, or all; a termination that waits for live.poll goes with them.
+// Returns whether there was one, or how many.
+bool UnsubscribeAtCommit(const SubscriptionId& id);
+int32_t UnsubscribeAllAtCommit();
 // Pauses or resumes it, at once, undone by a rollback.
 void SetPaused(LocalSubscription* subscription, bool paused);
 // Remembers that live.poll read messages, so that a rollback gives them back.

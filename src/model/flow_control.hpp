@@ -104,6 +104,9 @@ class FlowControl {
     return Break();
   }
 
+  // The last reset or termination, which was to be delivered, was not: it will be decided anew.
+  constexpr void OnUntold() { broken_ = terminated_ = false; }
+
   constexpr void OnPause() { paused_ = true; }
   constexpr void OnResume() { paused_ = false; }
 

@@ -1,5 +1,5 @@
 // live.unsubscribe, unsubscribe_all, pause, resume and kill. Process: client backend.
-#include "deliver/dispatch.hpp"
+#include "deliver/session.hpp"
 #include "registry/connection.hpp"
 #include "sql_api/arguments.hpp"
 #include "worker/termination.hpp"
@@ -76,24 +76,12 @@ Datum KillCall(FunctionCallInfo call) {
 }
 
 Datum UnsubscribeCall(FunctionCallInfo call) {
-  const SubscriptionId id = IdArgument(call, 0);
-  LocalSubscription* subscription = FindLocal(id);
-  ForgetTermination(&id);
-  if (subscription == nullptr) PG_RETURN_BOOL(false);
-  DropAtCommit(subscription);
-  PG_RETURN_BOOL(true);
+  PG_RETURN_BOOL(UnsubscribeAtCommit(IdArgument(call, 0)));
 }
 
 Datum UnsubscribeAllCall() {
   RequireSharedMemory();
-  int32 count = 0;
-  ForgetTermination(nullptr);
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    if (one->dropping) continue;
-    DropAtCommit(one);
-    ++count;
-  }
-  PG_RETURN_INT32(count);
+  PG_RETURN_INT32(UnsubscribeAllAtCommit());
 }
 
 }  // namespace

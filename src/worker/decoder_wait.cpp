@@ -109,6 +109,13 @@ void ForgetOldProblem(DatabaseShared* database) {
   });
 }
 
+// Of the server itself. The next start may well go better: PostgreSQL can miss what a transaction
+// did to a catalog (TRUNCATE: "could not map filenode") that commits while a slot is looking for its
+// start.
+bool IsInternal(int sqlstate) {
+  return ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR);
+}
+
 }  // namespace
 
 void WaitForDecoder() {
@@ -116,13 +123,19 @@ void WaitForDecoder() {
   WantDecoder(database);
   if (database->state == DecoderState::kRunning) return;
   ForgetOldProblem(database);
+  bool tried_again = false;
   const bool running = SleepUntil(
       database, WaitEventSubscribe(), SubscribeTimeout(),
       [&] {
         if (database->state == DecoderState::kRunning) return true;
         const ProblemShared problem =
             WithLock(ControlLock(), LW_SHARED, [&] { return database->problem; });
-        if (problem.sqlstate != 0) RaiseProblem(problem);
+        if (problem.sqlstate != 0) {
+          if (tried_again || !IsInternal(problem.sqlstate)) RaiseProblem(problem);
+          if (database->state != DecoderState::kStopped) return false;  // it is about to
+          ForgetOldProblem(database);
+          tried_again = true;
+        }
         WantDecoder(database);
         WakeLauncher();
         return false;

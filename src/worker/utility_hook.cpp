@@ -138,8 +138,7 @@ bool ClosesChannel(const Node* statement) {
 
 // Messages have nowhere to go.
 void EndWithChannel() {
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    if (!one->dropping) DropAtCommit(one);
+  (void)UnsubscribeAllAtCommit();
   SetListening(false);
 }
 

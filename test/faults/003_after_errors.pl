@@ -385,6 +385,22 @@ for my $point (qw(client-take client-taken client-deliver client-count)) {
     is_exact($other, "$point, idle: the other client");
 }
 
+# ---- a decoder that cannot start -------------------------------------------------------------------------------
+
+# An error of the server's own, once, is not for a client that waits for the decoder: it is started again. Twice it is.
+for my $times (1, 2) {
+    my $database = "fresh_$times";
+    $writer->rows("CREATE DATABASE $database");
+    my $client = connect_client($node, $database);
+    $client->rows($_) for 'CREATE EXTENSION live_queries', 'CREATE TABLE t (id int PRIMARY KEY)';
+    set_fault($node, 'decoder-opened', 'error', 0, $times);
+    my $error = $client->error("SELECT live.subscribe('q', 'SELECT id FROM t')");
+    is($error->{C}, $times == 1 ? '00000' : 'XX000', "the decoder fails to start, $times times");
+    $client->disconnect;
+    $writer->rows("DROP DATABASE $database WITH (FORCE)");
+}
+is_exact($other, 'a decoder that fails to start: the other client');
+
 # ---- a slot that is lost ---------------------------------------------------------------------------------------
 
 # A checkpoint cuts off a decoder that stands still, wherever it stands.
