@@ -391,7 +391,7 @@ for my $point (qw(client-take client-taken client-deliver client-count)) {
 for my $times (1, 2) {
     my $database = "fresh_$times";
     $writer->rows("CREATE DATABASE $database");
-    my $client = connect_client($node, $database);
+    my $client = connect_client($node, dbname => $database);
     $client->rows($_) for 'CREATE EXTENSION live_queries', 'CREATE TABLE t (id int PRIMARY KEY)';
     set_fault($node, 'decoder-opened', 'error', 0, $times);
     my $error = $client->error("SELECT live.subscribe('q', 'SELECT id FROM t')");
