@@ -110,8 +110,8 @@ void ForgetOldProblem(DatabaseShared* database) {
 }
 
 // Of the server itself. The next start may well go better: PostgreSQL can miss what a transaction
-// did to a catalog (TRUNCATE: "could not map filenode") that commits while a slot is looking for its
-// start.
+// that commits while a slot is looking for its start did to a catalog (TRUNCATE: "could not map
+// filenode").
 bool IsInternal(int sqlstate) {
   return ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR);
 }

@@ -244,6 +244,7 @@ class Session:
         ended = list(self.subscriptions.values())
         for subscription in ended:
             self.trace.add("leaving", subscription)
+        self.trace.add("note", None, text)
         self.run(text)
         for subscription in ended:
             if not subscription.over:

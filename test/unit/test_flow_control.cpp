@@ -149,6 +149,18 @@ TEST(EndWithoutARecordReleasesNothing) {
   CHECK(flow.Decide(kTerminated, false) == Verdict::kDrop);
 }
 
+TEST(WhatWasNotToldIsDecidedAgain) {
+  FlowControl flow = Flowing();
+  CHECK(flow.Decide(kReset, false) == Verdict::kDeliverAlone);
+  flow.OnUntold();
+  CHECK(!flow.broken());
+  CHECK(flow.Decide(kReset, false) == Verdict::kDeliverAlone);
+  CHECK(flow.Decide(kTerminated, false) == Verdict::kDeliverAlone);
+  flow.OnUntold();
+  CHECK(flow.status() == SubscriptionStatus::kActive);
+  CHECK(flow.Decide(kTerminated, false) == Verdict::kDeliverAlone);
+}
+
 TEST(LostSnapshotBecomesAReset) {
   FlowControl flow = Flowing();
   CHECK(flow.OnSnapshotLost() == Verdict::kDrop);  // there is none
