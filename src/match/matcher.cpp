@@ -40,6 +40,7 @@ MemoryContext piece_context = nullptr;
 HTAB* templates_by_key = nullptr;
 HTAB* templates_by_table = nullptr;
 bool any_unchecked = false;
+bool damaged = false;  // MatcherIsDamaged
 Touched touched = {};
 EvaluationClock clock;
 uint64 matched_count = 0;
@@ -134,14 +135,16 @@ Template* FindTemplate(const char* key) {
   return one;
 }
 
-// May ereport out of memory alone, and leaves the template half known then: the decoder has to end.
+// May ereport out of memory alone, and leaves the template half known then.
 void KeepTemplate(Template* one) {
+  damaged = true;
   bool found;
   TemplateBucket* bucket = BucketOf(one->key, HASH_ENTER, &found);
   one->next = found ? bucket->first : nullptr;
   bucket->first = one;
   IndexTables(one);
   any_unchecked = true;
+  damaged = false;
 }
 
 // Runs as a template's role with its settings; switches only where they differ.
@@ -298,6 +301,8 @@ Target* AttachTarget(Oid role, const char* settings, const char* spec_text,
   KeepTemplate(made);
   return target;
 }
+
+bool MatcherIsDamaged() { return damaged; }
 
 void DetachTarget(Target* target) {
   Template* one = target->route->owner;

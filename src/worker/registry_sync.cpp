@@ -103,9 +103,8 @@ void Refuse(int index, uint64_t connection_id, uint64_t serial, const ErrorData&
     (void)TerminateSubscription(shared, connection_id, serial, error.sqlerrcode, error.message);
 }
 
-// An error that one definition raises (a type is gone) must not end the decoder, which would meet
-// it again after its next start. One that has another reason ends it: who subscribes then waits for
-// the next one.
+// An error that one definition raises (a type is gone, a function of its author's fails) must not
+// end the decoder, which would meet it again after its next start.
 Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
                   const DefinitionCopy& definition) {
   Target* target = nullptr;
@@ -117,8 +116,7 @@ Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
                               definition.Field(DefinitionField::kRoute));
       },
       [&](ErrorData* error) {
-        if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES)
-          ReThrowError(error);
+        if (MatcherIsDamaged()) ReThrowError(error);
         target = nullptr;
         Refuse(index, connection_id, serial, *error);
       });

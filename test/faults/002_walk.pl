@@ -64,9 +64,11 @@ my %walk = (
     'slot-dropped'   => { at => 'decoder', by => \&restart_decoder, only => $exiting },
 
     'decoder-attach' => {
-        at => 'decoder', by => \&subscribe_more, told => [ [ qr/^error/ => $none ] ], fails => qr/^error/, after => \&no_more },
+        at => 'decoder', by => \&subscribe_more, told => [ [ qr/^(error|alloc)/ => $none ] ], fails => qr/^(error|alloc)/,
+        after => \&no_more },
     'template-made' => {
-        at => 'decoder', by => \&subscribe_another, told => [ [ qr/^error/ => $none ] ], fails => qr/^error/, after => \&no_more },
+        at => 'decoder', by => \&subscribe_another, told => [ [ qr/^(error|alloc)/ => $none ] ], fails => qr/^(error|alloc)/,
+        after => \&no_more },
     'decoder-attaching' => { at => 'decoder', by => \&subscribe_more, after => \&no_more },
     'decoder-attached'  => { at => 'decoder', by => \&subscribe_more, after => \&no_more },
     'decoder-detach'    => { at => 'decoder', before => \&have_more, by => \&unsubscribe_more },

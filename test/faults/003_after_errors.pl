@@ -213,13 +213,15 @@ package main;
     is_exact($other, 'the other client');
 }
 
-# fill(TIMES): so many messages of over 10 kB.
+# fill(TIMES): so many messages of over 10 kB. One by one, as several at once may be more than the spill file holds.
 $writer->rows('CREATE SEQUENCE numbers');
 sub fill {
     my ($times) = @_;
-    $writer->rows(q(INSERT INTO t SELECT -2000000 - nextval('numbers'), 1, repeat('f', 1000) FROM generate_series(1, 10)))
-      for 1 .. $times;
-    all_arrived();
+    for (1 .. $times) {
+        $writer->rows(
+            q(INSERT INTO t SELECT -2000000 - nextval('numbers'), 1, repeat('f', 1000) FROM generate_series(1, 10)));
+        all_arrived();
+    }
     return;
 }
 

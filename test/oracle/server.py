@@ -90,12 +90,16 @@ class Server:
                                       application_name=name)
         else:
             connection = self.connect(dbname=self.name, application_name=name)
+        self.set_session(connection, user)
+        return connection
+
+    def set_session(self, connection, user):
+        """Makes the settings of a user's connection, again after DISCARD ALL."""
         with connection.cursor() as cursor:
             if not user.superuser and not self.can_log_in:
                 cursor.execute("SET SESSION AUTHORIZATION %s" % schema.identifier(user.name))
             cursor.execute("SET timezone = '%s'" % user.timezone)
             cursor.execute("SET app.tenant = '%d'" % user.tenant)
-        return connection
 
     def database(self):
         """Returns a connection of the superuser to the oracle's database."""

@@ -27,6 +27,7 @@ class Session:
     """A connection with its subscriptions."""
 
     def __init__(self, server, tables, user, delivery, name):
+        self.server = server
         self.tables = tables
         self.trace = Trace(name, user, delivery)
         self.connection = server.connect_as(user, name)
@@ -139,10 +140,11 @@ class Session:
         """Ends all subscriptions."""
         self._end_all("SELECT live.unsubscribe_all()")
 
-    def unlisten(self):
-        """Stops listening to anything, which ends the subscriptions too."""
-        self._end_all("UNLISTEN *")
+    def unlisten(self, text):
+        """Stops listening to anything, by UNLISTEN * or DISCARD ALL, which ends the subscriptions too."""
+        self._end_all(text)
         self.channel = None
+        self.server.set_session(self.connection, self.trace.user)
 
     def kill(self, subscription, by=None):
         """Kills one subscription of this session, through another one if given."""
