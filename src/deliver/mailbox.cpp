@@ -2,7 +2,6 @@
 #include "deliver/mailbox.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "model/mailbox_record.hpp"
@@ -21,13 +20,6 @@ namespace live_queries {
 namespace {
 
 constexpr uint64_t kKilobyte = 1024;
-
-// In the directory and with the prefix of the server's temporary files, so that a restart or a
-// crash removes it and base backups leave it out.
-void SpillPath(uint64_t connection_id, char (&path)[MAXPGPATH]) {
-  snprintf(path, sizeof(path), "base/%s/%s_live_queries_" UINT64_FORMAT, PG_TEMP_FILES_DIR,
-           PG_TEMP_FILE_PREFIX, connection_id);
-}
 
 File OpenSpillForWriting(uint64_t connection_id) {
   char path[MAXPGPATH];
@@ -127,24 +119,6 @@ void NothingAhead(SpillWriter* writer) {
 
 }  // namespace
 
-void ResetMailbox(ConnectionShared* connection) {
-  connection->mail_first = InvalidDsaPointer;
-  connection->mail_last = InvalidDsaPointer;
-  connection->mail_bytes = 0;
-  connection->spill_read = 0;
-  connection->spill_write = 0;
-  connection->spill_reserved = false;
-  connection->overflowed = false;
-}
-
-void FreeBlocks(dsa_pointer first) {
-  while (DsaPointerIsValid(first)) {
-    const dsa_pointer block = first;
-    first = FromArea<MailBlockShared>(block)->next;
-    FreeShared(block);
-  }
-}
-
 bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
                      std::string_view body) {
   std::byte* place = AppendBlock(connection, RecordBytes(header.body_bytes));
@@ -183,12 +157,6 @@ bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscript
   subscription->status = SubscriptionStatus::kTerminated;
   subscription->problem = problem;
   return true;
-}
-
-void RemoveSpillFile(uint64_t connection_id) {
-  char path[MAXPGPATH];
-  SpillPath(connection_id, path);
-  (void)unlink(path);
 }
 
 void WakeConnection(ConnectionShared* connection) {

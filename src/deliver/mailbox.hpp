@@ -9,6 +9,7 @@
 #include "model/mailbox_record.hpp"
 #include "pg/postgres.hpp"
 #include "registry/connection.hpp"
+#include "registry/mail_storage.hpp"
 
 extern "C" {
 #include "storage/fd.h"
@@ -16,18 +17,8 @@ extern "C" {
 
 namespace live_queries {
 
-struct MailBlockShared {
-  dsa_pointer next;
-  uint64_t bytes;
-  // The records follow.
-};
-
 // ----- any process that holds the connection's lock -----
 
-// Makes the mailbox of a new connection empty.
-void ResetMailbox(ConnectionShared* connection);
-// Frees a list of blocks that nobody else knows of any more. May ereport if one cannot be mapped.
-void FreeBlocks(dsa_pointer first);
 // Puts one small record, whatever the limit; false without memory.
 bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
                      std::string_view body);
@@ -45,9 +36,6 @@ TerminationBody WriteTermination(const ProblemShared& problem);
 // connection's lock exclusively. If it ereports, nothing has changed.
 bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription, int sqlstate,
                      const char* reason);
-
-// Removes the spill file of a connection that ended, if there is one. Never ereports.
-void RemoveSpillFile(uint64_t connection_id);
 
 // Interrupts the backend of `connection` unless that is under way already. No lock needed.
 void WakeConnection(ConnectionShared* connection);

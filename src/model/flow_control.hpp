@@ -32,11 +32,6 @@
 
 namespace live_queries {
 
-enum class SnapshotGate : uint8_t {
-  kUnread,  // the client has not read the snapshot to its end: messages wait
-  kOpen,
-};
-
 // What to do with a record. "Alone" means: first throw away all that is held for the subscription.
 enum class Verdict : uint8_t {
   kDeliver,       // send it now
@@ -49,10 +44,9 @@ enum class Verdict : uint8_t {
 // What to do with the messages held for a subscription.
 enum class HeldMessages : uint8_t { kKeep, kDiscard };
 
-// Reasons of the resets that the client backend makes up itself (ResetHeader).
+// Reason of the reset after Verdict::kHold without room.
 inline constexpr std::string_view kHeldOverflowReason =
     "too many changes while the subscription was paused or its snapshot unread";
-inline constexpr std::string_view kSnapshotLostReason = "the snapshot was not read to its end";
 
 class FlowControl {
  public:
@@ -86,36 +80,19 @@ class FlowControl {
   // with no record taken from the mailbox since the snapshot was. Mends what is broken.
   [[nodiscard]] constexpr HeldMessages OnSnapshotStarted() {
     if (terminated_) return HeldMessages::kKeep;  // perhaps the termination itself
-    gate_ = SnapshotGate::kUnread;
+    unread_ = true;
     broken_ = false;
     return HeldMessages::kDiscard;
   }
 
   // The client has read the snapshot to its end.
-  constexpr void OnSnapshotRead() { gate_ = SnapshotGate::kOpen; }
-
-  // The snapshot will never be read to its end: the refresh was rolled back, or the rest of it is
-  // gone. The verdict is on a new reset with kSnapshotLostReason: kDeliverAlone, kHoldAlone, or
-  // kDrop where the snapshot had been read, a reset is held already or the subscription is over.
-  [[nodiscard]] constexpr Verdict OnSnapshotLost() {
-    if (gate_ == SnapshotGate::kOpen) return Verdict::kDrop;
-    gate_ = SnapshotGate::kOpen;
-    if (terminated_ || broken_) return Verdict::kDrop;
-    return Break();
-  }
+  constexpr void OnSnapshotRead() { unread_ = false; }
 
   // The last reset or termination, which was to be delivered, was not: it will be decided anew.
   constexpr void OnUntold() { broken_ = terminated_ = false; }
 
   constexpr void OnPause() { paused_ = true; }
   constexpr void OnResume() { paused_ = false; }
-
-  // The subscription ended without a record: unsubscribed, or its connection is closing. Nothing is
-  // delivered any more; the caller throws away what it holds.
-  constexpr void OnTerminated() {
-    terminated_ = true;
-    termination_held_ = false;
-  }
 
   // Whether held messages are to be delivered now.
   constexpr bool CanRelease() const {
@@ -128,15 +105,11 @@ class FlowControl {
     return paused_ ? SubscriptionStatus::kPaused : SubscriptionStatus::kActive;
   }
 
-  constexpr bool committed() const { return committed_; }
-  constexpr SnapshotGate gate() const { return gate_; }
   // A reset was delivered or is held, and the client has not refreshed since.
   constexpr bool broken() const { return broken_; }
 
  private:
-  constexpr bool IsFlowing() const {
-    return committed_ && gate_ == SnapshotGate::kOpen && !paused_;
-  }
+  constexpr bool IsFlowing() const { return committed_ && !unread_ && !paused_; }
 
   constexpr Verdict Break() {
     broken_ = true;
@@ -151,8 +124,8 @@ class FlowControl {
     return committed_ ? Verdict::kDeliverAlone : Verdict::kHoldAlone;
   }
 
-  SnapshotGate gate_ = SnapshotGate::kOpen;
   bool committed_ = false;
+  bool unread_ = false;  // the snapshot: messages wait for its end
   bool paused_ = false;
   bool broken_ = false;
   bool terminated_ = false;

@@ -1,9 +1,9 @@
 // The registry's operations. Process: client backend (register, remove, exit), any (the rest).
 #include "registry/connection.hpp"
 
-#include "deliver/mailbox.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
+#include "registry/mail_storage.hpp"
 #include "registry/settings.hpp"
 
 extern "C" {

@@ -49,7 +49,6 @@ extern "C" size_t UseModel(const char* text, size_t size, FixedSink* sink, FlowC
     WriteMessage(*sink, *record, input, clock.Stamp(SeqId{record->header.seq}), size > 7);
   }
   sum += static_cast<size_t>(flow->OnSnapshotStarted()) + flow->CanRelease();
-  sum += static_cast<size_t>(flow->OnSnapshotLost());
   WriteInsert(*sink, input, input);
   WriteUpdate(*sink, input, input, input);
   WriteDelete(*sink, input, input);

@@ -44,7 +44,6 @@ TEST(ChangesWaitForTheCommit) {
 TEST(ChangesWaitForTheSnapshotToBeRead) {
   FlowControl flow = Flowing();
   StartSnapshot(flow);
-  CHECK(flow.gate() == SnapshotGate::kUnread);
   CHECK(!flow.CanRelease());
   CHECK(flow.Decide(kChanges, true) == Verdict::kDrop);
   CHECK(flow.Decide(kChanges, false) == Verdict::kHold);
@@ -124,7 +123,6 @@ TEST(TerminationIsDeliveredAtOnceAndLast) {
     for (const RecordHeader& record : {kChanges, kReset, kTerminated})
       CHECK(flow.Decide(record, false) == Verdict::kDrop);
     CHECK(flow.OnHeldOverflow() == Verdict::kDrop);
-    CHECK(flow.OnSnapshotLost() == Verdict::kDrop);
     flow.OnSnapshotRead();
     flow.OnResume();
     CHECK(!flow.CanRelease());
@@ -142,13 +140,6 @@ TEST(TerminationWaitsForTheCommitOnly) {
   CHECK(flow.CanRelease());
 }
 
-TEST(EndWithoutARecordReleasesNothing) {
-  FlowControl flow = Flowing();
-  flow.OnTerminated();
-  CHECK(!flow.CanRelease());
-  CHECK(flow.Decide(kTerminated, false) == Verdict::kDrop);
-}
-
 TEST(WhatWasNotToldIsDecidedAgain) {
   FlowControl flow = Flowing();
   CHECK(flow.Decide(kReset, false) == Verdict::kDeliverAlone);
@@ -159,22 +150,6 @@ TEST(WhatWasNotToldIsDecidedAgain) {
   flow.OnUntold();
   CHECK(flow.status() == SubscriptionStatus::kActive);
   CHECK(flow.Decide(kTerminated, false) == Verdict::kDeliverAlone);
-}
-
-TEST(LostSnapshotBecomesAReset) {
-  FlowControl flow = Flowing();
-  CHECK(flow.OnSnapshotLost() == Verdict::kDrop);  // there is none
-  StartSnapshot(flow);
-  CHECK(flow.OnSnapshotLost() == Verdict::kDeliverAlone);
-  CHECK(flow.broken());
-  StartSnapshot(flow);
-  flow.OnPause();
-  CHECK(flow.OnSnapshotLost() == Verdict::kHoldAlone);
-  StartSnapshot(flow);
-  CHECK(flow.Decide(kReset, false) == Verdict::kHoldAlone);
-  CHECK(flow.OnSnapshotLost() == Verdict::kDrop);  // one is held
-  flow.OnResume();
-  CHECK(flow.CanRelease());
 }
 
 TEST(HeldBudgetIsNeverExceeded) {
@@ -219,7 +194,6 @@ class World {
     kCommit,         // of the subscribing transaction
     kStartSnapshot,  // subscribe's, or refresh
     kReadSnapshot,   // to its end
-    kLoseSnapshot,
     kPauseIt,
     kResumeIt,
     kChange,           // a transaction changes the result
@@ -253,10 +227,6 @@ class World {
         reading_ = false;
         client_knows_state_ = true;
         client_state_ = snapshot_state_;
-        break;
-      case kLoseSnapshot:
-        reading_ = false;
-        Obey(flow_.OnSnapshotLost(), {RecordKind::kReset, 0});
         break;
       case kPauseIt:
         paused_ = true;
@@ -418,8 +388,8 @@ class World {
 };
 
 constexpr std::array<const char*, World::kEventCount> kEventNames = {
-    "commit", "start snapshot", "read snapshot",    "lose snapshot", "pause",
-    "resume", "change",         "mailbox overflow", "kill",          "turn"};
+    "commit", "start snapshot",   "read snapshot", "pause", "resume",
+    "change", "mailbox overflow", "kill",          "turn"};
 
 template <class Events>
 void Report(const char* error, const Events& events, size_t count) {
@@ -482,10 +452,9 @@ TEST(LongHistoriesAreSeenRightByTheClient) {
     std::array<uint8_t, 60> events;
     size_t count = 0;
     while (count < events.size() && world.error() == nullptr) {
-      // Kills and losses are rare, so that histories stay alive; changes and turns are frequent.
-      constexpr std::array<uint8_t, 16> kMix = {0, 1, 1, 2, 2, 2, 4, 5, 5, 6, 6, 6, 9, 9, 9, 9};
+      // Kills and overflows are rare, so that histories stay alive; changes and turns are frequent.
+      constexpr std::array<uint8_t, 16> kMix = {0, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5, 5, 8, 8, 8, 8};
       uint8_t event = kMix[random() % kMix.size()];
-      if (random() % 40 == 0) event = World::kLoseSnapshot;
       if (random() % 20 == 0) event = World::kMailboxOverflow;
       if (random() % 200 == 0) event = World::kKill;
       events[count++] = event;

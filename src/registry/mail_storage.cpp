@@ -1,0 +1,46 @@
+// Blocks and spill files. Process: any.
+#include "registry/mail_storage.hpp"
+
+#include <unistd.h>
+
+#include "registry/connection.hpp"
+
+extern "C" {
+#include "common/file_utils.h"
+#include "storage/fd.h"
+}
+
+namespace live_queries {
+
+void ResetMailbox(ConnectionShared* connection) {
+  connection->mail_first = InvalidDsaPointer;
+  connection->mail_last = InvalidDsaPointer;
+  connection->mail_bytes = 0;
+  connection->spill_read = 0;
+  connection->spill_write = 0;
+  connection->spill_reserved = false;
+  connection->overflowed = false;
+}
+
+void FreeBlocks(dsa_pointer first) {
+  while (DsaPointerIsValid(first)) {
+    const dsa_pointer block = first;
+    first = FromArea<MailBlockShared>(block)->next;
+    FreeShared(block);
+  }
+}
+
+// In the directory and with the prefix of the server's temporary files, so that a restart or a
+// crash removes it and base backups leave it out.
+void SpillPath(uint64_t connection_id, char (&path)[MAXPGPATH]) {
+  snprintf(path, sizeof(path), "base/%s/%s_live_queries_" UINT64_FORMAT, PG_TEMP_FILES_DIR,
+           PG_TEMP_FILE_PREFIX, connection_id);
+}
+
+void RemoveSpillFile(uint64_t connection_id) {
+  char path[MAXPGPATH];
+  SpillPath(connection_id, path);
+  (void)unlink(path);
+}
+
+}  // namespace live_queries

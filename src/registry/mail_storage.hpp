@@ -1,0 +1,31 @@
+// Where a connection's mailbox (deliver/mailbox.hpp) keeps its records: blocks in shared memory,
+// and past them a spill file. Made empty with the connection, and freed with it. Process: any.
+#pragma once
+
+#include "pg/postgres.hpp"
+#include "registry/shared_memory.hpp"
+
+namespace live_queries {
+
+struct ConnectionShared;
+
+// One of a list of blocks.
+struct MailBlockShared {
+  dsa_pointer next;
+  uint64_t bytes;
+  // The records follow.
+};
+
+// Makes a mailbox empty; its blocks are the caller's to free. The caller holds the lock.
+void ResetMailbox(ConnectionShared* connection);
+
+// Frees a list of blocks that nobody else knows of any more. May ereport if one cannot be mapped.
+void FreeBlocks(dsa_pointer first);
+
+// The path of a connection's spill file, below the data directory.
+void SpillPath(uint64_t connection_id, char (&path)[MAXPGPATH]);
+
+// Removes the spill file of a connection that ended, if there is one. Never ereports.
+void RemoveSpillFile(uint64_t connection_id);
+
+}  // namespace live_queries
