@@ -277,6 +277,26 @@ SELECT count(*) FROM live.subscribe('a', 'SELECT id FROM t WHERE false', deliver
 SELECT killed('a');
 DISCARD ALL;
 SELECT * FROM polled();
+-- What is given back after its transaction has paused another subscription: `more` announces only what follows.
+CREATE TABLE both_of (id int PRIMARY KEY);
+SELECT count(*) FROM live.subscribe('a', 'SELECT id FROM both_of', delivery => 'poll');
+SELECT count(*) FROM live.subscribe('b', 'SELECT id FROM both_of WHERE id > 0', delivery => 'poll');
+SELECT count(*) FROM live.snapshot('a') UNION ALL SELECT count(*) FROM live.snapshot('b');
+INSERT INTO both_of VALUES (1);
+INSERT INTO both_of VALUES (2);
+SELECT live.wait_for();
+BEGIN;
+SELECT message ->> 'more' AS more FROM live.poll(1);
+SELECT id AS second FROM live.poll(1) AS p (seq, id, message) \gset
+ROLLBACK;
+BEGIN;
+SELECT subscription_id = :'second' AS second, message ->> 'more' AS more FROM live.poll(1);
+SELECT live.pause(:'second');
+SELECT count(*) FROM live.poll();
+ROLLBACK;
+SELECT subscription_id = :'second' AS paused, message #>> '{changes,0,key,0}' AS key, message ->> 'more' AS more FROM live.poll();
+SELECT live.unsubscribe_all();
+DROP TABLE both_of;
 -- Nor are the messages of a subscription that has ended in a transaction that wrote.
 SELECT count(*) FROM live.subscribe('a', 'SELECT id FROM t', delivery => 'poll');
 SELECT count(*) > 0 AS rows FROM live.snapshot('a');

@@ -13,6 +13,9 @@ namespace {
 
 RecordQueue* poll_queue = nullptr;
 bool sort_queue = false;  // subscriptions have ended or paused since it was filled
+// It was sorted behind what the running transaction has polled, whose `more` speaks of what was
+// there before.
+bool sorted_behind_polled = false;
 // Taken out of it, and not handed to their subscriptions yet; nullptr: none.
 RecordQueue* to_hold = nullptr;
 // What takes their places when the queue is sorted; left here by an error.
@@ -194,6 +197,7 @@ void Sort(const Holding& holding) {
   to_hold = sorted_out;
   sorted = sorted_out = nullptr;
   sort_queue = false;
+  sorted_behind_polled = position.read_count > 0;
   ForgetConfirmedRefusals();
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     if (HoldsNewer(*one)) holding.discard(one);
@@ -279,6 +283,7 @@ void ForgetPolled() {
 
 void GiveBackPolled(uint64_t kept) {
   if (poll_queue == nullptr) return;
+  if (sorted_behind_polled) sort_queue = true;
   poll_queue->Rewind();
   RecordView record;
   for (uint64_t i = 0; i < kept; ++i) (void)poll_queue->Read(&record);

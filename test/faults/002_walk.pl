@@ -365,6 +365,16 @@ sub end_clients {
     return;
 }
 
+sub new_clients_watch {
+    my ($name) = @_;
+    start_clients();
+    change_rows($writer);
+    is_exact($_, "$name: a new client") for $client, $victim;
+    is_clean($name, 2);
+    end_clients($name);
+    return;
+}
+
 # ---- the walk --------------------------------------------------------------------------------------------------
 
 sub starts_over {
@@ -376,12 +386,7 @@ sub starts_over {
     $node->safe_psql('postgres', "ROLLBACK PREPARED '$_'") for split /\n/, $prepared;
     end_clients($name);
     is(asked($node, 'SELECT count(*) FROM pg_replication_slots'), 0, "$name: no slot is left");
-    start_clients();
-    change_rows($writer);
-    is_exact($_, "$name: a new client") for $client, $victim;
-    is_clean($name, 2);
-    end_clients($name);
-    return;
+    return new_clients_watch($name);
 }
 
 # After the error of its statement the victim is there; it is not if its process has ended.
@@ -415,17 +420,6 @@ sub goes_on {
     return;
 }
 
-# The clients had left before.
-sub goes_on_alone {
-    my ($name) = @_;
-    start_clients();
-    change_rows($writer);
-    is_exact($_, "$name: a new client") for $client, $victim;
-    is_clean($name, 2);
-    end_clients($name);
-    return;
-}
-
 sub walk_to {
     my ($point, $action, $argument) = @_;
     my $case = $action eq 'alloc' ? "alloc $argument" : $action;
@@ -434,7 +428,7 @@ sub walk_to {
     start_clients();
     brought($point, $action, $argument, $name);
     return starts_over($name) if $action eq 'kill';
-    return goes_on_alone($name) if $walk{$point}{alone};
+    return new_clients_watch($name) if $walk{$point}{alone};
     return goes_on($point, $case, $name);
 }
 

@@ -220,7 +220,13 @@ class ConnectionCheck:
 
     def _leaving(self, _, watched):
         watched.state.changing = True
+        watched.joined_lsn = None
         self.state.disturb(watched.state)
+
+    def _stayed(self, event, watched):
+        self.state.disturb(watched.state)
+        watched.state.changing = False
+        watched.joined_lsn = None if watched.state.unread or watched.state.paused else event.data
 
     def _left(self, _, watched):
         self._drop(watched)

@@ -36,6 +36,7 @@ class Session:
         self.in_transaction = False
         self.uncommitted = []  # subscriptions of the open transaction
         self.unjoined = []     # whose snapshot was read in it
+        self.in_vain = {}      # what it did that is rolled back: subscription -> the last call
         self.trace.add("note", None, "connected as %s, backend %d, delivery %s" % (
             user.name, self.connection.info.backend_pid, delivery))
 
@@ -184,6 +185,34 @@ class Session:
             self.in_transaction = savepoint is not None
 
         self.run("ROLLBACK TO %s" % savepoint if savepoint else "ROLLBACK", then)
+
+    def call_in_vain(self, subscription, function):
+        """Calls live.pause, resume, unsubscribe or refresh in a transaction that take_back ends."""
+        if subscription not in self.in_vain:
+            self.trace.add("leaving", subscription)
+        self.run("SELECT live.%s(%s)" % (function, schema.literal(subscription.id)))
+        self.trace.add("note", None, "live.%s %s, in vain" % (function, subscription.id))
+        self.in_vain[subscription] = function
+
+    def poll_in_vain(self, max_messages):
+        """Polls in such a transaction: the messages come again, but for none that it has silenced."""
+        result = self.run("SELECT subscription_id, message ->> 'type' FROM live.poll(%s)" % max_messages)
+        silent = [s.id for s, function in self.in_vain.items() if function != "resume"]
+        self.trace.add("note", None, "live.poll, in vain: %s" % ", ".join(name for name, _ in result))
+        for name, kind in result:
+            if name in silent and kind != "terminated":
+                raise Violation("live.poll gave %s for %s, which its transaction has silenced" % (kind, name))
+
+    def take_back(self, savepoint=None):
+        """Rolls back what was called in vain: the subscriptions go on as they were."""
+        self.run("ROLLBACK TO %s" % savepoint if savepoint else "ROLLBACK")
+        self.trace.add("note", None, "ROLLBACK")
+        self.in_transaction = savepoint is not None
+        ((lsn,),) = self.run("SELECT pg_current_wal_insert_lsn()::text")
+        for subscription in self.in_vain:
+            if not subscription.over:
+                self.trace.add("stayed", subscription, lsn_number(lsn))
+        self.in_vain = {}
 
     def wait(self):
         """Waits until everything committed has reached the mailbox."""

@@ -20,7 +20,7 @@ LIMIT = 9  # subscriptions of a client
 
 ACTIONS = {  # name -> how often
     "subscribe": 14, "read": 22, "listen": 30, "pause": 4, "resume": 6, "refresh": 3, "leave": 5, "leave_all": 0.4,
-    "transaction": 5, "rolled_back": 3, "rolled_back_savepoint": 3, "twice": 1.5, "after_writing": 1, "long": 1,
+    "transaction": 5, "rolled_back": 3, "rolled_back_savepoint": 3, "in_vain": 4, "twice": 1.5, "after_writing": 1, "long": 1,
     "stall": 1, "kill": 1, "disconnect": 0.8, "unlisten": 0.5, "wait": 3,
 }
 
@@ -242,6 +242,30 @@ class Client(threading.Thread):
         self.session.rollback("a")
         self.session.commit()
         self.world.count("subscriptions rolled back")
+
+    def _in_vain(self):
+        """Calls on what is there, which are taken back."""
+        choices = self._those(broken=False)
+        if not choices:
+            return
+        savepoint = self.rng.choice([None, "a"])
+        self.session.begin()
+        if savepoint:
+            self.session.run("SAVEPOINT a")
+        for _ in range(self.rng.randint(1, 4)):
+            subscription = self.rng.choice(choices)
+            function = self.rng.choice(["pause", "resume", "unsubscribe", "refresh", "poll", "sleep"])
+            if function == "sleep":
+                time.sleep(self.rng.random() * 0.2)
+            elif function == "poll":
+                if self.session.trace.delivery == "poll":
+                    self.session.poll_in_vain(self.rng.choice([1, 3, 100]))
+            elif self.session.in_vain.get(subscription) != "unsubscribe":
+                self.session.call_in_vain(subscription, function)
+        self.session.take_back(savepoint)
+        if savepoint:
+            self.session.commit()
+        self.world.count("calls rolled back")
 
     def _twice(self):
         subscription = self._one()

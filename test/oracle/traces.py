@@ -41,6 +41,7 @@ class Event:
     resuming, resumed    -, WAL position
     refreshing, refreshed -, WAL position
     leaving, left        -
+    stayed               WAL position    after "leaving", or another call, that was rolled back
     killing              -
     message              the parsed message
     drained              -               everything committed has been delivered
