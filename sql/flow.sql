@@ -270,6 +270,11 @@ SELECT count(*) FROM live.subscribe('a', 'SELECT id FROM t WHERE false', deliver
 COMMIT;
 SELECT killed('a');
 SELECT * FROM polled();
+-- And not of the former one's.
+SELECT count(*) FROM live.subscribe('a', 'SELECT id FROM t WHERE false', delivery => 'poll');
+SELECT killed('a');
+SELECT count(*) FROM live.subscribe('a', 'SELECT id FROM t WHERE false', delivery => 'poll');
+SELECT * FROM polled();
 SELECT killed('c');
 UNLISTEN *;
 SELECT * FROM polled();

@@ -8,6 +8,7 @@
 #include "deliver/poll_queue.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
+#include "pg/files.hpp"
 #include "pg/memory.hpp"
 #include "registry/connection.hpp"
 #include "registry/settings.hpp"
@@ -25,6 +26,11 @@ bool prepared = false;
 HeldBudget held_budget;
 Inbox inbox;
 bool inbox_in_use = false;
+// An error has left DeliverMail; how many did so in succession.
+bool delivering = false;
+int failures = 0;
+// After so many, what cannot be delivered is given up; after twice as many, nothing is tried.
+constexpr int kMostFailures = 3;
 
 void FreeInbox(int, Datum) { FreeBlocks(inbox.block); }
 
@@ -73,11 +79,6 @@ void Emit(LocalSubscription* subscription, const RecordView& record) {
   }
   Flush(pipe, AreOfOneTransaction(pipe->header, record.header));
   Keep(pipe, subscription->id, record);
-}
-
-void DiscardHeld(LocalSubscription* subscription) {
-  held_budget.Release(subscription->held->bytes());
-  subscription->held->Clear();
 }
 
 void HoldAlone(LocalSubscription* subscription, const RecordView& record) {
@@ -143,6 +144,7 @@ void Dispatch(const RecordView& record) {
   if (changes && LIVE_QUERIES_MUTATION("lose_first_change") && subscription->delivered_seq == 0 &&
       subscription->held->unread() == 0 && subscription->taken_messages == 0)
     return;
+  if (changes && subscription->told_off) return;  // after what was lost
   FlowControl flow = subscription->flow;
   Verdict verdict = flow.Decide(record.header, visible);
   // What is held is older.
@@ -166,18 +168,26 @@ void Process(const RecordView& record) {
 void HoldBack(Pipe* pipe) {
   if (!pipe->waiting) return;
   LocalSubscription* subscription = FindLocal(pipe->header.subscription_serial);
-  if (subscription != nullptr) {
+  const RecordView record = {pipe->header, View(pipe->body)};
+  const RecordKind kind = record.header.kind;
+  if (subscription == nullptr) {
+    pipe->waiting = false;
+    return;
+  }
+  const bool paused = subscription->flow.status() == SubscriptionStatus::kPaused;
+  if (kind == RecordKind::kChanges) {
     FlowControl flow = subscription->flow;
-    if (pipe->header.kind != RecordKind::kChanges) {
-      if (!subscription->dropping) return;
-      subscription->flow.OnUntold();
-      subscription->told_off = true;
-    } else if (!subscription->dropping && subscription->held->empty() &&
-               flow.Decide(pipe->header, false) == Verdict::kDeliver) {
+    if (!subscription->dropping && subscription->held->empty() &&
+        flow.Decide(record.header, false) == Verdict::kDeliver)
       return;
-    } else {
-      Hold(subscription, {pipe->header, View(pipe->body)});
-    }
+    Hold(subscription, record);
+  } else if (subscription->dropping) {
+    subscription->flow.OnUntold();
+    subscription->told_off = true;
+  } else if (kind == RecordKind::kReset && paused) {
+    Hold(subscription, record);
+  } else {
+    return;
   }
   pipe->waiting = false;
 }
@@ -215,26 +225,14 @@ void ReleaseHeld() {
 std::span<const std::byte> ReadSpill(File file) {
   constexpr size_t kPiece = 256 * 1024;
   RecordHeader header;
-  auto read = [&](void* place, size_t size) {
-    size_t done = 0;
-    while (done < size) {
-      const int result =
-          FileRead(file, static_cast<char*>(place) + done,
-                   static_cast<int>(size - done < 64 * kPiece ? size - done : 64 * kPiece),
-                   static_cast<off_t>(inbox.spill_read + done), WAIT_EVENT_BUFFILE_READ);
-      if (result <= 0)
-        ereport(ERROR, errcode_for_file_access(),
-                errmsg("could not read spilled messages of live_queries: %m"));
-      done += static_cast<size_t>(result);
-    }
-  };
-  read(&header, sizeof(header));
+  const off_t start = static_cast<off_t>(inbox.spill_read);
+  ReadWhole(file, &header, sizeof(header), start);
   const size_t left = inbox.spill_end - inbox.spill_read;
   size_t size = RecordBytes(header.body_bytes);
   if (size < kPiece) size = kPiece;
   if (size > left) size = left;  // if that cuts a record off, its header is damaged: DispatchSpill
   std::byte* bytes = static_cast<std::byte*>(palloc_extended(size, MCXT_ALLOC_HUGE));
-  read(bytes, size);
+  ReadWhole(file, bytes, size, start);
   return {bytes, size};
 }
 
@@ -368,20 +366,37 @@ void ProcessInbox() {
   inbox_in_use = false;
 }
 
-}  // namespace
-
-void DeliverMail() {
-  ConnectionShared* connection = MyConnectionIfAny();
-  if (connection == nullptr) return;
-  SortPollQueue(kHolding);
-  if (FirstLocal() == nullptr) return;
-  Prepare();
-  if (!MailIsWaiting() && !notify_pipe.waiting && !poll_pipe.waiting) return;
-  // What an error interrupted goes on where it was: more of a transaction may follow.
-  if (inbox_in_use) {
-    for (Pipe* pipe : {&notify_pipe, &poll_pipe}) HoldBack(pipe);
-    ProcessInbox();
+// What cannot be delivered after several attempts (a full disk, temp_file_limit) is lost, so that
+// the connection can go on.
+void GiveUpOnErrors(ConnectionShared* connection) {
+  ereport(LOG, errmsg("live_queries resets the live queries of this connection"),
+          errdetail("Its messages could not be delivered, %d times in succession.", failures));
+  // They may be what cannot be read.
+  EmptyPollQueue(failures < 2 * kMostFailures);
+  if (!inbox_in_use) TakeMail(connection, &inbox);
+  inbox_in_use = true;
+  const dsa_pointer blocks = inbox.block;
+  inbox.block = InvalidDsaPointer;
+  FreeBlocks(blocks);
+  inbox.spill_read = inbox.spill_end;
+  ReleaseSpill(connection, inbox);
+  inbox.overflowed = true;
+  notify_pipe.waiting = poll_pipe.waiting = false;
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+    DiscardHeld(one);
+    if (!one->terminated) one->flow.OnUntold();
   }
+  failures = 0;
+}
+
+void DeliverAll(ConnectionShared* connection) {
+  HandOverSorted(kHolding);
+  for (Pipe* pipe : {&notify_pipe, &poll_pipe}) HoldBack(pipe);
+  SortPollQueue(kHolding, poll_pipe.waiting ? poll_pipe.header.xid : 0);
+  if (FirstLocal() == nullptr || !MailIsWaiting()) return;
+  Prepare();
+  // What an error interrupted goes on where it was: more of a transaction may follow.
+  if (inbox_in_use) ProcessInbox();
   TellWhoStayed();
   ReleaseHeld();
   LIVE_QUERIES_FAULT("client-take");
@@ -390,14 +405,46 @@ void DeliverMail() {
   ProcessInbox();
 }
 
+void NoteFailure() {
+  if (delivering) ++failures;
+  delivering = false;
+}
+
+}  // namespace
+
+void DeliverMail() {
+  // Otherwise one that fails over and over could not be ended.
+  CHECK_FOR_INTERRUPTS();
+  ConnectionShared* connection = MyConnectionIfAny();
+  if (connection == nullptr) return;
+  NoteFailure();
+  delivering = true;
+  if (failures >= kMostFailures) GiveUpOnErrors(connection);
+  DeliverAll(connection);
+  delivering = false;
+  failures = 0;
+}
+
+bool MayDeliverAgain() {
+  NoteFailure();
+  return failures < 2 * kMostFailures;
+}
+
 bool MailIsWaiting() {
   ConnectionShared* connection = MyConnectionIfAny();
   if (connection == nullptr) return false;
-  if (pg_atomic_read_u32(&connection->wake_pending) != 0 || inbox_in_use) return true;
+  if (pg_atomic_read_u32(&connection->wake_pending) != 0 || inbox_in_use || failures > 0 ||
+      notify_pipe.waiting || poll_pipe.waiting)
+    return true;
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     if (!one->dropping && (one->told_off || (one->flow.CanRelease() && !one->held->empty())))
       return true;
   return false;
+}
+
+void DiscardHeld(LocalSubscription* subscription) {
+  held_budget.Release(subscription->held->bytes());
+  subscription->held->Clear();
 }
 
 void StartFrom(LocalSubscription* subscription, Snapshot snapshot, bool read_it) {

@@ -8,10 +8,18 @@
 namespace live_queries {
 
 // Delivers all that may be delivered. In a transaction; may block while the client does not read.
+// After an error the next call goes on where it was; after several, all subscriptions are reset.
 void DeliverMail();
 
 // Whether DeliverMail would have something to do. Never ereports.
 bool MailIsWaiting();
+
+// For a transaction's abort: whether to deliver again at once, if there is mail. Not if that has
+// raised errors so often that only time can help. Never ereports.
+bool MayDeliverAgain();
+
+// Throws away all that is held for a subscription. Never ereports.
+void DiscardHeld(LocalSubscription* subscription);
 
 // The latest position that a message of this connection carried, raised to `seq`.
 SeqId StampPosition(SeqId seq);

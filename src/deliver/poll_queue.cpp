@@ -22,6 +22,17 @@ RecordQueue* to_hold = nullptr;
 RecordQueue* sorted = nullptr;
 RecordQueue* sorted_out = nullptr;
 
+// Counts what was polled for ever: a transaction's place in that is what its rollback goes back to.
+uint64_t forgotten = 0;  // before what the queue still has
+// What an abort or a commit has asked for, done where errors are possible: the queue is to be read
+// from the start up to here, and that much forgotten.
+struct Pending {
+  bool give_back;
+  bool forget;
+  uint64_t kept;
+};
+Pending pending = {false, false, 0};
+
 // In a queued record's flags: more of its transaction follows.
 constexpr uint8_t kMoreFlag = 1;
 
@@ -111,24 +122,19 @@ struct LateCopy {
   }
 };
 
+void Settle() {
+  if (!pending.give_back) return;
+  poll_queue->Rewind();
+  RecordView record;
+  for (uint64_t i = 0; i < pending.kept; ++i) (void)poll_queue->Read(&record);
+  if (pending.forget) poll_queue->ForgetRead();
+  pending = {false, false, 0};
+}
+
 void Renew(RecordQueue** queue) {
   if (*queue != nullptr) (*queue)->Destroy();
   *queue = nullptr;
   *queue = RecordQueue::Create(TopMemoryContext);
-}
-
-void HandOver(const Holding& holding) {
-  if (to_hold == nullptr) return;
-  to_hold->Rewind();
-  RecordView record;
-  while (to_hold->Read(&record)) {
-    LIVE_QUERIES_FAULT("poll-queue-sorted");
-    LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
-    if (subscription != nullptr) holding.hold(subscription, record);
-    to_hold->ForgetRead();
-  }
-  to_hold->Destroy();
-  to_hold = nullptr;
 }
 
 // What is held already, by a pause that a rollback has brought back, is newer than what was queued.
@@ -136,7 +142,7 @@ bool HoldsNewer(const LocalSubscription& one) { return one.leaves_queue && !one.
 
 // Copies the queue to `sorted` and `sorted_out`. What the running transaction has polled stays in
 // front, for a rollback to give back.
-void CopySorted(uint64_t polled) {
+void CopySorted(uint64_t polled, uint32_t next_xid) {
   Renew(&sorted);
   Renew(&sorted_out);
   LateCopy copy = {};
@@ -166,7 +172,7 @@ void CopySorted(uint64_t polled) {
     one->held->Rewind();
     while (one->held->Read(&record)) sorted_out->Append(record.header, record.body);
   }
-  copy.Finish(0);
+  copy.Finish(next_xid);
   for (uint64_t i = 0; i < polled; ++i) (void)sorted->Read(&record);
   pfree(copy.body.data);
   pfree(copy.reset_body.data);
@@ -186,12 +192,14 @@ void ForgetConfirmedRefusals() {
 
 // After a subscription was ended or paused: takes what is queued of it out of the queue. An error
 // leaves the queue as it is, or what was taken out in `to_hold`.
-void Sort(const Holding& holding) {
+void Sort(const Holding& holding, uint32_t next_xid) {
+  Settle();
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     one->leaves_queue = false;
   const RecordQueue::ReadPosition position = poll_queue->read_position();
   poll_queue->Rewind();
-  TryFinally([&] { CopySorted(position.read_count); }, [&] { poll_queue->ReturnTo(position); });
+  TryFinally([&] { CopySorted(position.read_count, next_xid); },
+             [&] { poll_queue->ReturnTo(position); });
   poll_queue->Destroy();
   poll_queue = sorted;
   to_hold = sorted_out;
@@ -201,7 +209,7 @@ void Sort(const Holding& holding) {
   ForgetConfirmedRefusals();
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     if (HoldsNewer(*one)) holding.discard(one);
-  HandOver(holding);
+  HandOverSorted(holding);
 }
 
 }  // namespace
@@ -224,6 +232,7 @@ void QueueForPoll(const SubscriptionId& id, const RecordView& record, SeqId seq,
 
 bool NextPolled(PolledMessage* message) {
   Prepare();
+  Settle();
   RecordView record;
   do
     if (!poll_queue->Read(&record)) return false;
@@ -240,13 +249,43 @@ bool NextPolled(PolledMessage* message) {
   return true;
 }
 
-void SortPollQueue(const Holding& holding) {
-  HandOver(holding);
-  if (sort_queue) Sort(holding);
+void HandOverSorted(const Holding& holding) {
+  if (to_hold == nullptr) return;
+  to_hold->Rewind();
+  RecordView record;
+  while (to_hold->Read(&record)) {
+    LIVE_QUERIES_FAULT("poll-queue-sorted");
+    LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
+    if (subscription != nullptr) holding.hold(subscription, record);
+    to_hold->ForgetRead();
+  }
+  to_hold->Destroy();
+  to_hold = nullptr;
 }
 
+void SortPollQueue(const Holding& holding, uint32_t next_xid) {
+  if (sort_queue) Sort(holding, next_xid);
+}
+
+void EmptyPollQueue(bool keep_terminations) {
+  if (poll_queue == nullptr) return;
+  if (keep_terminations) Settle();
+  Renew(&sorted);
+  RecordView record;
+  while (keep_terminations && poll_queue->Read(&record))
+    if (record.header.kind == RecordKind::kTerminated) sorted->Append(record.header, record.body);
+  if (to_hold != nullptr) to_hold->Destroy();
+  to_hold = nullptr;
+  forgotten = PolledCount();
+  pending = {false, false, 0};
+  poll_queue->Destroy();
+  poll_queue = sorted;
+  sorted = nullptr;
+}
+
+bool PollQueueIsEmpty() { return poll_queue == nullptr || poll_queue->empty(); }
+
 void RefuseTerminations(const SubscriptionId* id) {
-  if (poll_queue == nullptr || poll_queue->unread() == 0) return;
   Refusal* refusal = AllocateIn<Refusal>(TopMemoryContext);
   *refusal = {newest_refusal,
               ++last_refusal,
@@ -278,17 +317,24 @@ size_t PollQueueBytes() { return poll_queue == nullptr ? 0 : poll_queue->bytes()
 void SortQueueLater() { sort_queue = poll_queue != nullptr; }
 
 void ForgetPolled() {
-  if (poll_queue != nullptr) poll_queue->ForgetRead();
-}
-
-void GiveBackPolled(uint64_t kept) {
   if (poll_queue == nullptr) return;
-  if (sorted_behind_polled) sort_queue = true;
-  poll_queue->Rewind();
-  RecordView record;
-  for (uint64_t i = 0; i < kept; ++i) (void)poll_queue->Read(&record);
+  forgotten = PolledCount();
+  if (pending.give_back)
+    pending.forget = true;
+  else
+    poll_queue->ForgetRead();
 }
 
-uint64_t PolledCount() { return poll_queue == nullptr ? 0 : poll_queue->read_count(); }
+void GiveBackPolled(uint64_t before) {
+  if (poll_queue == nullptr || before >= PolledCount()) return;
+  pending.give_back = true;
+  pending.kept = before > forgotten ? before - forgotten : 0;
+  if (sorted_behind_polled) sort_queue = true;
+}
+
+uint64_t PolledCount() {
+  if (poll_queue == nullptr || pending.forget) return forgotten;
+  return forgotten + (pending.give_back ? pending.kept : poll_queue->read_count());
+}
 
 }  // namespace live_queries

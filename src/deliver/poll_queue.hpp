@@ -29,8 +29,14 @@ struct Holding {
   void (*hold)(LocalSubscription*, const RecordView&);
   void (*discard)(LocalSubscription*);  // all that is held; never ereports
 };
-// Does so. An error loses nothing: the next call goes on.
-void SortPollQueue(const Holding& holding);
+// Do so; an error loses nothing, as the next call goes on. First comes what one kept from being
+// handed over. `next_xid`: the transaction of what waits to be queued; 0: none.
+void HandOverSorted(const Holding& holding);
+void SortPollQueue(const Holding& holding, uint32_t next_xid);
+// Throws all away, but for terminations if they are kept: their subscriptions are not there to be
+// reset any more.
+void EmptyPollQueue(bool keep_terminations);
+bool PollQueueIsEmpty();
 // The client has unsubscribed from what is over already (nullptr: all of that): the terminations
 // that are queued are not to be polled.
 void RefuseTerminations(const SubscriptionId* id);
@@ -40,11 +46,12 @@ uint64_t LastRefusal();
 void TakeBackRefusals(uint64_t last);
 // At commit.
 void ConfirmRefusals();
-// At commit and at rollback of a transaction that polled.
-void ForgetPolled();
-// All but the first `kept`.
-void GiveBackPolled(uint64_t kept);
-// How many the running transaction has polled.
+
+// How many were ever polled.
 uint64_t PolledCount();
+// At commit and at rollback of a transaction that polled: forgets those, or gives back all since
+// there were `before`. Never ereport.
+void ForgetPolled();
+void GiveBackPolled(uint64_t before);
 
 }  // namespace live_queries

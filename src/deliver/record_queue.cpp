@@ -1,7 +1,7 @@
 // The queue's operations. Process: client backend.
 #include "deliver/record_queue.hpp"
 
-#include "pg/compat.hpp"
+#include "pg/files.hpp"
 #include "pg/memory.hpp"
 #include "registry/settings.hpp"
 
@@ -28,7 +28,7 @@ void RecordQueue::Destroy() {
 
 void RecordQueue::Append(const RecordHeader& header, std::string_view body) {
   const size_t limit = static_cast<size_t>(mailbox_size_kb) * 1024;
-  if (file_ != nullptr || memory_bytes_ + body.size() > limit) {
+  if (file_ > 0 || memory_bytes_ + body.size() > limit) {
     AppendToFile(header, body);
   } else {
     Node* node = static_cast<Node*>(
@@ -79,7 +79,7 @@ void RecordQueue::ForgetRead() {
     FreeNode(node);
   }
   if (first_ == nullptr) last_ = nullptr;
-  if (file_ == nullptr) return;
+  if (file_ <= 0) return;
   file_records_ -= file_read_;
   bytes_ -= file_read_bytes_;
   file_bytes_ -= file_read_bytes_;
@@ -134,20 +134,17 @@ void RecordQueue::FreeNode(Node* node) {
 }
 
 void RecordQueue::AppendToFile(const RecordHeader& header, std::string_view body) {
-  if (file_ == nullptr) file_ = InMemoryContext(context_, [] { return BufFileCreateTemp(true); });
-  if (BufFileSeek(file_, write_.file, write_.offset, SEEK_SET) != 0)
-    elog(ERROR, "could not seek in a temporary file of live_queries");
-  WriteBufFile(file_, &header, sizeof(header));
-  WriteBufFile(file_, body.data(), body.size());
-  BufFileTell(file_, &write_.file, &write_.offset);
+  if (file_ <= 0) file_ = OpenTemporaryFile(true);
+  WriteWhole(file_, &header, sizeof(header), write_);
+  const off_t start = write_ + static_cast<off_t>(sizeof(header));
+  WriteWhole(file_, body.data(), body.size(), start);
+  write_ = start + static_cast<off_t>(body.size());
   ++file_records_;
   file_bytes_ += body.size();
 }
 
 void RecordQueue::ReadHeaderFromFile(RecordHeader* header) {
-  if (BufFileSeek(file_, read_.file, read_.offset, SEEK_SET) != 0)
-    elog(ERROR, "could not seek in a temporary file of live_queries");
-  ReadBufFile(file_, header, sizeof(*header));
+  ReadWhole(file_, header, sizeof(*header), read_);
 }
 
 void RecordQueue::ReadFromFile(RecordView* record) {
@@ -156,19 +153,20 @@ void RecordQueue::ReadFromFile(RecordView* record) {
   file_body_ = nullptr;
   const size_t size = record->header.body_bytes;
   file_body_ = static_cast<char*>(MemoryContextAllocExtended(context_, size + 1, MCXT_ALLOC_HUGE));
-  ReadBufFile(file_, file_body_, size);
+  const off_t start = read_ + static_cast<off_t>(sizeof(record->header));
+  ReadWhole(file_, file_body_, size, start);
   record->body = {file_body_, size};
-  BufFileTell(file_, &read_.file, &read_.offset);
+  read_ = start + static_cast<off_t>(size);
   ++file_read_;
   file_read_bytes_ += size;
 }
 
 void RecordQueue::CloseFile() {
-  if (file_ != nullptr) BufFileClose(file_);
+  if (file_ > 0) FileClose(file_);
   if (file_body_ != nullptr) pfree(file_body_);
-  file_ = nullptr;
+  file_ = 0;
   file_body_ = nullptr;
-  read_ = forgotten_ = write_ = {0, 0};
+  read_ = forgotten_ = write_ = 0;
   file_records_ = file_read_ = 0;
   file_bytes_ = file_read_bytes_ = 0;
 }

@@ -1,12 +1,13 @@
 // A queue of records in one backend's own memory, past live_queries.mailbox_size in a temporary
-// file. Holds what waits for a snapshot, a pause or live.poll. Process: client backend.
+// file. Holds what waits for a snapshot, a pause or live.poll. What is called at the end of a
+// transaction never ereports: Destroy, ForgetRead, Clear, ReturnTo. Process: client backend.
 #pragma once
 
 #include "model/mailbox_record.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
-#include "storage/buffile.h"
+#include "storage/fd.h"
 }
 
 namespace live_queries {
@@ -14,10 +15,6 @@ namespace live_queries {
 // Lives in its own memory context. What was read can be read again until it is forgotten.
 class RecordQueue {
   struct Node;
-  struct FilePosition {
-    int file;
-    off_t offset;
-  };
 
  public:
   // An empty queue in a new child of `parent`.
@@ -39,7 +36,7 @@ class RecordQueue {
   // How far it is read. Going back there never fails, as long as it was only read meanwhile.
   struct ReadPosition {
     Node* next;
-    FilePosition in_file;
+    off_t in_file;
     uint64_t file_read;
     size_t file_read_bytes;
     uint64_t unread;
@@ -66,10 +63,11 @@ class RecordQueue {
   Node* first_;
   Node* last_;
   Node* next_;  // to read; nullptr: go on in the file
-  BufFile* file_;
-  FilePosition read_;
-  FilePosition forgotten_;
-  FilePosition write_;
+  // Not a BufFile, which may ereport when it is closed.
+  File file_;  // 0: none
+  off_t read_;
+  off_t forgotten_;
+  off_t write_;
   uint64_t file_records_;   // not forgotten
   uint64_t file_read_;      // of these, read
   size_t file_bytes_;       // not forgotten

@@ -54,6 +54,12 @@ void Note(Action action, LocalSubscription* subscription, uint64_t before = 0) {
   newest_undo = undo;
 }
 
+void RefuseQueued(const SubscriptionId* id) {
+  if (PollQueueIsEmpty()) return;
+  Note(Action::kRefused, nullptr, LastRefusal());
+  RefuseTerminations(id);
+}
+
 void Unlink(LocalSubscription* subscription) {
   LocalSubscription** link = &first_subscription;
   while (*link != subscription) link = &(*link)->next;
@@ -67,7 +73,10 @@ void Forget(LocalSubscription* subscription, bool kept) {
     RemoveSubscription(subscription->serial, kept);
   }
   if (subscription->delivery == Delivery::kPoll) SortQueueLater();
-  if (subscription->held != nullptr) subscription->held->Destroy();
+  if (subscription->held != nullptr) {
+    DiscardHeld(subscription);
+    subscription->held->Destroy();
+  }
   MemoryContextDelete(subscription->context);
 }
 
@@ -150,7 +159,8 @@ void OnAbort() {
     newest_undo = undo.older;
     TakeBack(undo);
   }
-  if (first_subscription != nullptr && MailIsWaiting()) notifyInterruptPending = true;
+  if (first_subscription != nullptr && MayDeliverAgain() && MailIsWaiting())
+    notifyInterruptPending = true;
 }
 
 void OnTransaction(XactEvent event, void*) {
@@ -236,6 +246,8 @@ void SetSerial(LocalSubscription* subscription, uint64_t serial) {
 }
 
 LocalSubscription* AddLocal(const SubscriptionId& id) {
+  // The end of an earlier one of that id is not to be taken for its own.
+  RefuseQueued(&id);
   // Not in SetSerial: an error there would leave it in the registry without a serial here.
   if (by_serial == nullptr) {
     HASHCTL control = {};
@@ -258,16 +270,14 @@ LocalSubscription* AddLocal(const SubscriptionId& id) {
 
 bool UnsubscribeAtCommit(const SubscriptionId& id) {
   LocalSubscription* subscription = FindLocal(id);
-  Note(Action::kRefused, nullptr, LastRefusal());
-  RefuseTerminations(&id);
+  RefuseQueued(&id);
   if (subscription != nullptr) DropAtCommit(subscription);
   return subscription != nullptr;
 }
 
 int32_t UnsubscribeAllAtCommit() {
   int32_t count = 0;
-  Note(Action::kRefused, nullptr, LastRefusal());
-  RefuseTerminations(nullptr);
+  RefuseQueued(nullptr);
   for (LocalSubscription* one = first_subscription; one != nullptr; one = one->next) {
     if (one->dropping) continue;
     DropAtCommit(one);

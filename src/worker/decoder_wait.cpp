@@ -100,12 +100,14 @@ void WantDecoder(DatabaseShared* database) {
   });
 }
 
-// A new client is a reason to try again, whatever went wrong before.
-void ForgetOldProblem(DatabaseShared* database) {
-  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    if (database->state != DecoderState::kStopped) return;
+// A new client is a reason to try again, whatever went wrong before. False if a decoder is on its
+// way, or about to stop.
+bool ForgetOldProblem(DatabaseShared* database) {
+  return WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    if (database->state != DecoderState::kStopped) return false;
     database->problem.sqlstate = 0;
     database->retry_at = 0;
+    return true;
   });
 }
 
@@ -122,7 +124,7 @@ void WaitForDecoder() {
   DatabaseShared* database = MyDatabase();
   WantDecoder(database);
   if (database->state == DecoderState::kRunning) return;
-  ForgetOldProblem(database);
+  (void)ForgetOldProblem(database);
   bool tried_again = false;
   const bool running = SleepUntil(
       database, WaitEventSubscribe(), SubscribeTimeout(),
@@ -132,9 +134,7 @@ void WaitForDecoder() {
             WithLock(ControlLock(), LW_SHARED, [&] { return database->problem; });
         if (problem.sqlstate != 0) {
           if (tried_again || !IsInternal(problem.sqlstate)) RaiseProblem(problem);
-          if (database->state != DecoderState::kStopped) return false;  // it is about to
-          ForgetOldProblem(database);
-          tried_again = true;
+          tried_again = ForgetOldProblem(database);
         }
         WantDecoder(database);
         WakeLauncher();

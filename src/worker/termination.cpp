@@ -44,9 +44,9 @@ void TerminateDropped(DatabaseShared* database) {
       if (connection->connection_id == 0 || connection->database != database->database) return;
       ForEachSubscription(*connection, [&](SubscriptionShared& subscription) {
         if (NumberOfSerial(subscription.serial) > latest) return;
-        if (!EndSubscription(connection, &subscription, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                             "extension live_queries was dropped"))
-          return;
+        // Those that an earlier attempt has ended are woken again.
+        (void)EndSubscription(connection, &subscription, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                              "extension live_queries was dropped");
         MarkSlotDirty(connection, subscription.serial);
         ended = true;
       });
