@@ -26,6 +26,9 @@ bool prepared = false;
 HeldBudget held_budget;
 Inbox inbox;
 bool inbox_in_use = false;
+// Why messages in front of the inbox's end are lost, where it is marked as overflowed.
+constexpr std::string_view kTooManyReason = "too many messages were waiting for the client";
+std::string_view lost_because = kTooManyReason;
 // An error has left DeliverMail; how many did so in succession.
 bool delivering = false;
 int failures = 0;
@@ -221,25 +224,11 @@ void ReleaseHeld() {
   }
 }
 
-// Reads a piece of the spill file that holds at least one whole record.
-std::span<const std::byte> ReadSpill(File file) {
-  constexpr size_t kPiece = 256 * 1024;
-  RecordHeader header;
-  const off_t start = static_cast<off_t>(inbox.spill_read);
-  ReadWhole(file, &header, sizeof(header), start);
-  const size_t left = inbox.spill_end - inbox.spill_read;
-  size_t size = RecordBytes(header.body_bytes);
-  if (size < kPiece) size = kPiece;
-  if (size > left) size = left;  // if that cuts a record off, its header is damaged: DispatchSpill
-  std::byte* bytes = static_cast<std::byte*>(palloc_extended(size, MCXT_ALLOC_HUGE));
-  ReadWhole(file, bytes, size, start);
-  return {bytes, size};
-}
-
 // What cannot be read is lost, so the subscriptions are reset.
 void GiveUpOnDamage() {
   ereport(LOG, errmsg("live_queries found damaged messages in the mailbox of this connection"));
   inbox.overflowed = true;
+  lost_because = "messages were damaged";
 }
 
 // Messages leave in the order of their records. `inbox` moves on only after what came before has
@@ -271,7 +260,7 @@ void DispatchSpill() {
   file = -1;
   file = OpenSpillForReading(MyConnectionIfAny()->connection_id);
   while (inbox.spill_read < inbox.spill_end) {
-    const std::span<const std::byte> bytes = ReadSpill(file);
+    const std::span<const std::byte> bytes = ReadSpill(file, inbox);
     RecordReader reader(bytes);
     size_t done = 0;
     while (const auto record = reader.Next()) {
@@ -310,7 +299,7 @@ void ResetOrTerminate(LocalSubscription* one, std::string_view reason) {
 
 void ResetAll() {
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    ResetOrTerminate(one, "too many messages were waiting for the client");
+    ResetOrTerminate(one, lost_because);
 }
 
 // An unsubscribe that was rolled back: they are to be told after all.
@@ -360,6 +349,7 @@ void ProcessInbox() {
   FlushBoth();
   if (inbox.overflowed) ResetAll();
   inbox.overflowed = false;
+  lost_because = kTooManyReason;
   FlushBoth();
   LIVE_QUERIES_FAULT("client-count");
   ShareCounters();
@@ -381,6 +371,7 @@ void GiveUpOnErrors(ConnectionShared* connection) {
   inbox.spill_read = inbox.spill_end;
   ReleaseSpill(connection, inbox);
   inbox.overflowed = true;
+  lost_because = "messages could not be delivered";
   notify_pipe.waiting = poll_pipe.waiting = false;
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     DiscardHeld(one);

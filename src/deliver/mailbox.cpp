@@ -7,6 +7,7 @@
 #include "model/mailbox_record.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
+#include "pg/files.hpp"
 #include "registry/settings.hpp"
 
 extern "C" {
@@ -285,6 +286,20 @@ File OpenSpillForReading(uint64_t connection_id) {
   if (file < 0)
     ereport(ERROR, errcode_for_file_access(), errmsg("could not open file \"%s\": %m", path));
   return file;
+}
+
+std::span<const std::byte> ReadSpill(File file, const Inbox& inbox) {
+  constexpr size_t kPiece = 256 * 1024;
+  RecordHeader header;
+  const off_t start = static_cast<off_t>(inbox.spill_read);
+  ReadWhole(file, &header, sizeof(header), start);
+  const size_t left = inbox.spill_end - inbox.spill_read;
+  size_t size = RecordBytes(header.body_bytes);
+  if (size < kPiece) size = kPiece;
+  if (size > left) size = left;  // if that cuts a record off, its header is damaged
+  std::byte* bytes = static_cast<std::byte*>(palloc_extended(size, MCXT_ALLOC_HUGE));
+  ReadWhole(file, bytes, size, start);
+  return {bytes, size};
 }
 
 }  // namespace live_queries

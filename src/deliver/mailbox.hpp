@@ -103,4 +103,8 @@ void ReleaseSpill(ConnectionShared* connection, const Inbox& inbox);
 // Opens this connection's spill file for reading. May ereport.
 File OpenSpillForReading(uint64_t connection_id);
 
+// Reads a piece of it, from where `inbox` is: palloc'ed, and at least one whole record unless that
+// is damaged. May ereport.
+std::span<const std::byte> ReadSpill(File file, const Inbox& inbox);
+
 }  // namespace live_queries

@@ -44,7 +44,7 @@ void Prepare() {
 struct Refusal {
   Refusal* older;
   uint64_t number;  // counted by the connection
-  bool committed;
+  bool confirmed;
   bool all;
   SubscriptionId id;
   uint64_t newest_subscription;  // that is meant, as NumberOfSerial
@@ -56,11 +56,13 @@ std::string_view QueuedId(const RecordView& record) {
   return {record.body.data() + 1, static_cast<unsigned char>(record.body[0])};
 }
 
-bool IsRefused(const RecordView& record, bool by_committed) {
+enum class Which : uint8_t { kAny, kConfirmed };
+
+bool IsRefused(const RecordView& record, Which which) {
   if (record.header.kind != RecordKind::kTerminated) return false;
   const uint64_t number = NumberOfSerial(record.header.subscription_serial);
   for (const Refusal* one = newest_refusal; one != nullptr; one = one->older)
-    if ((one->committed || !by_committed) && number <= one->newest_subscription &&
+    if ((one->confirmed || which == Which::kAny) && number <= one->newest_subscription &&
         (one->all || one->id.view() == QueuedId(record)))
       return true;
   return false;
@@ -72,7 +74,7 @@ enum class Queued : uint8_t { kStays, kHeld, kGone };
 Queued Judge(const RecordView& record, LocalSubscription** subscription) {
   const RecordHeader& header = record.header;
   if (header.kind == RecordKind::kTerminated)
-    return IsRefused(record, true) ? Queued::kGone : Queued::kStays;
+    return IsRefused(record, Which::kConfirmed) ? Queued::kGone : Queued::kStays;
   *subscription = FindLocal(header.subscription_serial);
   if (*subscription == nullptr) return Queued::kGone;
   const bool held =
@@ -181,7 +183,7 @@ void CopySorted(uint64_t polled, uint32_t next_xid) {
 void ForgetConfirmedRefusals() {
   for (Refusal** link = &newest_refusal; *link != nullptr;) {
     Refusal* one = *link;
-    if (!one->committed) {
+    if (!one->confirmed) {
       link = &one->older;
       continue;
     }
@@ -236,7 +238,7 @@ bool NextPolled(PolledMessage* message) {
   RecordView record;
   do
     if (!poll_queue->Read(&record)) return false;
-  while (IsRefused(record, false));
+  while (IsRefused(record, Which::kAny));
   message->seq = SeqId{record.header.seq};
   message->subscription_id = QueuedId(record);
   record.body.remove_prefix(1 + message->subscription_id.size());
@@ -308,7 +310,7 @@ void TakeBackRefusals(uint64_t last) {
 }
 
 void ConfirmRefusals() {
-  for (Refusal* one = newest_refusal; one != nullptr; one = one->older) one->committed = true;
+  for (Refusal* one = newest_refusal; one != nullptr; one = one->older) one->confirmed = true;
   SortQueueLater();
 }
 

@@ -132,7 +132,9 @@ for my $delivery (qw(notify poll)) {
     my $errors = () = slurp_file($node->logfile, $log_start) =~ /exceeds temp_file_limit/g;
     cmp_ok($errors, '<', 7, "$delivery: it did not try for ever");
     $client->rows(q{SELECT live.resume('s')});
-    is($delivery eq 'poll' ? polled($client) : in_words($client->next_message->{message}), 's reset', "$delivery: a reset");
+    my $message =
+      $delivery eq 'poll' ? $json->decode($client->value('SELECT message FROM live.poll()')) : $client->next_message->{message};
+    is("$message->{type}, $message->{reason}", 'reset, messages could not be delivered', "$delivery: a reset");
     is($client->error('DISCARD ALL')->{C}, '00000', "$delivery: the connection can be discarded");
     set_server('temp_file_limit', '-1');
     done($client);
