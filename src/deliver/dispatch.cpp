@@ -32,7 +32,8 @@ std::string_view lost_because = kTooManyReason;
 // An error has left DeliverMail; how many did so in succession.
 bool delivering = false;
 int failures = 0;
-// After so many, what cannot be delivered is given up; after twice as many, nothing is tried.
+// After so many, what cannot be delivered is given up; after twice as many, the next attempt waits
+// for the next transaction.
 constexpr int kMostFailures = 3;
 
 void FreeInbox(int, Datum) { FreeBlocks(inbox.block); }

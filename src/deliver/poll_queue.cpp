@@ -22,8 +22,9 @@ RecordQueue* to_hold = nullptr;
 RecordQueue* sorted = nullptr;
 RecordQueue* sorted_out = nullptr;
 
-// Counts what was polled for ever: a transaction's place in that is what its rollback goes back to.
-uint64_t forgotten = 0;  // before what the queue still has
+// How many were polled and forgotten, ever. With those that the queue still has, that is the place
+// to which a rollback goes back.
+uint64_t forgotten = 0;
 // What an abort or a commit has asked for, done where errors are possible: the queue is to be read
 // from the start up to here, and that much forgotten.
 struct Pending {
