@@ -82,6 +82,17 @@ SELECT * FROM feed();
 SELECT live.unsubscribe_all();
 DROP FUNCTION cancels, shuts_down, in_check;
 
+-- So where a setting of its subscriber's has no meaning any more.
+CREATE TEXT SEARCH CONFIGURATION gone (COPY = simple);
+SET default_text_search_config = 'public.gone';
+CALL watch('gone', 'SELECT id, to_tsvector(note) AS words FROM t');
+RESET default_text_search_config;
+CALL watch('sane', 'SELECT id FROM t');
+DROP TEXT SEARCH CONFIGURATION gone;
+INSERT INTO t VALUES (13, 1, '13');
+SELECT id, message, left(change, 40) AS change FROM feed();
+SELECT live.unsubscribe_all();
+
 -- Messages and warnings of an expression go nowhere; it cannot write.
 CREATE FUNCTION talks(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
   $$ BEGIN RAISE NOTICE 'row %', $1; RAISE WARNING 'row %', $1; RETURN $1; END $$;
@@ -92,6 +103,16 @@ CALL watch('talks', 'SELECT talks(id) AS i FROM t');
 INSERT INTO t VALUES (9, 0, '9');
 SELECT * FROM feed();
 SELECT live.unsubscribe_all();
-DROP FUNCTION slow, talks, catches;
+CREATE TABLE written (id int);
+CREATE FUNCTION writes(int) RETURNS int VOLATILE LANGUAGE plpgsql AS 'BEGIN INSERT INTO written VALUES ($1); RETURN $1; END';
+CREATE FUNCTION calls_writes(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN writes($1); END';
+CALL watch('writes', 'SELECT calls_writes(id) AS w FROM t WHERE id > 13');
+CALL watch('sane', 'SELECT id FROM t');
+INSERT INTO t VALUES (14, 1, '14');
+SELECT * FROM feed();
+SELECT count(*) FROM written;
+SELECT live.unsubscribe_all();
+DROP TABLE written;
+DROP FUNCTION slow, talks, catches, writes, calls_writes;
 
 DROP TABLE t;

@@ -304,6 +304,18 @@ SELECT live.refresh('hers');
 SELECT key FROM live.snapshot('hers');
 SELECT username FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = 'hers';
 SELECT live.unsubscribe_all();
+-- Nor do its functions run as anybody else where the commit stores what has not been read.
+CREATE FUNCTION runs_as(int) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN current_user; END';
+SET ROLE regress_live_alice;
+BEGIN;
+SELECT count(*) FROM live.subscribe('hers', 'SELECT id, runs_as(id) AS role FROM t WHERE id > 30', delivery => 'poll');
+RESET ROLE;
+COMMIT;
+SELECT DISTINCT "row" ->> 'role' AS role FROM live.snapshot('hers');
+SELECT live.refresh('hers');
+SELECT DISTINCT "row" ->> 'role' AS role FROM live.snapshot('hers');
+SELECT live.unsubscribe_all();
+DROP FUNCTION runs_as;
 
 -- Only superusers create the extension's functions anew; nobody else gets at the internals.
 SELECT proname FROM pg_proc WHERE pronamespace = 'live'::regnamespace

@@ -2,6 +2,7 @@
 #include "deliver/session.hpp"
 #include "pg/fault.hpp"
 #include "pg/postgres.hpp"
+#include "query/snapshot_cursor.hpp"
 #include "registry/settings.hpp"
 #include "registry/shared_memory.hpp"
 #include "worker/commit_wakeup.hpp"
@@ -25,5 +26,6 @@ void _PG_init(void) {
   live_queries::InstallSessionCallbacks();
   live_queries::InstallCommitWakeup();
   live_queries::InstallUtilityHook();
+  live_queries::InstallSnapshotHook();
   live_queries::RegisterLauncher();
 }

@@ -40,7 +40,8 @@ MemoryContext piece_context = nullptr;
 HTAB* templates_by_key = nullptr;
 HTAB* templates_by_table = nullptr;
 bool any_unchecked = false;
-bool damaged = false;  // MatcherIsDamaged
+bool damaged = false;   // MatcherIsDamaged
+bool flushing = false;  // FlushCatalogCaches: nothing has changed
 Touched touched = {};
 EvaluationClock clock;
 uint64 matched_count = 0;
@@ -65,7 +66,7 @@ bool IsAccessed(const Template& one, Oid relation) {
 }
 
 void OnRelationChange(Datum, Oid relation) {
-  if (templates_by_key == nullptr) return;
+  if (templates_by_key == nullptr || flushing) return;
   ForEachTemplate([&](Template* one) {
     if (OidIsValid(relation) && !list_member_oid(one->spec.relations, relation) &&
         !IsAccessed(*one, relation) && !ShapesConcern(one->spec.shapes, relation))
@@ -76,7 +77,7 @@ void OnRelationChange(Datum, Oid relation) {
 }
 
 void OnCatalogChange(Datum, int cache, uint32 hash) {
-  if (templates_by_key == nullptr) return;
+  if (templates_by_key == nullptr || flushing) return;
   ForEachTemplate([&](Template* one) {
     bool concerned = cache != PROCOID && cache != ENUMTYPOIDNAME;
     if (cache == ENUMTYPOIDNAME) concerned = ShapesConcern(one->spec.shapes, InvalidOid);
@@ -302,6 +303,12 @@ Target* AttachTarget(Oid role, const char* settings, const char* spec_text,
   return target;
 }
 
+void FlushCatalogCaches() {
+  flushing = true;
+  InvalidateSystemCaches();
+  flushing = false;
+}
+
 bool MatcherIsDamaged() { return damaged; }
 
 void DetachTarget(Target* target) {
@@ -327,6 +334,8 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
     ListCell* cell;
     foreach (cell, relevant) {
       Template* one = static_cast<Template*>(lfirst(cell));
+      // What it needs may be gone, such as the value of a setting.
+      culprit = {one, nullptr, nullptr, false};
       identity.Become(*one);
       clock.Start();
       EvaluateTemplate(one, changes, *batch, sink);

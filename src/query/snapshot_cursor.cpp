@@ -8,7 +8,9 @@
 
 extern "C" {
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "executor/tstoreReceiver.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "tcop/pquery.h"
@@ -20,6 +22,44 @@ extern "C" {
 
 namespace live_queries {
 namespace {
+
+constexpr char kNameFormat[] = "live_queries " UINT64_FORMAT " %u";  // serial, role
+
+ExecutorRun_hook_type previous_run_hook = nullptr;
+
+// No cursor that a user makes is invisible: nobody can put another one in its place.
+bool IsSnapshotCursor(Portal portal) {
+  return !portal->visible && strncmp(portal->name, "live_queries ", 13) == 0;
+}
+
+Oid RoleOf(Portal cursor) {
+  return static_cast<Oid>(strtoul(strrchr(cursor->name, ' ') + 1, nullptr, 10));
+}
+
+// Whoever runs the cursor, by live.snapshot or at the commit that stores what is left of it, its
+// query runs as the role of its subscription. On error the abort restores the outer one. `once` is
+// a bool before 18 (commit 3eea7a0c9), and nothing since.
+template <class... Once>
+void OnExecutorRun(QueryDesc* query, ScanDirection direction, uint64 count, Once... once) {
+  auto run = [&] {
+    if (previous_run_hook != nullptr)
+      previous_run_hook(query, direction, count, once...);
+    else
+      standard_ExecutorRun(query, direction, count, once...);
+  };
+  if (ActivePortal == nullptr || ActivePortal->queryDesc != query ||
+      !IsSnapshotCursor(ActivePortal)) {
+    run();
+    return;
+  }
+  Oid outer_role;
+  int outer_context;
+  GetUserIdAndSecContext(&outer_role, &outer_context);
+  SetUserIdAndSecContext(RoleOf(ActivePortal), outer_context | SECURITY_LOCAL_USERID_CHANGE |
+                                                   SECURITY_RESTRICTED_OPERATION);
+  run();
+  SetUserIdAndSecContext(outer_role, outer_context);
+}
 
 Expr* MakeFunction(Oid function, List* arguments) {
   return reinterpret_cast<Expr*>(
@@ -117,23 +157,25 @@ void OpenSnapshotCursor(const char* name, const char* query_text, const Analysis
 
 Portal FindSnapshotCursor(const char* name) {
   Portal portal = GetPortalByName(name);
-  return PortalIsValid(portal) ? portal : nullptr;
+  return PortalIsValid(portal) && IsSnapshotCursor(portal) ? portal : nullptr;
 }
 
-uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Oid role, Tuplestorestate* rows) {
+void NameSnapshotCursor(uint64_t serial, Oid role, char (&name)[NAMEDATALEN]) {
+  snprintf(name, sizeof(name), kNameFormat, serial, role);
+}
+
+uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Tuplestorestate* rows) {
   DestReceiver* receiver = CreateDestReceiver(DestTuplestore);
   SetTuplestoreDestReceiverParams(receiver, rows, CurrentMemoryContext, false, nullptr, nullptr);
-  Oid outer_role;
-  int outer_context;
-  GetUserIdAndSecContext(&outer_role, &outer_context);
-  if (outer_role != role)
-    SetUserIdAndSecContext(
-        role, outer_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
   const long count = max_rows == 0 ? FETCH_ALL : static_cast<long>(max_rows);
   const uint64 fetched = PortalRunFetch(cursor, FETCH_FORWARD, count, receiver);
-  SetUserIdAndSecContext(outer_role, outer_context);
   receiver->rDestroy(receiver);
   return fetched;
+}
+
+void InstallSnapshotHook() {
+  previous_run_hook = ExecutorRun_hook;
+  ExecutorRun_hook = OnExecutorRun;
 }
 
 }  // namespace live_queries

@@ -14,14 +14,21 @@ extern "C" {
 
 namespace live_queries {
 
-// Opens the cursor `name` under the active snapshot.
+// In every process, from _PG_init: a cursor runs as the role in its name, also where the server
+// runs it, which at commit would be as whoever is current then.
+void InstallSnapshotHook();
+
+// The name of the cursor of a subscription.
+void NameSnapshotCursor(uint64_t serial, Oid role, char (&name)[NAMEDATALEN]);
+
+// Opens the cursor of that name under the active snapshot.
 void OpenSnapshotCursor(const char* name, const char* query_text, const Analysis& analysis);
 
 // The cursor, or nullptr if something (CLOSE ALL, an error) has done away with it.
 Portal FindSnapshotCursor(const char* name);
 
-// Moves up to `max_rows` rows (0: all) into `rows` as role `role`; returns how many.
-uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Oid role, Tuplestorestate* rows);
+// Moves up to `max_rows` rows (0: all) into `rows`; returns how many.
+uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Tuplestorestate* rows);
 
 // The expression for the json array of the values of `columns` (Var) or `targets` (TargetEntry).
 Expr* MakeJsonArray(List* expressions);

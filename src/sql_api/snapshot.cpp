@@ -33,7 +33,7 @@ Datum SnapshotCall(FunctionCallInfo call) {
             errdetail("An error or CLOSE ALL has closed it."),
             errhint("Take a new one with live.refresh."));
   const uint64_t serial = subscription->serial;
-  const uint64 fetched = FetchSnapshot(cursor, max_rows, subscription->role, info->setResult);
+  const uint64 fetched = FetchSnapshot(cursor, max_rows, info->setResult);
   // A function in the query may have called functions of ours.
   subscription = FindLocal(serial);
   if (subscription == nullptr) return static_cast<Datum>(0);

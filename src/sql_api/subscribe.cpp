@@ -135,8 +135,7 @@ void TakeSnapshot(LocalSubscription* subscription, const Request& request,
   PushActiveSnapshot(GetLatestSnapshot());
   StartFrom(subscription, GetActiveSnapshot(), request.with_snapshot);
   if (request.with_snapshot) {
-    snprintf(subscription->cursor, sizeof(subscription->cursor), "live_queries " UINT64_FORMAT,
-             subscription->serial);
+    NameSnapshotCursor(subscription->serial, subscription->role, subscription->cursor);
     OpenSnapshotCursor(subscription->cursor, request.query, analysis);
   }
   PopActiveSnapshot();
@@ -172,11 +171,17 @@ Subscribed Subscribe(const Request& request) {
   KeepText(subscription, request);
   subscription->delivery = request.delivery;
   subscription->role = GetUserId();
+  // Planning evaluates functions of the query's author, who may be another role: see RefreshCall.
+  Oid role;
+  int context;
+  GetUserIdAndSecContext(&role, &context);
+  SetUserIdAndSecContext(role, context | SECURITY_RESTRICTED_OPERATION);
   Analysis analysis = {};
   const SeqId handled = Attach(subscription, request, &analysis);
   LIVE_QUERIES_FAULT("subscribe-attached");
   TakeSnapshot(subscription, request, analysis);
   LIVE_QUERIES_FAULT("subscribe-snapshot-taken");
+  SetUserIdAndSecContext(role, context);
   if (request.delivery == Delivery::kNotify && !IsListening()) {
     Async_Listen(MyConnectionIfAny()->channel);
     SetListening(true);

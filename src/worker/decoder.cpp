@@ -124,8 +124,20 @@ void FlushAsynchronousCommits() {
   XLogFlush(pg_atomic_read_u64(&database->commit_lsn));
 }
 
+// Whether a catalog has changed that the log has not reached yet. Then what the evaluation has in
+// the server's caches is ahead of what is decoded, and what decoding has there is behind.
+bool CatalogsAreAhead() {
+  static uint64 seen = 0;
+  static XLogRecPtr changed_until = InvalidXLogRecPtr;
+  if (seen != SharedInvalidMessageCounter) {
+    seen = SharedInvalidMessageCounter;
+    changed_until = GetXLogInsertRecPtr();
+  }
+  return StreamPosition() < changed_until;
+}
+
 // Reads until the end of what is flushed, or until there is enough to evaluate. True at the end.
-bool ReadLog() {
+bool ReadRecords() {
   for (int i = 0; i < kRecordsAtOnce; ++i) {
     CHECK_FOR_INTERRUPTS();
     if (ReadyCount() >= kReadyTransactions || ReadyBytes() >= kReadyBytes) return false;
@@ -134,6 +146,14 @@ bool ReadLog() {
     MemoryContextSwitchTo(TopMemoryContext);
   }
   return false;
+}
+
+bool ReadLog() {
+  const bool ahead = CatalogsAreAhead();
+  if (ahead) FlushCatalogCaches();
+  const bool at_end = ReadRecords();
+  if (ahead) FlushCatalogCaches();
+  return at_end;
 }
 
 void ConfirmNowAndThen() {

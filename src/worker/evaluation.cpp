@@ -78,6 +78,9 @@ int VisibleGroup() {
 void EvaluateGroup(int count) {
   LIVE_QUERIES_FAULT("decoder-evaluate");
   StartTransactionCommand();
+  // Functions of the subscribers' run here: they must not write, nor make the commit fail.
+  XactReadOnly = true;
+  XactIsoLevel = XACT_READ_COMMITTED;
   PushActiveSnapshot(GetTransactionSnapshot());
   CheckChangedDefinitions();
   ChangeBatch* batch = FirstReadyBatch();
@@ -169,6 +172,9 @@ Progress EvaluateReady(DatabaseShared* database) {
 void CheckDefinitions(DatabaseShared*) {
   if (!AnyUnchecked()) return;
   StartTransactionCommand();
+  // Functions of the subscribers' run here: they must not write, nor make the commit fail.
+  XactReadOnly = true;
+  XactIsoLevel = XACT_READ_COMMITTED;
   PushActiveSnapshot(GetTransactionSnapshot());
   CheckChangedDefinitions();
   PopActiveSnapshot();

@@ -336,6 +336,27 @@ for my $mutation ('', 'lose_before_spill') {
     $client->disconnect;
 }
 
+# A table that changes while the log with its old rows has not been read: what the decoder has seen of the catalogs meanwhile
+# is not what those rows look like.
+{
+    $writer->rows($_) for 'CREATE TABLE other (id int PRIMARY KEY)', 'CREATE TABLE shaped (id int PRIMARY KEY, a int, note text, b int)',
+      'ALTER TABLE shaped REPLICA IDENTITY FULL', q(INSERT INTO shaped VALUES (1, 1, 'one', 1));
+    my ($of_other, $of_shaped) = map { connect_client($node) } 1 .. 2;
+    $of_other->subscribe('q', 'SELECT id FROM other');
+    $of_shaped->subscribe('q', 'SELECT id, note FROM shaped');
+    my $decoder = decoder_pid($node);
+    kill 'STOP', $decoder;
+    # More than it evaluates at one time.
+    $writer->rows('DO $$ BEGIN FOR i IN 1 .. 1500 LOOP INSERT INTO other VALUES (i); COMMIT; END LOOP; END $$');
+    $writer->rows($_) for 'UPDATE shaped SET b = b + 1', q(INSERT INTO shaped VALUES (9, 9, 'nine', 9)), 'ALTER TABLE shaped ALTER a TYPE bigint';
+    kill 'CONT', $decoder;
+    my @told = map { $_->{message} } $of_shaped->next_message, $of_shaped->next_message;
+    is($told[0]{type} eq 'changes' ? $told[0]{changes}[0]{row}{note} : $told[0]{type}, 'nine', 'an old row is read as it was');
+    is($told[1]{type}, 'reset', 'and then its table has changed');
+    is(decoder_pid($node), $decoder, 'the decoder lives');
+    $_->disconnect for $of_other, $of_shaped;
+}
+
 $_->disconnect for $aside, $writer, $early, $late;
 poll_ok($node, 'SELECT count(*) = 0 FROM live_queries', 'nobody is left');
 is_deeply([ temp_files($node) ], [], 'no file either');
