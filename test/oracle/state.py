@@ -299,7 +299,8 @@ class ConnectionState:
         if self.open_xid is not None and self.open_xid != xid:
             require(self.loose, "transaction %s announced more, but %s came", self.open_xid, xid)
             self.open_states = []
-        self.loose = False
+        # A kill takes effect at any time until it is told: what was announced of its subscription may still go.
+        self.loose = any(one.killed and not one.over for one in self.subscriptions.values())
         self.open_xid = xid
         if state not in self.open_states:
             self.open_states.append(state)
