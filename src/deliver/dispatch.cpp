@@ -8,7 +8,6 @@
 #include "deliver/poll_queue.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
-#include "pg/files.hpp"
 #include "pg/memory.hpp"
 #include "registry/connection.hpp"
 #include "registry/settings.hpp"
@@ -16,7 +15,6 @@
 extern "C" {
 #include "access/xlog.h"
 #include "storage/ipc.h"
-#include "utils/wait_event.h"
 }
 
 namespace live_queries {

@@ -75,13 +75,18 @@ int VisibleGroup() {
   return count;
 }
 
-void EvaluateGroup(int count) {
-  LIVE_QUERIES_FAULT("decoder-evaluate");
+// A transaction in which functions of the subscribers' run: they must not write, nor make the
+// commit fail.
+void StartEvaluation() {
   StartTransactionCommand();
-  // Functions of the subscribers' run here: they must not write, nor make the commit fail.
   XactReadOnly = true;
   XactIsoLevel = XACT_READ_COMMITTED;
   PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+void EvaluateGroup(int count) {
+  LIVE_QUERIES_FAULT("decoder-evaluate");
+  StartEvaluation();
   CheckChangedDefinitions();
   ChangeBatch* batch = FirstReadyBatch();
   for (int i = 0; i < count; ++i, batch = batch->next) EvaluateBatch(batch, kSink);
@@ -171,11 +176,7 @@ Progress EvaluateReady(DatabaseShared* database) {
 
 void CheckDefinitions(DatabaseShared*) {
   if (!AnyUnchecked()) return;
-  StartTransactionCommand();
-  // Functions of the subscribers' run here: they must not write, nor make the commit fail.
-  XactReadOnly = true;
-  XactIsoLevel = XACT_READ_COMMITTED;
-  PushActiveSnapshot(GetTransactionSnapshot());
+  StartEvaluation();
   CheckChangedDefinitions();
   PopActiveSnapshot();
   CommitTransactionCommand();

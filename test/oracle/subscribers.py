@@ -20,8 +20,8 @@ LIMIT = 9  # subscriptions of a client
 
 ACTIONS = {  # name -> how often
     "subscribe": 14, "read": 22, "listen": 30, "pause": 4, "resume": 6, "refresh": 3, "leave": 5, "leave_all": 0.4,
-    "transaction": 5, "rolled_back": 3, "rolled_back_savepoint": 3, "in_vain": 4, "twice": 1.5, "after_writing": 1, "long": 1,
-    "stall": 1, "kill": 1, "disconnect": 0.8, "unlisten": 0.5, "wait": 3,
+    "transaction": 5, "rolled_back": 3, "rolled_back_savepoint": 3, "in_vain": 4, "twice": 1.5,
+    "after_writing": 1, "long": 1, "stall": 1, "kill": 1, "disconnect": 0.8, "unlisten": 0.5, "wait": 3,
 }
 
 
