@@ -88,6 +88,11 @@ CALL refused('SELECT writes(id) AS w FROM t');
 CALL refused('SELECT id, pg_get_userbyid(val::oid) AS u FROM t');
 CALL refused('SELECT id, has_table_privilege(note, ''SELECT'') AS u FROM t');
 CALL refused('SELECT id, to_regclass(note) AS u FROM t');
+CALL refused('SELECT id, table_to_xml(val::oid, true, true, '''') AS u FROM t');
+CALL refused('SELECT id, current_setting(note) AS u FROM t');
+CALL refused('SELECT id, format_type(val::oid, NULL) AS u FROM t');
+CALL refused('SELECT id, val::regclass::text AS u FROM t');
+CALL refused('SELECT id, mxid_age(val::text::xid) AS u FROM t');
 DROP FUNCTION reads, writes;
 
 -- System columns, and two columns of one name.

@@ -58,6 +58,21 @@ ALTER SYSTEM SET live_queries.evaluation_timeout = '100ms';
 SELECT pg_reload_conf();
 INSERT INTO t VALUES (7, 1, '7'), (8, 1, '8');
 SELECT * FROM feed();
+-- One that does not look whether it is cancelled: it is to blame all the same, and no other.
+CALL watch('busy', 'SELECT id, md5(repeat(note, 200000000)) AS sum FROM t WHERE id = 21');
+CALL watch('idle', 'SELECT id, md5(repeat(note, 200000000)) AS sum FROM t WHERE id = 22');
+INSERT INTO t VALUES (21, 1, '2');
+SELECT * FROM feed();
+-- One that catches the cancel and goes on: the decoder is started anew without it.
+CREATE FUNCTION endless(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN LOOP BEGIN PERFORM pg_sleep(300); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$;
+CALL watch('endless', 'SELECT endless(id) AS s FROM t WHERE val = 3');
+INSERT INTO t VALUES (23, 3, '23');
+SELECT * FROM feed();
+SELECT live.refresh('fast');
+SELECT count(*) > 0 FROM live.snapshot('fast');
+INSERT INTO t VALUES (24, 3, '24');
+SELECT * FROM feed();
 ALTER SYSTEM RESET live_queries.evaluation_timeout;
 SELECT pg_reload_conf();
 SELECT live.unsubscribe_all();
@@ -93,6 +108,19 @@ INSERT INTO t VALUES (13, 1, '13');
 SELECT id, message, left(change, 40) AS change FROM feed();
 SELECT live.unsubscribe_all();
 
+-- A lock of the session that a function takes is not kept.
+CREATE FUNCTION locks(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM pg_advisory_lock(4711); RETURN $1; END $$;
+CREATE FUNCTION locks_and_fails(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM pg_advisory_lock(4712); RETURN 1 / 0; END $$;
+CALL watch('fails', 'SELECT locks_and_fails(id) AS l FROM t');
+CALL watch('locks', 'SELECT locks(id) AS l FROM t');
+INSERT INTO t VALUES (15, 1, '15');
+SELECT * FROM feed();
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory';
+SELECT live.unsubscribe_all();
+DROP FUNCTION locks, locks_and_fails;
+
 -- Messages and warnings of an expression go nowhere; it cannot write.
 CREATE FUNCTION talks(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
   $$ BEGIN RAISE NOTICE 'row %', $1; RAISE WARNING 'row %', $1; RETURN $1; END $$;
@@ -113,6 +141,6 @@ SELECT * FROM feed();
 SELECT count(*) FROM written;
 SELECT live.unsubscribe_all();
 DROP TABLE written;
-DROP FUNCTION slow, talks, catches, writes, calls_writes;
+DROP FUNCTION slow, endless, talks, catches, writes, calls_writes;
 
 DROP TABLE t;

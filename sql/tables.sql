@@ -40,6 +40,17 @@ SELECT * FROM feed();
 DELETE FROM plain;
 SELECT * FROM feed();
 SELECT live.unsubscribe_all();
+-- What cannot be told of the old row is not evaluated: this function refuses NULL.
+CREATE FUNCTION strictly(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN IF $1 IS NULL THEN RAISE 'null'; END IF; RETURN $1; END $$;
+CALL watch('refuses null', 'SELECT strictly(val) AS val, strictly(id) AS id, json_build_object(val, id) AS o FROM plain');
+INSERT INTO plain VALUES (1, 10);
+UPDATE plain SET val = 11 WHERE id = 1;
+UPDATE plain SET id = 2 WHERE id = 1;
+DELETE FROM plain;
+SELECT * FROM feed();
+SELECT live.unsubscribe_all();
+DROP FUNCTION strictly;
 -- A condition on another column needs the old value.
 CALL refused('SELECT * FROM plain WHERE val = 1');
 CALL refused('SELECT * FROM plain WHERE id = 1 OR val = 1');

@@ -93,6 +93,25 @@ RESET extra_float_digits;
 UPDATE t SET real8 = 1.0 / 3 WHERE id = 1;
 SELECT * FROM feed();
 SELECT live.unsubscribe_all();
+-- They hold for the first result too, whenever it is read, and for a refresh.
+CREATE SCHEMA elsewhere;
+CREATE TABLE elsewhere.t (id int PRIMARY KEY, tz text);
+INSERT INTO elsewhere.t VALUES (1, 'another table');
+BEGIN;
+SET LOCAL timezone = 'Asia/Kolkata';
+SELECT count(*) FROM live.subscribe('q', 'SELECT id, tz FROM t WHERE id = 1', delivery => 'poll');
+SET LOCAL timezone = 'Asia/Tokyo';
+COMMIT;
+SET search_path = elsewhere, public;
+SELECT "row" FROM live.snapshot('q');
+SELECT live.refresh('q');
+SELECT "row" FROM live.snapshot('q');
+UPDATE public.t SET tz = tz + '1 second' WHERE id = 1;
+SELECT * FROM feed();
+SHOW timezone;
+RESET search_path;
+SELECT live.unsubscribe_all();
+DROP SCHEMA elsewhere CASCADE;
 
 -- Whole rows; the table as a column.
 CALL watch('alias', 'SELECT d FROM (SELECT id, vc FROM t) d WHERE id < 10');

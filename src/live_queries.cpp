@@ -26,6 +26,6 @@ void _PG_init(void) {
   live_queries::InstallSessionCallbacks();
   live_queries::InstallCommitWakeup();
   live_queries::InstallUtilityHook();
-  live_queries::InstallSnapshotHook();
+  live_queries::InstallSnapshotHook(live_queries::SettingsOf);
   live_queries::RegisterLauncher();
 }

@@ -33,6 +33,7 @@ HTAB* watched_tables = nullptr;
 RowShape* shapes = nullptr;
 uint32 last_shape_number = 0;
 uint32 shape_count = 0;
+uint32 shape_generation = 0;
 ChangeBatch* first_ready = nullptr;
 ChangeBatch* last_ready = nullptr;
 ChangeBatch* unfinished = nullptr;  // of the transaction being replayed
@@ -285,19 +286,27 @@ PluginCounters TakePluginCounters() {
 }
 
 void FreeUnusedShapes() {
-  constexpr uint32 kShapesKept = 256;
-  if (shape_count < kShapesKept || first_ready != nullptr || unfinished != nullptr) return;
-  shape_count = 0;
-  while (shapes != nullptr) {
-    RowShape* shape = shapes;
-    shapes = shape->next;
+  constexpr uint32 kFewShapes = 256;
+  static uint32 enough = kFewShapes;  // twice what was left last time: it is not looked in vain
+  if (shape_count < enough || first_ready != nullptr || unfinished != nullptr) return;
+  for (RowShape** link = &shapes; *link != nullptr;) {
+    RowShape* shape = *link;
+    const auto* table = static_cast<WatchedTable*>(
+        hash_search(watched_tables, &shape->relation, HASH_FIND, nullptr));
+    if (table != nullptr && table->shape == shape) {
+      link = &shape->next;
+      continue;
+    }
+    *link = shape->next;
     FreeTupleDesc(shape->descriptor);
     pfree(shape);
+    --shape_count;
   }
-  HASH_SEQ_STATUS scan;
-  hash_seq_init(&scan, watched_tables);
-  while (auto* table = static_cast<WatchedTable*>(hash_seq_search(&scan))) table->shape = nullptr;
+  enough = shape_count * 2 > kFewShapes ? shape_count * 2 : kFewShapes;
+  ++shape_generation;
 }
+
+uint32 ShapeGeneration() { return shape_generation; }
 
 }  // namespace live_queries
 

@@ -34,7 +34,9 @@ struct PluginCounters {
 };
 PluginCounters TakePluginCounters();
 
-// Frees the shapes, if they have become many and no batch is waiting.
+// Frees the shapes that no table has any more, if they have become many and no batch is waiting.
 void FreeUnusedShapes();
+// Another one whenever shapes have been freed.
+uint32 ShapeGeneration();
 
 }  // namespace live_queries

@@ -238,6 +238,12 @@ LocalSubscription* FindLocal(uint64_t serial) {
   return entry == nullptr ? nullptr : entry->subscription;
 }
 
+const char* SettingsOf(uint64_t serial) {
+  const LocalSubscription* subscription = FindLocal(serial);
+  if (subscription == nullptr) elog(ERROR, "live_queries knows no subscription of this snapshot");
+  return subscription->settings;
+}
+
 void SetSerial(LocalSubscription* subscription, uint64_t serial) {
   hash_search(by_serial, &subscription->serial, HASH_REMOVE, nullptr);
   subscription->serial = serial;

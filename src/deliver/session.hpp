@@ -39,6 +39,7 @@ struct LocalSubscription {
   char cursor[NAMEDATALEN];  // of the snapshot; "": none, or read
   char* query;
   List* params;
+  char* settings;  // query/settings_capture.hpp
   RecordQueue* held;
   bool dropping;      // ends at commit
   bool terminated;    // its last message is on its way: remove it
@@ -61,6 +62,8 @@ LocalSubscription* FindLocal(const SubscriptionId& id);
 // The same by serial, dropped ones included.
 LocalSubscription* FindLocal(uint64_t serial);
 LocalSubscription* FirstLocal();
+// The settings of the subscription of that serial; there is one as long as it has a cursor.
+const char* SettingsOf(uint64_t serial);
 
 // Adds a subscription that exists from the commit on. The caller registers it then, and
 // until SetSerial a rollback only forgets it.

@@ -162,9 +162,9 @@ StringInfoSink Begin(Route* route, Touched* touched) {
     route->touched = true;
     route->next_touched = touched->first;
     touched->first = route;
-    if (route->body.data == nullptr)
-      InMemoryContext(route->owner->context, [&] { initStringInfo(&route->body); });
   }
+  if (route->body.data == nullptr)
+    InMemoryContext(route->owner->context, [&] { initStringInfo(&route->body); });
   if (route->body.len >= static_cast<int>(kMessageSplitBytes)) touched->long_bodies = true;
   if (route->body.len > 0) appendStringInfoChar(&route->body, ',');
   ++route->change_count;
@@ -261,7 +261,6 @@ bool Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {
   CompiledTemplate* compiled = one->compiled;
   const ColumnMap* map = MapFor(one, decoded->change.shape);
   if (!map->fits) {
-    culprit = {};
     return false;
   }
   TakeApart(decoded);
@@ -301,9 +300,11 @@ bool Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {
       if (after.matches) AddInsert(at, &after);
     }
     if (before.matches || after.matches) ++touched->matched;
+    // A cancel that no function has looked for is still this one's.
+    CHECK_FOR_INTERRUPTS();
   }
   MemoryContextSwitchTo(outer);
-  culprit = {};
+  culprit = {one, nullptr, nullptr, false};
   return true;
 }
 

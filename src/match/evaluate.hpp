@@ -30,7 +30,7 @@ struct Touched {
   uint64 matched;
 };
 
-// Who is to blame if the expressions that run now raise an error.
+// Who is to blame if the expressions that run now raise an error, or do not end.
 struct Culprit {
   Template* owner;  // nullptr: no user expression is running
   Route* first;

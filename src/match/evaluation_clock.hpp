@@ -1,37 +1,28 @@
-// The time limit of evaluating a subscription's expressions (live_queries.evaluation_timeout). The
-// server's own statement timeout interrupts them; when it has, its flag is cleared already, so the
-// time tells whether it was that or somebody's pg_cancel_backend. Process: decoder.
+// The time limit of evaluating a subscription's expressions (live_queries.evaluation_timeout). There is one clock: only
+// one evaluation runs at a time. Process: decoder.
 #pragma once
 
 #include "pg/postgres.hpp"
-#include "registry/settings.hpp"
-
-extern "C" {
-#include "utils/timeout.h"
-}
 
 namespace live_queries {
 
 inline constexpr const char* kEvaluationTimeoutReason =
     "evaluating the query took longer than live_queries.evaluation_timeout";
 
-class EvaluationClock {
- public:
-  void Start() {
-    if (evaluation_timeout_ms == 0) return;
-    started_ = GetCurrentTimestamp();
-    enable_timeout_after(STATEMENT_TIMEOUT, evaluation_timeout_ms);
-  }
-  void Stop() {
-    if (evaluation_timeout_ms > 0) disable_timeout(STATEMENT_TIMEOUT, false);
-  }
-  bool IsOver() const {
-    return evaluation_timeout_ms > 0 && started_ != 0 &&
-           TimestampDifferenceExceeds(started_, GetCurrentTimestamp(), evaluation_timeout_ms - 1);
-  }
+// Registers the timeouts; after the server's own.
+void PrepareEvaluationClock();
 
- private:
-  TimestampTz started_ = 0;
-};
+// From here on, an evaluation that takes too long is cancelled; one that catches that and goes on
+// for as long again ends the process.
+void StartEvaluationClock();
+
+// Never raises an error: a cancel that nothing has looked for is forgotten.
+void StopEvaluationClock();
+
+// Whether the evaluation that was started last has used up its time.
+bool EvaluationTimedOut();
+
+// Whether this process ends because an evaluation does not.
+bool EvaluationIsStuck();
 
 }  // namespace live_queries

@@ -13,6 +13,7 @@
 
 extern "C" {
 #include "common/hashfn.h"
+#include "executor/executor.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/syscache.h"
@@ -43,7 +44,6 @@ bool any_unchecked = false;
 bool damaged = false;   // MatcherIsDamaged
 bool flushing = false;  // FlushCatalogCaches: nothing has changed
 Touched touched = {};
-EvaluationClock clock;
 uint64 matched_count = 0;
 
 template <class Visit>
@@ -208,20 +208,34 @@ bool IsWhollyTruncated(const Template& one, const Change& change) {
   return true;
 }
 
+
+// Runs what is ours between expressions: its errors are nobody's fault, and a cancel waits.
+template <class Body>
+void BlamingNobody(Body&& body) {
+  const Culprit blamed = culprit;
+  culprit = {};
+  HOLD_CANCEL_INTERRUPTS();
+  body();
+  RESUME_CANCEL_INTERRUPTS();
+  culprit = blamed;
+}
+
 struct ResetArguments {
   const MatchSink* sink;
   uint64_t seq;
   const char* reason;
 };
 
-void ResetTemplate(Template* one, const ResetArguments& arguments) {
-  ForEachRoute(
-      one,
-      [](Route* route, void* context) {
-        const ResetArguments* reset = static_cast<ResetArguments*>(context);
-        reset->sink->reset(route, reset->seq, reset->reason);
-      },
-      const_cast<ResetArguments*>(&arguments));
+void ResetTemplate(Template* one, ResetArguments arguments) {
+  BlamingNobody([&] {
+    ForEachRoute(
+        one,
+        [](Route* route, void* context) {
+          const ResetArguments* reset = static_cast<ResetArguments*>(context);
+          reset->sink->reset(route, reset->seq, reset->reason);
+        },
+        &arguments);
+  });
 }
 
 void FlushLongRoutes(const ChangeBatch& batch, const MatchSink& sink) {
@@ -233,7 +247,6 @@ void FlushLongRoutes(const ChangeBatch& batch, const MatchSink& sink) {
 
 void EvaluateTemplate(Template* one, DecodedChange* changes, const ChangeBatch& batch,
                       const MatchSink& sink) {
-  culprit = {one, nullptr, nullptr, false};
   Compile(one);
   LIVE_QUERIES_FAULT("matcher-evaluate");
   for (int i = 0; i < one->piece_count; ++i) {
@@ -250,9 +263,8 @@ void EvaluateTemplate(Template* one, DecodedChange* changes, const ChangeBatch& 
       ResetTemplate(
           one, {&sink, batch.commit_end, "the table was altered since these rows were written"});
     }
-    FlushLongRoutes(batch, sink);
+    BlamingNobody([&] { FlushLongRoutes(batch, sink); });
   }
-  culprit = {};
 }
 
 // Reads up to a piece; returns how many changes.
@@ -337,9 +349,12 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
       // What it needs may be gone, such as the value of a setting.
       culprit = {one, nullptr, nullptr, false};
       identity.Become(*one);
-      clock.Start();
+      StartEvaluationClock();
       EvaluateTemplate(one, changes, *batch, sink);
-      clock.Stop();
+      StopEvaluationClock();
+      culprit = {};
+      // A large row would stay here until the next one.
+      ResetExprContext(one->compiled->expressions);
       one->piece_count = 0;
     }
     MemoryContextSwitchTo(outer);
@@ -355,16 +370,12 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
   touched = {};
 }
 
-bool EvaluationTimedOut() { return clock.IsOver(); }
-
 void AbandonEvaluation() {
-  clock.Stop();
   while (touched.first != nullptr) {
     Route* route = touched.first;
     touched.first = route->next_touched;
     route->touched = false;
-    route->change_count = 0;
-    resetStringInfo(&route->body);
+    ClearBody(route);
   }
   touched = {};
   ForEachTemplate([](Template* one) { one->piece_count = 0; });

@@ -34,9 +34,6 @@ struct MatchSink {
 // errors of user expressions, with `culprit` set.
 void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink);
 
-// Whether the evaluation that raised an error had used up its time.
-bool EvaluationTimedOut();
-
 // Forgets what the transaction that raised an error has left in the routes.
 void AbandonEvaluation();
 

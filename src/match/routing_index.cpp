@@ -104,7 +104,7 @@ void FreeRoute(Route* route) {
       if (!one->route_by_value[i]) pfree(DatumGetPointer(route->values[i]));
     pfree(route->values);
   }
-  if (route->body.data != nullptr) pfree(route->body.data);
+  ClearBody(route);
   pfree(route);
 }
 
@@ -184,6 +184,12 @@ Route* FindRoute(Template* one, TupleTableSlot* row) {
     values[i] = row->tts_values[column];
   }
   return if_wanted(LookUp(*one, values, HashValues(*one, values)));
+}
+
+void ClearBody(Route* route) {
+  route->change_count = 0;
+  if (route->body.data != nullptr) pfree(route->body.data);
+  route->body = {};
 }
 
 void ForEachRoute(Template* one, void (*visit)(Route*, void*), void* context) {

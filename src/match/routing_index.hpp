@@ -21,6 +21,9 @@ void UnmuteTarget(Target* target);
 // The route of the values in `row` (the template's own columns), or nullptr if nobody wants it.
 Route* FindRoute(Template* one, TupleTableSlot* row);
 
+// Forgets the changes that wait in a route, with their memory: there may be very many routes.
+void ClearBody(Route* route);
+
 // Appends the targets of `route` to `*targets`; all those of a template.
 void CollectTargets(Route* route, List** targets);
 List* TargetsOf(Template* one);

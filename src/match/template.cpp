@@ -1,6 +1,7 @@
 // Compiles templates. Process: decoder.
 #include "match/template.hpp"
 
+#include "decode/output_plugin.hpp"
 #include "match/routing_index.hpp"
 #include "model/json_text.hpp"
 #include "pg/compat.hpp"
@@ -15,8 +16,10 @@ extern "C" {
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/fmgroids.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
@@ -136,6 +139,24 @@ void PrepareColumns(CompiledTemplate* compiled, const QuerySpec& spec) {
   }
 }
 
+// The targets for old rows: what the replica identity does not tell is not evaluated, since a
+// function may refuse the NULLs that stand there.
+List* OldTargets(const CompiledTemplate& compiled, const QuerySpec& spec) {
+  List* targets = NIL;
+  ListCell* cell;
+  foreach (cell, spec.targets) {
+    TargetEntry* target = lfirst_node(TargetEntry, cell);
+    if (!compiled.column_in_identity[foreach_current_index(cell)]) {
+      const Node* expression = reinterpret_cast<Node*>(target->expr);
+      target = flatCopyTargetEntry(target);
+      target->expr = reinterpret_cast<Expr*>(
+          makeNullConst(exprType(expression), exprTypmod(expression), exprCollation(expression)));
+    }
+    targets = lappend(targets, target);
+  }
+  return targets;
+}
+
 Var* ColumnVar(const QuerySpec& spec, int number) {
   ListCell* cell;
   foreach (cell, spec.columns)
@@ -166,6 +187,21 @@ AttrNumber PositionIn(const RowShape& shape, const QuerySpec& spec, const Var& c
     return attribute->atttypid == column.vartype ? static_cast<AttrNumber>(i) : -1;
   }
   return -1;
+}
+
+// Those of shapes that are gone would never be found again: all are made anew.
+void PrepareMaps(CompiledTemplate* compiled, int column_count) {
+  if (compiled->maps != nullptr && compiled->maps_generation == ShapeGeneration()) return;
+  compiled->last_map = nullptr;
+  if (compiled->maps != nullptr) hash_destroy(compiled->maps);
+  compiled->maps = nullptr;
+  HASHCTL control = {};
+  control.keysize = sizeof(uint32);
+  control.entrysize = offsetof(ColumnMap, positions) + sizeof(AttrNumber) * column_count;
+  control.hcxt = compiled->context;
+  compiled->maps =
+      hash_create("live_queries column maps", 4, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  compiled->maps_generation = ShapeGeneration();
 }
 
 }  // namespace
@@ -216,16 +252,16 @@ CompiledTemplate* Compile(Template* one) {
     compiled->new_row = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
     compiled->barrier_quals = ExecInitQual(spec.barrier_quals, nullptr);
     compiled->quals = ExecInitQual(spec.quals, nullptr);
+    PrepareColumns(compiled, spec);
+    PrepareKey(compiled, spec);
     TupleDesc result = ExecTypeFromTL(spec.targets);
-    auto project = [&] {
-      return ExecBuildProjectionInfo(spec.targets, compiled->expressions,
+    auto project = [&](List* targets) {
+      return ExecBuildProjectionInfo(targets, compiled->expressions,
                                      MakeSingleTupleTableSlot(result, &TTSOpsVirtual), nullptr,
                                      descriptor);
     };
-    compiled->old_result = project();
-    compiled->new_result = project();
-    PrepareColumns(compiled, spec);
-    PrepareKey(compiled, spec);
+    compiled->old_result = project(OldTargets(*compiled, spec));
+    compiled->new_result = project(spec.targets);
     one->compiled = compiled;
   });
   return one->compiled;
@@ -241,20 +277,22 @@ void DropCompiled(Template* one) {
 
 const ColumnMap* MapFor(Template* one, const RowShape* shape) {
   CompiledTemplate* compiled = one->compiled;
-  for (ColumnMap* map = compiled->maps; map != nullptr; map = map->next)
-    if (map->shape_number == shape->number) return map;
+  // A number is never used again, so this one is still right.
+  if (compiled->last_map != nullptr && compiled->last_map->shape_number == shape->number)
+    return compiled->last_map;
   const int count = list_length(one->spec.columns);
-  ColumnMap* map = static_cast<ColumnMap*>(MemoryContextAllocZero(
-      compiled->context, offsetof(ColumnMap, positions) + sizeof(AttrNumber) * (count + 1)));
-  map->shape_number = shape->number;
+  PrepareMaps(compiled, count);
+  bool found;
+  ColumnMap* map =
+      static_cast<ColumnMap*>(hash_search(compiled->maps, &shape->number, HASH_ENTER, &found));
+  compiled->last_map = map;
+  if (found) return map;
   map->fits = shape->full_identity || !one->spec.full_identity;
   for (int i = 0; i < count; ++i) {
     map->positions[i] = PositionIn(*shape, one->spec, *list_nth_node(Var, one->spec.columns, i),
                                    strVal(list_nth(one->spec.column_names, i)));
     map->fits = map->fits && map->positions[i] >= 0;
   }
-  map->next = compiled->maps;
-  compiled->maps = map;
   return map;
 }
 

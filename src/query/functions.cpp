@@ -55,9 +55,13 @@ bool DependsOnTime(Node* node, void* unused) {
   return WalkChildren(node, DependsOnTime, unused);
 }
 
-bool StartsWithAny(std::string_view name) {
+// The built-in functions that are stable because they read catalogs, tables, settings by name, or
+// the transaction counter. What is stable for another reason depends on settings that are captured.
+bool IsReaderByName(std::string_view name) {
   for (std::string_view prefix :
-       {"pg_", "has_", "to_reg", "obj_", "col_", "shobj_", "row_security"})
+       {"_pg_", "aclitem", "col_", "current_", "database_to_xml", "format_type", "has_", "mxid_age",
+        "obj_", "oidvectortypes", "pg_", "reg", "row_security", "schema_to_xml", "shobj_",
+        "table_to_xml", "to_reg"})
     if (name.starts_with(prefix)) return true;
   return false;
 }
@@ -67,7 +71,7 @@ bool StartsWithAny(std::string_view name) {
 bool ReadsMoreThanItsRow(Oid function, void* culprit) {
   if (func_volatile(function) != PROVOLATILE_STABLE) return false;
   char* name = get_func_name(function);
-  if (function < FirstNormalObjectId && name != nullptr && !StartsWithAny(name)) return false;
+  if (function < FirstNormalObjectId && name != nullptr && !IsReaderByName(name)) return false;
   *static_cast<char**>(culprit) = name;
   return true;
 }

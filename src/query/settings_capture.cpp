@@ -52,9 +52,8 @@ char* CaptureSettings() {
   return text.data;
 }
 
-Identity EnterIdentity(Oid role, const char* settings) {
-  Identity identity;
-  identity.settings_level = NewGUCNestLevel();
+int EnterSettings(const char* settings) {
+  const int level = NewGUCNestLevel();
   char* line = pstrdup(settings);
   for (const char* name : kCaptured) {
     char* end = line + strcspn(line, "\n");
@@ -63,6 +62,14 @@ Identity EnterIdentity(Oid role, const char* settings) {
     if (current == nullptr || strcmp(current, line) != 0) Apply(name, line);
     line = end + 1;
   }
+  return level;
+}
+
+void LeaveSettings(int level) { AtEOXact_GUC(false, level); }
+
+Identity EnterIdentity(Oid role, const char* settings) {
+  Identity identity;
+  identity.settings_level = EnterSettings(settings);
   GetUserIdAndSecContext(&identity.outer_role, &identity.outer_context);
   SetUserIdAndSecContext(
       role, identity.outer_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
@@ -70,7 +77,7 @@ Identity EnterIdentity(Oid role, const char* settings) {
 }
 
 void LeaveIdentity(const Identity& identity) {
-  AtEOXact_GUC(false, identity.settings_level);
+  LeaveSettings(identity.settings_level);
   SetUserIdAndSecContext(identity.outer_role, identity.outer_context);
 }
 

@@ -10,6 +10,11 @@ namespace live_queries {
 // The settings as text: the same settings give the same text. In CurrentMemoryContext.
 char* CaptureSettings();
 
+// Applies `settings` until LeaveSettings. May ereport: a value may have no meaning any more.
+// Returns what LeaveSettings needs; on error the (sub)transaction's abort restores everything.
+int EnterSettings(const char* settings);
+void LeaveSettings(int level);
+
 // Runs as `role` with `settings` until LeaveIdentity; as safe for a superuser's process as
 // PostgreSQL makes it (a security-restricted operation). On error the transaction's abort restores
 // everything. The decoder calls these in a transaction.

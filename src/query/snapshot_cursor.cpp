@@ -5,12 +5,12 @@
 #include <climits>
 
 #include "pg/compat.hpp"
+#include "query/settings_capture.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/tstoreReceiver.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "tcop/pquery.h"
@@ -26,19 +26,22 @@ namespace {
 constexpr char kNameFormat[] = "live_queries " UINT64_FORMAT " %u";  // serial, role
 
 ExecutorRun_hook_type previous_run_hook = nullptr;
+const char* (*settings_of_subscription)(uint64_t serial) = nullptr;
 
 // No cursor that a user makes is invisible: nobody can put another one in its place.
 bool IsSnapshotCursor(Portal portal) {
   return !portal->visible && strncmp(portal->name, "live_queries ", 13) == 0;
 }
 
+uint64_t SerialOf(Portal cursor) { return strtoull(strchr(cursor->name, ' ') + 1, nullptr, 10); }
+
 Oid RoleOf(Portal cursor) {
   return static_cast<Oid>(strtoul(strrchr(cursor->name, ' ') + 1, nullptr, 10));
 }
 
 // Whoever runs the cursor, by live.snapshot or at the commit that stores what is left of it, its
-// query runs as the role of its subscription. On error the abort restores the outer one. `once` is
-// a bool before 18 (commit 3eea7a0c9), and nothing since.
+// query runs as the role of its subscription and with its settings, as its changes are evaluated.
+// `once` is a bool before 18 (commit 3eea7a0c9), and nothing since.
 template <class... Once>
 void OnExecutorRun(QueryDesc* query, ScanDirection direction, uint64 count, Once... once) {
   auto run = [&] {
@@ -52,13 +55,10 @@ void OnExecutorRun(QueryDesc* query, ScanDirection direction, uint64 count, Once
     run();
     return;
   }
-  Oid outer_role;
-  int outer_context;
-  GetUserIdAndSecContext(&outer_role, &outer_context);
-  SetUserIdAndSecContext(RoleOf(ActivePortal), outer_context | SECURITY_LOCAL_USERID_CHANGE |
-                                                   SECURITY_RESTRICTED_OPERATION);
+  const char* settings = settings_of_subscription(SerialOf(ActivePortal));
+  const Identity identity = EnterIdentity(RoleOf(ActivePortal), settings);
   run();
-  SetUserIdAndSecContext(outer_role, outer_context);
+  LeaveIdentity(identity);
 }
 
 Expr* MakeFunction(Oid function, List* arguments) {
@@ -173,7 +173,8 @@ uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Tuplestorestate* rows) {
   return fetched;
 }
 
-void InstallSnapshotHook() {
+void InstallSnapshotHook(const char* (*settings_of)(uint64_t serial)) {
+  settings_of_subscription = settings_of;
   previous_run_hook = ExecutorRun_hook;
   ExecutorRun_hook = OnExecutorRun;
 }

@@ -14,9 +14,10 @@ extern "C" {
 
 namespace live_queries {
 
-// In every process, from _PG_init: a cursor runs as the role in its name, also where the server
-// runs it, which at commit would be as whoever is current then.
-void InstallSnapshotHook();
+// In every process, from _PG_init: a cursor runs as the role in its name, with the settings that
+// `settings_of` gives for its subscription, also where the server runs it: at commit that would be
+// as whoever is current then.
+void InstallSnapshotHook(const char* (*settings_of)(uint64_t serial));
 
 // The name of the cursor of a subscription.
 void NameSnapshotCursor(uint64_t serial, Oid role, char (&name)[NAMEDATALEN]);

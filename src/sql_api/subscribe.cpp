@@ -34,6 +34,7 @@ struct Request {
   SubscriptionId id;
   const char* query;
   List* params;
+  const char* settings;
   bool with_snapshot;
   Delivery delivery;
 };
@@ -114,7 +115,7 @@ uint64_t Register(const Request& request, const Analysis& analysis) {
   set(DefinitionField::kParams, ParamsForPeople(request.params));
   set(DefinitionField::kValues, nodeToString(request.params));
   set(DefinitionField::kTables, ParamsForPeople(analysis.table_names));
-  set(DefinitionField::kSettings, CaptureSettings());
+  set(DefinitionField::kSettings, request.settings);
   set(DefinitionField::kSpec, SpecToText(analysis.spec));
   set(DefinitionField::kRoute, nodeToString(analysis.route_values));
   set(DefinitionField::kFrozen, nodeToString(analysis.frozen.values));
@@ -125,6 +126,7 @@ void KeepText(LocalSubscription* subscription, const Request& request) {
   InMemoryContext(subscription->context, [&] {
     subscription->query = pstrdup(request.query);
     subscription->params = static_cast<List*>(copyObjectImpl(request.params));
+    subscription->settings = pstrdup(request.settings);
   });
 }
 
@@ -202,6 +204,7 @@ Datum SubscribeCall(FunctionCallInfo call) {
   request.id = IdArgument(call, 0);
   request.query = TextArgument(call, 1, "query");
   request.params = TextArrayArgument(call, 2);
+  request.settings = CaptureSettings();
   request.with_snapshot = call->args[3].isnull || DatumGetBool(call->args[3].value);
   request.delivery = ParseDeliveryArgument(TextArgument(call, 4, "delivery"));
   if (FindLocal(request.id) != nullptr)
@@ -219,10 +222,10 @@ Datum SubscribeCall(FunctionCallInfo call) {
 }
 
 // The subscription begins anew, with a new snapshot, in the place of the old one, which goes on if
-// this transaction rolls back.
+// this transaction rolls back. It keeps its role and settings, whoever calls this.
 Datum RefreshCall(FunctionCallInfo call) {
   LocalSubscription* old = SubscriptionArgument(call, 0);
-  const Request request = {old->id, old->query, old->params, true, old->delivery};
+  const Request request = {old->id, old->query, old->params, old->settings, true, old->delivery};
   const Oid role = old->role;
   const bool paused = old->flow.status() == SubscriptionStatus::kPaused;
   const uint64_t old_serial = old->serial;
@@ -231,8 +234,10 @@ Datum RefreshCall(FunctionCallInfo call) {
   GetUserIdAndSecContext(&outer_role, &outer_context);
   if (outer_role != role)
     SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE);
+  const int settings_level = EnterSettings(old->settings);
   DropAtCommit(old);
   LocalSubscription* subscription = Subscribe(request).subscription;
+  LeaveSettings(settings_level);
   SetUserIdAndSecContext(outer_role, outer_context);
   InheritCounters(old_serial, subscription->serial);
   if (paused) SetPaused(subscription, true);

@@ -64,6 +64,7 @@ void OnExit(int, Datum) {
   // Before the place is free: who waits for that may want to drop the database.
   DropOwnSlots();
   LIVE_QUERIES_FAULT("slot-dropped");
+  EndStuckEvaluation();
   WithLock(ControlLock(), LW_EXCLUSIVE, [] {
     database->state = DecoderState::kStopped;
     database->decoder_pid = 0;
@@ -227,10 +228,11 @@ void Loop() {
     MemoryContextSwitchTo(TopMemoryContext);
     const XLogRecPtr read = at_end && flushed > StreamPosition() ? flushed : StreamPosition();
     FinishAttachments(database, HandledPosition(read));
+    // Also while there is always more to do. What waits is in memory or in our files.
+    ConfirmNowAndThen();
     if (progress == Progress::kBlocked) Sleep(kVisibilityPollMs);
     if (progress != Progress::kNothingReady) continue;
     CheckDefinitions(database);
-    ConfirmNowAndThen();
     if (!at_end) continue;
     if (read != shared_position) ShareProgress(read);
     shared_position = read;
@@ -265,6 +267,8 @@ void Work() {
   BackgroundWorkerInitializeConnectionByOid(database->database, InvalidOid, 0);
   pgstat_report_appname("live_queries decoder");
   pgstat_report_activity(STATE_RUNNING, "finding a start point");
+  // It is for queries: what is decoded has to wait somewhere.
+  SetConfigOption("temp_file_limit", "-1", PGC_SUSET, PGC_S_OVERRIDE);
   PreparePlugin(TopMemoryContext, NoteCommit);
   PrepareMatcher(TopMemoryContext);
   PrepareOutboxes(TopMemoryContext);

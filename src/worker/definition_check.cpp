@@ -1,6 +1,7 @@
 // The check. Process: decoder.
 #include "worker/definition_check.hpp"
 
+#include "match/evaluate.hpp"
 #include "match/evaluation_clock.hpp"
 #include "match/matcher.hpp"
 #include "match/routing_index.hpp"
@@ -22,7 +23,7 @@ namespace {
 constexpr const char* kRowsMayDiffer =
     "the table, a view, a function or row security of the query has changed";
 
-enum class Finding : uint8_t { kSame, kDifferent, kError };
+enum class Finding : uint8_t { kSame, kDifferent, kLocked, kError };
 
 struct CheckResult {
   Finding finding;
@@ -32,8 +33,14 @@ struct CheckResult {
 
 List* FrozenFromText(const char* text) { return static_cast<List*>(stringToNode(text)); }
 
-// Longer than this the decoder does not wait for a table that somebody has locked.
+// Longer than this the decoder does not wait for a table that somebody has locked; and only once,
+// however many queries there are on it.
 constexpr const char* kLockTimeout = "500ms";
+
+// What one pass over the templates remembers.
+struct Pass {
+  List* locked;  // oids of tables whose queries could not be checked
+};
 
 // What subscribing again would give, as the subscriber: template and route.
 bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
@@ -52,26 +59,27 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
 }
 
 // In a subtransaction that is rolled back: no lock of the analysis stays.
-CheckResult Check(const Template& one, const DefinitionCopy& definition) {
+CheckResult Check(Template* one, const DefinitionCopy& definition) {
   CheckResult result = {Finding::kSame, 0, nullptr};
-  EvaluationClock clock;
+  culprit = {one, nullptr, nullptr, false};
+  StartEvaluationClock();
   InRolledBackSubtransaction(
       [&] {
-        clock.Start();
         LIVE_QUERIES_FAULT("definition-check");
-        if (!IsSameNow(one, definition)) result.finding = Finding::kDifferent;
-        clock.Stop();
+        if (!IsSameNow(*one, definition)) result.finding = Finding::kDifferent;
+        StopEvaluationClock();
       },
       [&](ErrorData* error) {
-        clock.Stop();
+        StopEvaluationClock();
         result = {Finding::kError, error->sqlerrcode, pstrdup(error->message)};
         // Who may read what cannot be told now: nothing more is delivered until it can.
-        if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) result.finding = Finding::kDifferent;
+        if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) result.finding = Finding::kLocked;
         // Without the timeout, a function of the subscriber's has raised it: no other cancel
         // reaches the decoder.
-        if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && clock.IsOver())
+        if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && EvaluationTimedOut())
           result.message = kEvaluationTimeoutReason;
       });
+  culprit = {};
   return result;
 }
 
@@ -84,8 +92,8 @@ bool SpeaksFor(const DefinitionCopy& checked, const DefinitionCopy& other) {
 // A subscription for which nothing has changed speaks for all of its template that have the same
 // text and the same values of stable functions: the rest of their definitions, the parameters, has
 // no part in what a change of the catalogs can change.
-void CheckTemplate(Template* one, void* anything) {
-  *static_cast<bool*>(anything) = true;
+void CheckTemplate(Template* one, void* context) {
+  Pass* pass = static_cast<Pass*>(context);
   DropCompiled(one);
   const bool must_reset = one->must_reset && FunctionsChanged(one);
   one->must_reset = false;
@@ -103,28 +111,31 @@ void CheckTemplate(Template* one, void* anything) {
     if (!CopyDefinition(target->connection, target->connection_id, target->serial, definition))
       continue;
     CheckResult result = {Finding::kSame, 0, nullptr};
-    if (unchanged == nullptr || !SpeaksFor(*unchanged, *definition))
-      result = Check(*one, *definition);
+    if (list_member_oid(pass->locked, one->spec.relation))
+      result.finding = Finding::kLocked;
+    else if (unchanged == nullptr || !SpeaksFor(*unchanged, *definition))
+      result = Check(one, *definition);
+    if (result.finding == Finding::kLocked)
+      pass->locked = list_append_unique_oid(pass->locked, one->spec.relation);
     if (result.finding == Finding::kSame) unchanged = definition;
     if (result.finding == Finding::kError)
       TerminateTarget(target, result.sqlstate, result.message);
-    else if (result.finding == Finding::kDifferent || must_reset)
+    else if (result.finding != Finding::kSame || must_reset)
       ResetTargetNow(target, kRowsMayDiffer);
   }
 }
 
 }  // namespace
 
-bool CheckChangedDefinitions() {
-  if (!AnyUnchecked()) return false;
+void CheckChangedDefinitions() {
+  if (!AnyUnchecked()) return;
   // The log is ahead of what is visible: a change that was decoded may not be in the catalogs yet.
   WaitForRecentCommits();
   MemoryContext context = AllocSetContextCreate(
       CurrentMemoryContext, "live_queries definition check", ALLOCSET_DEFAULT_SIZES);
-  bool anything = false;
-  InMemoryContext(context, [&] { TakeUnchecked(CheckTemplate, &anything); });
+  Pass pass = {NIL};
+  InMemoryContext(context, [&] { TakeUnchecked(CheckTemplate, &pass); });
   MemoryContextDelete(context);
-  return anything;
 }
 
 }  // namespace live_queries

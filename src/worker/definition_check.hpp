@@ -9,7 +9,7 @@ namespace live_queries {
 
 // Checks all templates that catalog changes may concern. Each subscription goes on as it is, or is
 // reset because its rows may differ, or is terminated with the error that subscribing would raise
-// now. In a transaction. Returns whether any was concerned.
-bool CheckChangedDefinitions();
+// now. In a transaction.
+void CheckChangedDefinitions();
 
 }  // namespace live_queries

@@ -14,9 +14,11 @@
 #include "worker/definition_check.hpp"
 #include "worker/outbox.hpp"
 #include "worker/registry_sync.hpp"
+#include "worker/termination.hpp"
 
 extern "C" {
 #include "access/xact.h"
+#include "storage/lock.h"
 #include "storage/procarray.h"
 #include "utils/snapmgr.h"
 }
@@ -47,8 +49,7 @@ void StageChanges(Route* route, const ChangeBatch& batch) {
       StageRecord(target, header, View(route->body));
     }
   }
-  route->change_count = 0;
-  resetStringInfo(&route->body);
+  ClearBody(route);
 }
 
 void StageReset(Route* route, uint64_t seq, const char* reason) {
@@ -84,6 +85,15 @@ void StartEvaluation() {
   PushActiveSnapshot(GetTransactionSnapshot());
 }
 
+// Functions can have taken advisory locks of the session.
+void ReleaseSessionLocks() { LockReleaseSession(USER_LOCKMETHOD); }
+
+void EndEvaluation() {
+  PopActiveSnapshot();
+  CommitTransactionCommand();
+  ReleaseSessionLocks();
+}
+
 void EvaluateGroup(int count) {
   LIVE_QUERIES_FAULT("decoder-evaluate");
   StartEvaluation();
@@ -91,8 +101,7 @@ void EvaluateGroup(int count) {
   ChangeBatch* batch = FirstReadyBatch();
   for (int i = 0; i < count; ++i, batch = batch->next) EvaluateBatch(batch, kSink);
   LIVE_QUERIES_FAULT("decoder-evaluated");
-  PopActiveSnapshot();
-  CommitTransactionCommand();
+  EndEvaluation();
 }
 
 List* TargetsToBlame(const Culprit& blamed) {
@@ -109,7 +118,9 @@ void Recover(DatabaseShared* database, ErrorData* error) {
   const Culprit blamed = culprit;
   culprit = {};
   const bool timed_out = error->sqlerrcode == ERRCODE_QUERY_CANCELED && EvaluationTimedOut();
+  StopEvaluationClock();
   AbortCurrentTransaction();
+  ReleaseSessionLocks();
   MemoryContextSwitchTo(evaluation_context);
   AbandonEvaluation();
   AbandonStaged();
@@ -159,6 +170,7 @@ void Publish(DatabaseShared* database, int count) {
 }  // namespace
 
 void PrepareEvaluation(MemoryContext context) {
+  PrepareEvaluationClock();
   evaluation_context =
       AllocSetContextCreate(context, "live_queries evaluation", ALLOCSET_DEFAULT_SIZES);
 }
@@ -174,12 +186,25 @@ Progress EvaluateReady(DatabaseShared* database) {
   return Progress::kSome;
 }
 
+void EndStuckEvaluation() {
+  if (!EvaluationIsStuck() || culprit.owner == nullptr) return;
+  List* targets = TargetsToBlame(culprit);
+  ereport(LOG, errmsg("live_queries decoder ends, and %d live queries with it",
+                      list_length(targets)),
+          errdetail("An evaluation has gone on after it was cancelled."));
+  ListCell* cell;
+  foreach (cell, targets) {
+    const Target* target = static_cast<Target*>(lfirst(cell));
+    (void)TerminateSubscription(ConnectionAt(target->connection), target->connection_id,
+                                target->serial, ERRCODE_QUERY_CANCELED, kEvaluationTimeoutReason);
+  }
+}
+
 void CheckDefinitions(DatabaseShared*) {
   if (!AnyUnchecked()) return;
   StartEvaluation();
   CheckChangedDefinitions();
-  PopActiveSnapshot();
-  CommitTransactionCommand();
+  EndEvaluation();
 }
 
 }  // namespace live_queries

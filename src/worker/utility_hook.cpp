@@ -190,12 +190,13 @@ void OnObjectAccess(ObjectAccessType access, Oid catalog, Oid object, int part, 
 
 void OnTransaction(XactEvent event, void*) {
   if (!extension_dropped) return;
-  if (event == XACT_EVENT_COMMIT) {
-    extension_dropped = false;
-    NoteExtensionDropped();
-  } else if (event == XACT_EVENT_ABORT) {
-    extension_dropped = false;
-  }
+  // Whoever commits it later would not know that its subscriptions are to end.
+  if (event == XACT_EVENT_PRE_PREPARE)
+    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+            errmsg("cannot PREPARE a transaction that has dropped extension live_queries"));
+  if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT) return;
+  extension_dropped = false;
+  if (event == XACT_EVENT_COMMIT) NoteExtensionDropped();
 }
 
 void OnSubtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void*) {

@@ -357,6 +357,28 @@ for my $mutation ('', 'lose_before_spill') {
     $_->disconnect for $of_other, $of_shaped;
 }
 
+# A decoder that always has something to evaluate lets go of the log all the same.
+{
+    my $client = watch(connect_client($node));
+    hold($node, 'decoder-evaluate');
+    change_rows($writer);
+    wait_held($node, 'decoder-evaluate');
+    my $position = $writer->value('SELECT pg_current_wal_lsn()');
+    ok( wait_until(sub {
+            change_rows($writer);
+            for my $steps ([qw(decoder-publish decoder-evaluate)], [qw(decoder-evaluate decoder-publish)]) {
+                hold($node, $steps->[0]);
+                release($node, $steps->[1]);
+                wait_held($node, $steps->[0]);
+            }
+            return asked($node, "SELECT confirmed_flush_lsn > '$position' FROM pg_replication_slots") eq 't';
+        }),
+        'a busy decoder confirms its position');
+    release($node, 'decoder-evaluate');
+    is_exact($client, 'a busy decoder');
+    $client->disconnect;
+}
+
 $_->disconnect for $aside, $writer, $early, $late;
 poll_ok($node, 'SELECT count(*) = 0 FROM live_queries', 'nobody is left');
 is_deeply([ temp_files($node) ], [], 'no file either');

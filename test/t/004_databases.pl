@@ -131,6 +131,10 @@ serves('d3', 'other databases are not touched');
         $node->safe_psql('d3', 'INSERT INTO t VALUES (' . ++$last_id . ')');
         is($one->next_message->{message}{changes}[0]{key}[0], $last_id, "no harm: $sql");
     }
+    my $admin_d3 = connect_client($node, dbname => 'd3');
+    is($admin_d3->error(q(BEGIN; DROP EXTENSION live_queries; PREPARE TRANSACTION 'dropped'))->{C}, '0A000',
+        'a transaction that drops it cannot be prepared');
+    $admin_d3->disconnect;
     is($one->value('SELECT count(*) FROM live_queries'), 3, 'all are there');
     $poller->rows('SELECT * FROM live.poll()');
 

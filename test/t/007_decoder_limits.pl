@@ -1,0 +1,132 @@
+# What must neither hold up the decoder, nor end it, nor make it grow.
+use strict;
+use warnings FATAL => 'all';
+use LiveQueries;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $node = new_node('limits', <<~CONF);
+    live_queries.idle_timeout = 1h
+    live_queries.transaction_memory = 64kB
+    live_queries.mailbox_size = 64kB
+    shared_buffers = 32MB
+    deadlock_timeout = 10ms
+    log_lock_waits = on
+    CONF
+$node->safe_psql('postgres', <<~SQL);
+    CREATE TABLE t (id int PRIMARY KEY, grp int, a text);
+    ALTER TABLE t REPLICA IDENTITY FULL;
+    ALTER TABLE t ALTER a SET STORAGE EXTERNAL;
+    CREATE TABLE other (id int PRIMARY KEY);
+    CREATE ROLE reader;
+    SQL
+my $query = 'SELECT id FROM t WHERE grp = 0';
+my ($writer, $watcher) = map { connect_client($node) } 1 .. 2;
+$watcher->subscribe('q', $query);
+my $decoder = decoder_pid($node);
+
+sub is_exact {
+    my ($name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $watcher->follow('q');
+    return is_deeply($watcher->state_of('q'), $watcher->rows_now($query), "$name: exact");
+}
+
+# What the decoder's memory contexts have taken. It adds that up once a second, where something happens: so for two seconds
+# something does.
+sub memory {
+    my ($name) = @_;
+    my $end = time + 2.1;
+    wait_until(sub { $writer->rows('INSERT INTO other VALUES (1); DELETE FROM other'); time > $end });
+    my $bytes = $writer->value('SELECT memory_bytes FROM live.workers');
+    note("$name: $bytes bytes");
+    return $bytes;
+}
+
+# ----- a table that somebody has locked, when privileges change -----
+{
+    my $client = connect_client($node);
+    $client->rows("SELECT * FROM live.subscribe('s$_', 'SELECT id, $_ AS n FROM t')") for 1 .. 20;
+    $watcher->subscribe('other', 'SELECT id FROM other');
+    my $log_start = -s $node->logfile;
+    $writer->rows('BEGIN; LOCK TABLE t');
+    $watcher->rows('GRANT pg_monitor TO reader');
+    $watcher->rows('INSERT INTO other VALUES (7)');
+    my $message;
+    $message = $watcher->next_message->{message} until $message && $message->{subscription_id} eq 'other';
+    is($message->{type}, 'changes', 'a locked table does not keep the others waiting');
+    $writer->rows('COMMIT');
+    # The server logs each wait that is longer than deadlock_timeout.
+    my $waits = () = slurp_file($node->logfile, $log_start) =~ /process $decoder still waiting/g;
+    is($waits, 1, 'twenty-one live queries on it are waited for once');
+    $client->disconnect;
+    $watcher->rows(q(SELECT live.unsubscribe('other')));
+    $watcher->refresh('q');
+    is_exact('a locked table');
+    $writer->rows('DELETE FROM other');
+}
+
+# ----- large rows on many routes, and on many templates -----
+{
+    my $client = connect_client($node);
+    $client->rows("SELECT * FROM live.subscribe('s$_', 'SELECT id, a FROM t WHERE grp = \$1', ARRAY['$_'], \"snapshot\" => false)") for 1 .. 20;
+    $client->rows("SELECT * FROM live.subscribe('s$_', 'SELECT id, length(a || a) AS n$_ FROM t WHERE grp = $_', \"snapshot\" => false)") for 21 .. 40;
+    my $before = memory('before large rows');
+    $writer->rows("INSERT INTO t VALUES (100 + $_, $_, repeat('x', 500000))") for 1 .. 40;
+    is(scalar(grep { $_->{message}{type} eq 'changes' } $client->synced), 40, 'a row of 500 kB for each');
+    cmp_ok(memory('after them'), '<', $before + 5_000_000, 'whose memory is given back');
+    $client->disconnect;
+}
+
+# ----- as many partitions as shapes of rows are kept -----
+{
+    $node->safe_psql('postgres', <<~SQL);
+        CREATE TABLE parts (id int PRIMARY KEY, a text) PARTITION BY RANGE (id);
+        ALTER TABLE parts REPLICA IDENTITY FULL;
+        DO \$\$ BEGIN FOR i IN 0..299 LOOP
+          EXECUTE format('CREATE TABLE part_%s PARTITION OF parts FOR VALUES FROM (%s) TO (%s)', i, i, i + 1);
+          EXECUTE format('ALTER TABLE part_%s REPLICA IDENTITY FULL', i);
+        END LOOP; END \$\$;
+        INSERT INTO parts SELECT i, 'new' FROM generate_series(0, 299) i;
+        SQL
+    my $client = connect_client($node);
+    $client->subscribe("p$_", "SELECT id, a, $_ AS n FROM parts") for 1 .. 4;
+    my $touch = sub {
+        for (1 .. $_[0]) {
+            $writer->rows(q(UPDATE parts SET a = 'x'));
+            $client->synced;
+        }
+    };
+    $touch->(5);
+    my $before = memory('300 partitions');
+    $touch->(20);
+    cmp_ok(memory('after 20 rounds'), '<', $before + 200_000, '300 partitions, changed over and over, take no more memory');
+    $client->refresh('p1');
+    # Columns come and go: those shapes are freed, and what is found by them is made anew.
+    for my $round (1 .. 3) {
+        $writer->rows("ALTER TABLE parts ADD COLUMN c$round int DEFAULT $round");
+        $writer->rows(q(UPDATE parts SET a = a || '-'));
+    }
+    ok($client->follow('p1'), 'more columns do not reset');
+    is_deeply($client->state_of('p1'), $client->rows_now('SELECT id, a, 1 AS n FROM parts'), 'with other columns: exact');
+    $client->disconnect;
+    $node->safe_psql('postgres', 'DROP TABLE parts');
+}
+
+# ----- temp_file_limit is for queries -----
+{
+    $node->safe_psql('postgres', q(ALTER SYSTEM SET temp_file_limit = '100kB'));
+    $node->reload;
+    $writer->rows(q(UPDATE t SET a = repeat('y', 1000000), grp = 0 WHERE id BETWEEN 101 AND 105));
+    ok($watcher->follow('q'), 'a transaction in a file beyond temp_file_limit');
+    is_exact('temp_file_limit');
+    $node->safe_psql('postgres', 'ALTER SYSTEM RESET temp_file_limit');
+    $node->reload;
+}
+
+is(decoder_pid($node), $decoder, 'all this by one decoder');
+$_->disconnect for $writer, $watcher;
+$node->stop;
+unlike(slurp_file($node->logfile), qr/\b(PANIC|TRAP|server process .* was terminated)/, 'no crash');
+done_testing();
