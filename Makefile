@@ -16,9 +16,9 @@ ifneq (,$(filter check soak,$(MAKECMDGOALS)))
 PG ?= 15
 .PHONY: check soak
 check:
-	test/run --pg $(PG)
+	test/run --pg "$(PG)"
 soak:
-	SOAK=full PART_TIMEOUT=21600 test/run --pg $(PG) soak
+	SOAK=full PART_TIMEOUT=21600 test/run --pg "$(PG)" soak
 
 else
 

@@ -59,10 +59,18 @@ SELECT pg_reload_conf();
 INSERT INTO t VALUES (7, 1, '7'), (8, 1, '8');
 SELECT * FROM feed();
 -- One that does not look whether it is cancelled: it is to blame all the same, and no other.
-CALL watch('busy', 'SELECT id, md5(repeat(note, 200000000)) AS sum FROM t WHERE id = 21');
-CALL watch('idle', 'SELECT id, md5(repeat(note, 200000000)) AS sum FROM t WHERE id = 22');
-INSERT INTO t VALUES (21, 1, '2');
+CALL watch('busy', 'SELECT id, md5(note || 1) AS a, md5(note || 2) AS b, md5(note || 3) AS c, md5(note || 4) AS d,
+  md5(note || 5) AS e, md5(note || 6) AS f, md5(note || 7) AS g, md5(note || 8) AS h FROM t WHERE id = 21');
+CALL watch('idle', 'SELECT id, md5(note || 1) AS a, md5(note || 2) AS b, md5(note || 3) AS c, md5(note || 4) AS d,
+  md5(note || 5) AS e, md5(note || 6) AS f, md5(note || 7) AS g, md5(note || 8) AS h FROM t WHERE id = 22');
+INSERT INTO t VALUES (21, 1, repeat('2', 30000000));
 SELECT * FROM feed();
+-- One that catches the cancel, once, and returns.
+CREATE FUNCTION careless(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM pg_sleep(300); RETURN 1; EXCEPTION WHEN query_canceled THEN RETURN 2; END $$;
+CALL watch('careless', 'SELECT careless(id) AS s FROM t WHERE val = 2');
+INSERT INTO t VALUES (22, 2, '22'), (25, 2, '25');
+SELECT id, message, left(change, 30) AS change FROM feed();
 -- One that catches the cancel and goes on: the decoder is started anew without it.
 CREATE FUNCTION endless(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
   $$ BEGIN LOOP BEGIN PERFORM pg_sleep(300); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$;
@@ -93,6 +101,14 @@ SELECT * FROM feed();
 CREATE OR REPLACE FUNCTION in_check(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
   $$ BEGIN RAISE EXCEPTION 'not a cancel' USING ERRCODE = 'query_canceled'; END $$;
 INSERT INTO t VALUES (12, 1, '12');
+SELECT * FROM feed();
+-- Nor is it taken for a lock on the table, on which others are then not checked.
+CREATE OR REPLACE FUNCTION in_check(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
+CALL watch('in check', 'SELECT in_check(1) AS s FROM t');
+CREATE OR REPLACE FUNCTION in_check(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN IF $1 = 1 THEN RAISE EXCEPTION 'not a lock' USING ERRCODE = 'lock_not_available'; END IF; RETURN $1; END $$;
+GRANT SELECT ON t TO pg_monitor;
+INSERT INTO t VALUES (16, 1, '16');
 SELECT * FROM feed();
 SELECT live.unsubscribe_all();
 DROP FUNCTION cancels, shuts_down, in_check;
@@ -141,6 +157,6 @@ SELECT * FROM feed();
 SELECT count(*) FROM written;
 SELECT live.unsubscribe_all();
 DROP TABLE written;
-DROP FUNCTION slow, endless, talks, catches, writes, calls_writes;
+DROP FUNCTION slow, careless, endless, talks, catches, writes, calls_writes;
 
 DROP TABLE t;

@@ -48,7 +48,7 @@ class ChangeBatch {
   void Add(ChangeKind kind, RowShape* shape, HeapTuple old_row, HeapTuple new_row);
   void AddTables(ChangeKind kind, const Oid* tables, int count);
 
-  // Reads from the first change.
+  // Reads from the first change; what has been added is in the file then, if there is one.
   void Rewind();
   // The next change; false at the end. Valid until `context` is reset, which the caller does
   // between pieces of its own choice.

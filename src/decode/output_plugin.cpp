@@ -120,7 +120,6 @@ HeapTuple Inlined(HeapTuple tuple, TupleDesc descriptor) {
 
 ChangeBatch* Batch() {
   if (unfinished != nullptr) return unfinished;
-  LIVE_QUERIES_FAULT("decode-change");
   return unfinished = ChangeBatch::Create(plugin_context);
 }
 
@@ -167,6 +166,7 @@ void OnChange(LogicalDecodingContext*, ReorderBufferTXN*, Relation relation,
   TupleDesc descriptor = RelationGetDescr(relation);
   HeapTuple old_row = Inlined(OldTuple(change), descriptor);
   HeapTuple new_row = Inlined(NewTuple(change), descriptor);
+  LIVE_QUERIES_FAULT("decode-change");
   switch (change->action) {
     case REORDER_BUFFER_CHANGE_INSERT:
       Batch()->Add(ChangeKind::kInsert, shape, nullptr, new_row);
@@ -202,6 +202,7 @@ void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr
   ChangeBatch* batch = unfinished;
   if (batch == nullptr) return;
   unfinished = nullptr;
+  batch->Rewind();
   batch->xid = transaction->xid;
   batch->commit_end = transaction->end_lsn;
   batch->committed_at = transaction->xact_time.commit_time;

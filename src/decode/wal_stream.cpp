@@ -14,7 +14,6 @@ extern "C" {
 #include "replication/logical.h"
 #include "replication/slot.h"
 #include "storage/proc.h"
-#include "utils/guc.h"
 #include "utils/hsearch.h"
 }
 
@@ -30,12 +29,6 @@ int ReadPage(XLogReaderState* reader, XLogRecPtr page, int length, XLogRecPtr re
              char* buffer) {
   if (may_wait) return read_local_xlog_page(reader, page, length, record, buffer);
   return read_local_xlog_page_no_wait(reader, page, length, record, buffer);
-}
-
-// Minor releases of 2026 run only the output plugins that this setting names.
-void AllowOwnPlugin() {
-  if (GetConfigOption("output_plugin_libraries", true, false) == nullptr) return;
-  SetConfigOption("output_plugin_libraries", "live_queries", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 // Decoding declares its process as one whose snapshots need no protection, the slot giving it. But
@@ -73,7 +66,7 @@ void OpenWalStream(const char* name) {
   routine.page_read = ReadPage;
   routine.segment_open = wal_segment_open;
   routine.segment_close = wal_segment_close;
-  AllowOwnPlugin();
+  AllowOutputPlugin("live_queries");
   CheckLogicalDecodingRequirements();
   CreateTemporarySlot(name);
   LIVE_QUERIES_FAULT("slot-created");

@@ -1,6 +1,7 @@
 // The two by two of old and new row, matching or not. Process: decoder.
 #include "match/evaluate.hpp"
 
+#include "match/evaluation_clock.hpp"
 #include "match/routing_index.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
@@ -300,7 +301,7 @@ bool Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {
       if (after.matches) AddInsert(at, &after);
     }
     if (before.matches || after.matches) ++touched->matched;
-    // A cancel that no function has looked for is still this one's.
+    CheckEvaluationClock();
     CHECK_FOR_INTERRUPTS();
   }
   MemoryContextSwitchTo(outer);

@@ -208,15 +208,14 @@ bool IsWhollyTruncated(const Template& one, const Change& change) {
   return true;
 }
 
-
-// Runs what is ours between expressions: its errors are nobody's fault, and a cancel waits.
+// Runs what is ours between expressions: its errors and its time are nobody's fault.
 template <class Body>
 void BlamingNobody(Body&& body) {
   const Culprit blamed = culprit;
   culprit = {};
-  HOLD_CANCEL_INTERRUPTS();
+  PauseEvaluationClock();
   body();
-  RESUME_CANCEL_INTERRUPTS();
+  ResumeEvaluationClock();
   culprit = blamed;
 }
 
@@ -241,8 +240,10 @@ void ResetTemplate(Template* one, ResetArguments arguments) {
 void FlushLongRoutes(const ChangeBatch& batch, const MatchSink& sink) {
   if (!touched.long_bodies) return;
   touched.long_bodies = false;
-  for (Route* route = touched.first; route != nullptr; route = route->next_touched)
-    if (route->body.len >= static_cast<int>(kMessageSplitBytes)) sink.changes(route, batch);
+  BlamingNobody([&] {
+    for (Route* route = touched.first; route != nullptr; route = route->next_touched)
+      if (route->body.len >= static_cast<int>(kMessageSplitBytes)) sink.changes(route, batch);
+  });
 }
 
 void EvaluateTemplate(Template* one, DecodedChange* changes, const ChangeBatch& batch,
@@ -263,7 +264,7 @@ void EvaluateTemplate(Template* one, DecodedChange* changes, const ChangeBatch& 
       ResetTemplate(
           one, {&sink, batch.commit_end, "the table was altered since these rows were written"});
     }
-    BlamingNobody([&] { FlushLongRoutes(batch, sink); });
+    FlushLongRoutes(batch, sink);
   }
 }
 
@@ -353,8 +354,9 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
       EvaluateTemplate(one, changes, *batch, sink);
       StopEvaluationClock();
       culprit = {};
-      // A large row would stay here until the next one.
+      // A large row would stay here until the next one; what functions have set, longer.
       ResetExprContext(one->compiled->expressions);
+      if (one->function_count > 0) identity.Leave();
       one->piece_count = 0;
     }
     MemoryContextSwitchTo(outer);

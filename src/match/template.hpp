@@ -44,7 +44,7 @@ struct Route {
 
 // Where the columns of a template are in rows of one shape.
 struct ColumnMap {
-  uint32 shape_number;  // hash key
+  uint32 shape_number;                          // hash key
   bool fits;                                    // if not, the rows cannot be evaluated
   AttrNumber positions[FLEXIBLE_ARRAY_MEMBER];  // beside spec.columns, from 0
 };
@@ -63,7 +63,7 @@ struct CompiledTemplate {
   FmgrInfo* key_json;            // beside the key
   StringInfoData* column_names;  // `"name":`, beside the targets
   bool* column_in_identity;      // computable from the replica identity alone
-  struct HTAB* maps;  // ColumnMap by shape; of that generation
+  struct HTAB* maps;             // ColumnMap by shape; of that generation
   uint32 maps_generation;
   const ColumnMap* last_map;
 };

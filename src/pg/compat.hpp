@@ -17,10 +17,11 @@ extern "C" {
 #include "storage/proc.h"
 #include "storage/procsignal.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/relcache.h"
 #include "utils/wait_event.h"
 }
-#if PG_VERSION_NUM >= 160000
+#if PG_VERSION_NUM >= 160000  // getRTEPermissionInfo: commit a61b1f748
 extern "C" {
 #include "parser/parse_relation.h"
 }
@@ -50,7 +51,7 @@ inline int MyBackendNumber() {
 }
 
 // Replaces the Vars of range table entry `index` by the expressions of `targets`.
-// 18 wants the number of a result relation as well (commit cb8e50a4a).
+// 18, which has OLD and NEW in RETURNING, wants the number of a result relation as well.
 inline Node* ReplaceVars(Node* node, int index, RangeTblEntry* entry, List* targets) {
   bool has_sublinks = false;
 #if PG_VERSION_NUM >= 180000
@@ -72,7 +73,8 @@ inline void CheckLevelPermissions(Query* query) {
 #endif
 }
 
-// What of a table is checked for privileges, and as whom.
+// What of a table is checked for privileges, and as whom. 16 has that in another list (commit
+// a61b1f748).
 struct TableAccess {
   Oid relation;
   Oid as_role;  // InvalidOid: the current one
@@ -91,7 +93,7 @@ inline TableAccess AccessOf(Query* query, RangeTblEntry* entry) {
 }
 
 // Lets `query`, made by ourselves, read `entry`, its first, with the privileges that `entry` has in
-// `source`.
+// `source`. Before 16 (commit a61b1f748) `entry` itself has them.
 inline void TakeOverAccess(Query* query, RangeTblEntry* entry, Query* source) {
 #if PG_VERSION_NUM >= 160000
   if (entry->perminfoindex == 0) return;
@@ -137,10 +139,11 @@ inline HeapTuple NewTuple(const ReorderBufferChange* change) {
 #endif
 }
 
-// A logical slot that goes with its process.
+// A logical slot that goes with its process. 17 asks whether it follows a failover, or was
+// synchronized from another server.
 inline void CreateTemporarySlot(const char* name) {
 #if PG_VERSION_NUM >= 170000
-  ReplicationSlotCreate(name, true, RS_TEMPORARY, false, false, false);  // 17: failover, synced
+  ReplicationSlotCreate(name, true, RS_TEMPORARY, false, false, false);
 #else
   ReplicationSlotCreate(name, true, RS_TEMPORARY, false);
 #endif
@@ -171,7 +174,7 @@ LIVE_QUERIES_WAIT_EVENT(WaitEventDecoderStop, "LiveQueriesDecoderStop")
 #undef LIVE_QUERIES_WAIT_EVENT
 
 // What pg_stat_activity knows of a process; nullptr if nothing.
-// 16 has the entries by index under another name (commit 6b9c4d2a5).
+// 16 has the entries by index under another name.
 inline const PgBackendStatus* StatusOfPid(pid_t pid) {
   for (int i = 1; i <= pgstat_fetch_stat_numbackends(); ++i) {
 #if PG_VERSION_NUM >= 160000
@@ -202,7 +205,23 @@ inline bool OwnsDatabase(Oid database) {
 #endif
 }
 
-// Lets go of this process's slot, and of its temporary ones for ever.
+// Lets the process run the output plugin `library`: 15.20, 17.11 and 18.6 run only those that this
+// setting names.
+inline void AllowOutputPlugin(const char* library) {
+  constexpr const char* kSetting = "output_plugin_libraries";
+  if (GetConfigOption(kSetting, true, false) == nullptr) return;
+  SetConfigOption(kSetting, library, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+// 17 ends a process whose transaction takes long, where somebody has set that (commit 51efe38cb).
+inline void IgnoreTransactionTimeout() {
+  constexpr const char* kSetting = "transaction_timeout";
+  if (GetConfigOption(kSetting, true, false) == nullptr) return;
+  SetConfigOption(kSetting, "0", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+// Lets go of this process's slot, and of its temporary ones for ever. 17 asks whether only those
+// synchronized from another server.
 inline void DropOwnSlots() {
   if (MyReplicationSlot != nullptr) ReplicationSlotRelease();
 #if PG_VERSION_NUM >= 170000

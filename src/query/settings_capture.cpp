@@ -54,7 +54,8 @@ char* CaptureSettings() {
 
 int EnterSettings(const char* settings) {
   const int level = NewGUCNestLevel();
-  char* line = pstrdup(settings);
+  char* lines = pstrdup(settings);
+  char* line = lines;
   for (const char* name : kCaptured) {
     char* end = line + strcspn(line, "\n");
     *end = '\0';
@@ -62,6 +63,7 @@ int EnterSettings(const char* settings) {
     if (current == nullptr || strcmp(current, line) != 0) Apply(name, line);
     line = end + 1;
   }
+  pfree(lines);
   return level;
 }
 

@@ -36,7 +36,10 @@ Datum SnapshotCall(FunctionCallInfo call) {
   const uint64 fetched = FetchSnapshot(cursor, max_rows, info->setResult);
   // A function in the query may have called functions of ours.
   subscription = FindLocal(serial);
-  if (subscription == nullptr) return static_cast<Datum>(0);
+  if (subscription == nullptr) {
+    PortalDrop(cursor, false);
+    return static_cast<Datum>(0);
+  }
   if (max_rows != 0 && fetched == max_rows) return static_cast<Datum>(0);
   PortalDrop(cursor, false);
   FinishSnapshot(subscription);

@@ -64,7 +64,6 @@ void OnExit(int, Datum) {
   // Before the place is free: who waits for that may want to drop the database.
   DropOwnSlots();
   LIVE_QUERIES_FAULT("slot-dropped");
-  EndStuckEvaluation();
   WithLock(ControlLock(), LW_EXCLUSIVE, [] {
     database->state = DecoderState::kStopped;
     database->decoder_pid = 0;
@@ -152,7 +151,11 @@ bool ReadRecords() {
 bool ReadLog() {
   const bool ahead = CatalogsAreAhead();
   if (ahead) FlushCatalogCaches();
+  // The limit is for queries: what is decoded has to wait somewhere. An error ends this process.
+  const int limit_kb = temp_file_limit;
+  temp_file_limit = -1;
   const bool at_end = ReadRecords();
+  temp_file_limit = limit_kb;
   if (ahead) FlushCatalogCaches();
   return at_end;
 }
@@ -258,6 +261,8 @@ void TakePlace(int index) {
     return true;
   });
   if (!mine) proc_exit(0);
+  // After the transaction is aborted, before dynamic shared memory is detached.
+  before_shmem_exit([](int, Datum) { BlameForEnd(); }, 0);
   // Not before_shmem_exit: who waits for us to go wants our slot and our connection gone as well.
   on_shmem_exit(OnExit, 0);
 }
@@ -267,8 +272,7 @@ void Work() {
   BackgroundWorkerInitializeConnectionByOid(database->database, InvalidOid, 0);
   pgstat_report_appname("live_queries decoder");
   pgstat_report_activity(STATE_RUNNING, "finding a start point");
-  // It is for queries: what is decoded has to wait somewhere.
-  SetConfigOption("temp_file_limit", "-1", PGC_SUSET, PGC_S_OVERRIDE);
+  IgnoreTransactionTimeout();
   PreparePlugin(TopMemoryContext, NoteCommit);
   PrepareMatcher(TopMemoryContext);
   PrepareOutboxes(TopMemoryContext);

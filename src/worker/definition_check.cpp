@@ -14,6 +14,7 @@
 #include "worker/registry_sync.hpp"
 
 extern "C" {
+#include "storage/lmgr.h"
 #include "utils/guc.h"
 }
 
@@ -45,8 +46,6 @@ struct Pass {
 // What subscribing again would give, as the subscriber: template and route.
 bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
   const Identity identity = EnterIdentity(one.role, one.settings);
-  (void)set_config_option("lock_timeout", kLockTimeout, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                          true, 0, false);
   FrozenValues frozen = {true, FrozenFromText(definition.Field(DefinitionField::kFrozen))};
   List* params = static_cast<List*>(stringToNode(definition.Field(DefinitionField::kValues)));
   Analysis analysis = Analyze(definition.Field(DefinitionField::kQuery), params, frozen);
@@ -61,11 +60,16 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
 // In a subtransaction that is rolled back: no lock of the analysis stays.
 CheckResult Check(Template* one, const DefinitionCopy& definition) {
   CheckResult result = {Finding::kSame, 0, nullptr};
-  culprit = {one, nullptr, nullptr, false};
-  StartEvaluationClock();
+  bool table_is_ours = false;
   InRolledBackSubtransaction(
       [&] {
         LIVE_QUERIES_FAULT("definition-check");
+        (void)set_config_option("lock_timeout", kLockTimeout, PGC_SUSET, PGC_S_SESSION,
+                                GUC_ACTION_LOCAL, true, 0, false);
+        LockRelationOid(one->spec.relation, AccessShareLock);
+        table_is_ours = true;
+        culprit = {one, nullptr, nullptr, false};
+        StartEvaluationClock();
         if (!IsSameNow(*one, definition)) result.finding = Finding::kDifferent;
         StopEvaluationClock();
       },
@@ -73,7 +77,8 @@ CheckResult Check(Template* one, const DefinitionCopy& definition) {
         StopEvaluationClock();
         result = {Finding::kError, error->sqlerrcode, pstrdup(error->message)};
         // Who may read what cannot be told now: nothing more is delivered until it can.
-        if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) result.finding = Finding::kLocked;
+        if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+          result.finding = table_is_ours ? Finding::kDifferent : Finding::kLocked;
         // Without the timeout, a function of the subscriber's has raised it: no other cancel
         // reaches the decoder.
         if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && EvaluationTimedOut())

@@ -3,6 +3,8 @@
 // without errors needs no subtransaction. Process: decoder.
 #include "worker/evaluation.hpp"
 
+#include <climits>
+
 #include "decode/output_plugin.hpp"
 #include "match/evaluate.hpp"
 #include "match/evaluation_clock.hpp"
@@ -20,6 +22,7 @@ extern "C" {
 #include "access/xact.h"
 #include "storage/lock.h"
 #include "storage/procarray.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 }
 
@@ -140,6 +143,13 @@ void Recover(DatabaseShared* database, ErrorData* error) {
   }
 }
 
+// What the batches keep in files is not the functions' doing.
+int LimitBesideBatches(int limit_kb) {
+  const size_t batches_kb = ReadyBytes() / 1024;
+  if (limit_kb < 0 || batches_kb > static_cast<size_t>(INT_MAX - limit_kb)) return -1;
+  return limit_kb + static_cast<int>(batches_kb);
+}
+
 bool Attempt(DatabaseShared* database, int count) {
   bool failed = false;
   TryCatch(
@@ -182,21 +192,30 @@ Progress EvaluateReady(DatabaseShared* database) {
   MemoryContextReset(evaluation_context);
   muted_targets = NIL;
   MemoryContextSwitchTo(evaluation_context);
-  if (Attempt(database, count)) Publish(database, count);
+  const int limit_kb = temp_file_limit;
+  temp_file_limit = LimitBesideBatches(limit_kb);
+  const bool evaluated = Attempt(database, count);
+  temp_file_limit = limit_kb;
+  if (evaluated) Publish(database, count);
   return Progress::kSome;
 }
 
-void EndStuckEvaluation() {
-  if (!EvaluationIsStuck() || culprit.owner == nullptr) return;
+void BlameForEnd() {
+  if (WasAskedToEnd() || culprit.owner == nullptr) return;
+  MemoryContextSwitchTo(TopMemoryContext);
+  const bool timed_out = EvaluationTimedOut();
+  const int sqlstate = timed_out ? ERRCODE_QUERY_CANCELED : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
+  const char* reason =
+      timed_out ? kEvaluationTimeoutReason : "evaluating the query has ended the decoder";
   List* targets = TargetsToBlame(culprit);
-  ereport(LOG, errmsg("live_queries decoder ends, and %d live queries with it",
-                      list_length(targets)),
-          errdetail("An evaluation has gone on after it was cancelled."));
+  ereport(LOG,
+          errmsg("live_queries decoder ends, and %d live queries with it", list_length(targets)),
+          errdetail_internal("%s", reason));
   ListCell* cell;
   foreach (cell, targets) {
     const Target* target = static_cast<Target*>(lfirst(cell));
     (void)TerminateSubscription(ConnectionAt(target->connection), target->connection_id,
-                                target->serial, ERRCODE_QUERY_CANCELED, kEvaluationTimeoutReason);
+                                target->serial, sqlstate, reason);
   }
 }
 

@@ -22,8 +22,8 @@ Progress EvaluateReady(DatabaseShared* database);
 // Looks at definitions that may have changed, where no transaction is ready to be evaluated.
 void CheckDefinitions(DatabaseShared* database);
 
-// While this process ends: if that is because an evaluation did not, ends the subscriptions that are
-// to blame, so that the next decoder does not meet it again.
-void EndStuckEvaluation();
+// While this process ends: if that is because of an evaluation, ends the subscriptions that are to
+// blame, so that the next decoder does not meet it again.
+void BlameForEnd();
 
 }  // namespace live_queries

@@ -89,6 +89,7 @@ report() {
     printf '%-12s %8d %8d %6d s\n' "$name" "$p" "$f" "$(sum time "$file")"
     all_passed=$((all_passed + p)) all_failed=$((all_failed + f))
   done
+  printf '%-12s %8d %8d %6d s\n' "the run" "$all_passed" "$all_failed" "$SECONDS"
   for name in "${ran[@]}"; do
     sed -n 's/^note //p' "$run_dir/results/$name"
   done

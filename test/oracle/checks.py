@@ -25,13 +25,16 @@ class Comparison:
         self.pending = deque(timeline.steps)
         self.result = None       # the client's; None: nothing to compare with yet
         self.mismatched = set()
+        self.changed = {}        # key -> indexes of the transactions that changed it since it was last right
         self.advance(index)
 
     def advance(self, index):
         """Moves the truth to the state after the transaction of an index."""
         self.index = max(index, self.index)
         while self.pending and self.pending[0][0] <= index:
-            for key, change in self.pending.popleft()[1].items():
+            at, changes = self.pending.popleft()
+            for key, change in changes.items():
+                self.changed.setdefault(key, []).append(at)
                 if self.keyed and change is None:
                     self.truth.pop(key, None)
                 elif self.keyed:
@@ -67,8 +70,13 @@ class Comparison:
                 self.mismatched.add(key)
         elif self.result.value(key) == self.expected(key):
             self.mismatched.discard(key)
+            self.changed.pop(key, None)
         else:
             self.mismatched.add(key)
+
+    def suspects(self):
+        """Returns the indexes of the transactions that changed what differs now; one of them may be lost."""
+        return sorted({index for key in self.mismatched for index in self.changed.get(key, ())})
 
     def describe(self):
         """Returns lines that tell the difference."""
@@ -91,7 +99,8 @@ class Watched:
         self.comparison = comparison      # None: compared at quiet points alone
         self.snapshot_lsn = snapshot_lsn  # own messages of later transactions show exactly that point
         self.joined_lsn = None            # as do the others' messages, from here
-        self.last_index = -1              # of the last transaction that it was told
+        self.last_index = -1              # of the last transaction that it was told wholly
+        self.begun = -1                   # and of the last one that it was told a part of
         self.history = deque(maxlen=HISTORY)
 
     def refollow(self):
@@ -103,15 +112,15 @@ class Watched:
 class ConnectionCheck:
     """The walk over one connection's trace."""
 
-    def __init__(self, trace, reference, counters, per_subscription=False):
+    def __init__(self, trace, reference, counters, **options):
         self.trace = trace
         self.reference = reference
         self.counters = counters
-        self.state = model.ConnectionState(per_subscription)
+        self.state = model.ConnectionState(**options)
         self.watched = {}    # Subscription -> Watched
         self.history = deque(maxlen=HISTORY)
         self.subject = None  # the Watched that a violation is about
-        self.xid = None      # and the transaction
+        self.xid = None      # and the transaction, if a message tells one
 
     def extend(self):
         """Gives the open subscriptions the truth of the new interval."""
@@ -125,12 +134,15 @@ class ConnectionCheck:
         for event in events:
             self.history.append(event)
             self.subject = self._concerned(event)
+            xid = event.data.get("xid") if event.kind == "message" else None
+            self.xid = int(xid) if rows.is_whole(xid) else None
             if self.subject:
                 self.subject.history.append(event)
             getattr(self, "_" + event.kind)(event, self.subject)
 
     def quiet(self, truth):
         """Compares with plain SELECTs; truth is a function(query) that returns a Counter of rows."""
+        self.xid = None
         for subscription, watched in self.watched.items():
             if not watched.state.flowing():
                 continue
@@ -147,6 +159,18 @@ class ConnectionCheck:
                 raise Violation("at the quiet point the result is not what SELECT gives: client alone %s,"
                                 " SELECT alone %s" % (_show(got - expected), _show(expected - got)))
             self.counters["quiet comparisons"] += 1
+
+    def suspects(self):
+        """After a violation: returns the indexes of the transactions that may be at fault, oldest first."""
+        by_xid, found = self.reference.replay.by_xid, set()
+        told = by_xid.get(self.xid)
+        comparison = self.subject and self.subject.comparison
+        if comparison and comparison.result is not None:
+            comparison.advance(told.index if told else -1)
+            found.update(comparison.suspects())
+        # it announced more
+        opened = by_xid.get(self.state.open_xid)
+        return sorted(found | {done.index for done in (told, opened) if done})
 
     def _concerned(self, event):
         """Returns the Watched that an event is about, or None."""
@@ -219,7 +243,7 @@ class ConnectionCheck:
             watched.comparison.advance(self.reference.replay.index_before(event.data))
 
     def _leaving(self, _, watched):
-        watched.state.changing = True
+        watched.state.changing = watched.state.in_vain = True
         watched.joined_lsn = None
         self.state.disturb(watched.state)
 
@@ -266,7 +290,6 @@ class ConnectionCheck:
         self.counters["changes"] += len(message["changes"])
         if watched.comparison is None:
             return
-        self.xid = received.xid
         self._check_transaction(watched, message, received.xid)
         watched.comparison.touched(received.touched)
         if received.closed is not None:
@@ -275,7 +298,8 @@ class ConnectionCheck:
     def _check_transaction(self, watched, message, xid):
         done = self.reference.replay.by_xid.get(xid)
         require(done is not None, "a message of transaction %s, which never committed", xid)
-        require(done.index >= watched.last_index, "transaction %s was told after a later one", xid)
+        require(done.index >= watched.begun, "transaction %s was told after a later one", xid)
+        watched.begun = done.index
         told = message["committed_at"]
         try:
             at = datetime.fromisoformat(told)
@@ -302,7 +326,7 @@ class ConnectionCheck:
                         " transaction number %s before", xid, comparison.index)
             elif not watched.state.flowing() or watched.joined_lsn is None or done.lsn < watched.joined_lsn:
                 continue
-            elif done.index < comparison.index:
+            elif done.index < max(comparison.index, watched.begun):
                 continue  # the backlog of another subscription
             self.subject = watched
             comparison.advance(done.index)
@@ -319,12 +343,12 @@ def _show(counter):
 class Checker:
     """All connections at one quiet point."""
 
-    def __init__(self, reference, counters, truth, per_subscription=False):
+    def __init__(self, reference, counters, truth, **options):
         self.reference = reference
         self.counters = counters
         self.truth = truth
-        self.per_subscription = per_subscription
-        self.connections = {}  # Trace -> ConnectionCheck
+        self.options = options  # of a ConnectionState
+        self.connections = {}   # Trace -> ConnectionCheck
 
     def quiet_point(self, traces):
         """Checks everything since the last call; returns the pairs of (ConnectionCheck, Violation)."""
@@ -340,18 +364,28 @@ class Checker:
 
         found = []
         for trace in traces:
-            check = self.connections.get(trace)
-            if check is None:
-                check = self.connections[trace] = ConnectionCheck(trace, self.reference, self.counters,
-                                                                  self.per_subscription)
-            try:
-                check.extend()
-                check.walk(trace.take())
-                if not check.state.closed:
-                    check.quiet(truth)
-            except (Violation, rows.Malformed) as violation:
+            check, violation = self._walk(trace, truth)
+            if violation:
                 found.append((check, violation))
             if check.state.closed:
                 del self.connections[trace]
         self.reference.forget()
         return found
+
+    def look_back(self, trace):
+        """Checks what was recorded until a client failed; returns its ConnectionCheck and the Violation, or None."""
+        self.reference.read()
+        return self._walk(trace)
+
+    def _walk(self, trace, truth=None):
+        check = self.connections.get(trace)
+        if check is None:
+            check = self.connections[trace] = ConnectionCheck(trace, self.reference, self.counters, **self.options)
+        try:
+            check.extend()
+            check.walk(trace.take())
+            if truth and not check.state.closed:
+                check.quiet(truth)
+        except (Violation, rows.Malformed) as violation:
+            return check, violation
+        return check, None

@@ -26,6 +26,7 @@ from writers import Prepared, WriteLog, Writer
 
 REST = 150  # seconds that the threads have to come to rest
 EXTENSION = "CREATE EXTENSION live_queries"
+LONGEST_SLEEP = 20  # milliseconds, of a fault point
 
 
 class World:
@@ -46,6 +47,7 @@ class World:
         self.counters = Counter()
         self.counters_lock = threading.Lock()
         self.write_log = WriteLog()
+        self.locked = set()  # names of tables that were for long
         self.prepared = Prepared(int(server.ask("SHOW max_prepared_transactions")) > 0)
         self.traces = []
         self.failures = []  # (thread name, exception, its text, Trace or None)
@@ -101,6 +103,8 @@ class Run:
         if options.mutation:
             settings[MUTATION] = options.mutation
         self.server.set(settings)
+        if options.delays and self.server.sleep_at_fault_points(LONGEST_SLEEP):
+            print("oracle: every fault point sleeps at random, for %d ms at most" % LONGEST_SLEEP)
         self.world = World(options, self.server)
         if not self.world.prepared.enabled:
             print("oracle: max_prepared_transactions is 0: no prepared transactions in this run")
@@ -113,7 +117,9 @@ class Run:
                 self._create_extension(cursor)
         self.reference = Reference(connection, self.world.tables, self.server.name)
         self.reference.adopt()
-        self.checker = Checker(self.reference, self.world.counters, self._truth, options.seq_per_subscription)
+        self.checker = Checker(self.reference, self.world.counters, self._truth,
+                               per_subscription=options.seq_per_subscription, overflows=self.server.is_small(),
+                               locked=self.world.locked)
 
     @staticmethod
     def _create_extension(cursor):
@@ -182,8 +188,7 @@ class Run:
             return True
         print("oracle: the %s did not come to rest within %d seconds" % (who, REST))
         for trace in self.world.traces:
-            print("\n".join(report.last_events(trace.name, trace.events[-15:])))
-            print("  now in: %s" % trace.running)
+            print("\n".join(report.last_events(trace, trace.events[-15:])))
         return False
 
     def _end_prepared(self):
@@ -218,12 +223,16 @@ class Run:
         self.reference.cache = {}
 
     def _report_failure(self, name, error, text, trace):
-        print("oracle: %s failed: %s: %s" % (name, type(error).__name__, error))
+        """What led to it may be a difference that no quiet point has come to yet: then that is told first."""
         check = self.checker.connections.get(trace)
-        if trace is not None:
-            events = (list(check.history) if check else []) + trace.events
-            print("\n".join(report.last_events(trace.name, events[-60:])))
-            print("  last statement: %s" % trace.running)
+        try:
+            if trace is not None:
+                check, violation = self.checker.look_back(trace)
+                if violation:
+                    print(report.difference(self.options, self.world, self.reference, check, violation))
+        except (psycopg2.Error, ReferenceWrong) as broken:
+            print("oracle: what was true then could not be read: %s" % broken)
+        print(report.failure(self.world, self.reference, check, name, error, trace))
         print(text)
 
     def _end(self):

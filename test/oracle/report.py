@@ -1,25 +1,28 @@
 """What the oracle prints.
 
-Owns: the report of a difference, written so that the cause can be found from it alone, and the closing summary.
+Owns: the report of a difference, written so that the cause can be found from it alone, the report of a thread that
+failed, and the closing summary.
 """
 
 import rows
 
 AROUND = 12    # transactions shown before the one in question
 SHOWN = 150    # events shown of a connection
+LAST = 60      # events shown of one whose client failed
 
 
 def difference(options, world, reference, check, violation):
     """Returns the report of a violation that a ConnectionCheck ran into."""
     lines = ["", "=" * 100, "DIFFERENCE  seed %s" % options.seed, "  %s" % violation,
              "  on %s, as %s, delivery %s" % (check.trace.name, check.trace.user.name, check.trace.delivery)]
+    suspects = check.suspects()
     watched = check.subject
     subscription = watched and watched.state.subscription
     if watched:
         lines += _subscription(world, watched)
     if check.xid is not None:
-        lines.append("  the last transaction seen on the connection: %s" % check.xid)
-    lines += _transactions(world, reference, check, subscription)
+        lines.append("  the transaction of the last message: %s" % check.xid)
+    lines += _transactions(world, reference, [subscription] if subscription else [], suspects)
     lines.append("")
     if subscription:
         lines.append("Events of the subscription:")
@@ -30,9 +33,23 @@ def difference(options, world, reference, check, violation):
     return "\n".join(lines)
 
 
-def last_events(name, events):
+def failure(world, reference, check, name, error, trace):
+    """Returns the report of a thread that could not go on; check is None for a writer's."""
+    lines = ["oracle: %s failed: %s: %s" % (name, type(error).__name__, error)]
+    if check:
+        lines.append("Subscriptions of the connection, as %s, delivery %s:" % (trace.user.name, trace.delivery))
+        for watched in check.watched.values():
+            lines += _subscription(world, watched)
+        lines += _transactions(world, reference, list(check.watched), []) + [""]
+    if trace:
+        lines += last_events(trace, ((list(check.history) if check else []) + trace.events)[-LAST:])
+    return "\n".join(lines)
+
+
+def last_events(trace, events):
     """Returns lines on what happened last on a connection."""
-    return ["last events of %s:" % name] + [_event(event) for event in events]
+    return (["last events of %s:" % trace.name] + [_event(event) for event in events]
+            + ["  last statement: %s" % trace.running])
 
 
 def summary(options, world, seconds):
@@ -61,26 +78,34 @@ def _subscription(world, watched):
     return lines
 
 
-def _transactions(world, reference, check, subscription):
-    """The transactions before and at the one in question that wrote to the subscription's table."""
-    recent = reference.recent(3000)
-    if check.xid is not None and check.xid in reference.replay.by_xid:
-        at = reference.replay.by_xid[check.xid].index
-        recent = [done for done in recent if done.index <= at + 3]
-    if subscription:
-        table = subscription.query.source_table(world.tables)
-        names = table.leaves or (table.name,)
-        recent = [done for done in recent if any(change[1] in names for change in done.changes)]
-    lines = ["", "Transactions, in commit order, from PostgreSQL's own decoding%s:" % (
-        " (those that wrote to %s)" % table.sql if subscription else "")]
-    for done in recent[-AROUND:]:
-        lines.append("  number %d  xid %d  lsn %X..%X  %s" % (done.index, done.xid, done.lsn, done.end_lsn, done.time))
-        own = [change for change in done.changes if not subscription or change[1] in names]
-        for op, name, old, new in own[:30]:
-            lines.append("    %-8s %-16s %s" % (op, name, _images(old, new)))
-        if len(done.changes) > len(own[:30]):
-            lines.append("    and %d more changes" % (len(done.changes) - len(own[:30])))
-        lines.append("    written by %s" % world.write_log.get(done.xid))
+def _transactions(world, reference, subscriptions, suspects):
+    """The transactions in question, and the last before them of those that wrote to the subscriptions' tables."""
+    leaves = {name: table.sql for subscription in subscriptions for table in world.tables.values()
+              if table.name in subscription.tables for name in table.leaves or (table.name,)}
+
+    def own(done):
+        return [change for change in done.changes if not leaves or change[1] in leaves]
+
+    everything = reference.recent(len(reference.replay.lsns))
+    suspects = suspects[:AROUND] + suspects[AROUND:][-AROUND:]
+    last = suspects[-1] + 3 if suspects else len(everything)
+    near = {done.index for done in [done for done in everything if done.index <= last and own(done)][-AROUND:]}
+    lines = ["", "Transactions, in commit order, from PostgreSQL's own decoding%s%s:" % (
+        " (those that wrote to %s)" % ", ".join(sorted(set(leaves.values()))) if leaves else "",
+        "; those in question have an arrow" if suspects else "")]
+    for done in everything:
+        if done.index in near or done.index in suspects:
+            lines += _transaction(world, done, own(done), "->" if done.index in suspects else "  ")
+    return lines
+
+
+def _transaction(world, done, changes, mark):
+    lines = ["%s number %d  xid %d  lsn %X..%X  %s" % (mark, done.index, done.xid, done.lsn, done.end_lsn, done.time)]
+    for op, name, old, new in changes[:30]:
+        lines.append("    %-8s %-16s %s" % (op, name, _images(old, new)))
+    if len(done.changes) > len(changes[:30]):
+        lines.append("    and %d more changes" % (len(done.changes) - len(changes[:30])))
+    lines.append("    written by %s" % world.write_log.get(done.xid))
     return lines
 
 

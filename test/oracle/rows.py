@@ -38,6 +38,11 @@ def parse(text):
         raise Malformed("%s in %.200r" % (error, text)) from error
 
 
+def is_whole(value):
+    """Tells whether a parsed value is a whole number."""
+    return isinstance(value, Number) and value.isdecimal()
+
+
 def text_of(value):
     """Returns the compact JSON text of a parsed value."""
     if value is None:

@@ -7,6 +7,7 @@ import os
 import time
 
 import psycopg2
+import psycopg2.errors
 from psycopg2 import extensions
 
 import schema
@@ -14,6 +15,13 @@ import schema
 TINY = {"live_queries.mailbox_size": "64kB", "live_queries.spill_size": "256kB"}
 SMALL = {"logical_decoding_work_mem": "64kB"}
 MUTATION = "live_queries.debug_mutation"
+ROOMS = ["live_queries.mailbox_size", "live_queries.spill_size", "live_queries.memory_limit"]
+# No part of the extension, and in the library of a build with fault points alone.
+SET_FAULT = """BEGIN;
+CREATE FUNCTION pg_temp.fault_set(text, text, integer, integer) RETURNS void AS 'live_queries', 'live_queries_fault_set'
+    LANGUAGE C STRICT;
+SELECT pg_temp.fault_set(%s);
+ROLLBACK"""
 
 
 class CannotRun(Exception):
@@ -29,6 +37,7 @@ class Server:
         self.password = os.urandom(12).hex()
         self.admin = self.connect()
         self.settings = []
+        self.sleeping = False  # the fault points
         self.roles = []
         self.created = False
         self.can_log_in = True
@@ -64,6 +73,21 @@ class Server:
                 raise CannotRun(str(error)) from error
             self.settings.append(name)
         self._reload(settings)
+
+    def is_small(self):
+        """Tells whether there is less room for messages than by default; that is more than a run can fill."""
+        return self.ask("SELECT bool_or(setting::bigint < boot_val::bigint) FROM pg_settings WHERE name IN (%s)"
+                        % ", ".join(map(schema.literal, ROOMS)))
+
+    def sleep_at_fault_points(self, most_ms):
+        """Lets every fault point sleep at random until close(); returns whether this build has any."""
+        try:
+            self.ask(SET_FAULT % ("'*', 'sleep', %d, -1" % most_ms))
+        except (psycopg2.errors.UndefinedFunction, psycopg2.errors.UndefinedFile):
+            self.ask("ROLLBACK")
+            return False
+        self.sleeping = True
+        return True
 
     def create(self):
         """Makes the database and the roles; returns the users that subscribe."""
@@ -113,6 +137,8 @@ class Server:
         left = []
         if not self._reconnect():
             return ["everything: the server is gone"]
+        if self.sleeping:
+            self.ask(SET_FAULT % "'*', 'none', 0, 0")
         for name in self.settings:
             self.ask("ALTER SYSTEM RESET %s" % name)
         if self.settings:

@@ -81,7 +81,8 @@ class Session:
             self.channel = channel
             table = query.source_table(self.tables)
             made.append(Subscription(name, query, bool(table.key) if query.shape.pointwise else True, table.full,
-                                     snapshot, live_id, strategy, unread=snapshot))
+                                     snapshot, query.table_names(self.tables), query.is_parted(self.tables), live_id,
+                                     strategy, unread=snapshot))
             self.subscriptions[name] = made[0]
             self.trace.add("subscribed", made[0], lsn_number(lsn))
             if self.in_transaction:

@@ -49,8 +49,15 @@ class Query:
 
     def source_table(self, tables):
         """Returns the table below the (first) source."""
-        source = self.shape.sources[0]
-        return tables[VIEWS[source][0] if source in VIEWS else source]
+        return tables[_table_below(self.shape.sources[0])]
+
+    def table_names(self, tables):
+        """Returns the names of the tables below all sources."""
+        return frozenset(tables[_table_below(source)].name for source in self.shape.sources)
+
+    def is_parted(self, tables):
+        """Tells whether a source has several leaves."""
+        return any(source in tables and tables[source].leaves for source in self.shape.sources)
 
     def subscribed_sql(self, tables):
         """Returns the text to subscribe to, with $1..$n."""
@@ -85,6 +92,10 @@ class Query:
 
     def _with_params(self, text):
         return re.sub(r"\$(\d+)", lambda match: schema.literal(self.params[int(match.group(1)) - 1]), text)
+
+
+def _table_below(source):
+    return VIEWS[source][0] if source in VIEWS else source
 
 
 def visible_columns(table):

@@ -24,6 +24,25 @@ CHANGE_FIELDS = {
     "clear": {"op"},
 }
 
+# Why a subscription may be reset. What is not here (a decoder that was restarted, rows that were rewritten, messages
+# that were damaged) does not come up: servers stay up in a run, and definitions stay as they are.
+RESETS = {
+    "too many messages were waiting for the client":
+        lambda connection, _: connection.overflows,
+    "too many changes while the subscription was paused or its snapshot unread":
+        lambda connection, _: connection.overflows,
+    # Where the log does not hold the old row, it is read from where a vacuum may have been.
+    "a large value that an update left in place is gone already":
+        lambda _, state: not state.subscription.full,
+    "a part of the table was truncated":
+        lambda _, state: state.subscription.parted,
+    # So is called what could not be checked: the decoder does not wait for long for a table that is locked.
+    "the table, a view, a function or row security of the query has changed":
+        lambda connection, state: not state.subscription.tables.isdisjoint(connection.locked),
+    "a reset came in a transaction that was rolled back":
+        lambda _, state: state.in_vain,
+}
+
 
 class Violation(Exception):
     """A rule that was broken."""
@@ -178,6 +197,7 @@ class SubscriptionState:
         self.changing = False    # a call that stops its messages is under way
         self.broken = False      # a reset came; to be refreshed
         self.killed = False      # by the oracle
+        self.in_vain = False     # it was to leave, at least in a transaction that was rolled back
         self.over = False
         self.changes = 0
         self.result = None
@@ -223,11 +243,15 @@ class ConnectionState:
     """One connection: its subscriptions and the order of its messages.
 
     per_subscription: check the order of seq in each subscription alone, not over the connection.
+    overflows: there may be too little room for the messages of a connection.
+    locked: the names of the tables that a writer has kept locked for long.
     """
 
-    def __init__(self, per_subscription=False):
+    def __init__(self, per_subscription=False, overflows=False, locked=()):
         self.subscriptions = {}  # id -> SubscriptionState
         self.per_subscription = per_subscription
+        self.overflows = overflows
+        self.locked = locked
         self.last_seq = {}       # subscription id or None -> seq
         self.open_xid = None     # of a transaction that announced more
         self.open_states = []    # subscriptions that received a part of it
@@ -263,10 +287,7 @@ class ConnectionState:
             return self._terminated(state, message)
         require(not state.paused, "a message for %s while paused", name)
         if kind == "reset":
-            require(isinstance(message["reason"], str) and message["reason"], "a reset without a reason")
-            state.broken = True
-            self.open_xid, self.open_states = None, []
-            return Received(state)
+            return self._reset(state, message)
         require(not state.unread, "changes for %s before its snapshot was read", name)
         return self._changes(state, message)
 
@@ -283,6 +304,16 @@ class ConnectionState:
         require(seq >= last, "seq went back from %s to %s", last, seq)
         self.last_seq[scope] = seq
 
+    def _reset(self, state, message):
+        name, reason = state.subscription.id, message["reason"]
+        require(not state.unread, "a reset of %s before its snapshot was read", name)
+        require(not state.broken, "a second reset of %s, which was not refreshed after the first", name)
+        possible = RESETS.get(reason) if isinstance(reason, str) else None
+        require(possible and possible(self, state), "a reset of %s for what cannot have happened: %s", name, reason)
+        state.broken = True
+        self.open_xid, self.open_states = None, []
+        return Received(state)
+
     def _terminated(self, state, message):
         require(isinstance(message["code"], str) and len(message["code"]) == 5, "no SQLSTATE: %s", message["code"])
         require(state.killed, "%s was terminated, and not by the oracle: %s %s", state.subscription.id,
@@ -293,7 +324,7 @@ class ConnectionState:
 
     def _changes(self, state, message):
         xid, more = message["xid"], message["more"]
-        require(isinstance(xid, rows.Number), "xid is not a number: %s", xid)
+        require(rows.is_whole(xid), "xid is not a number: %s", xid)
         require(more in (True, False), "more is neither true nor false: %s", more)
         xid = int(xid)
         if self.open_xid is not None and self.open_xid != xid:

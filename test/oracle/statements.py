@@ -17,11 +17,12 @@ KINDS = {  # name -> how often
 
 
 class Statement:
-    """A text to execute, with the data of a COPY."""
+    """A text to execute, with the data of a COPY; truncates: the name of the table that it locks and empties."""
 
-    def __init__(self, text, data=None):
+    def __init__(self, text, data=None, truncates=None):
         self.text = text
         self.data = data
+        self.truncates = truncates
 
     def run(self, cursor):
         """Executes it."""
@@ -179,6 +180,5 @@ def _merge(rng, table):
 
 
 def _truncate(rng, table):
-    if table.leaves and rng.random() < 0.5:
-        return Statement("TRUNCATE %s" % rng.choice(table.leaves))
-    return Statement("TRUNCATE %s" % table.sql)
+    leaf = rng.choice(table.leaves) if table.leaves and rng.random() < 0.5 else None
+    return Statement("TRUNCATE %s" % (leaf or table.sql), truncates=table.name)

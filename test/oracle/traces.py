@@ -19,6 +19,8 @@ class Subscription:
     keyed: bool
     full: bool             # replica identity FULL
     snapshot: bool
+    tables: frozenset      # the names of the tables below the query
+    parted: bool           # one of them has several leaves, of which one may be truncated
     live_id: str = ""
     strategy: str = ""
     unread: bool = True

@@ -8,6 +8,7 @@ was done is kept by transaction id for a report; what is true is read from the l
 import random
 import re
 import threading
+import time
 from collections import OrderedDict
 
 import psycopg2
@@ -19,6 +20,7 @@ import statements
 # unique, check, not null and the like; serialization, deadlock; lock timeout; twice in one command; no prepared slot
 EXPECTED = ("23", "40", "55P03", "21000", "53400", "57014")
 KEPT = 3000
+LONG_LOCK = 0.1  # seconds; the decoder waits for more than this, but several locks may follow each other
 LONG = re.compile(r"(?<=[A-Za-z0-9+/]{20})[A-Za-z0-9+/]{40,}")  # the middle of a long random text
 
 
@@ -70,6 +72,7 @@ class Writer(threading.Thread):
         self.rng = random.Random("%s/%s" % (world.options.seed, name))
         self.connection = world.server.database()
         self.done = []    # texts of the open transaction
+        self.locked = {}  # the tables that it truncates: name -> since when
         self.prepared = 0
         with self.connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '500ms'")
@@ -107,6 +110,14 @@ class Writer(threading.Thread):
             self._check_expected(error)
             self.world.count("transactions failed")
             self._execute("ROLLBACK")
+        self._unlocked()
+
+    def _unlocked(self, late=False):
+        """Notes which tables nobody could look at for long; late: a prepared transaction keeps them."""
+        for name, since in self.locked.items():
+            if late or time.monotonic() - since > LONG_LOCK:
+                self.world.locked.add(name)
+        self.locked = {}
 
     def _vacuum(self):
         """Removes what is dead at once: old rows, and the long values that only a decoder still wants."""
@@ -137,9 +148,17 @@ class Writer(threading.Thread):
 
     def _statement(self):
         statement = statements.random_statement(self.rng, self.world.tables)
+        if statement.truncates and not self._may_truncate():
+            return
         self.done.append(rows.shorten(LONG.sub("…", statement.text), 1000))
+        if statement.truncates:
+            self.locked.setdefault(statement.truncates, time.monotonic())
         with self.connection.cursor() as cursor:
             statement.run(cursor)
+
+    def _may_truncate(self):
+        """Not while the decoder starts, which would not be shown the table's new file, and would start again."""
+        return self.world.options.reference_only or self.world.counters["subscriptions"] > 0
 
     def _end(self):
         with self.connection.cursor() as cursor:
@@ -157,6 +176,7 @@ class Writer(threading.Thread):
             if self.rng.random() < 0.5:
                 self._end_prepared(name)
             else:
+                self._unlocked(late=True)
                 self.world.prepared.add(name)
         else:
             self._execute("COMMIT")

@@ -121,11 +121,45 @@ sub memory {
     $writer->rows(q(UPDATE t SET a = repeat('y', 1000000), grp = 0 WHERE id BETWEEN 101 AND 105));
     ok($watcher->follow('q'), 'a transaction in a file beyond temp_file_limit');
     is_exact('temp_file_limit');
+    # Functions of subscribers are queries.
+    $node->safe_psql('postgres', <<~SQL);
+        CREATE FUNCTION sorts(int) RETURNS bigint IMMUTABLE LANGUAGE plpgsql SET work_mem = '64kB' AS
+          'BEGIN RETURN (SELECT count(*) FROM (SELECT i FROM generate_series(1, 200000) i ORDER BY -i) s); END'
+        SQL
+    my $client = connect_client($node);
+    $client->rows(q(SELECT * FROM live.subscribe('s', 'SELECT sorts(id) AS s FROM other', "snapshot" => false)));
+    $client->rows('INSERT INTO other VALUES (2)');
+    is($client->next_message->{message}{code}, '53400', 'a function in a file beyond temp_file_limit');
+    $client->disconnect;
     $node->safe_psql('postgres', 'ALTER SYSTEM RESET temp_file_limit');
     $node->reload;
 }
 
 is(decoder_pid($node), $decoder, 'all this by one decoder');
+
+# ----- a function that ends its process, which it can from PostgreSQL 17 on -----
+if ($node->pg_version >= 17) {
+    $node->safe_psql('postgres', <<~SQL);
+        ALTER SYSTEM SET transaction_timeout = '100ms';
+        CREATE FUNCTION ends(int) RETURNS int IMMUTABLE LANGUAGE plpgsql SET transaction_timeout = '10ms' AS
+          'BEGIN PERFORM pg_sleep(60); RETURN 1; END';
+        CREATE FUNCTION takes(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN 1; END';
+        SQL
+    $node->reload;
+    my $client = connect_client($node);
+    $client->rows(q(SELECT * FROM live.subscribe('s', 'SELECT takes(id) AS s FROM other', "snapshot" => false)));
+    $client->rows('INSERT INTO other VALUES (3)');
+    is($client->next_message->{message}{type}, 'changes', q(the server's transaction_timeout is not the decoder's));
+    $client->rows(q(SELECT * FROM live.subscribe('e', 'SELECT ends(id) AS e FROM other', "snapshot" => false)));
+    $client->rows('INSERT INTO other VALUES (4)');
+    my %told = map { $_->{message}{subscription_id} => $_->{message} } $client->next_message, $client->next_message;
+    is($told{e}{code}, '38000', 'whose function it is, is ended');
+    is($told{s}{type}, 'reset', 'the others are reset');
+    $watcher->refresh('q');
+    is_exact('a function that ends its process');
+    $client->disconnect;
+}
+
 $_->disconnect for $writer, $watcher;
 $node->stop;
 unlike(slurp_file($node->logfile), qr/\b(PANIC|TRAP|server process .* was terminated)/, 'no crash');

@@ -1,0 +1,200 @@
+"""Traces that are wrong, each in one way, and the rule that has to say so.
+
+Owns: a case for every rule in state.py and checks.py, and the check that none is without.
+"""
+
+# pylint: disable=missing-function-docstring
+import ast
+import os
+import re
+from collections import Counter
+
+import rows
+from selftest_script import DELETE, INSERT, ONE, OTHER, STEPS, TIME, TWO, UPDATE, flow, refuted, wrong
+from selftest_traces import CHANGED, GONE, RESTARTED, ROLLED_BACK, TOO_MANY, TOO_MANY_HELD, TRUNCATED
+
+OLD = ',"old":{"v":1.50}'
+SAME = '{"op":"update","key":[1],"row":{"id":1,"v":1.50},"old":{}}'
+AFTER_ONE = {"steps": STEPS[:1]}
+BAG = {"keyed": False, "base": Counter({rows.row_from('{"a":1}'): 1})}
+BAG_INSERT = '{"op":"insert","key":[1],"row":{"a":1}}'
+BAG_DELETE = '{"op":"delete","key":[2],"row":{"a":2}}'
+
+
+def paused(script):
+    made = script.subscribe()
+    script.read(made)
+    script.call(made, "pausing", "paused", 500)
+    script.send(101, INSERT)
+
+
+def silent(script):
+    """The second subscription is told of a later transaction, the first of none."""
+    script.read(script.subscribe())
+    script.read(script.subscribe("o", query=OTHER))
+    script.send(102, INSERT, name="o")
+
+
+def late(script):
+    """The second subscription's message says that the first is up to date, and then comes an older one for it."""
+    silent(script)
+    script.send(101, INSERT)
+
+
+def id_twice(script):
+    script.subscribe()
+    script.subscribe()
+
+
+def killed(script):
+    script.trace.add("killing", script.subscribe())
+    script.trace.add("drained")
+
+
+def terminated(script):
+    script.subscribe()
+    script.terminate()
+
+
+def terminated_without_a_code(script):
+    script.trace.add("killing", script.subscribe())
+    script.terminate(code='"?"')
+
+
+def over(script):
+    made = script.subscribe()
+    script.read(made)
+    script.trace.add("killing", made)
+    script.terminate()
+    script.send(101, INSERT)
+
+
+def reset(*reasons, read=True, taken_back=False, **subscribed):
+    """Returns a builder: a subscription, then resets."""
+    def build(script):
+        made = script.subscribe(**subscribed)
+        if read:
+            script.read(made)
+        if taken_back:
+            script.call(made, "leaving", "stayed", 500)
+        for reason in reasons:
+            script.reset(reason)
+    return build
+
+
+def changes(*fields):
+    """Returns a builder: one message with an insert, of which some fields are other JSON, None for none."""
+    return flow((101, INSERT, dict(fields)))
+
+
+RESULTS = [
+    wrong("after transaction 101 the result differs", flow((101, INSERT.replace("1.50", "1.5"))), steps=STEPS),
+    wrong("after transaction 102 the result differs", flow((101, INSERT), (102, UPDATE)), **AFTER_ONE),
+    wrong("told nothing of it", silent, steps=STEPS[:1], other=[(1, {"[1]": ONE})]),
+    wrong("told twice", flow((101, INSERT), (101, UPDATE)), **AFTER_ONE),
+    wrong("told after a later one", flow((102, INSERT), (101, UPDATE)), steps=[(1, {"[1]": ONE})]),
+    wrong("was told late", late, other=[(1, {"[1]": ONE})]),
+    wrong("which never committed", flow((999, INSERT)), steps=STEPS),
+    wrong("committed_at is no time", changes(("committed_at", '"yesterday"')), steps=STEPS),
+    wrong("committed_at is no time", changes(("committed_at", "null")), steps=STEPS),
+    wrong("but it was 2026", changes(("committed_at", '"%s"' % TIME.replace("01.5", "01.6"))), steps=STEPS),
+    wrong("at the quiet point the result differs", flow((101, INSERT)), steps=STEPS[:2], select=Counter([ONE])),
+    wrong("not what SELECT gives", flow((101, INSERT)), steps=STEPS[:1], select=Counter([TWO])),
+]
+
+KEYED = [
+    wrong("a row of the snapshot has no key", flow(snapshot=[(None, '{"id":1}')])),
+    wrong("a row of the snapshot has no key", flow(snapshot=[("null", '{"id":1}')])),
+    wrong("the snapshot has the key [1] twice", flow(snapshot=[("[1]", '{"id":1}'), ("[1]", '{"id":2}')])),
+    wrong("insert of the key", flow((101, INSERT), (102, INSERT)), **AFTER_ONE),
+    wrong("insert of the key", flow((101, INSERT, INSERT)), steps=STEPS),
+    wrong("update of the key", flow((101, UPDATE)), steps=STEPS),
+    wrong("has other columns", flow((101, INSERT), (102, UPDATE.replace('"row":{"id"', '"row":{"Id"'))), **AFTER_ONE),
+    wrong('without "old"', flow((101, INSERT), (102, UPDATE.replace('{"v":1.50}', "null"))), **AFTER_ONE),
+    wrong("tells the old values", flow((101, INSERT), (102, UPDATE.replace('"v":1.50}', '"v":1.5}'))), steps=STEPS),
+    wrong("changes nothing", flow((101, INSERT), (102, SAME)), steps=STEPS),
+    wrong("delete of the key", flow((101, DELETE)), steps=STEPS),
+    wrong("delete of [1] tells the row", flow((101, INSERT), (102, DELETE)), **AFTER_ONE),
+    wrong("delete of [1] tells v = 2", flow((101, INSERT), (102, DELETE), full=False), **AFTER_ONE),
+    wrong("a key has to be an array", flow((101, INSERT.replace("[1]", "1"))), steps=STEPS),
+    wrong("a key has to be an array", flow((101, INSERT.replace("[1]", "[]"))), steps=STEPS),
+]
+
+BAGS = [
+    wrong("the key ['2'] is not the row", flow(snapshot=[("[2]", '{"a":1}')]), **BAG),
+    wrong("is not the row", flow(snapshot=[('{"a":2}', '{"a":1}')]), **BAG),
+    wrong("is not the row", flow(snapshot=[(None, '{"a":1}')]), **BAG),
+    wrong("the key ['1'] is not the row", flow((101, BAG_DELETE.replace("[2]", "[1]"))), **BAG),
+    wrong("delete of a row that is not there", flow((101, BAG_DELETE), snapshot=[("[1]", '{"a":1}')]), **BAG),
+    wrong("delete of a row that is not there", flow((101, BAG_INSERT, *[BAG_INSERT.replace("insert", "delete")] * 2)),
+          **BAG),
+    wrong("an update in a result without a key", flow(
+        (101, '{"op":"update","key":[1],"row":{"a":1},"old":{"a":2}}')), **BAG),
+    wrong("after transaction 101 the result differs", flow((101, BAG_INSERT), snapshot=[("[1]", '{"a":1}')]), **BAG),
+]
+
+MESSAGES = [
+    wrong("a message of type hello", changes(("type", '"hello"'))),
+    wrong("a message of type None", changes(("type", None))),
+    wrong("changes has the fields", changes(("committed_at", None))),
+    wrong("changes has the fields", changes(("reason", '"none"'))),
+    wrong("no subscription of this connection", changes(("name", "x"))),
+    wrong("given twice", id_twice),
+    wrong("which is over", over),
+    wrong("before its snapshot was read", flow((101, INSERT), read=False), steps=STEPS),
+    wrong("before its transaction committed", flow((101, INSERT), commit=False), steps=STEPS),
+    wrong("while paused", paused, steps=STEPS),
+    wrong("not 16 hexadecimal", changes(("seq", '"1"'))),
+    wrong("not 16 hexadecimal", changes(("seq", "1"))),
+    wrong("seq went back", flow((101, INSERT, {"seq": '"%s"' % ("B" * 16)}), (102, UPDATE)), steps=STEPS),
+    wrong("xid is not a number", changes(("xid", '"101"'))),
+    wrong("xid is not a number", changes(("xid", "101.5"))),
+    wrong("more is neither true nor false", changes(("more", "null"))),
+    wrong("more is neither true nor false", changes(("more", "1"))),
+    wrong("announced more, but 102 came", flow((101, INSERT, {"more": "true"}), (102, UPDATE)), steps=STEPS),
+    wrong("which never came", changes(("more", "true")), steps=STEPS),
+    wrong("no changes", flow((101,)), steps=STEPS),
+    wrong("no operation", flow((101, '{"op":"upsert"}')), steps=STEPS),
+    wrong("update has the fields", flow((101, INSERT), (102, UPDATE.replace(OLD, ""))), steps=STEPS),
+    wrong("insert has the fields", flow((101, INSERT.replace("}}", '},"old":{}}'))), steps=STEPS),
+    wrong("client was not told", killed),
+    wrong("not by the oracle", terminated),
+    wrong("no SQLSTATE", terminated_without_a_code),
+]
+
+RESETS = [
+    wrong("cannot have happened", reset("any other"), overflows=True, locked={"items"}),
+    wrong("cannot have happened", reset(None), overflows=True),
+    wrong("cannot have happened", reset(["a", "list"]), overflows=True),
+    wrong("cannot have happened", reset(RESTARTED), overflows=True),
+    wrong("cannot have happened", reset(TOO_MANY)),
+    wrong("cannot have happened", reset(TOO_MANY_HELD)),
+    wrong("cannot have happened", reset(GONE)),
+    wrong("cannot have happened", reset(TRUNCATED)),
+    wrong("cannot have happened", reset(CHANGED), locked={"lines"}),
+    wrong("cannot have happened", reset(ROLLED_BACK)),
+    wrong("cannot have happened", reset(TOO_MANY, taken_back=True)),
+    wrong("before its snapshot was read", reset(TOO_MANY, read=False), overflows=True),
+    wrong("a second reset", reset(TRUNCATED, GONE, parted=True, full=False)),
+]
+
+
+def rules():
+    """Returns the texts of all rules, as patterns."""
+    for name in ("state.py", "checks.py"):
+        with open(os.path.join(os.path.dirname(os.path.realpath(__file__)), name), encoding="utf-8") as file:
+            tree = ast.parse(file.read())
+        for call in ast.walk(tree):
+            at = {"require": 1, "Violation": 0}.get(getattr(getattr(call, "func", None), "id", None))
+            texts = [] if at is None else [node.value for node in ast.walk(call.args[at])
+                                           if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+            if texts:
+                yield re.sub("%[sd]", ".*", re.escape(max(texts, key=len)))
+
+
+def every_rule_has_a_case():
+    missing = [rule for rule in rules() if not any(re.match(rule, text, re.DOTALL) for text in refuted)]
+    assert not missing, "nothing breaks the rule %s" % missing
+
+
+CASES = RESULTS + KEYED + BAGS + MESSAGES + RESETS + [every_rule_has_a_case]

@@ -1,0 +1,212 @@
+"""Traces that are right, and reports that have to show what is needed.
+
+Owns: those of the self-test's cases that nothing may be said against.
+"""
+
+# pylint: disable=missing-function-docstring
+from collections import Counter
+
+import report
+from rows import row_from
+from selftest_script import DELETE, INSERT, ONE, OTHER, QUERY, STEPS, TWO, UPDATE, WORLD, Script, assert_told
+from state import Violation
+
+TOO_MANY = "too many messages were waiting for the client"
+TOO_MANY_HELD = "too many changes while the subscription was paused or its snapshot unread"
+GONE = "a large value that an update left in place is gone already"
+TRUNCATED = "a part of the table was truncated"
+CHANGED = "the table, a view, a function or row security of the query has changed"
+ROLLED_BACK = "a reset came in a transaction that was rolled back"
+RESTARTED = "the decoder was restarted and may have missed changes"
+
+
+def follows_three_transactions():
+    script = Script(steps=STEPS)
+    script.read(script.subscribe())
+    for xid, change in ((101, INSERT), (102, UPDATE), (103, DELETE)):
+        script.send(xid, change)
+    script.trace.add("drained")
+    assert script.walk().counters["boundary comparisons"] == 3
+
+
+def snapshot_beside_a_transaction():
+    """The snapshot sees the second transaction and not the first."""
+    script = Script(steps=[(0, {"[1]": ONE}), (1, {"[2]": TWO}), (2, {"[1]": None})])
+    script.read(script.subscribe(at=2500), ("[2]", '{"id":1,"v":2}'))
+    script.send(101, INSERT)
+    script.send(103, '{"op":"delete","key":[1],"row":{"id":1,"v":1.50}}')
+    counters = script.walk().counters
+    assert counters["boundaries next to a snapshot"] == 1 and counters["boundary comparisons"] == 1
+
+
+def clear_and_insert():
+    script = Script(count=1, base={"[1]": TWO, "[7]": TWO}, steps=[(0, {"[1]": ONE, "[7]": None})])
+    script.read(script.subscribe(), ("[1]", '{"id":1,"v":2}'), ("[7]", '{"id":1,"v":2}'))
+    script.send(101, '{"op":"clear"}', INSERT)
+    script.walk()
+
+
+def bag_counts_equal_rows():
+    step = (0, {row_from('{"a":1}'): 1})
+    script = Script(count=2, base=Counter({row_from('{"a":1}'): 1}), steps=[step, (1, {row_from('{"a":1}'): -2})],
+                    keyed=False, select=Counter())
+    script.read(script.subscribe(), ("[1]", '{"a":1}'))
+    script.send(101, '{"op":"insert","key":[1],"row":{"a":1}}')
+    script.send(102, *['{"op":"delete","key":[1],"row":{"a":1}}'] * 2)
+    assert script.walk().counters["boundary comparisons"] == 2
+
+
+def no_snapshot():
+    script = Script(base={"[1]": ONE, "[9]": ONE}, steps=[(1, {"[1]": TWO}), (2, {"[1]": None})])
+    script.subscribe(snapshot=False)
+    script.send(102, UPDATE)
+    script.send(103, DELETE)
+    script.walk()
+
+
+def pause_and_resume():
+    script = Script(steps=STEPS)
+    made = script.subscribe()
+    script.read(made)
+    script.trace.add("pausing", made)
+    script.send(101, INSERT)
+    script.trace.add("paused", made, 1500)
+    script.trace.add("resuming", made)
+    script.send(102, UPDATE)
+    script.trace.add("resumed", made, 2500)
+    script.send(103, DELETE)
+    script.walk()
+
+
+def parts_of_one_transaction():
+    script = Script(count=1, steps=[(0, {"[1]": TWO})], other=[(0, {"[1]": ONE})])
+    script.read(script.subscribe())
+    script.read(script.subscribe("o", query=OTHER))
+    script.send(101, INSERT, more="true")
+    script.send(101, INSERT, name="o", more="true")
+    script.send(101, UPDATE)
+    assert script.walk().counters["boundary comparisons"] == 2
+
+
+def backlog_behind_what_was_announced():
+    """More of the second transaction was to come for a subscription that leaves; then comes the backlog of a third."""
+    script = Script(steps=STEPS[:1], other=[(1, {"[1]": ONE})])
+    script.read(script.subscribe("o", query=OTHER))
+    leaving = script.subscribe("l", query=OTHER)
+    backlog = script.subscribe()
+    script.send(102, INSERT, name="o", more="true")
+    script.call(leaving, "leaving", "left")
+    script.read(backlog)
+    script.send(101, INSERT)
+    script.trace.add("drained")
+    assert script.walk().counters["boundary comparisons"] == 1
+
+
+def default_identity():
+    script = Script(steps=STEPS)
+    script.read(script.subscribe(full=False))
+    script.send(101, INSERT)
+    script.send(102, UPDATE.replace(',"old":{"v":1.50}', ""))
+    script.send(103, '{"op":"delete","key":[1],"row":{"id":1}}')
+    script.walk()
+
+
+def null_that_became_a_json_null():
+    """The row looks the same, but a column changed: it may be told, with its former value."""
+    script = Script(base={"[1]": row_from('{"id":1,"v":null}')})
+    script.read(script.subscribe(), ("[1]", '{"id":1,"v":null}'))
+    script.send(101, '{"op":"update","key":[1],"row":{"id":1,"v":null},"old":{"v":null}}')
+    script.walk()
+
+
+def seq_of_each_subscription():
+    script = Script(steps=STEPS[:1], other=STEPS[:1], per_subscription=True)
+    script.read(script.subscribe())
+    script.read(script.subscribe("o", query=OTHER))
+    script.send(101, INSERT, name="o", more="true", seq='"%016X"' % 77)
+    script.send(101, INSERT)
+    script.walk()
+
+
+def resets_for_good_reasons():
+    """After each: another snapshot, then changes again."""
+    for reason, subscribed, rules in (
+            (TOO_MANY, {}, {"overflows": True}), (TOO_MANY_HELD, {}, {"overflows": True}),
+            (GONE, {"full": False}, {}), (TRUNCATED, {"parted": True}, {}), (CHANGED, {}, {"locked": {"items"}}),
+            (ROLLED_BACK, {}, {})):
+        script = Script(steps=STEPS, **rules)
+        made = script.subscribe(**subscribed)
+        script.read(made)
+        if reason == ROLLED_BACK:
+            script.call(made, "leaving", "stayed", 500)
+        script.reset(reason)
+        script.send(101, INSERT)  # is of no account
+        script.call(made, "refreshing", "refreshed", 2500)
+        script.read(made, ("[1]", '{"id":1,"v":2}'))
+        script.send(103, DELETE)
+        assert script.walk().counters["reset: %s" % reason] == 1
+
+
+def killed_and_told():
+    script = Script()
+    made = script.subscribe()
+    script.trace.add("killing", made)
+    script.terminate()
+    script.trace.add("drained")
+    script.walk()
+
+
+def refused(script):
+    try:
+        script.walk()
+    except Violation as violation:
+        return script.report(violation)
+    raise AssertionError("accepted")
+
+
+def report_shows_what_was_lost_long_ago():
+    """The insert is lost, and many others follow before anybody notices: by an update, or at a quiet point."""
+    script = Script(count=60, steps=[(0, {"[7]": TWO}), (4, {"[1]": ONE}), (58, {"[1]": TWO})])
+    script.read(script.subscribe(full=False))
+    script.send(101, INSERT.replace("[1]", "[7]").replace("1.50", "2"))
+    script.send(159, UPDATE.replace(',"old":{"v":1.50}', ""))
+    text = refused(script)
+    assert "-> number 4  xid 105 " in text and "-> number 58  xid 159 " in text and "-> number 5 " not in text, text
+
+    script = Script(count=60, steps=[(0, {"[7]": TWO}), (40, {"[1]": ONE})], select=Counter())
+    script.read(script.subscribe())
+    script.send(101, INSERT.replace("[1]", "[7]").replace("1.50", "2"))
+    text = refused(script)
+    assert "-> number 40  xid 141 " in text and "   number 39  xid 140 " in text, text
+
+
+def report_shows_what_announced_more():
+    script = Script(count=60)
+    script.read(script.subscribe())
+    script.send(102, INSERT, more="true")
+    script.trace.add("drained")
+    assert "-> number 1  xid 102 " in refused(script)
+
+
+def report_of_a_failure_tells_the_queries():
+    script = Script(count=60, steps=STEPS)
+    script.read(script.subscribe())
+    script.read(script.subscribe("o", query=OTHER))
+    script.send(101, INSERT)
+    script.walk()
+    script.trace.running = "SELECT live.pause('s')"
+    script.trace.add("pausing", None)
+    text = report.failure(WORLD, script.reference, script.check, "client 1", Violation("so it is"), script.trace)
+    assert "client 1 failed: Violation: so it is\n" in text
+    assert_told(text, QUERY)
+    assert_told(text, OTHER)
+    assert '\nTransactions, in commit order, from PostgreSQL\'s own decoding (those that wrote to "items"):\n' in text
+    assert "xid 160 " in text and " joined " in text and " pausing " in text and "live.pause('s')" in text, text
+    assert "writer 1 failed" in report.failure(WORLD, script.reference, None, "writer 1", Violation("no"), None)
+
+
+CASES = [follows_three_transactions, snapshot_beside_a_transaction, clear_and_insert, bag_counts_equal_rows,
+         no_snapshot, pause_and_resume, parts_of_one_transaction, backlog_behind_what_was_announced, default_identity,
+         null_that_became_a_json_null, seq_of_each_subscription, resets_for_good_reasons, killed_and_told,
+         report_shows_what_was_lost_long_ago, report_shows_what_announced_more,
+         report_of_a_failure_tells_the_queries]
