@@ -39,6 +39,7 @@ constexpr int kRetrySoonMs = 250;
 BackgroundWorkerHandle** launched = nullptr;
 
 void OnExit(int, Datum) {
+  LIVE_QUERIES_FAULT("launcher-exit");
   WithLock(ControlLock(), LW_EXCLUSIVE, [] {
     Control()->launcher_pid = 0;
     Control()->launcher_proc = -1;

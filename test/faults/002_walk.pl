@@ -1,6 +1,6 @@
-# A walk over every fault point: an error there, no memory, the end of the process (FATAL), and its death (SIGKILL, after which
-# the server starts all over). After each the server stands and nothing is left over, and every client that is still there
-# is exact, if need be after the refresh that a reset asks for.
+# A walk over every fault point: an error there, one for want of memory, the end of the process (FATAL), and its death (SIGKILL,
+# after which the server starts all over). After each the server stands and nothing is left over, and every client that is still
+# there is exact, if need be after the refresh that a reset asks for.
 use strict;
 use warnings FATAL => 'all';
 use File::Basename qw(dirname);
@@ -24,6 +24,8 @@ my $node = new_fault_node('walk', <<~CONF);
 my ($client, $victim, $writer);
 my $last_error; # of the victim's statement
 my $log_start;  # where the server's log of this step begins
+my $kills = 0;
+my %segments; # the files of dynamic shared memory that the server had before each of them
 
 # Where an error, the end of the process or a lack of memory would not be a fault of the kind that the walk looks for.
 my $exiting = 'the process ends anyway, and here it only takes what is its own out of shared memory: it neither allocates nor'
@@ -33,23 +35,26 @@ my $committed = 'the transaction has committed: the server cannot undo it any mo
 my $aborting = 'an error within the abort of a transaction leads to another abort, and in the end to the end of the server. So'
   . ' what follows neither allocates nor waits, nor opens a file';
 
-# What each point takes:
+# What each point takes. A name with a comma is another way to the point in front of it.
 #   by       brings a process there, once the point is set; `before` prepares that
+#   skip     how often it passes the point before
 #   at       which process comes to it; where it is the victim's own, its statement fails
-#   alloc    which allocations of shared memory after it fail (see set_fault); 0, the default: there are none
+#   alloc    which allocations of shared memory after it fail (see set_fault); 0, the default, is none of them, but only an error
+#            "out of memory" at the point itself
 #   only     why nothing but its death is possible
 #   told     what the two clients are told, client and victim, by action (a regular expression); else both are reset if the
 #            decoder was lost, and hear of nothing if it was not
 #   fails    the actions with which the victim's statement fails, where not this process comes to it
 #   says     the error of that statement, by action, where it is not that of the point
 #   alone    the clients have left before
-#   huge     the table has grown, and all that follows would take long
+#   first    done before it is seen what they are told
 #   after    what else is to be seen
 my $reset = [ 'reset q', 'reset q' ];
 my $none = [ '', '' ];
 my %walk = (
     'launcher-started' => { at => 'launcher', by => \&restart_launcher },
     'launcher-launch'  => { at => 'launcher', by => \&restart_decoder, told => [ [ qr// => $reset ] ] },
+    'launcher-exit'    => { at => 'launcher', by => \&restart_launcher, only => $exiting },
     'extension-dropped' => {
         at => 'launcher', by => \&drop_extension, alloc => [ 0, 1, -1 ], told => [ [ qr// => [ 'terminated q', 'terminated q' ] ] ] },
 
@@ -77,6 +82,7 @@ my %walk = (
 
     'decode-begin'   => { at => 'decoder', by => \&change },
     'decode-change'  => { at => 'decoder', by => \&change },
+    'decode-change, the second of a transaction' => { at => 'decoder', by => \&change, skip => 1 },
     'decode-spill'   => { at => 'decoder', by => \&change_a_lot },
     'decode-unspill' => { at => 'decoder', by => \&change_a_lot },
     'decode-commit'  => { at => 'decoder', by => \&change },
@@ -85,7 +91,7 @@ my %walk = (
     'definition-check' => {
         at => 'decoder', by => \&change_privileges, told => [ [ qr/^(error|alloc)/ => [ '', 'terminated q' ] ] ] },
     'matcher-evaluate' => {
-        at => 'decoder', by => \&change, told => [ [ qr/^(error|alloc)/ => [ 'terminated q', 'terminated q' ] ] ] },
+        at => 'decoder', by => \&change, told => [ [ qr/^(error|alloc|exit)/ => [ 'terminated q', 'terminated q' ] ] ] },
     'decoder-terminate' => {
         at     => 'decoder',
         before => \&have_fragile,
@@ -96,9 +102,9 @@ my %walk = (
 
     'decoder-publish'     => { at => 'decoder', by => \&change },
     'mailbox-put'         => { at => 'decoder', by => \&change, alloc => [ 0, 1, -1 ], told => [ [ qr/^alloc 1/ => $none ] ] },
-    'mailbox-spill-ahead' => { at => 'decoder', by => \&change_once_hugely, huge => 1 },
+    'mailbox-spill-ahead' => { at => 'decoder', by => \&change_once_hugely, first => \&huge_rows_go },
     'mailbox-spill'       => { at => 'decoder', by => \&change_a_lot },
-    'mailbox-full'        => { at => 'decoder', by => \&change_too_much, huge => 1 },
+    'mailbox-full'        => { at => 'decoder', by => \&change_too_much, first => \&huge_rows_go },
     'decoder-wake'        => { at => 'decoder', by => \&change },
     'decoder-published'   => { at => 'decoder', by => \&change },
     'decoder-confirm'     => { at => 'decoder', by => \&change },
@@ -136,6 +142,28 @@ my %walk = (
     'poll-queue-sorted' => { at => 'client', before => \&have_polled, by => \&pause_polled, after => \&polls_all },
     'client-exit'       => { at => 'client', by => \&leave, only => $exiting },
 );
+
+# A refresh comes to points of subscribing and of leaving too. If it fails, the old subscription goes on, with what came for it
+# meanwhile; if it is the decoder that is lost, the refresh goes on with the next one.
+my @by_refresh = (at => 'client', before => \&let_wait, by => \&refresh);
+my @at_decoder = (at => 'decoder', before => \&let_wait, by => \&refresh, first => \&read_anew);
+my $others_reset = [ 'reset q', '' ];
+%walk = (
+    %walk,
+    map({ ("$_, refresh" => {@by_refresh}) } qw(subscribe-analysed subscribe-registered subscribe-attached subscribe-snapshot-taken
+          subscribe-published session-commit subscription-drop)),
+    map({ ("$_, refresh" => { @by_refresh, only => $committed }) } qw(session-committed registry-remove)),
+    'registry-enter, refresh'  => { %{ $walk{'registry-enter'} }, @by_refresh, after => undef },
+    'session-aborted, refresh' => { @by_refresh, by => \&refresh_in_vain, only => $aborting },
+    'subscription-pause, refresh' => { @by_refresh, before => \&pause_and_let_wait, first => \&resume },
+    'decoder-attach, refresh' => {
+        @at_decoder, told => [ [ qr/^(error|alloc)/ => $none ], [ qr/^exit/ => $others_reset ] ], fails => qr/^(error|alloc)/ },
+    'decoder-attaching, refresh' => { @at_decoder, told => [ [ qr// => $others_reset ] ] },
+    'decoder-attached, refresh'  => {@at_decoder},
+    'decoder-detach, refresh'    => {@at_decoder},
+);
+
+sub point_of { my ($way) = @_; return $way =~ s/,.*//r }
 
 # by_action(CASES, ACTION, ELSE): the first of [PATTERN, VALUE] whose pattern fits.
 sub by_action {
@@ -247,6 +275,9 @@ sub let_wait {
 }
 
 sub let_much_wait { let_wait(\&change_much); return }
+sub pause_and_let_wait { $victim->rows(q{SELECT live.pause('q')}); let_wait(); return }
+sub refresh { victim_says(q{SELECT live.refresh('q'); COMMIT}); return }
+sub refresh_in_vain { victim_says(q{SELECT live.refresh('q'); ROLLBACK}); return }
 sub commit { victim_says('COMMIT'); return }
 sub leave { $victim->disconnect; return }
 
@@ -259,6 +290,19 @@ sub still_more {
     my ($name) = @_;
     is(count_more(), 1, "$name: the subscription goes on");
     $victim->rows(q{SELECT live.unsubscribe('more')});
+    return;
+}
+
+sub huge_rows_go { asked($node, 'DELETE FROM t WHERE length(note) > 500'); return }
+sub resume { $victim->rows(q{SELECT live.resume('q')}); return }
+
+# The snapshot of a refresh that has gone on with the next decoder.
+sub read_anew {
+    my ($name, $failed) = @_;
+    return if $failed;
+    is($last_error->{M}, 'no error', "$name: the refresh goes on");
+    is(collect($victim), 0, "$name: the old subscription was told of changes only");
+    $victim->read_snapshot('q');
     return;
 }
 
@@ -291,40 +335,21 @@ sub start_clients {
     return;
 }
 
-# brought(POINT, ACTION, ARGUMENT): something comes to the point. It is set once all is prepared, so that nobody else comes
+# brought(WAY, ACTION, ARGUMENT, NAME): something comes to the point. It is set once all is prepared, so that nobody else comes
 # to it before.
 sub brought {
-    my ($point, $action, $argument, $name) = @_;
-    my $step = $walk{$point};
+    my ($way, $action, $argument, $name) = @_;
+    my $point = point_of($way);
+    my $step = $walk{$way};
     undef $last_error;
     $client->rows('BEGIN') if $step->{at} eq 'client'; # it takes nothing itself meanwhile
     $step->{before}->() if $step->{before};
-    set_fault($node, $point, $action, $argument);
+    set_fault($node, $point, $action, $argument, 1, $step->{skip});
     # In a crash the connection of whoever is at it breaks.
     eval { $step->{by}->(); 1 } or $action eq 'kill' or die $@;
     my $seen = $action eq 'kill' ? qr/was terminated by signal 9/ : $argument ? qr/$point: no shared memory/ : qr/$point: reached/;
     ok(wait_until(sub { slurp_file($node->logfile, $log_start) =~ $seen }), "$name: it happens");
     release($node, $point) if $action ne 'kill'; # which has lost all of them
-    return;
-}
-
-# told_is(CONNECTION, EXPECTED, NAME): what it was told apart from changes, in the order of the words. Of `more`, which it may
-# be about to leave, only if that is expected.
-sub told_is {
-    my ($connection, $expected, $name) = @_;
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $wanted = () = $expected =~ /\w+ \w+/g;
-    my @others = eval { settled($connection) };
-    is($@, '', "$name: its messages fit");
-    my $of_interest = sub {
-        return grep { $expected =~ /more/ || !/more/ } map { "$_->{type} $_->{subscription_id}" } @others;
-    };
-    # A new decoder or launcher tells it, if it has not yet.
-    while ($of_interest->() < $wanted) {
-        my $message = $connection->next_message // last;
-        push @others, collect($connection, $message);
-    }
-    is(join(', ', sort +$of_interest->()), $expected, "$name: it was told " . ($expected || 'of changes only'));
     return;
 }
 
@@ -340,28 +365,12 @@ sub recovers {
     return;
 }
 
-# is_clean(NAME, COUNT): one decoder with one slot, so many subscriptions, and no file but theirs.
-sub is_clean {
-    my ($name, $count) = @_;
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    until_ok($node, q(SELECT count(*) FROM live_queries WHERE status <> 'terminated'), $count, "$name: $count live queries");
-    my $pid = decoder_pid($node);
-    is(asked($node, 'SELECT subscriptions FROM live.workers'), $count, "$name: counted as many");
-    is(asked($node, "SELECT count(*) || ' ' || bool_and(active_pid = $pid) FROM pg_replication_slots"), '1 true',
-        "$name: one slot, the decoder's");
-    no_locks($node, $name);
-    cmp_ok(asked($node, 'SELECT memory_bytes FROM live.stats()'), '<', 32 * 1024 * 1024, "$name: the decoder's memory");
-    my $files = () = temp_files($node);
-    cmp_ok($files, '<=', $count, "$name: no file too many");
-    return;
-}
-
 sub end_clients {
     my ($name) = @_;
     $_->disconnect for grep { defined && $_->{socket}->opened } $client, $victim, $writer;
     undef $victim;
     nothing_left($node, $name);
-    asked($node, 'DELETE FROM t WHERE length(note) > 500');
+    huge_rows_go();
     return;
 }
 
@@ -370,7 +379,7 @@ sub new_clients_watch {
     start_clients();
     change_rows($writer);
     is_exact($_, "$name: a new client") for $client, $victim;
-    is_clean($name, 2);
+    is_clean($node, $name, 2);
     end_clients($name);
     return;
 }
@@ -391,61 +400,81 @@ sub starts_over {
 
 # After the error of its statement the victim is there; it is not if its process has ended.
 sub statement_failed {
-    my ($point, $case, $name) = @_;
-    my $says = by_action($walk{$point}{says}, $case, "fault point $point");
+    my ($way, $case, $name) = @_;
+    my $says = by_action($walk{$way}{says}, $case, 'fault point ' . point_of($way));
     is($last_error->{M}, $says, "$name: the victim's statement tells");
-    undef $victim if $case eq 'exit' && $walk{$point}{at} eq 'client';
+    undef $victim if $case eq 'exit' && $walk{$way}{at} eq 'client';
     return;
 }
 
 sub goes_on {
-    my ($point, $case, $name) = @_;
-    my $step = $walk{$point};
+    my ($way, $case, $name) = @_;
+    my $step = $walk{$way};
     my ($for_client, $for_victim) = @{ by_action($step->{told}, $case, $step->{at} eq 'decoder' ? $reset : $none) };
-    statement_failed($point, $case, $name) if $step->{at} eq 'client' || ($step->{fails} && $case =~ $step->{fails});
+    my $failed = $step->{at} eq 'client' || ($step->{fails} && $case =~ $step->{fails});
+    statement_failed($way, $case, $name) if $failed;
     if ($step->{at} eq 'client') {
         $client->rows('COMMIT');
+        $victim->error('ROLLBACK') if $victim;
     } else {
         $_->error('ROLLBACK') for $client, $victim;
         # What it was about to get may have been there after all.
         $victim->error(q{SELECT live.unsubscribe('more')}) if $for_victim !~ /more/;
         decoder_pid($node);
     }
-    asked($node, 'DELETE FROM t WHERE length(note) > 500') if $step->{huge};
+    $step->{first}->($name, $failed) if $step->{first} && $victim;
     recovers($client, $for_client, "$name, client");
     recovers($victim, $for_victim, "$name, victim") if $victim;
     $step->{after}->($name) if $step->{after} && $victim;
-    is_clean($name, $victim ? 2 : 1);
+    is_clean($node, $name, $victim ? 2 : 1);
     end_clients($name);
     return;
 }
 
+# With more than fits into the shared memory that the server starts with.
+sub note_segments {
+    $client->rows(q{SELECT live.subscribe('large', 'SELECT id FROM t --' || repeat('x', 1200000), snapshot => false)});
+    ++$kills;
+    ++$segments{$_} for shared_segments($node);
+    return;
+}
+
 sub walk_to {
-    my ($point, $action, $argument) = @_;
+    my ($way, $action, $argument) = @_;
     my $case = $action eq 'alloc' ? "alloc $argument" : $action;
-    my $name = "$point $case";
+    my $name = "$way $case";
     $log_start = -s $node->logfile;
     start_clients();
-    brought($point, $action, $argument, $name);
+    note_segments() if $action eq 'kill';
+    brought($way, $action, $argument, $name);
     return starts_over($name) if $action eq 'kill';
-    return new_clients_watch($name) if $walk{$point}{alone};
-    return goes_on($point, $case, $name);
+    return new_clients_watch($name) if $walk{$way}{alone};
+    return goes_on($way, $case, $name);
 }
 
 my $root = dirname(__FILE__) . '/../..';
 my @points = fault_points($root);
-is_deeply([ grep { !$walk{$_} } @points ], [], 'the walk knows every fault point of the sources');
-is_deeply([ grep { my $name = $_; !grep { $_ eq $name } @points } sort keys %walk ], [], 'and no other');
+my %ways;
+push @{ $ways{ point_of($_) } }, $_ for sort keys %walk;
+is_deeply([ sort keys %ways ], \@points, 'the walk knows every fault point of the sources, and no other');
 is_deeply([ allocating_files($root) ], ['shared_memory.cpp'], 'all that is allocated in shared memory is counted');
 
 # For a look at some of them.
 @points = split /,/, $ENV{FAULT_POINTS} if $ENV{FAULT_POINTS};
+my @segments_first = shared_segments($node);
 for my $action (qw(error exit alloc kill)) {
-    for my $point (@points) {
-        next if $walk{$point}{only} && $action ne 'kill';
-        walk_to($point, $action, $_) for $action eq 'alloc' ? @{ $walk{$point}{alloc} // [0] } : 0;
+    for my $way (map { @{ $ways{$_} } } @points) {
+        next if $walk{$way}{only} && $action ne 'kill';
+        walk_to($way, $action, $_) for $action eq 'alloc' ? @{ $walk{$way}{alloc} // [0] } : 0;
     }
 }
+
+# A crash sets the counters of shared memory to zero; segments that it leaves show in their directory alone.
+my @segments = shared_segments($node);
+cmp_ok(scalar keys %segments, '>=', 2 * $kills, 'before each crash the server had made segments of dynamic shared memory');
+delete @segments{@segments};
+is_deeply([ grep { -e } sort keys %segments ], [], 'none of them is left over');
+is(@segments, @segments_first, 'and there are as many as at the start');
 
 $node->stop;
 unlike(slurp_file($node->logfile), qr/\b(PANIC:|TRAP:)|WARNING: .*(leak|still referenced)|terminated by signal (?!9\b)/, 'no other crash, no leak');

@@ -405,26 +405,62 @@ is_exact($other, 'a decoder that fails to start: the other client');
 
 # ---- a slot that is lost ---------------------------------------------------------------------------------------
 
-# A checkpoint cuts off a decoder that stands still, wherever it stands.
+# No step of ours notices it: nobody can take a slot from its process, so a checkpoint that wants it ends the decoder, by a
+# signal. The decoder heeds it at the point, or, if it stands still meanwhile, some way behind it.
+is($writer->error('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots')->{C}, '55006', 'the slot cannot be dropped');
 set_server('max_slot_wal_keep_size', '1MB');
-for my $point (qw(decode-change decoder-evaluate decoder-publish decoder-confirm)) {
-    my $decoder = decoder_pid($node);
+my $in_transaction = watch(connect_client($node));
+my $poller = Poller->new($node);
+
+sub lose_slot {
+    my ($decoder, $point, $stands, $name) = @_;
+    my $checkpointer = connect_client($node);
+    my $log_start = -s $node->logfile;
     hold($node, $point);
     change_rows($writer);
     wait_held($node, $point);
-    $node->safe_psql('postgres', 'SELECT pg_switch_wal() FROM pg_logical_emit_message(false, $$$$, $$$$); CHECKPOINT') for 1 .. 3;
-    until_ok($node, "SELECT count(*) FROM pg_replication_slots WHERE active_pid = $decoder", 0, "$point: the slot is gone");
+    kill 'STOP', $decoder if $stands;
+    $writer->rows('SELECT pg_switch_wal() FROM pg_logical_emit_message(false, $$$$, $$$$)') for 1 .. 3;
+    $checkpointer->send_query('CHECKPOINT');
+    my $signal = qr/terminating process $decoder to release replication slot/;
+    ok(wait_until(sub { slurp_file($node->logfile, $log_start) =~ $signal }), "$name: a checkpoint wants the slot");
+    if ($stands) {
+        release($node, $point);
+        kill 'CONT', $decoder;
+    }
+    is($checkpointer->finish->{error}, undef, "$name: and goes on");
+    until_ok($node, "SELECT count(*) FROM pg_replication_slots WHERE active_pid = $decoder", 0, "$name: the slot is gone");
     release($node, $point);
-    my @told = settled($other);
-    isnt(decoder_pid($node), $decoder, "$point: another decoder works");
-    push @told, collect($other, $other->next_message) unless @told;
-    is(join(',', map { $_->{type} } @told), 'reset', "$point: the client is told to refresh");
-    rewatch($other);
-    change_rows($writer);
-    is_exact($other, "$point: exact");
+    $checkpointer->disconnect;
+    return;
 }
 
-$_->disconnect for $other, $writer;
+my @on_the_way = qw(decode-begin decode-change decode-commit decoder-evaluate decoder-evaluated decoder-publish decoder-published
+  decoder-confirm);
+for my $point (@on_the_way) {
+    for my $stands (0, 1) {
+        my $name = $point . ($stands ? ', behind it' : '');
+        my $decoder = decoder_pid($node);
+        my $leftovers = asked($node, 'SELECT fault_leftovers()');
+        $in_transaction->rows('BEGIN');
+        lose_slot($decoder, $point, $stands, $name);
+        isnt(decoder_pid($node), $decoder, "$name: another decoder works");
+        $in_transaction->rows('COMMIT');
+        told_is($_, 'reset q', "$name, a client") for $other, $in_transaction;
+        ok(eval { $poller->poll; 1 }, "$name, live.poll: what comes fits") or diag $@;
+        is(join(' ', sort keys %{ $poller->{broken} }), 'a b', "$name, live.poll: both are told to refresh");
+        rewatch($_) for $other, $in_transaction;
+        $poller->refresh_broken;
+        change_rows($writer);
+        is_exact($_, "$name: exact") for $other, $in_transaction;
+        ok(eval { $poller->poll; 1 }, "$name, live.poll: then all fits") or diag $@;
+        is($poller->wrong, '', "$name, live.poll: and is exact");
+        is_clean($node, $name, 4);
+        until_ok($node, 'SELECT fault_leftovers()', $leftovers, "$name: nothing is left in shared memory");
+    }
+}
+
+$_->disconnect for $other, $in_transaction, $poller->{connection}, $writer;
 nothing_left($node, 'at the end');
 $node->stop;
 unlike(slurp_file($node->logfile), qr/\b(PANIC:|TRAP:|was terminated by signal)|WARNING: .*(leak|still referenced)/, 'no crash, no leak');

@@ -10,10 +10,12 @@ use warnings FATAL => 'all';
 use Exporter 'import';
 use JSON::PP ();
 use LiveQueries;
+use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(new_fault_node set_fault hold release wait_held fault_points allocating_files asked until_ok nothing_left no_locks
+  is_clean shared_segments told_is
   query_text change_rows change_much change_hugely begin_early commit_early prepare_changes watch rewatch collect settled
   agrees is_exact);
 
@@ -47,7 +49,7 @@ sub _control {
 
 # set_fault(NODE, POINT, ACTION, ARGUMENT, COUNT, SKIP): at COUNT (1) passes of POINT, after SKIP (0) others. The ARGUMENT of
 # `sleep` are milliseconds; that of `alloc` says which allocation of shared memory from there on finds none (negative: raises
-# the server's error; 0: no memory at all, at the point itself).
+# the server's error; 0: an error `out of memory` at the point itself, and no more than that).
 sub set_fault {
     my ($node, $point, $action, $argument, $count, $skip) = @_;
     my $numbers = join ', ', $argument // 0, $count // 1, $skip // 0;
@@ -90,6 +92,22 @@ sub no_locks {
     return until_ok($node, $locks, '', "$name: nobody holds a lock");
 }
 
+# is_clean(NODE, NAME, COUNT): one decoder with one slot, so many subscriptions, and no file but theirs.
+sub is_clean {
+    my ($node, $name, $count) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    until_ok($node, q(SELECT count(*) FROM live_queries WHERE status <> 'terminated'), $count, "$name: $count live queries");
+    my $pid = decoder_pid($node);
+    is(asked($node, 'SELECT subscriptions FROM live.workers'), $count, "$name: counted as many");
+    is(asked($node, "SELECT count(*) || ' ' || bool_and(active_pid = $pid) FROM pg_replication_slots"), '1 true',
+        "$name: one slot, the decoder's");
+    no_locks($node, $name);
+    cmp_ok(asked($node, 'SELECT memory_bytes FROM live.stats()'), '<', 32 * 1024 * 1024, "$name: the decoder's memory");
+    my $files = () = temp_files($node);
+    cmp_ok($files, '<=', $count, "$name: no file too many");
+    return;
+}
+
 # The next process that comes to POINT stays there until release.
 sub hold { my ($node, $point) = @_; return set_fault($node, $point, 'hold') }
 sub release { my ($node, $point) = @_; return set_fault($node, $point, 'none') }
@@ -123,6 +141,20 @@ sub allocating_files {
         close $in;
     }
     return @files;
+}
+
+# shared_segments(NODE): the files of the server's dynamic shared memory, as far as one of its processes has them mapped. All
+# servers have theirs in one directory, and a crash leaves nobody who could tell whose one is.
+sub shared_segments {
+    my ($node) = @_;
+    my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+    my %segments;
+    for my $pid ($postmaster, split /\n/, qx(pgrep -P $postmaster)) {
+        open my $maps, '<', "/proc/$pid/maps" or next; # it has ended
+        ++$segments{$_} for map { m{(/dev/shm/PostgreSQL\.\d+)$} } <$maps>;
+        close $maps;
+    }
+    return sort keys %segments;
 }
 
 # Rows enter and leave this result with an UPDATE of n.
@@ -248,6 +280,26 @@ sub settled {
     my ($client) = @_;
     my @before = collect($client);
     return (@before, collect($client, $client->synced));
+}
+
+# told_is(CONNECTION, EXPECTED, NAME): what it was told apart from changes, in the order of the words. Of `more`, which it may
+# be about to leave, only if that is expected.
+sub told_is {
+    my ($connection, $expected, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $wanted = () = $expected =~ /\w+ \w+/g;
+    my @others = eval { settled($connection) };
+    is($@, '', "$name: its messages fit");
+    my $of_interest = sub {
+        return grep { $expected =~ /more/ || !/more/ } map { "$_->{type} $_->{subscription_id}" } @others;
+    };
+    # A new decoder or launcher tells it, if it has not yet.
+    while ($of_interest->() < $wanted) {
+        my $message = $connection->next_message // last;
+        push @others, collect($connection, $message);
+    }
+    is(join(', ', sort +$of_interest->()), $expected, "$name: it was told " . ($expected || 'of changes only'));
+    return;
 }
 
 # agrees(CLIENT, WHY): whether what the client knows is what the query gives, and nothing but changes told it so. If not,
