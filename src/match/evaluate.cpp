@@ -261,9 +261,7 @@ bool Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {
   culprit = {one, nullptr, nullptr, false};
   CompiledTemplate* compiled = one->compiled;
   const ColumnMap* map = MapFor(one, decoded->change.shape);
-  if (!map->fits) {
-    return false;
-  }
+  if (!map->fits) return false;
   TakeApart(decoded);
   ResetExprContext(compiled->expressions);
   MemoryContext row_memory = compiled->expressions->ecxt_per_tuple_memory;
