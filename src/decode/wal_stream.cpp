@@ -2,19 +2,27 @@
 // decoder.
 #include "decode/wal_stream.hpp"
 
+#include "decode/output_plugin.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 
 extern "C" {
+#include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xlogreader.h"
 #include "access/xlogutils.h"
+#include "catalog/pg_largeobject_metadata.h"
 #include "replication/decode.h"
 #include "replication/logical.h"
 #include "replication/slot.h"
+#include "storage/latch.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/sinval.h"
+#include "storage/standby.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 }
 
 namespace live_queries {
@@ -38,6 +46,52 @@ void ProtectOwnSnapshots() {
   MyProc->statusFlags &= ~PROC_IN_LOGICAL_DECODING;
   ProcGlobal->statusFlags[MyProc->pgxactoff] = MyProc->statusFlags;
   LWLockRelease(ProcArrayLock);
+}
+
+void ReadTo(XLogRecPtr end) {
+  while (StreamPosition() < end && DecodeNextRecord()) CHECK_FOR_INTERRUPTS();
+  MemoryContextSwitchTo(TopMemoryContext);
+}
+
+// Writes which transactions run now, and reads to that.
+void ReadToRunningTransactions() {
+  const XLogRecPtr end = LogStandbySnapshot();
+  XLogFlush(end);
+  ReadTo(end);
+}
+
+// Commits as if it had changed a catalog, whose cached description is thrown away everywhere.
+void WriteCatalogChange() {
+  const int outer = synchronous_commit;
+  synchronous_commit = SYNCHRONOUS_COMMIT_OFF;
+  StartTransactionCommand();
+  (void)GetCurrentTransactionId();
+  CacheInvalidateRelcacheByRelid(LargeObjectMetadataRelationId);
+  CommitTransactionCommand();
+  synchronous_commit = outer;
+}
+
+// Where decoding has found its start, its view of the catalogs lacks what committed while it
+// searched ("could not map filenode" after a TRUNCATE). The next record of running transactions
+// tells it that all that is committed, and the next change of a catalog makes it form a new view;
+// but what a transaction that runs then has done before is decoded with the old one. Nobody
+// watches yet: so nothing is decoded that commits before this is over.
+void PassOverlookedCommits(uint64 catalog_messages) {
+  constexpr long kPollMs = 10;
+  SkipCommits(true);
+  ReadToRunningTransactions();
+  AcceptInvalidationMessages();
+  if (SharedInvalidMessageCounter != catalog_messages) {
+    WriteCatalogChange();
+    const TransactionId next = XidFromFullTransactionId(ReadNextFullTransactionId());
+    while (TransactionIdPrecedes(GetOldestActiveTransactionId(), next)) {
+      CHECK_FOR_INTERRUPTS();
+      (void)WaitLatch(nullptr, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPollMs, WaitEventDecoderMain());
+      ReadTo(GetFlushRecPtr(nullptr));
+    }
+    ReadToRunningTransactions();
+  }
+  SkipCommits(false);
 }
 
 // The deliberate bug of a test. Decoding puts the changes of a transaction and of its savepoints
@@ -70,6 +124,8 @@ void OpenWalStream(const char* name) {
   CheckLogicalDecodingRequirements();
   CreateTemporarySlot(name);
   LIVE_QUERIES_FAULT("slot-created");
+  AcceptInvalidationMessages();
+  const uint64 catalog_messages = SharedInvalidMessageCounter;
   MemoryContext outer = MemoryContextSwitchTo(TopMemoryContext);
   decoding = CreateInitDecodingContext("live_queries", NIL, false, InvalidXLogRecPtr, &routine,
                                        nullptr, nullptr, nullptr);
@@ -78,6 +134,7 @@ void OpenWalStream(const char* name) {
   DecodingContextFindStartpoint(decoding);
   may_wait = false;
   decoding->reader->private_data = &no_wait_state;
+  PassOverlookedCommits(catalog_messages);
 }
 
 bool DecodeNextRecord() {

@@ -14,8 +14,12 @@
 #include "worker/termination.hpp"
 
 extern "C" {
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
-#include "commands/dbcommands.h"
+#include "catalog/pg_database.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
@@ -46,15 +50,26 @@ void OnExit(int, Datum) {
   });
 }
 
+bool IsAmong(List* names, const char* name) {
+  ListCell* cell;
+  foreach (cell, names)
+    if (strcmp(static_cast<char*>(lfirst(cell)), name) == 0) return true;
+  return false;
+}
+
+// Not by get_database_oid: a process that is in no database may not be able to open an index.
 List* AlwaysOnDatabases() {
   List* names = NIL;
   List* databases = NIL;
   if (!SplitIdentifierString(pstrdup(always_on_databases), ',', &names)) return NIL;
-  ListCell* cell;
-  foreach (cell, names) {
-    const Oid database = get_database_oid(static_cast<char*>(lfirst(cell)), true);
-    if (OidIsValid(database)) databases = lappend_oid(databases, database);
+  Relation catalog = table_open(DatabaseRelationId, AccessShareLock);
+  TableScanDesc scan = table_beginscan_catalog(catalog, 0, nullptr);
+  while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
+    const Form_pg_database row = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
+    if (IsAmong(names, NameStr(row->datname))) databases = lappend_oid(databases, row->oid);
   }
+  table_endscan(scan);
+  table_close(catalog, AccessShareLock);
   return databases;
 }
 

@@ -19,6 +19,8 @@ namespace {
 // standby can have a commit waiting in each of its backends.
 constexpr int kFirstCapacity = 256;
 
+constexpr long kPollMs = 1;
+
 TransactionId* commits = nullptr;
 int count = 0;
 int capacity = 0;
@@ -28,6 +30,18 @@ void ForgetEnded() {
   for (int i = 0; i < count; ++i)
     if (TransactionIdIsInProgress(commits[i])) commits[kept++] = commits[i];
   count = kept;
+}
+
+// Waits for the commits that are in the log and not in the commit log yet, as a checkpoint does
+// (CreateCheckPoint in xlog.c).
+void WaitForCommitLog() {
+  int waiting = 0;
+  VirtualTransactionId* committing = GetVirtualXIDsDelayingChkpt(&waiting, DELAY_CHKPT_START);
+  while (waiting > 0 && HaveVirtualXIDsDelayingChkpt(committing, waiting, DELAY_CHKPT_START)) {
+    CHECK_FOR_INTERRUPTS();
+    (void)WaitLatch(nullptr, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPollMs, WaitEventVisibility());
+  }
+  pfree(committing);
 }
 
 }  // namespace
@@ -51,13 +65,13 @@ void NoteCommit(TransactionId xid) {
 }
 
 void NoteCommitsBeforeStart() {
+  WaitForCommitLog();
   const Snapshot snapshot = GetLatestSnapshot();
   for (uint32 i = 0; i < snapshot->xcnt; ++i)
     if (TransactionIdDidCommit(snapshot->xip[i])) NoteCommit(snapshot->xip[i]);
 }
 
 void WaitForRecentCommits() {
-  constexpr long kPollMs = 1;
   if (LIVE_QUERIES_MUTATION("attach_at_once")) return;
   for (ForgetEnded(); count > 0; ForgetEnded()) {
     CHECK_FOR_INTERRUPTS();

@@ -148,17 +148,11 @@ class Writer(threading.Thread):
 
     def _statement(self):
         statement = statements.random_statement(self.rng, self.world.tables)
-        if statement.truncates and not self._may_truncate():
-            return
         self.done.append(rows.shorten(LONG.sub("…", statement.text), 1000))
         if statement.truncates:
             self.locked.setdefault(statement.truncates, time.monotonic())
         with self.connection.cursor() as cursor:
             statement.run(cursor)
-
-    def _may_truncate(self):
-        """Not while the decoder starts, which would not be shown the table's new file, and would start again."""
-        return self.world.options.reference_only or self.world.counters["subscriptions"] > 0
 
     def _end(self):
         with self.connection.cursor() as cursor:

@@ -86,6 +86,8 @@ isnt(decoder_pid($node), $always, 'and has one after a restart');
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET live_queries.databases');
 $node->reload;
 poll_ok($node, $no_decoder, 'no longer named, it stops');
+# In no database, it has less of the catalogs than others, least of all right after the start of the server.
+unlike(slurp_file($node->logfile), qr/without having selected a database/, 'the launcher copes with it');
 
 # A transaction that was running before holds up the start.
 {
@@ -125,6 +127,38 @@ poll_ok($node, $no_decoder, 'no longer named, it stops');
     $holder->rows('BEGIN; SELECT pg_current_xact_id()');
     cmp_ok(seconds_of(sub { $client->subscribe('quick', $query) }), '<', 5, 'a transaction does not hold up a decoder that runs');
     $_->disconnect for $client, $holder;
+}
+
+# Catalogs that change meanwhile, here by a TRUNCATE: PostgreSQL's decoding does not know of the new file where it starts, nor
+# do transactions that run then, which hold it up too.
+for my $truncates (1, 0) {
+    poll_ok($node, $no_decoder, 'the decoder stops');
+    my ($old, $young, $across, $writer) = map { connect_client($node) } 1 .. 4;
+    $client = connect_client($node);
+    my $xid_of = sub { return $_[0]->value('SELECT pg_current_xact_id()') };
+    my $waits_for = sub {
+        poll_ok($node, "SELECT count(*) = 1 FROM pg_locks JOIN live.workers USING (pid) WHERE NOT granted AND transactionid = '$_[0]'", $_[1]);
+    };
+    $_->rows('BEGIN') for $old, $young, $across;
+    my $old_xid = $xid_of->($old);
+    $client->send_query("SELECT * FROM live.subscribe('held', '$query')");
+    $waits_for->($old_xid, 'a decoder waits for a transaction');
+    my $young_xid = $xid_of->($young);
+    $writer->rows('BEGIN; ' . ($truncates ? 'TRUNCATE t' : 'DELETE FROM t') . q(; INSERT INTO t VALUES (1, 'first'); COMMIT));
+    $old->rows('COMMIT');
+    $waits_for->($young_xid, 'and for one that began meanwhile');
+    $across->rows(q(INSERT INTO t VALUES (2, 'across')));
+    $young->rows('COMMIT');
+    $across->rows('COMMIT') if $truncates;
+    is($client->finish->{error}, undef, 'then it runs');
+    my $decoder = decoder_pid($node);
+    $client->read_snapshot('held');
+    $writer->rows(q(UPDATE t SET a = 'new'));
+    $across->rows('COMMIT') if !$truncates;
+    ok($client->follow('held'), $truncates ? 'what follows a TRUNCATE is told' : 'no other transaction held it up, and what it did is told');
+    is_deeply($client->state_of('held'), $client->rows_now($query), 'exactly');
+    is(decoder_pid($node), $decoder, 'by the same decoder');
+    $_->disconnect for $client, $old, $young, $across, $writer;
 }
 
 # live_queries.max_databases, 2 here.
