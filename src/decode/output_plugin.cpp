@@ -39,7 +39,6 @@ ChangeBatch* last_ready = nullptr;
 ChangeBatch* unfinished = nullptr;  // of the transaction being replayed
 size_t ready_bytes = 0;
 uint64 ready_count = 0;
-bool skip_commits = false;
 PluginCounters counters;
 void (*on_commit)(TransactionId xid) = nullptr;
 
@@ -203,7 +202,7 @@ void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr
   ChangeBatch* batch = unfinished;
   if (batch == nullptr) return;
   unfinished = nullptr;
-  batch->Rewind();
+  batch->Rewind();  // so that nothing has to be written when it is evaluated
   batch->xid = transaction->xid;
   batch->commit_end = transaction->end_lsn;
   batch->committed_at = transaction->xact_time.commit_time;
@@ -219,13 +218,7 @@ void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr
   ++ready_count;
 }
 
-// Asked at each change, and at each commit, where a transaction can be forgotten as a whole.
-bool IsFiltered(LogicalDecodingContext* context, RepOriginId) {
-  return skip_commits && XLogRecGetRmid(context->reader) == RM_XACT_ID;
-}
-
 void InitCallbacks(OutputPluginCallbacks* callbacks) {
-  callbacks->filter_by_origin_cb = IsFiltered;
   callbacks->startup_cb = OnStart;
   callbacks->begin_cb = OnBegin;
   callbacks->change_cb = OnChange;
@@ -249,8 +242,6 @@ void PreparePlugin(MemoryContext context, void (*note_commit)(TransactionId xid)
                                HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
   CacheRegisterRelcacheCallback(OnRelationChange, 0);
 }
-
-void SkipCommits(bool on) { skip_commits = on; }
 
 void WatchTable(Oid relation) {
   bool found;

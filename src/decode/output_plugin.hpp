@@ -12,10 +12,6 @@ namespace live_queries {
 // each decoded transaction, those without a change of a watched table included.
 void PreparePlugin(MemoryContext context, void (*note_commit)(TransactionId xid));
 
-// While it is on, transactions whose commit is read are passed over: they are told to nobody, not
-// even to `note_commit`.
-void SkipCommits(bool on);
-
 // The tables to copy rows of; counted, so each Watch has its Unwatch.
 void WatchTable(Oid relation);
 void UnwatchTable(Oid relation);

@@ -2,7 +2,6 @@
 // decoder.
 #include "decode/wal_stream.hpp"
 
-#include "decode/output_plugin.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 
@@ -15,6 +14,7 @@ extern "C" {
 #include "catalog/pg_largeobject_metadata.h"
 #include "replication/decode.h"
 #include "replication/logical.h"
+#include "replication/output_plugin.h"
 #include "replication/slot.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -71,6 +71,12 @@ void WriteCatalogChange() {
   synchronous_commit = outer;
 }
 
+// As a filter, asked at each change and at each commit: there, a transaction is forgotten as a
+// whole. The plugin does not hear of it.
+bool IsCommit(LogicalDecodingContext* context, RepOriginId) {
+  return XLogRecGetRmid(context->reader) == RM_XACT_ID;
+}
+
 // Where decoding has found its start, its view of the catalogs lacks what committed while it
 // searched ("could not map filenode" after a TRUNCATE). The next record of running transactions
 // tells it that all that is committed, and the next change of a catalog makes it form a new view;
@@ -78,7 +84,7 @@ void WriteCatalogChange() {
 // watches yet: so nothing is decoded that commits before this is over.
 void PassOverlookedCommits(uint64 catalog_messages) {
   constexpr long kPollMs = 10;
-  SkipCommits(true);
+  decoding->callbacks.filter_by_origin_cb = IsCommit;
   ReadToRunningTransactions();
   AcceptInvalidationMessages();
   if (SharedInvalidMessageCounter != catalog_messages) {
@@ -91,7 +97,7 @@ void PassOverlookedCommits(uint64 catalog_messages) {
     }
     ReadToRunningTransactions();
   }
-  SkipCommits(false);
+  decoding->callbacks.filter_by_origin_cb = nullptr;
 }
 
 // The deliberate bug of a test. Decoding puts the changes of a transaction and of its savepoints

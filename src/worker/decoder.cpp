@@ -6,6 +6,7 @@
 #include "match/matcher.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
+#include "pg/files.hpp"
 #include "pg/locks.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/connection.hpp"
@@ -152,10 +153,7 @@ bool ReadLog() {
   const bool ahead = CatalogsAreAhead();
   if (ahead) FlushCatalogCaches();
   // The limit is for queries: what is decoded has to wait somewhere. An error ends this process.
-  const int limit_kb = temp_file_limit;
-  temp_file_limit = -1;
-  const bool at_end = ReadRecords();
-  temp_file_limit = limit_kb;
+  const bool at_end = WithTempFileLimit(-1, ReadRecords);
   if (ahead) FlushCatalogCaches();
   return at_end;
 }

@@ -116,12 +116,13 @@ void CheckTemplate(Template* one, void* context) {
     if (!CopyDefinition(target->connection, target->connection_id, target->serial, definition))
       continue;
     CheckResult result = {Finding::kSame, 0, nullptr};
-    if (list_member_oid(pass->locked, one->spec.relation))
+    if (list_member_oid(pass->locked, one->spec.relation)) {
       result.finding = Finding::kLocked;
-    else if (unchanged == nullptr || !SpeaksFor(*unchanged, *definition))
+    } else if (unchanged == nullptr || !SpeaksFor(*unchanged, *definition)) {
       result = Check(one, *definition);
-    if (result.finding == Finding::kLocked)
-      pass->locked = list_append_unique_oid(pass->locked, one->spec.relation);
+      if (result.finding == Finding::kLocked)
+        pass->locked = lappend_oid(pass->locked, one->spec.relation);
+    }
     if (result.finding == Finding::kSame) unchanged = definition;
     if (result.finding == Finding::kError)
       TerminateTarget(target, result.sqlstate, result.message);

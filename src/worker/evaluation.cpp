@@ -11,6 +11,7 @@
 #include "match/matcher.hpp"
 #include "match/routing_index.hpp"
 #include "pg/fault.hpp"
+#include "pg/files.hpp"
 #include "pg/memory.hpp"
 #include "pg/try_catch.hpp"
 #include "worker/definition_check.hpp"
@@ -192,10 +193,8 @@ Progress EvaluateReady(DatabaseShared* database) {
   MemoryContextReset(evaluation_context);
   muted_targets = NIL;
   MemoryContextSwitchTo(evaluation_context);
-  const int limit_kb = temp_file_limit;
-  temp_file_limit = LimitBesideBatches(limit_kb);
-  const bool evaluated = Attempt(database, count);
-  temp_file_limit = limit_kb;
+  const bool evaluated = WithTempFileLimit(LimitBesideBatches(temp_file_limit),
+                                           [&] { return Attempt(database, count); });
   if (evaluated) Publish(database, count);
   return Progress::kSome;
 }

@@ -19,8 +19,6 @@ namespace {
 // standby can have a commit waiting in each of its backends.
 constexpr int kFirstCapacity = 256;
 
-constexpr long kPollMs = 1;
-
 TransactionId* commits = nullptr;
 int count = 0;
 int capacity = 0;
@@ -32,15 +30,20 @@ void ForgetEnded() {
   count = kept;
 }
 
+// Between two looks at what gives no sign when it is over.
+void Pause() {
+  constexpr long kPollMs = 1;
+  CHECK_FOR_INTERRUPTS();
+  (void)WaitLatch(nullptr, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPollMs, WaitEventVisibility());
+}
+
 // Waits for the commits that are in the log and not in the commit log yet, as a checkpoint does
 // (CreateCheckPoint in xlog.c).
 void WaitForCommitLog() {
   int waiting = 0;
   VirtualTransactionId* committing = GetVirtualXIDsDelayingChkpt(&waiting, DELAY_CHKPT_START);
-  while (waiting > 0 && HaveVirtualXIDsDelayingChkpt(committing, waiting, DELAY_CHKPT_START)) {
-    CHECK_FOR_INTERRUPTS();
-    (void)WaitLatch(nullptr, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPollMs, WaitEventVisibility());
-  }
+  while (waiting > 0 && HaveVirtualXIDsDelayingChkpt(committing, waiting, DELAY_CHKPT_START))
+    Pause();
   pfree(committing);
 }
 
@@ -73,10 +76,7 @@ void NoteCommitsBeforeStart() {
 
 void WaitForRecentCommits() {
   if (LIVE_QUERIES_MUTATION("attach_at_once")) return;
-  for (ForgetEnded(); count > 0; ForgetEnded()) {
-    CHECK_FOR_INTERRUPTS();
-    (void)WaitLatch(nullptr, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPollMs, WaitEventVisibility());
-  }
+  for (ForgetEnded(); count > 0; ForgetEnded()) Pause();
 }
 
 }  // namespace live_queries
