@@ -10,6 +10,7 @@ my $node = new_node('limits', <<~CONF);
     live_queries.idle_timeout = 1h
     live_queries.transaction_memory = 64kB
     live_queries.mailbox_size = 64kB
+    logical_decoding_work_mem = 64kB
     shared_buffers = 32MB
     deadlock_timeout = 10ms
     log_lock_waits = on
@@ -112,6 +113,18 @@ sub memory {
     is_deeply($client->state_of('p1'), $client->rows_now('SELECT id, a, 1 AS n FROM parts'), 'with other columns: exact');
     $client->disconnect;
     $node->safe_psql('postgres', 'DROP TABLE parts');
+}
+
+# ----- a large transaction that is rolled back before it is decoded -----
+{
+    kill 'STOP', $decoder;
+    $writer->rows('BEGIN; SAVEPOINT s; INSERT INTO t VALUES (-1, 0); RELEASE s');
+    $writer->rows(q(INSERT INTO t SELECT -i, 0, repeat('x', 1000) FROM generate_series(2, 1000) i));
+    $writer->rows('ROLLBACK');
+    $writer->rows('INSERT INTO t VALUES (1000, 0)');
+    kill 'CONT', $decoder;
+    ok($watcher->follow('q'), 'a transaction that was rolled back ends nobody');
+    is_exact('a transaction that was rolled back');
 }
 
 # ----- temp_file_limit is for queries -----
