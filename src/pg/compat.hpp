@@ -103,6 +103,18 @@ inline void TakeOverAccess(Query* query, RangeTblEntry* entry, Query* source) {
 #endif
 }
 
+// The type that an SQL/JSON function reads from a part of `*json` by the type's input function, if
+// `node` is one. They exist since 17 (commit 6185c9737).
+inline Oid TypeReadFromJson(Node* node, Node** json) {
+#if PG_VERSION_NUM >= 170000
+  if (!IsA(node, JsonExpr)) return InvalidOid;
+  *json = castNode(JsonExpr, node)->formatted_expr;
+  return castNode(JsonExpr, node)->returning->typid;
+#else
+  return InvalidOid;
+#endif
+}
+
 // 16 makes the buffers const and adds BufFileReadExact (commits 2d4f1ba6c, 20428d344).
 inline void WriteBufFile(BufFile* file, const void* bytes, size_t size) {
 #if PG_VERSION_NUM >= 160000

@@ -2,6 +2,7 @@
 #include "query/analyze.hpp"
 
 #include "pg/compat.hpp"
+#include "query/clock.hpp"
 #include "query/routing_conditions.hpp"
 #include "query/table_facts.hpp"
 #include "query/tree.hpp"
@@ -55,7 +56,11 @@ void PointIntoQuery(void* text) {
 Query* ParseAndAnalyze(const char* text, Oid** types, int* count) {
   ErrorContextCallback callback = {error_context_stack, PointIntoQuery, const_cast<char*>(text)};
   error_context_stack = &callback;
-  Query* query = parse_analyze_varparams(ParseOne(text), text, types, count, nullptr);
+  // The analysis may change it.
+  RawStmt* statement = ParseOne(text);
+  RawStmt* analysed = static_cast<RawStmt*>(copyObjectImpl(statement));
+  Query* query = parse_analyze_varparams(analysed, text, types, count, nullptr);
+  RequireNoClockInLiterals(statement, query);
   error_context_stack = callback.previous;
   return query;
 }
@@ -82,6 +87,7 @@ List* ParamValues(List* params, const Oid* types, int count) {
     get_typlenbyval(types[i], &length, &by_value);
     const Datum value =
         OidInputFunctionCall(input, param == nullptr ? nullptr : strVal(param), io_param, -1);
+    if (param != nullptr) RequireNoClockInParam(i + 1, strVal(param), types[i]);
     values = lappend(values, makeConst(types[i], -1, get_typcollation(types[i]), length, value,
                                        param == nullptr, by_value));
   }
@@ -212,12 +218,12 @@ void DescribeColumns(QuerySpec* spec, Bitmapset* used) {
   for (int number = 1; number <= natts; ++number) {
     if (!whole_row && !bms_is_member(number, used)) continue;
     const char* name = get_attname(spec->relation, static_cast<AttrNumber>(number), true);
-    if (name == nullptr) continue;  // dropped
     Oid type;
     int32 typmod;
     Oid collation;
     get_atttypetypmodcoll(spec->relation, static_cast<AttrNumber>(number), &type, &typmod,
                           &collation);
+    if (!OidIsValid(type)) continue;  // dropped
     spec->columns = lappend(
         spec->columns, makeVar(1, static_cast<AttrNumber>(number), type, typmod, collation, 0));
     spec->column_names = lappend(spec->column_names, makeString(pstrdup(name)));
@@ -308,10 +314,12 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   // One list, so that each step stands here once.
   List* everything = list_make3(flat.barriers, flat.quals, flat.targets);
   everything = BindParams(everything, values);
-  RequireNoTimeAndNoVolatile(everything);
+  RequireNoClock(everything);
+  RequireNoVolatile(everything);
   List* called = UserFunctions(everything);
   everything = Freeze(everything, &result.frozen);
   everything = Simplify(everything, &called);
+  RequireNoClock(everything);  // what was inlined
   RequireRowFunctions(everything);
   result.barriers = static_cast<List*>(linitial(everything));
   result.quals = SplitAnds(static_cast<List*>(lsecond(everything)));

@@ -1,8 +1,9 @@
-// Volatility, time, and the values that are fixed at subscribe time. Process: client backend,
+// Volatility, and the values that are fixed at subscribe time. Process: client backend,
 // decoder.
 #include "query/functions.hpp"
 
 #include "pg/compat.hpp"
+#include "query/clock.hpp"
 #include "query/spec.hpp"
 #include "query/tree.hpp"
 #include "query/unsupported.hpp"
@@ -22,38 +23,6 @@ namespace live_queries {
 namespace {
 
 Node* AsNode(List* list) { return reinterpret_cast<Node*>(list); }
-
-bool IsTimeFunction(Oid function) {
-  switch (function) {
-    case F_NOW:
-    case F_TRANSACTION_TIMESTAMP:
-    case F_STATEMENT_TIMESTAMP:
-    case F_AGE_TIMESTAMP:
-    case F_AGE_TIMESTAMPTZ:
-    case F_AGE_XID:
-    case F_PG_CURRENT_XACT_ID:
-    case F_PG_CURRENT_XACT_ID_IF_ASSIGNED:
-    case F_PG_CURRENT_SNAPSHOT:
-    case F_TXID_CURRENT:
-    case F_TXID_CURRENT_IF_ASSIGNED:
-    case F_TXID_CURRENT_SNAPSHOT:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool IsTimeCheck(Oid function, void*) { return IsTimeFunction(function); }
-
-bool DependsOnTime(Node* node, void* unused) {
-  if (node == nullptr) return false;
-  if (IsA(node, SQLValueFunction)) {
-    const SQLValueFunctionOp op = castNode(SQLValueFunction, node)->op;
-    if (op >= SVFOP_CURRENT_DATE && op <= SVFOP_LOCALTIMESTAMP_N) return true;
-  }
-  if (check_functions_in_node(node, IsTimeCheck, nullptr)) return true;
-  return WalkChildren(node, DependsOnTime, unused);
-}
 
 // The built-in functions that are stable because they read catalogs, tables, settings by name, or
 // the transaction counter. What is stable for another reason depends on settings that are captured.
@@ -115,6 +84,7 @@ Node* FreezeNode(Node* node, FrozenValues* frozen) {
             errmsg("a view or a row security policy of the live query has changed and calls a "
                    "function that only its client can evaluate"),
             errhint("Subscribe again."));
+  RequireNoClockInside(node);
   PlannerInfo* root = makeNode(PlannerInfo);
   root->glob = makeNode(PlannerGlobal);
   Node* value = estimate_expression_value(root, node);
@@ -151,9 +121,7 @@ bool CollectHashes(Node* node, List** hashes) {
 
 }  // namespace
 
-void RequireNoTimeAndNoVolatile(List* expressions) {
-  if (DependsOnTime(AsNode(expressions), nullptr))
-    RaiseUnsupported("it depends on the current time or transaction");
+void RequireNoVolatile(List* expressions) {
   if (contain_volatile_functions(AsNode(expressions)))
     RaiseUnsupported("it calls a volatile function");
 }

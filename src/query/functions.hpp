@@ -6,8 +6,8 @@
 
 namespace live_queries {
 
-// Raises 0A000 if `expressions` depend on the time, or are volatile.
-void RequireNoTimeAndNoVolatile(List* expressions);
+// Raises 0A000 if `expressions` are volatile.
+void RequireNoVolatile(List* expressions);
 
 // Raises 0A000 if what is left of `expressions` after freezing reads more than its row.
 void RequireRowFunctions(List* expressions);

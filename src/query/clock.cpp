@@ -1,0 +1,212 @@
+// Finds functions, literals and casts that read the clock. Process: client backend, decoder.
+#include "query/clock.hpp"
+
+#include "model/clock_text.hpp"
+#include "pg/compat.hpp"
+#include "query/tree.hpp"
+#include "query/type_components.hpp"
+#include "query/unsupported.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/optimizer.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+constexpr const char* kOfTheClock = "it depends on the current time or transaction";
+// timezone(time with time zone), since 17.
+constexpr Oid kLocalTimeOfTimetz = 6336;
+
+bool IsTimeFunction(Oid function) {
+  switch (function) {
+    case F_NOW:
+    case F_TRANSACTION_TIMESTAMP:
+    case F_STATEMENT_TIMESTAMP:
+    case F_AGE_TIMESTAMP:
+    case F_AGE_TIMESTAMPTZ:
+    case F_AGE_XID:
+    case F_PG_CURRENT_XACT_ID:
+    case F_PG_CURRENT_XACT_ID_IF_ASSIGNED:
+    case F_PG_CURRENT_SNAPSHOT:
+    case F_TXID_CURRENT:
+    case F_TXID_CURRENT_IF_ASSIGNED:
+    case F_TXID_CURRENT_SNAPSHOT:
+    // Whether daylight saving time applies to a time of day depends on today.
+    case F_TIMETZ_TIME:
+    case F_TIMEZONE_TEXT_TIMETZ:
+    case kLocalTimeOfTimetz:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool IsTimeCheck(Oid function, void*) { return IsTimeFunction(function); }
+
+bool IsDateTime(Oid type) {
+  return type == DATEOID || type == TIMEOID || type == TIMETZOID || type == TIMESTAMPOID ||
+         type == TIMESTAMPTZOID;
+}
+
+bool IsTimetz(Oid type) { return type == TIMETZOID; }
+
+// Whether the input function of `type` would take something of `text` from the clock.
+bool ReadsClock(std::string_view text, Oid type) {
+  return (HasClockWord(text) && AnyComponent(type, IsDateTime)) ||
+         (NeedsPresentOffset(text) && AnyComponent(type, IsTimetz));
+}
+
+// The text that `node` reads as a value that contains a date/time; nullptr if it is no such cast.
+Node* TextReadAsTime(Node* node) {
+  if (IsA(node, CoerceViaIO)) {
+    CoerceViaIO* cast = castNode(CoerceViaIO, node);
+    return AnyComponent(cast->resulttype, IsDateTime) ? reinterpret_cast<Node*>(cast->arg)
+                                                      : nullptr;
+  }
+  if (IsA(node, FuncExpr)) {
+    FuncExpr* call = castNode(FuncExpr, node);
+    const bool reads =
+        call->funcid == F_JSON_POPULATE_RECORD || call->funcid == F_JSONB_POPULATE_RECORD;
+    return reads && AnyComponent(call->funcresulttype, IsDateTime)
+               ? static_cast<Node*>(lsecond(call->args))
+               : nullptr;
+  }
+  Node* json = nullptr;
+  const Oid type = TypeReadFromJson(node, &json);
+  return OidIsValid(type) && AnyComponent(type, IsDateTime) ? json : nullptr;
+}
+
+bool ReadsItsRow(Node* node, void* unused) {
+  if (node == nullptr) return false;
+  if (IsA(node, Var) || IsA(node, CaseTestExpr) || IsA(node, CoerceToDomainValue)) return true;
+  return WalkChildren(node, ReadsItsRow, unused);
+}
+
+bool RefuseClock(Node* node, void* unused) {
+  if (node == nullptr) return false;
+  if (IsA(node, SQLValueFunction)) {
+    const SQLValueFunctionOp op = castNode(SQLValueFunction, node)->op;
+    if (op >= SVFOP_CURRENT_DATE && op <= SVFOP_LOCALTIMESTAMP_N) RaiseUnsupported(kOfTheClock);
+  }
+  if (check_functions_in_node(node, IsTimeCheck, nullptr)) RaiseUnsupported(kOfTheClock);
+  Node* text = TextReadAsTime(node);
+  if (text != nullptr && ReadsItsRow(text, nullptr))
+    RaiseUnsupported(
+        "it reads a date or time from the text of a column, which may say 'now' or 'today' (use "
+        "to_timestamp with a format)");
+  return WalkChildren(node, RefuseClock, unused);
+}
+
+Node* Evaluate(Node* expression) {
+  PlannerInfo* root = makeNode(PlannerInfo);
+  root->glob = makeNode(PlannerGlobal);
+  return estimate_expression_value(root, expression);
+}
+
+bool RefuseClockTexts(Node* node, void* unused) {
+  if (node == nullptr) return false;
+  if (Node* text = TextReadAsTime(node)) {
+    Node* value = Evaluate(text);
+    if (IsA(value, Const) && !castNode(Const, value)->constisnull) {
+      const Const* constant = castNode(Const, value);
+      Oid output;
+      bool is_varlena;
+      getTypeOutputInfo(constant->consttype, &output, &is_varlena);
+      const char* shown = OidOutputFunctionCall(output, constant->constvalue);
+      if (ReadsClock(shown, exprType(node))) RaiseUnsupported(kOfTheClock);
+    }
+  }
+  return WalkChildren(node, RefuseClockTexts, unused);
+}
+
+// A literal that may be one of the clock, and where the constant that it becomes may say it stands:
+// at the literal, or at a cast around it.
+struct Literal {
+  const char* text;
+  List* locations;
+};
+
+struct LiteralSearch {
+  List* casts;     // locations of those around the node
+  List* literals;  // of Literal
+};
+
+bool FindLiterals(Node* node, LiteralSearch* search) {
+  if (node == nullptr) return false;
+  if (IsA(node, A_Const)) {
+    const A_Const* constant = castNode(A_Const, node);
+    if (constant->isnull || nodeTag(&constant->val) != T_String) return false;
+    Literal* literal = static_cast<Literal*>(palloc(sizeof(Literal)));
+    *literal = {strVal(&constant->val), lappend_int(list_copy(search->casts), constant->location)};
+    search->literals = lappend(search->literals, literal);
+    return false;
+  }
+  auto descend = [&] {
+    return raw_expression_tree_walker(
+        node,
+        reinterpret_cast<bool (*)()>(static_cast<bool (*)(Node*, LiteralSearch*)>(FindLiterals)),
+        search);
+  };
+  if (!IsA(node, TypeCast)) return descend();
+  List* outer = search->casts;
+  const TypeCast* cast = castNode(TypeCast, node);
+  search->casts = lappend_int(list_copy(outer), cast->location);
+  search->casts = lappend_int(search->casts, cast->typeName->location);
+  const bool stopped = descend();
+  search->casts = outer;
+  return stopped;
+}
+
+bool RefuseClockConstants(Node* node, List* literals) {
+  if (node == nullptr) return false;
+  if (IsA(node, Const)) {
+    const Const* constant = castNode(Const, node);
+    ListCell* cell;
+    foreach (cell, constant->location < 0 ? NIL : literals) {
+      const Literal* literal = static_cast<Literal*>(lfirst(cell));
+      if (list_member_int(literal->locations, constant->location) &&
+          ReadsClock(literal->text, constant->consttype))
+        RaiseUnsupported(psprintf("the literal '%s' depends on the current time", literal->text));
+    }
+    return false;
+  }
+  if (IsA(node, Query))
+    return query_tree_walker(
+        castNode(Query, node),
+        reinterpret_cast<bool (*)()>(static_cast<bool (*)(Node*, List*)>(RefuseClockConstants)),
+        literals, 0);
+  return WalkChildren(node, RefuseClockConstants, literals);
+}
+
+}  // namespace
+
+void RequireNoClock(List* expressions) {
+  (void)RefuseClock(reinterpret_cast<Node*>(expressions), nullptr);
+}
+
+void RequireNoClockInLiterals(RawStmt* statement, Query* query) {
+  LiteralSearch search = {NIL, NIL};
+  (void)FindLiterals(statement->stmt, &search);
+  (void)RefuseClockConstants(reinterpret_cast<Node*>(query), search.literals);
+}
+
+void RequireNoClockInParam(int number, const char* text, Oid type) {
+  if (ReadsClock(text, type))
+    RaiseUnsupported(psprintf("parameter $%d, '%s', depends on the current time", number, text));
+}
+
+void RequireNoClockInside(Node* expression) {
+  PlannerInfo* root = makeNode(PlannerInfo);
+  root->glob = makeNode(PlannerGlobal);
+  (void)RefuseClock(eval_const_expressions(root, expression), nullptr);
+  (void)RefuseClockTexts(expression, nullptr);
+}
+
+}  // namespace live_queries
