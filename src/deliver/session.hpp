@@ -8,6 +8,7 @@
 #include "model/flow_control.hpp"
 #include "model/identifiers.hpp"
 #include "pg/postgres.hpp"
+#include "pg/session_identity.hpp"
 
 extern "C" {
 #include "utils/snapshot.h"
@@ -34,6 +35,7 @@ struct LocalSubscription {
   SubscriptionId id;
   Delivery delivery;
   Oid role;
+  SessionIdentity session;
   FlowControl flow;
   VisibilityBound bound;
   char cursor[NAMEDATALEN];  // of the snapshot; "": none, or read

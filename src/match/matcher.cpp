@@ -94,8 +94,10 @@ void OnCatalogChange(Datum, int cache, uint32 hash) {
   });
 }
 
-char* TemplateKey(Oid role, const char* settings, const char* spec_text) {
-  return psprintf("%u\n%s%s", role, settings, spec_text);
+char* TemplateKey(Oid role, const SessionIdentity& session, const char* settings,
+                  const char* spec_text) {
+  return psprintf("%u %u %u %d\n%s%s", role, session.user, session.set_role, session.may_become,
+                  settings, spec_text);
 }
 
 TemplateBucket* BucketOf(const char* key, HASHACTION action, bool* found) {
@@ -148,14 +150,20 @@ void KeepTemplate(Template* one) {
   damaged = false;
 }
 
-// Runs as a template's role with its settings; switches only where they differ.
+// Runs as a template's role, with its settings, and in its session where that can be asked for, as
+// entering that takes longer than many an evaluation; switches only where they differ.
 class CurrentIdentity {
  public:
   void Become(const Template& one) {
-    if (entered_ && role_ == one.role && strcmp(settings_, one.settings) == 0) return;
+    const SessionIdentity session = one.runs_user_code ? one.session : SessionIdentity{};
+    if (entered_ && role_ == one.role && session_ == session &&
+        strcmp(settings_, one.settings) == 0)
+      return;
     Leave();
-    identity_ = EnterIdentity(one.role, one.settings);
+    identity_ = one.runs_user_code ? EnterIdentity(session, one.role, one.settings)
+                                   : EnterIdentity(one.role, one.settings);
     role_ = one.role;
+    session_ = session;
     settings_ = one.settings;
     entered_ = true;
   }
@@ -167,6 +175,7 @@ class CurrentIdentity {
  private:
   bool entered_ = false;
   Oid role_ = InvalidOid;
+  SessionIdentity session_ = {};
   const char* settings_ = nullptr;
   Identity identity_ = {};
 };
@@ -303,12 +312,12 @@ void PrepareMatcher(MemoryContext context) {
     CacheRegisterSyscacheCallback(cache, OnCatalogChange, 0);
 }
 
-Target* AttachTarget(Oid role, const char* settings, const char* spec_text,
-                     const char* route_text) {
-  const char* key = TemplateKey(role, settings, spec_text);
+Target* AttachTarget(Oid role, const SessionIdentity& session, const char* settings,
+                     const char* spec_text, const char* route_text) {
+  const char* key = TemplateKey(role, session, settings, spec_text);
   if (Template* one = FindTemplate(key)) return AddTarget(one, route_text);
   // Not ours before it is complete: an error frees it.
-  Template* made = MakeTemplate(CurTransactionContext, key, role, settings, spec_text);
+  Template* made = MakeTemplate(CurTransactionContext, key, role, session, settings, spec_text);
   LIVE_QUERIES_FAULT("template-made");
   Target* target = AddTarget(made, route_text);
   MemoryContextSetParent(made->context, matcher_context);
@@ -356,7 +365,7 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
       culprit = {};
       // A large row would stay here until the next one; what functions have set, longer.
       ResetExprContext(one->compiled->expressions);
-      if (one->function_count > 0) identity.Leave();
+      if (one->runs_user_code) identity.Leave();
       one->piece_count = 0;
     }
     MemoryContextSwitchTo(outer);

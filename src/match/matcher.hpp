@@ -13,7 +13,8 @@ void PrepareMatcher(MemoryContext context);
 
 // Adds a subscription to the template of its shape, which is made if need be. In a transaction. An
 // error leaves nothing of it behind; if it cannot (out of memory), MatcherIsDamaged.
-Target* AttachTarget(Oid role, const char* settings, const char* spec_text, const char* route_text);
+Target* AttachTarget(Oid role, const SessionIdentity& session, const char* settings,
+                     const char* spec_text, const char* route_text);
 // Empties the server's caches of catalogs, of which the templates need not hear.
 void FlushCatalogCaches();
 // Whether nothing here can be used any more: the decoder has to end.

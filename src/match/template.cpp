@@ -76,8 +76,21 @@ UserFunctions FunctionsOf(const QuerySpec& spec) {
   return found;
 }
 
+// Whether a value of a type that is not built in occurs: a domain has conditions, and a type may be
+// cast to json by a function.
+bool HasUserType(Node* node, void* unused) {
+  if (node == nullptr) return false;
+  const bool has_type = !IsA(node, List) && !IsA(node, TargetEntry) && !IsA(node, CaseWhen);
+  if (has_type && exprType(node) >= FirstNormalObjectId) return true;
+  return WalkChildren(node, HasUserType, unused);
+}
+
 void NoteUserFunctions(Template* one) {
-  const UserFunctions found = FunctionsOf(one->spec);
+  const QuerySpec& spec = one->spec;
+  const UserFunctions found = FunctionsOf(spec);
+  List* values = list_make4(spec.barrier_quals, spec.quals, spec.targets, spec.columns);
+  one->runs_user_code =
+      found.hashes != NIL || HasUserType(reinterpret_cast<Node*>(values), nullptr);
   one->function_count = list_length(found.hashes);
   one->function_hashes = static_cast<uint32*>(palloc(sizeof(uint32) * (one->function_count + 1)));
   one->function_version = found.version;
@@ -206,7 +219,8 @@ void PrepareMaps(CompiledTemplate* compiled, int column_count) {
 
 }  // namespace
 
-Template* MakeTemplate(MemoryContext parent, const char* key, Oid role, const char* settings,
+Template* MakeTemplate(MemoryContext parent, const char* key, Oid role,
+                       const SessionIdentity& session, const char* settings,
                        const char* spec_text) {
   MemoryContext context =
       AllocSetContextCreate(parent, "live_queries template", ALLOCSET_SMALL_SIZES);
@@ -215,6 +229,7 @@ Template* MakeTemplate(MemoryContext parent, const char* key, Oid role, const ch
     one->context = context;
     one->key = pstrdup(key);
     one->role = role;
+    one->session = session;
     one->settings = pstrdup(settings);
     one->spec_text = pstrdup(spec_text);
     one->spec = SpecFromText(spec_text);

@@ -4,6 +4,7 @@
 
 #include "decode/change_batch.hpp"
 #include "pg/postgres.hpp"
+#include "pg/session_identity.hpp"
 #include "query/spec.hpp"
 
 extern "C" {
@@ -71,8 +72,9 @@ struct CompiledTemplate {
 struct Template {
   Template* next;
   MemoryContext context;
-  char* key;  // role, settings and spec as text
+  char* key;  // role, session, settings and spec as text
   Oid role;
+  SessionIdentity session;
   char* settings;
   char* spec_text;
   QuerySpec spec;
@@ -89,6 +91,7 @@ struct Template {
   CompiledTemplate* compiled;  // nullptr: to be done
   bool unchecked;              // privileges and definitions must be looked at before use
   bool must_reset;             // a function may have changed: if all is well, look at it as well
+  bool runs_user_code;         // or may, by its types; if not, nothing in it can ask who it is
   uint32* function_hashes;     // of the user's functions it calls, in the catalog cache
   int function_count;
   uint32 function_version;  // changes with the definition of any of them
@@ -99,8 +102,8 @@ struct Template {
 
 // Makes a template; its memory is a child of `parent`, which an error may leave to be freed there.
 // In a transaction.
-Template* MakeTemplate(MemoryContext parent, const char* key, Oid role, const char* settings,
-                       const char* spec_text);
+Template* MakeTemplate(MemoryContext parent, const char* key, Oid role,
+                       const SessionIdentity& session, const char* settings, const char* spec_text);
 // Whether a user's function that it calls is another one than when this was asked last. In a
 // transaction.
 bool FunctionsChanged(Template* one);

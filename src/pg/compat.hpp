@@ -217,6 +217,16 @@ inline bool OwnsDatabase(Oid database) {
 #endif
 }
 
+// Whether `user` may SET ROLE to `role`. 16 has an option of the membership for that (commit
+// 3d14e171e).
+inline bool MaySetRole(Oid user, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return member_can_set_role(user, role);
+#else
+  return is_member_of_role(user, role);
+#endif
+}
+
 // Lets the process run the output plugin `library`: 15.20, 17.11 and 18.6 run only those that this
 // setting names.
 inline void AllowOutputPlugin(const char* library) {

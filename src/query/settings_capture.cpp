@@ -78,9 +78,20 @@ Identity EnterIdentity(Oid role, const char* settings) {
   return identity;
 }
 
+Identity EnterIdentity(const SessionIdentity& session, Oid role, const char* settings) {
+  Identity identity;
+  GetUserIdAndSecContext(&identity.outer_role, &identity.outer_context);
+  identity.settings_level = EnterSettings(settings);
+  EnterSession(session, role);
+  SetUserIdAndSecContext(
+      role, identity.outer_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+  return identity;
+}
+
 void LeaveIdentity(const Identity& identity) {
-  LeaveSettings(identity.settings_level);
+  // First, since the settings of a session's identity have a current role of their own.
   SetUserIdAndSecContext(identity.outer_role, identity.outer_context);
+  LeaveSettings(identity.settings_level);
 }
 
 }  // namespace live_queries

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "pg/postgres.hpp"
+#include "pg/session_identity.hpp"
 
 namespace live_queries {
 
@@ -17,13 +18,15 @@ void LeaveSettings(int level);
 
 // Runs as `role` with `settings` until LeaveIdentity; as safe for a superuser's process as
 // PostgreSQL makes it (a security-restricted operation). On error the transaction's abort restores
-// everything. The decoder calls these in a transaction.
+// everything. In a transaction.
 struct Identity {
   Oid outer_role;
   int outer_context;
   int settings_level;
 };
 Identity EnterIdentity(Oid role, const char* settings);
+// The same in the decoder, where the session is that of the subscriber meanwhile.
+Identity EnterIdentity(const SessionIdentity& session, Oid role, const char* settings);
 void LeaveIdentity(const Identity& identity);
 
 }  // namespace live_queries

@@ -93,6 +93,7 @@ bool MakeSubscription(const NewSubscription& subscription) {
   shared->status = SubscriptionStatus::kActive;
   shared->delivery = subscription.delivery;
   shared->role = subscription.role;
+  shared->session = subscription.session;
   shared->database = MyDatabaseId;
   shared->created_at = GetCurrentTimestamp();
   return true;

@@ -8,6 +8,7 @@
 #include "model/identifiers.hpp"
 #include "model/subscription_status.hpp"
 #include "pg/locks.hpp"
+#include "pg/session_identity.hpp"
 #include "registry/database.hpp"
 #include "registry/shared_memory.hpp"
 
@@ -49,6 +50,7 @@ struct SubscriptionShared {
   SubscriptionStatus status;
   Delivery delivery;
   Oid role;
+  SessionIdentity session;
   Oid database;
   TimestampTz created_at;
   TimestampTz last_delivered_at;
@@ -157,6 +159,7 @@ struct NewSubscription {
   SubscriptionId id;
   Delivery delivery;
   Oid role;
+  SessionIdentity session;
   std::string_view fields[kDefinitionFields];
 };
 

@@ -35,6 +35,7 @@ struct Request {
   const char* query;
   List* params;
   const char* settings;
+  SessionIdentity session;
   bool with_snapshot;
   Delivery delivery;
 };
@@ -108,6 +109,7 @@ uint64_t Register(const Request& request, const Analysis& analysis) {
   subscription.id = request.id;
   subscription.delivery = request.delivery;
   subscription.role = GetUserId();
+  subscription.session = request.session;
   auto set = [&](DefinitionField field, const char* text) {
     subscription.fields[static_cast<int>(field)] = text;
   };
@@ -173,6 +175,7 @@ Subscribed Subscribe(const Request& request) {
   KeepText(subscription, request);
   subscription->delivery = request.delivery;
   subscription->role = GetUserId();
+  subscription->session = request.session;
   // Planning evaluates functions of the query's author, who may be another role: see RefreshCall.
   Oid role;
   int context;
@@ -205,6 +208,7 @@ Datum SubscribeCall(FunctionCallInfo call) {
   request.query = TextArgument(call, 1, "query");
   request.params = TextArrayArgument(call, 2);
   request.settings = CaptureSettings();
+  request.session = CaptureSession(GetUserId());
   request.with_snapshot = call->args[3].isnull || DatumGetBool(call->args[3].value);
   request.delivery = ParseDeliveryArgument(TextArgument(call, 4, "delivery"));
   if (FindLocal(request.id) != nullptr)
@@ -222,11 +226,13 @@ Datum SubscribeCall(FunctionCallInfo call) {
 }
 
 // The subscription begins anew, with a new snapshot, in the place of the old one, which goes on if
-// this transaction rolls back. It keeps its role and settings, whoever calls this.
+// this transaction rolls back. It keeps its role, session and settings, whoever calls this.
 Datum RefreshCall(FunctionCallInfo call) {
   LocalSubscription* old = SubscriptionArgument(call, 0);
-  const Request request = {old->id, old->query, old->params, old->settings, true, old->delivery};
+  const Request request = {old->id,      old->query, old->params,  old->settings,
+                           old->session, true,       old->delivery};
   const Oid role = old->role;
+  RequireSession(old->session, role);
   const bool paused = old->flow.status() == SubscriptionStatus::kPaused;
   const uint64_t old_serial = old->serial;
   Oid outer_role;

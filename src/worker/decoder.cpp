@@ -8,6 +8,7 @@
 #include "pg/fault.hpp"
 #include "pg/files.hpp"
 #include "pg/locks.hpp"
+#include "pg/session_identity.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/connection.hpp"
 #include "registry/database.hpp"
@@ -271,6 +272,7 @@ void Work() {
   pgstat_report_appname("live_queries decoder");
   pgstat_report_activity(STATE_RUNNING, "finding a start point");
   IgnoreTransactionTimeout();
+  PrepareSessionIdentity();
   PreparePlugin(TopMemoryContext, NoteCommit);
   PrepareMatcher(TopMemoryContext);
   PrepareOutboxes(TopMemoryContext);

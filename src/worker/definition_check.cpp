@@ -45,7 +45,7 @@ struct Pass {
 
 // What subscribing again would give, as the subscriber: template and route.
 bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
-  const Identity identity = EnterIdentity(one.role, one.settings);
+  const Identity identity = EnterIdentity(one.session, one.role, one.settings);
   FrozenValues frozen = {true, FrozenFromText(definition.Field(DefinitionField::kFrozen))};
   List* params = static_cast<List*>(stringToNode(definition.Field(DefinitionField::kValues)));
   Analysis analysis = Analyze(definition.Field(DefinitionField::kQuery), params, frozen);

@@ -111,9 +111,9 @@ Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
   InRolledBackSubtransaction(
       [&] {
         LIVE_QUERIES_FAULT("decoder-attach");
-        target = AttachTarget(definition.role, definition.Field(DefinitionField::kSettings),
-                              definition.Field(DefinitionField::kSpec),
-                              definition.Field(DefinitionField::kRoute));
+        target = AttachTarget(
+            definition.role, definition.session, definition.Field(DefinitionField::kSettings),
+            definition.Field(DefinitionField::kSpec), definition.Field(DefinitionField::kRoute));
       },
       [&](ErrorData* error) {
         if (MatcherIsDamaged()) ReThrowError(error);
@@ -233,6 +233,7 @@ bool CopyDefinition(int connection, uint64_t connection_id, uint64_t serial,
     memcpy(data, source->data, source->bytes);
     for (int i = 0; i < kDefinitionFields; ++i) definition->fields[i] = data + source->offsets[i];
     definition->role = subscription->role;
+    definition->session = subscription->session;
     definition->phase = subscription->phase;
     return true;
   });

@@ -10,6 +10,7 @@ namespace live_queries {
 // A subscription's definition, copied out of shared memory.
 struct DefinitionCopy {
   Oid role;
+  SessionIdentity session;
   Phase phase;
   const char* fields[kDefinitionFields];
 
