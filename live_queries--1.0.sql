@@ -22,38 +22,38 @@ CREATE FUNCTION live.snapshot(subscription_id text, max_rows integer DEFAULT NUL
 RETURNS TABLE (key json, "row" json)
 AS 'MODULE_PATHNAME', 'live_queries_snapshot' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION live.snapshot(text, integer) IS
-'The next max_rows rows (all, if NULL) of the first result. Fewer than max_rows rows: it is complete, and changes are delivered. Errors: 42704, 22023, 34000.';
+'The next max_rows rows (all, if NULL) of the first result. Fewer than max_rows rows: it is complete, and changes are delivered. Errors: 42704, 42501, 22023, 34000.';
 
 CREATE FUNCTION live.unsubscribe(subscription_id text) RETURNS boolean
 AS 'MODULE_PATHNAME', 'live_queries_unsubscribe' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION live.unsubscribe(text) IS
-'Ends a live query of this connection at commit. False if there was none.';
+'Ends a live query of this connection at commit. False if there was none. Errors: 42501.';
 
 CREATE FUNCTION live.unsubscribe_all() RETURNS integer
 AS 'MODULE_PATHNAME', 'live_queries_unsubscribe_all' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION live.unsubscribe_all() IS
-'Ends all live queries of this connection at commit. Returns how many.';
+'Ends at commit all live queries of this connection that the current role may act on. Returns how many.';
 
 CREATE FUNCTION live.pause(subscription_id text) RETURNS void
 AS 'MODULE_PATHNAME', 'live_queries_pause' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION live.pause(text) IS
-'Holds the messages of a live query back until live.resume. Errors: 42704.';
+'Holds the messages of a live query back until live.resume. Errors: 42704, 42501.';
 
 CREATE FUNCTION live.resume(subscription_id text) RETURNS void
 AS 'MODULE_PATHNAME', 'live_queries_resume' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION live.resume(text) IS
-'Delivers what was held back by live.pause, or one reset where it was too much. Errors: 42704.';
+'Delivers what was held back by live.pause, or one reset where it was too much. Errors: 42704, 42501.';
 
 CREATE FUNCTION live.refresh(subscription_id text) RETURNS void
 AS 'MODULE_PATHNAME', 'live_queries_refresh' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION live.refresh(text) IS
-'Takes a new snapshot, which live.snapshot reads; the feed goes on from it. The answer to a reset. Errors: 42704, and those of live.subscribe.';
+'Takes a new snapshot, which live.snapshot reads; the feed goes on from it. The answer to a reset. Errors: 42704, 42501, and those of live.subscribe.';
 
 CREATE FUNCTION live.poll(max_messages integer DEFAULT NULL, timeout interval DEFAULT '0')
 RETURNS TABLE (seq text, subscription_id text, message json)
 AS 'MODULE_PATHNAME', 'live_queries_poll' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION live.poll(integer, interval) IS
-'The waiting messages of live queries with delivery ''poll'', at most max_messages; waits up to timeout for the first. A rollback gives them back. Errors: 22023.';
+'The waiting messages of live queries with delivery ''poll'' that the current role may act on, at most max_messages; waits up to timeout for the first. A rollback gives them back. Errors: 22023.';
 
 CREATE FUNCTION live.wait_for(lsn pg_lsn DEFAULT NULL, timeout interval DEFAULT '10s')
 RETURNS boolean

@@ -76,11 +76,11 @@ void Emit(LocalSubscription* subscription, const RecordView& record) {
   if (record.header.kind == RecordKind::kReset && pipe->waiting &&
       pipe->header.seq == record.header.seq &&
       pipe->header.subscription_serial != record.header.subscription_serial) {
-    Deliver(pipe, subscription->id, record, false);
+    Deliver(pipe, record, false);
     return;
   }
   Flush(pipe, AreOfOneTransaction(pipe->header, record.header));
-  Keep(pipe, subscription->id, record);
+  Keep(pipe, record);
 }
 
 void HoldAlone(LocalSubscription* subscription, const RecordView& record) {
@@ -203,7 +203,7 @@ void Release(LocalSubscription* one, const RecordView& record) {
   }
   RecordHeader next;
   const bool more = one->held->Peek(&next) && AreOfOneTransaction(record.header, next);
-  Deliver(PipeOf(*one), one->id, record, more);
+  Deliver(PipeOf(*one), record, more);
 }
 
 void ReleaseHeld() {
@@ -382,7 +382,7 @@ void GiveUpOnErrors(ConnectionShared* connection) {
 void DeliverAll(ConnectionShared* connection) {
   HandOverSorted(kHolding);
   for (Pipe* pipe : {&notify_pipe, &poll_pipe}) HoldBack(pipe);
-  SortPollQueue(kHolding, poll_pipe.waiting ? poll_pipe.header.xid : 0);
+  SortPollQueue(kHolding);
   if (FirstLocal() == nullptr || !MailIsWaiting()) return;
   Prepare();
   // What an error interrupted goes on where it was: more of a transaction may follow.

@@ -79,25 +79,20 @@ Pipe* PipeOf(const LocalSubscription& subscription) {
   return subscription.delivery == Delivery::kNotify ? &notify_pipe : &poll_pipe;
 }
 
-bool AreOfOneTransaction(const RecordHeader& a, const RecordHeader& b) {
-  return a.kind == RecordKind::kChanges && b.kind == RecordKind::kChanges && a.xid == b.xid &&
-         a.seq == b.seq;
-}
-
-void Deliver(Pipe* pipe, const SubscriptionId& id, const RecordView& record, bool more) {
+void Deliver(Pipe* pipe, const RecordView& record, bool more) {
   LIVE_QUERIES_FAULT("client-deliver");
+  LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
+  if (subscription == nullptr) return;
   const SeqId stamped = pipe->clock.Stamp(SeqId{record.header.seq});
   const SeqId seq = LIVE_QUERIES_MUTATION("unstamped_seq") ? SeqId{record.header.seq} : stamped;
   if (LIVE_QUERIES_MUTATION("never_more")) more = false;
   MemoryContext outer = MemoryContextSwitchTo(message_context);
   if (pipe->delivery == Delivery::kNotify)
-    Send(id, record, seq, more);
+    Send(subscription->id, record, seq, more);
   else
-    QueueForPoll(id, record, seq, more);
+    QueueForPoll(*subscription, record, seq, more);
   MemoryContextSwitchTo(outer);
   MemoryContextReset(message_context);
-  LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
-  if (subscription == nullptr) return;
   ++subscription->delivered_messages;
   subscription->delivered_changes += record.header.change_count;
   subscription->delivered_resets += record.header.kind == RecordKind::kReset ? 1 : 0;
@@ -105,9 +100,8 @@ void Deliver(Pipe* pipe, const SubscriptionId& id, const RecordView& record, boo
   if (record.header.kind == RecordKind::kTerminated) subscription->terminated = true;
 }
 
-void Keep(Pipe* pipe, const SubscriptionId& id, const RecordView& record) {
+void Keep(Pipe* pipe, const RecordView& record) {
   pipe->header = record.header;
-  pipe->id = id;
   resetStringInfo(&pipe->body);
   appendBinaryStringInfo(&pipe->body, record.body.data(), static_cast<int>(record.body.size()));
   pipe->waiting = true;
@@ -115,7 +109,7 @@ void Keep(Pipe* pipe, const SubscriptionId& id, const RecordView& record) {
 
 void Flush(Pipe* pipe, bool more) {
   if (!pipe->waiting) return;
-  Deliver(pipe, pipe->id, {pipe->header, View(pipe->body)}, more);
+  Deliver(pipe, {pipe->header, View(pipe->body)}, more);
   pipe->waiting = false;
 }
 

@@ -15,7 +15,6 @@ struct Pipe {
   SeqClock clock;
   bool waiting;
   RecordHeader header;
-  SubscriptionId id;
   StringInfoData body;
 };
 
@@ -27,13 +26,10 @@ void PreparePipes();
 
 Pipe* PipeOf(const LocalSubscription& subscription);
 
-// Whether the second message goes on with the transaction of the first.
-bool AreOfOneTransaction(const RecordHeader& a, const RecordHeader& b);
-
 // Sends or queues a message. If it ereports, it has not: what was to be delivered is to come again.
-void Deliver(Pipe* pipe, const SubscriptionId& id, const RecordView& record, bool more);
+void Deliver(Pipe* pipe, const RecordView& record, bool more);
 // Keeps a copy waiting; nothing else waits.
-void Keep(Pipe* pipe, const SubscriptionId& id, const RecordView& record);
+void Keep(Pipe* pipe, const RecordView& record);
 // Delivers what waits, if anything does.
 void Flush(Pipe* pipe, bool more);
 void FlushBoth();

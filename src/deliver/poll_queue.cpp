@@ -1,6 +1,7 @@
 // Queues, sorts and hands out. Process: client backend.
 #include "deliver/poll_queue.hpp"
 
+#include "deliver/permission.hpp"
 #include "deliver/record_queue.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
@@ -11,20 +12,6 @@
 namespace live_queries {
 namespace {
 
-RecordQueue* poll_queue = nullptr;
-bool sort_queue = false;  // subscriptions have ended or paused since it was filled
-// It was sorted behind what the running transaction has polled, whose `more` speaks of what was
-// there before.
-bool sorted_behind_polled = false;
-// Taken out of it, and not handed to their subscriptions yet; nullptr: none.
-RecordQueue* to_hold = nullptr;
-// What takes their places when the queue is sorted; left here by an error.
-RecordQueue* sorted = nullptr;
-RecordQueue* sorted_out = nullptr;
-
-// How many were polled and forgotten, ever. With those that the queue still has, that is the place
-// to which a rollback goes back.
-uint64_t forgotten = 0;
 // What an abort or a commit has asked for, done where errors are possible: the queue is to be read
 // from the start up to here, and that much forgotten.
 struct Pending {
@@ -32,19 +19,88 @@ struct Pending {
   bool forget;
   uint64_t kept;
 };
-Pending pending = {false, false, 0};
 
-// In a queued record's flags: more of its transaction follows.
+// What waits of one role's subscriptions. It is polled from the start on, whoever does it.
+struct RoleQueue {
+  RoleQueue* next;
+  Oid role;
+  RecordQueue* records;
+  // How many were polled and forgotten, ever. With those that the queue still has, that is the
+  // place to which a rollback goes back.
+  uint64_t forgotten;
+  Pending pending;
+  bool sort;  // subscriptions have ended or paused since it was filled
+  // It was sorted behind what the running transaction has polled, whose `more` speaks of what was
+  // there before.
+  bool sorted_behind_polled;
+  // For the running live.poll:
+  bool noted;     // that it reads here
+  bool readable;  // by the current role
+  RecordQueue::ReadPosition position;
+};
+
+RoleQueue* first_queue = nullptr;
+uint64_t queued = 0;  // ever, in all of them
+
+// Taken out of one, and not handed to their subscriptions yet; nullptr: none.
+RecordQueue* to_hold = nullptr;
+// What takes their places when a queue is sorted; left here by an error.
+RecordQueue* sorted = nullptr;
+RecordQueue* sorted_out = nullptr;
+
+// In a queued record's flags: more of its transaction follows, perhaps of another role's.
 constexpr uint8_t kMoreFlag = 1;
 
-void Prepare() {
-  if (poll_queue == nullptr) poll_queue = RecordQueue::Create(TopMemoryContext);
+// In front of a queued record's body; the id follows. The header's own seq is the record's place in
+// the order of all queues.
+struct QueuedPrefix {
+  uint64_t seq;  // that its message will have
+  uint64_t id_bytes;
+};
+
+QueuedPrefix PrefixOf(std::string_view body) {
+  QueuedPrefix prefix;
+  memcpy(&prefix, body.data(), sizeof(prefix));
+  return prefix;
+}
+
+std::string_view QueuedId(const RecordView& record) {
+  return {record.body.data() + sizeof(QueuedPrefix), PrefixOf(record.body).id_bytes};
+}
+
+// As it was before it was queued, but with the seq that its message has.
+RecordView Unqueued(RecordView record) {
+  const QueuedPrefix prefix = PrefixOf(record.body);
+  const size_t bytes = sizeof(prefix) + prefix.id_bytes;
+  record.header.seq = prefix.seq;
+  record.header.flags = 0;
+  record.header.body_bytes -= static_cast<uint32_t>(bytes);
+  record.body.remove_prefix(bytes);
+  return record;
+}
+
+RoleQueue* FindQueue(Oid role) {
+  RoleQueue* queue = first_queue;
+  while (queue != nullptr && queue->role != role) queue = queue->next;
+  return queue;
+}
+
+RoleQueue* QueueOf(Oid role) {
+  RoleQueue* queue = FindQueue(role);
+  if (queue != nullptr) return queue;
+  queue = AllocateIn<RoleQueue>(TopMemoryContext);
+  queue->role = role;
+  queue->records = RecordQueue::Create(TopMemoryContext);
+  queue->next = first_queue;
+  first_queue = queue;
+  return queue;
 }
 
 // Whose queued terminations the client does not want any more.
 struct Refusal {
   Refusal* older;
   uint64_t number;  // counted by the connection
+  Oid role;
   bool confirmed;
   bool all;
   SubscriptionId id;
@@ -53,18 +109,14 @@ struct Refusal {
 Refusal* newest_refusal = nullptr;
 uint64_t last_refusal = 0;
 
-std::string_view QueuedId(const RecordView& record) {
-  return {record.body.data() + 1, static_cast<unsigned char>(record.body[0])};
-}
-
 enum class Which : uint8_t { kAny, kConfirmed };
 
-bool IsRefused(const RecordView& record, Which which) {
+bool IsRefused(Oid role, const RecordView& record, Which which) {
   if (record.header.kind != RecordKind::kTerminated) return false;
   const uint64_t number = NumberOfSerial(record.header.subscription_serial);
   for (const Refusal* one = newest_refusal; one != nullptr; one = one->older)
-    if ((one->confirmed || which == Which::kAny) && number <= one->newest_subscription &&
-        (one->all || one->id.view() == QueuedId(record)))
+    if ((one->confirmed || which == Which::kAny) && one->role == role &&
+        number <= one->newest_subscription && (one->all || one->id.view() == QueuedId(record)))
       return true;
   return false;
 }
@@ -72,10 +124,10 @@ bool IsRefused(const RecordView& record, Which which) {
 // What becomes of a queued record now.
 enum class Queued : uint8_t { kStays, kHeld, kGone };
 
-Queued Judge(const RecordView& record, LocalSubscription** subscription) {
+Queued Judge(Oid role, const RecordView& record, LocalSubscription** subscription) {
   const RecordHeader& header = record.header;
   if (header.kind == RecordKind::kTerminated)
-    return IsRefused(record, Which::kConfirmed) ? Queued::kGone : Queued::kStays;
+    return IsRefused(role, record, Which::kConfirmed) ? Queued::kGone : Queued::kStays;
   *subscription = FindLocal(header.subscription_serial);
   if (*subscription == nullptr) return Queued::kGone;
   const bool held =
@@ -83,8 +135,7 @@ Queued Judge(const RecordView& record, LocalSubscription** subscription) {
   return held ? Queued::kHeld : Queued::kStays;
 }
 
-// Copies queued records, each one late: only then is it known whether more of its transaction
-// follows.
+// Copies queued records, each one late: a reset may have to stand before it.
 struct LateCopy {
   RecordQueue* to;
   RecordHeader header;
@@ -98,7 +149,8 @@ struct LateCopy {
     // It has no part in `more`, and stands before the message of another that waits, as when it
     // came.
     if (record.header.kind == RecordKind::kReset && waiting &&
-        header.kind == RecordKind::kChanges && record.header.seq == header.seq) {
+        header.kind == RecordKind::kChanges &&
+        PrefixOf(record.body).seq == PrefixOf(View(body)).seq) {
       if (record.header.subscription_serial == header.subscription_serial) {
         Copy(record, &reset_header, &reset_body);
         reset_follows = true;
@@ -107,13 +159,12 @@ struct LateCopy {
       }
       return;
     }
-    Finish(record.header.xid);
+    Finish();
     Copy(record, &header, &body);
     waiting = true;
   }
-  void Finish(uint32_t next_xid) {
+  void Finish() {
     if (!waiting) return;
-    if (header.xid != next_xid) header.flags = 0;
     to->Append(header, View(body));
     if (reset_follows) to->Append(reset_header, View(reset_body));
     waiting = reset_follows = false;
@@ -125,13 +176,20 @@ struct LateCopy {
   }
 };
 
-void Settle() {
-  if (!pending.give_back) return;
-  poll_queue->Rewind();
+// How many of it were ever polled.
+uint64_t PolledCount(const RoleQueue& queue) {
+  if (queue.pending.forget) return queue.forgotten;
+  return queue.forgotten +
+         (queue.pending.give_back ? queue.pending.kept : queue.records->read_count());
+}
+
+void Settle(RoleQueue* queue) {
+  if (!queue->pending.give_back) return;
+  queue->records->Rewind();
   RecordView record;
-  for (uint64_t i = 0; i < pending.kept; ++i) (void)poll_queue->Read(&record);
-  if (pending.forget) poll_queue->ForgetRead();
-  pending = {false, false, 0};
+  for (uint64_t i = 0; i < queue->pending.kept; ++i) (void)queue->records->Read(&record);
+  if (queue->pending.forget) queue->records->ForgetRead();
+  queue->pending = {false, false, 0};
 }
 
 void Renew(RecordQueue** queue) {
@@ -143,9 +201,9 @@ void Renew(RecordQueue** queue) {
 // What is held already, by a pause that a rollback has brought back, is newer than what was queued.
 bool HoldsNewer(const LocalSubscription& one) { return one.leaves_queue && !one.held->empty(); }
 
-// Copies the queue to `sorted` and `sorted_out`. What the running transaction has polled stays in
+// Copies `queue` to `sorted` and `sorted_out`. What the running transaction has polled stays in
 // front, for a rollback to give back.
-void CopySorted(uint64_t polled, uint32_t next_xid) {
+void CopySorted(const RoleQueue& queue, uint64_t polled) {
   Renew(&sorted);
   Renew(&sorted_out);
   LateCopy copy = {};
@@ -153,20 +211,17 @@ void CopySorted(uint64_t polled, uint32_t next_xid) {
   initStringInfo(&copy.body);
   initStringInfo(&copy.reset_body);
   RecordView record;
-  for (uint64_t i = 0; poll_queue->Read(&record); ++i) {
+  for (uint64_t i = 0; queue.records->Read(&record); ++i) {
     if (i < polled) {
       sorted->Append(record.header, record.body);
       continue;
     }
     LocalSubscription* subscription = nullptr;
-    const Queued fate = Judge(record, &subscription);
+    const Queued fate = Judge(queue.role, record, &subscription);
     if (fate == Queued::kStays) copy.Add(record);
     if (fate != Queued::kHeld) continue;
-    const size_t prefix = 1 + QueuedId(record).size();
-    record.body.remove_prefix(prefix);
-    record.header.body_bytes -= static_cast<uint32_t>(prefix);
-    record.header.flags = 0;
     LIVE_QUERIES_FAULT("poll-queue-sort");
+    record = Unqueued(record);
     sorted_out->Append(record.header, record.body);
     subscription->leaves_queue = true;
   }
@@ -175,7 +230,7 @@ void CopySorted(uint64_t polled, uint32_t next_xid) {
     one->held->Rewind();
     while (one->held->Read(&record)) sorted_out->Append(record.header, record.body);
   }
-  copy.Finish(next_xid);
+  copy.Finish();
   for (uint64_t i = 0; i < polled; ++i) (void)sorted->Read(&record);
   pfree(copy.body.data);
   pfree(copy.reset_body.data);
@@ -195,59 +250,111 @@ void ForgetConfirmedRefusals() {
 
 // After a subscription was ended or paused: takes what is queued of it out of the queue. An error
 // leaves the queue as it is, or what was taken out in `to_hold`.
-void Sort(const Holding& holding, uint32_t next_xid) {
-  Settle();
+void Sort(RoleQueue* queue, const Holding& holding) {
+  Settle(queue);
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     one->leaves_queue = false;
-  const RecordQueue::ReadPosition position = poll_queue->read_position();
-  poll_queue->Rewind();
-  TryFinally([&] { CopySorted(position.read_count, next_xid); },
-             [&] { poll_queue->ReturnTo(position); });
-  poll_queue->Destroy();
-  poll_queue = sorted;
+  const RecordQueue::ReadPosition position = queue->records->read_position();
+  queue->records->Rewind();
+  TryFinally([&] { CopySorted(*queue, position.read_count); },
+             [&] { queue->records->ReturnTo(position); });
+  queue->records->Destroy();
+  queue->records = sorted;
   to_hold = sorted_out;
   sorted = sorted_out = nullptr;
-  sort_queue = false;
-  sorted_behind_polled = position.read_count > 0;
-  ForgetConfirmedRefusals();
+  queue->sort = false;
+  queue->sorted_behind_polled = position.read_count > 0;
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     if (HoldsNewer(*one)) holding.discard(one);
   HandOverSorted(holding);
 }
 
+// Finds out which queues the current role may read, and notes that it does so.
+void PrepareToRead() {
+  for (RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) {
+    queue->readable = MayActFor(queue->role);
+    if (!queue->readable) continue;
+    if (!queue->noted) NotePolled(queue->role, PolledCount(*queue));
+    queue->noted = true;
+    Settle(queue);
+  }
+}
+
+// The queue with the next record for the current role, whose header is put into `next`; nullptr if
+// none is left.
+RoleQueue* NextQueue(RecordHeader* next) {
+  RoleQueue* oldest = nullptr;
+  RecordHeader header;
+  for (RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) {
+    if (!queue->readable || !queue->records->Peek(&header)) continue;
+    if (oldest != nullptr && next->seq < header.seq) continue;
+    oldest = queue;
+    *next = header;
+  }
+  return oldest;
+}
+
+// Whether the current role will get more of the transaction of `header`, which is next in `queue`.
+// An error leaves what was read here to be given back.
+bool MoreFollows(RoleQueue* queue, const RecordHeader& header) {
+  if ((header.flags & kMoreFlag) == 0) return false;
+  for (RoleQueue* one = first_queue; one != nullptr; one = one->next)
+    one->position = one->records->read_position();
+  RecordHeader next;
+  do {
+    RecordView passed;
+    (void)queue->records->Read(&passed);
+    queue = NextQueue(&next);
+    // A reset has no part in it.
+  } while (queue != nullptr && next.kind == RecordKind::kReset);
+  for (RoleQueue* one = first_queue; one != nullptr; one = one->next)
+    one->records->ReturnTo(one->position);
+  return queue != nullptr && next.kind == RecordKind::kChanges && next.xid == header.xid;
+}
+
 }  // namespace
 
-// The body of a queued record: length of the id, id, body. Formatted when it is polled.
-void QueueForPoll(const SubscriptionId& id, const RecordView& record, SeqId seq, bool more) {
+void QueueForPoll(const LocalSubscription& subscription, const RecordView& record, SeqId seq,
+                  bool more) {
+  const std::string_view id = subscription.id.view();
+  const QueuedPrefix prefix = {seq.value, id.size()};
   StringInfoData text;
   initStringInfo(&text);
-  appendStringInfoChar(&text, static_cast<char>(id.view().size()));
   StringInfoSink sink{&text};
-  sink.Append(id.view());
+  sink.Append({reinterpret_cast<const char*>(&prefix), sizeof(prefix)});
+  sink.Append(id);
   sink.Append(record.body);
   RecordHeader header = record.header;
-  header.seq = seq.value;
+  header.seq = queued + 1;
   header.flags = more ? kMoreFlag : 0;
   header.body_bytes = static_cast<uint32_t>(text.len);
-  Prepare();
-  poll_queue->Append(header, View(text));
+  QueueOf(subscription.role)->records->Append(header, View(text));
+  ++queued;
+}
+
+void StartPolling() {
+  for (RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) queue->noted = false;
 }
 
 bool NextPolled(PolledMessage* message) {
-  Prepare();
-  Settle();
+  PrepareToRead();
+  RecordHeader header;
   RecordView record;
-  do
-    if (!poll_queue->Read(&record)) return false;
-  while (IsRefused(record, Which::kAny));
-  message->seq = SeqId{record.header.seq};
+  bool more;
+  do {
+    RoleQueue* queue = NextQueue(&header);
+    if (queue == nullptr) return false;
+    more = MoreFollows(queue, header);
+    (void)queue->records->Read(&record);
+    if (!IsRefused(queue->role, record, Which::kAny)) break;
+  } while (true);
   message->subscription_id = QueuedId(record);
-  record.body.remove_prefix(1 + message->subscription_id.size());
+  record = Unqueued(record);
+  message->seq = SeqId{record.header.seq};
   StringInfoData text;
   initStringInfo(&text);
   StringInfoSink sink{&text};
-  WriteMessage(sink, record, message->subscription_id, message->seq,
-               (record.header.flags & kMoreFlag) != 0);
+  WriteMessage(sink, record, message->subscription_id, message->seq, more);
   message->message = View(text);
   return true;
 }
@@ -266,38 +373,49 @@ void HandOverSorted(const Holding& holding) {
   to_hold = nullptr;
 }
 
-void SortPollQueue(const Holding& holding, uint32_t next_xid) {
-  if (sort_queue) Sort(holding, next_xid);
+void SortPollQueue(const Holding& holding) {
+  for (RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next)
+    if (queue->sort) Sort(queue, holding);
+  ForgetConfirmedRefusals();
 }
 
 void EmptyPollQueue(bool keep_terminations) {
-  if (poll_queue == nullptr) return;
-  if (keep_terminations) Settle();
-  Renew(&sorted);
-  RecordView record;
-  while (keep_terminations && poll_queue->Read(&record))
-    if (record.header.kind == RecordKind::kTerminated) sorted->Append(record.header, record.body);
   if (to_hold != nullptr) to_hold->Destroy();
   to_hold = nullptr;
-  forgotten = PolledCount();
-  pending = {false, false, 0};
-  poll_queue->Destroy();
-  poll_queue = sorted;
-  sorted = nullptr;
+  for (RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) {
+    if (keep_terminations) Settle(queue);
+    Renew(&sorted);
+    RecordView record;
+    while (keep_terminations && queue->records->Read(&record))
+      if (record.header.kind == RecordKind::kTerminated) sorted->Append(record.header, record.body);
+    queue->forgotten = PolledCount(*queue);
+    queue->pending = {false, false, 0};
+    queue->records->Destroy();
+    queue->records = sorted;
+    sorted = nullptr;
+  }
 }
 
-bool PollQueueIsEmpty() { return poll_queue == nullptr || poll_queue->empty(); }
+bool PollQueueIsEmpty() {
+  for (const RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next)
+    if (!queue->records->empty()) return false;
+  return true;
+}
 
-void RefuseTerminations(const SubscriptionId* id) {
-  Refusal* refusal = AllocateIn<Refusal>(TopMemoryContext);
-  *refusal = {newest_refusal,
-              ++last_refusal,
-              false,
-              id == nullptr,
-              {},
-              pg_atomic_read_u64(&Control()->subscriptions_created)};
-  if (id != nullptr) refusal->id = *id;
-  newest_refusal = refusal;
+void RefuseTerminations(const SubscriptionId* id, Whose whose) {
+  for (const RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) {
+    if (whose == Whose::kActedFor && !MayActFor(queue->role)) continue;
+    Refusal* refusal = AllocateIn<Refusal>(TopMemoryContext);
+    *refusal = {newest_refusal,
+                ++last_refusal,
+                queue->role,
+                false,
+                id == nullptr,
+                {},
+                pg_atomic_read_u64(&Control()->subscriptions_created)};
+    if (id != nullptr) refusal->id = *id;
+    newest_refusal = refusal;
+  }
 }
 
 uint64_t LastRefusal() { return last_refusal; }
@@ -315,29 +433,42 @@ void ConfirmRefusals() {
   SortQueueLater();
 }
 
-size_t PollQueueBytes() { return poll_queue == nullptr ? 0 : poll_queue->bytes(); }
+size_t PollQueueBytes() {
+  size_t bytes = 0;
+  for (const RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next)
+    bytes += queue->records->bytes();
+  return bytes;
+}
 
-void SortQueueLater() { sort_queue = poll_queue != nullptr; }
+void SortQueueLater() {
+  for (RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) queue->sort = true;
+}
 
 void ForgetPolled() {
-  if (poll_queue == nullptr) return;
-  forgotten = PolledCount();
-  if (pending.give_back)
-    pending.forget = true;
-  else
-    poll_queue->ForgetRead();
+  for (RoleQueue** link = &first_queue; *link != nullptr;) {
+    RoleQueue* queue = *link;
+    queue->forgotten = PolledCount(*queue);
+    if (queue->pending.give_back)
+      queue->pending.forget = true;
+    else
+      queue->records->ForgetRead();
+    if (!queue->records->empty()) {
+      link = &queue->next;
+      continue;
+    }
+    // Its role may not subscribe again.
+    *link = queue->next;
+    queue->records->Destroy();
+    pfree(queue);
+  }
 }
 
-void GiveBackPolled(uint64_t before) {
-  if (poll_queue == nullptr || before >= PolledCount()) return;
-  pending.give_back = true;
-  pending.kept = before > forgotten ? before - forgotten : 0;
-  if (sorted_behind_polled) sort_queue = true;
-}
-
-uint64_t PolledCount() {
-  if (poll_queue == nullptr || pending.forget) return forgotten;
-  return forgotten + (pending.give_back ? pending.kept : poll_queue->read_count());
+void GiveBackPolled(Oid role, uint64_t before) {
+  RoleQueue* queue = FindQueue(role);
+  if (queue == nullptr || before >= PolledCount(*queue)) return;
+  queue->pending.give_back = true;
+  queue->pending.kept = before > queue->forgotten ? before - queue->forgotten : 0;
+  if (queue->sorted_behind_polled) queue->sort = true;
 }
 
 }  // namespace live_queries

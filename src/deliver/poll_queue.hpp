@@ -1,5 +1,5 @@
-// What waits for live.poll, in one queue for all subscriptions of the connection. Process: client
-// backend.
+// What waits for live.poll: a queue for each role that the connection's subscriptions belong to,
+// read as one by who may act for several. deliver/README.md says why. Process: client backend.
 #pragma once
 
 #include "deliver/session.hpp"
@@ -9,19 +9,22 @@
 
 namespace live_queries {
 
-// Appends a record with the seq and the `more` that its message will have.
-void QueueForPoll(const SubscriptionId& id, const RecordView& record, SeqId seq, bool more);
+// Appends a record with the seq and the `more` that its message will have for who reads all.
+void QueueForPoll(const LocalSubscription& subscription, const RecordView& record, SeqId seq,
+                  bool more);
 // What is queued, in bytes.
 size_t PollQueueBytes();
 
-// The next message for live.poll; false if none is left. Its text is in CurrentMemoryContext, its
-// id valid until the next call.
+// The next message for live.poll of the current role; false if none is left. Its text is in
+// CurrentMemoryContext, its id valid until the next call.
 struct PolledMessage {
   SeqId seq;
   std::string_view subscription_id;
   std::string_view message;
 };
 bool NextPolled(PolledMessage* message);
+// Before the first NextPolled of a live.poll.
+void StartPolling();
 // A subscription was ended or paused, or that was undone: what is queued of it is not to be polled.
 void SortQueueLater();
 // How what is to be kept for later comes to its subscription, in order.
@@ -30,16 +33,16 @@ struct Holding {
   void (*discard)(LocalSubscription*);  // all that is held; never ereports
 };
 // Do so; an error loses nothing, as the next call goes on. First comes what one kept from being
-// handed over. `next_xid`: the transaction of what waits to be queued; 0: none.
+// handed over.
 void HandOverSorted(const Holding& holding);
-void SortPollQueue(const Holding& holding, uint32_t next_xid);
+void SortPollQueue(const Holding& holding);
 // Throws all away, but for terminations if they are kept: their subscriptions are not there to be
 // reset any more.
 void EmptyPollQueue(bool keep_terminations);
 bool PollQueueIsEmpty();
 // The client has unsubscribed from what is over already (nullptr: all of that): the terminations
 // that are queued are not to be polled.
-void RefuseTerminations(const SubscriptionId* id);
+void RefuseTerminations(const SubscriptionId* id, Whose whose);
 // The how manieth refusal of this connection was the last one.
 uint64_t LastRefusal();
 // At rollback: those after that one.
@@ -47,11 +50,9 @@ void TakeBackRefusals(uint64_t last);
 // At commit.
 void ConfirmRefusals();
 
-// How many were ever polled.
-uint64_t PolledCount();
-// At commit and at rollback of a transaction that polled: forgets those, or gives back all since
-// there were `before`. Never ereport.
+// At commit and at rollback of a transaction that polled: forgets what was polled, or gives back
+// all of a role since `before` (see NotePolled). Never ereport.
 void ForgetPolled();
-void GiveBackPolled(uint64_t before);
+void GiveBackPolled(Oid role, uint64_t before);
 
 }  // namespace live_queries

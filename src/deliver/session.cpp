@@ -2,6 +2,7 @@
 #include "deliver/session.hpp"
 
 #include "deliver/dispatch.hpp"
+#include "deliver/permission.hpp"
 #include "deliver/poll_queue.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -36,6 +37,7 @@ struct Undo {
   Action action;
   LocalSubscription* subscription;  // nullptr from kPolled on
   uint64_t before;                  // kPolled, kRefused: how many, or which was the last
+  Oid role;                         // kPolled: whose messages
 };
 
 struct SerialEntry {
@@ -48,16 +50,17 @@ HTAB* by_serial = nullptr;
 Undo* newest_undo = nullptr;
 bool listening_at_commit = false;  // to our channel, if the running transaction commits
 
-void Note(Action action, LocalSubscription* subscription, uint64_t before = 0) {
+void Note(Action action, LocalSubscription* subscription, uint64_t before = 0,
+          Oid role = InvalidOid) {
   Undo* undo = AllocateIn<Undo>(TopTransactionContext);
-  *undo = {newest_undo, GetCurrentSubTransactionId(), action, subscription, before};
+  *undo = {newest_undo, GetCurrentSubTransactionId(), action, subscription, before, role};
   newest_undo = undo;
 }
 
-void RefuseQueued(const SubscriptionId* id) {
+void RefuseQueued(const SubscriptionId* id, Whose whose = Whose::kActedFor) {
   if (PollQueueIsEmpty()) return;
   Note(Action::kRefused, nullptr, LastRefusal());
-  RefuseTerminations(id);
+  RefuseTerminations(id, whose);
 }
 
 void Unlink(LocalSubscription* subscription) {
@@ -116,7 +119,7 @@ void TakeBack(const Undo& undo) {
       SortQueueLater();
       break;
     case Action::kPolled:
-      GiveBackPolled(undo.before);
+      GiveBackPolled(undo.role, undo.before);
       break;
     case Action::kRefused:
       TakeBackRefusals(undo.before);
@@ -181,9 +184,7 @@ void OnTransaction(XactEvent event, void*) {
       OnAbort();
       break;
     case XACT_EVENT_PRE_PREPARE:
-      if (newest_undo != nullptr)
-        ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                errmsg("cannot PREPARE a transaction that has changed live queries"));
+      RefusePrepare();  // if the utility hook, which comes earlier, was passed by
       break;
     default:
       break;
@@ -281,11 +282,12 @@ bool UnsubscribeAtCommit(const SubscriptionId& id) {
   return subscription != nullptr;
 }
 
-int32_t UnsubscribeAllAtCommit() {
+int32_t UnsubscribeAllAtCommit(Whose whose) {
   int32_t count = 0;
-  RefuseQueued(nullptr);
+  RefuseQueued(nullptr, whose);
   for (LocalSubscription* one = first_subscription; one != nullptr; one = one->next) {
     if (one->dropping) continue;
+    if (whose == Whose::kActedFor && !MayActFor(one->role)) continue;
     DropAtCommit(one);
     ++count;
   }
@@ -312,7 +314,13 @@ void SetPaused(LocalSubscription* subscription, bool paused) {
   LIVE_QUERIES_FAULT("subscription-pause");
 }
 
-void NotePolled() { Note(Action::kPolled, nullptr, PolledCount()); }
+void NotePolled(Oid role, uint64_t before) { Note(Action::kPolled, nullptr, before, role); }
+
+void RefusePrepare() {
+  if (newest_undo == nullptr) return;
+  ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+          errmsg("cannot PREPARE a transaction that has changed live queries"));
+}
 
 void SetListening(bool on) {
   if (listening_at_commit == on) return;

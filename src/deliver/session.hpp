@@ -74,14 +74,20 @@ LocalSubscription* AddLocal(const SubscriptionId& id);
 void SetSerial(LocalSubscription* subscription, uint64_t serial);
 // Ends it at commit.
 void DropAtCommit(LocalSubscription* subscription);
-// The same for the one of that id, or all; a termination that waits for live.poll goes with them.
-// Returns whether there was one, or how many.
+// The same for the one of that id, or for many. A termination that waits for live.poll, and that the
+// current role might poll, goes with them. Returns whether there was one, or how many.
 bool UnsubscribeAtCommit(const SubscriptionId& id);
-int32_t UnsubscribeAllAtCommit();
+enum class Whose : uint8_t { kAnybodys, kActedFor };  // for whom the current role may act
+int32_t UnsubscribeAllAtCommit(Whose whose);
 // Pauses or resumes it, at once, undone by a rollback.
 void SetPaused(LocalSubscription* subscription, bool paused);
-// Remembers that live.poll read messages, so that a rollback gives them back.
-void NotePolled();
+// Remembers that live.poll reads messages of `role`, so that a rollback gives back all since there
+// were `before`.
+void NotePolled(Oid role, uint64_t before);
+
+// Raises 0A000 if the running transaction has changed live queries: what it did cannot wait for
+// COMMIT PREPARED.
+void RefusePrepare();
 
 // Whether this connection will listen to its channel if the running transaction commits.
 void SetListening(bool on);

@@ -58,6 +58,12 @@ constexpr RecordHeader ResetHeader(uint64_t subscription_serial, uint64_t seq,
   return header;
 }
 
+// Whether the second message goes on with the transaction of the first.
+constexpr bool AreOfOneTransaction(const RecordHeader& a, const RecordHeader& b) {
+  return a.kind == RecordKind::kChanges && b.kind == RecordKind::kChanges && a.xid == b.xid &&
+         a.seq == b.seq;
+}
+
 struct RecordView {
   RecordHeader header;
   std::string_view body;  // borrowed from the bytes read

@@ -3,12 +3,12 @@
 
 #include <cmath>
 
+#include "deliver/permission.hpp"
 #include "registry/shared_memory.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
 #include "nodes/value.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/timestamp.h"
 }
@@ -43,10 +43,7 @@ LocalSubscription* SubscriptionArgument(FunctionCallInfo call, int index) {
   const SubscriptionId id = IdArgument(call, index);
   LocalSubscription* subscription = FindLocal(id);
   if (subscription == nullptr) RaiseUnknown(id);
-  // Whoever handles a live query makes its role act.
-  if (!has_privs_of_role(GetUserId(), subscription->role))
-    ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-            errmsg("live query \"%s\" belongs to another role", CopyText(id.view())));
+  RequireMayAct(*subscription);
   return subscription;
 }
 

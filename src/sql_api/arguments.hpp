@@ -15,7 +15,8 @@ namespace live_queries {
 // The subscription id at argument `index`. Raises 22004 or 22023.
 SubscriptionId IdArgument(FunctionCallInfo call, int index);
 
-// This connection's subscription of that id. Raises 42704 if there is none.
+// This connection's subscription of that id. Raises 42704 if there is none, 42501 if the current
+// role may not act on it.
 LocalSubscription* SubscriptionArgument(FunctionCallInfo call, int index);
 
 // A text argument that must not be NULL, in CurrentMemoryContext.

@@ -1,4 +1,5 @@
 // live.unsubscribe, unsubscribe_all, pause, resume and kill. Process: client backend.
+#include "deliver/permission.hpp"
 #include "deliver/session.hpp"
 #include "registry/connection.hpp"
 #include "sql_api/arguments.hpp"
@@ -76,12 +77,15 @@ Datum KillCall(FunctionCallInfo call) {
 }
 
 Datum UnsubscribeCall(FunctionCallInfo call) {
-  PG_RETURN_BOOL(UnsubscribeAtCommit(IdArgument(call, 0)));
+  const SubscriptionId id = IdArgument(call, 0);
+  const LocalSubscription* subscription = FindLocal(id);
+  if (subscription != nullptr) RequireMayAct(*subscription);
+  PG_RETURN_BOOL(UnsubscribeAtCommit(id));
 }
 
 Datum UnsubscribeAllCall() {
   RequireSharedMemory();
-  PG_RETURN_INT32(UnsubscribeAllAtCommit());
+  PG_RETURN_INT32(UnsubscribeAllAtCommit(Whose::kActedFor));
 }
 
 }  // namespace

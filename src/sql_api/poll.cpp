@@ -53,7 +53,7 @@ Datum PollCall(FunctionCallInfo call) {
   ResultRows rows(call);
   PolledMessage message;
   if (limit == 0) return static_cast<Datum>(0);
-  NotePolled();
+  StartPolling();
   bool found = WaitForFirst(&message, timeout_ms);
   for (int64 count = 1; found; ++count) {
     char digits[kSeqIdDigits];

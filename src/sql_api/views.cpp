@@ -1,4 +1,5 @@
 // The functions behind the views live_queries and live.workers. Process: client backend.
+#include "deliver/permission.hpp"
 #include "model/strategy.hpp"
 #include "pg/compat.hpp"
 #include "registry/connection.hpp"
@@ -28,7 +29,6 @@ struct ShownSubscription {
   SubscriptionShared shared;
   uint64_t connection_id;
   pid_t pid;
-  ChannelName channel;
   char* query;
   char* params;
   char* tables;
@@ -36,13 +36,11 @@ struct ShownSubscription {
 
 List* shown = NIL;
 
-void Show(const SubscriptionShared& subscription, uint64_t connection_id, pid_t pid,
-          const char* channel) {
+void Show(const SubscriptionShared& subscription, uint64_t connection_id, pid_t pid) {
   ShownSubscription* one = static_cast<ShownSubscription*>(palloc0(sizeof(ShownSubscription)));
   one->shared = subscription;
   one->connection_id = connection_id;
   one->pid = pid;
-  if (channel != nullptr) strlcpy(one->channel, channel, sizeof(one->channel));
   const DefinitionShared* definition = FromArea<DefinitionShared>(subscription.definition);
   one->query = pstrdup(definition->Field(DefinitionField::kQuery));
   one->params = pstrdup(definition->Field(DefinitionField::kParams));
@@ -54,14 +52,13 @@ void CollectShown() {
   shown = NIL;
   ForEachConnection(LW_SHARED, [](ConnectionShared& connection) {
     ForEachSubscription(connection, [&](const SubscriptionShared& subscription) {
-      Show(subscription, connection.connection_id, connection.pid, connection.channel);
+      Show(subscription, connection.connection_id, connection.pid);
     });
   });
   WithLock(ControlLock(), LW_SHARED, [] {
     for (const TerminatedShared& kept : Control()->terminated)
       if (DsaPointerIsValid(kept.subscription))
-        Show(*FromArea<SubscriptionShared>(kept.subscription), kept.connection_id, kept.pid,
-             nullptr);
+        Show(*FromArea<SubscriptionShared>(kept.subscription), kept.connection_id, kept.pid);
   });
 }
 
@@ -97,8 +94,11 @@ uint64_t Pending(uint64_t put, uint64_t taken) { return put > taken ? put - take
 
 void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRows* rows) {
   const SubscriptionShared& shared = one.shared;
+  const ConnectionShared* mine = MyConnectionIfAny();
+  const bool may_act =
+      mine != nullptr && mine->connection_id == one.connection_id && MayActFor(shared.role);
   // Others see that there is a subscription and how busy it is, not what it watches.
-  const bool visible = may_read_all || has_privs_of_role(GetUserId(), shared.role);
+  const bool visible = may_act || may_read_all || has_privs_of_role(GetUserId(), shared.role);
   const char* user = GetUserNameFromId(shared.role, true);
   RowBuilder row;
   if (visible && user != nullptr) {
@@ -124,7 +124,9 @@ void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRow
   row.AddText(ToText(Strategy::kStream));
   row.AddText(ToText(shared.status));
   row.AddText(ToText(shared.delivery));
-  row.AddText(visible && one.channel[0] != '\0' ? one.channel : nullptr);
+  // Whoever knows it can send forged messages with pg_notify, so no other session is told.
+  row.AddText(may_act && shared.status != SubscriptionStatus::kTerminated ? mine->channel
+                                                                          : nullptr);
   row.AddTime(shared.created_at);
   char digits[kSeqIdDigits];
   if (shared.seq == 0)

@@ -138,13 +138,13 @@ bool ClosesChannel(const Node* statement) {
 
 // Messages have nowhere to go.
 void EndWithChannel() {
-  (void)UnsubscribeAllAtCommit();
+  (void)UnsubscribeAllAtCommit(Whose::kAnybodys);
   SetListening(false);
 }
 
-bool CommitsPrepared(const Node* statement) {
+bool IsTransactionStatement(const Node* statement, TransactionStmtKind kind) {
   return nodeTag(statement) == T_TransactionStmt &&
-         reinterpret_cast<const TransactionStmt*>(statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+         reinterpret_cast<const TransactionStmt*>(statement)->kind == kind;
 }
 
 void OnUtility(PlannedStmt* planned, const char* text, bool read_only_tree,
@@ -159,14 +159,18 @@ void OnUtility(PlannedStmt* planned, const char* text, bool read_only_tree,
       standard_ProcessUtility(planned, text, read_only_tree, context, params, environment, receiver,
                               completion);
   };
-  if (CommitsPrepared(statement)) NoteCommitPrepared();
+  if (IsTransactionStatement(statement, TRANS_STMT_COMMIT_PREPARED)) NoteCommitPrepared();
   // The statement may be gone once it has run (ROLLBACK does that).
   const bool closes_channel = ClosesChannel(statement);
+  const bool prepares = IsTransactionStatement(statement, TRANS_STMT_PREPARE);
   const Exclusive exclusive = NeedsExclusive(statement);
   DatabaseShared* suspended = SuspendDecoder(exclusive);
   if (suspended == nullptr) {
     run();
     if (closes_channel) EndWithChannel();
+    // Now that an error ends the transaction, and before the server looks at cursors: it would
+    // speak of a snapshot's, which nobody has declared.
+    if (prepares) RefusePrepare();
     return;
   }
   // Forgotten while it is suspended still: the launcher must not start a decoder for what is gone.
