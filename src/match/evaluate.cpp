@@ -69,6 +69,7 @@ void FetchLeftValues(TupleTableSlot* slot, const QuerySpec& spec, MemoryContext 
 struct Side {
   TupleTableSlot* row;
   ProjectionInfo* result;
+  bool present;
   Route* route;  // nullptr: no subscription wants such a row
   bool matches;
   bool projected;
@@ -236,6 +237,51 @@ void AddUnknownUpdate(const Evaluation& at, Side* after) {
   WriteUpdate(sink, key, row, {});
 }
 
+// Which subscriptions a row may be for. The operators of a type of the user's are his as well.
+void FindSide(Template* one, const DecodedRow& row, const ColumnMap& map, Side* side) {
+  side->present = row.present;
+  if (!row.present) return;
+  FillSlot(side->row, row, map, one->spec);
+  culprit.routing = true;
+  side->route = FindRoute(one, side->row);
+  culprit.routing = false;
+}
+
+// Runs `body`, which evaluates expressions on rows of `route`: whatever comes of it (an error, its
+// time is over, the process ends) is that route's alone, and nothing of it may reach another.
+template <class Body>
+void Blaming(Route* route, Body&& body) {
+  culprit.route = LIVE_QUERIES_MUTATION("blame_both_routes") ? nullptr : route;
+  body();
+  CheckEvaluationClock();
+  CHECK_FOR_INTERRUPTS();
+  culprit.route = nullptr;
+}
+
+// Tells each side's subscriptions what they see of a change. The two sides share an expression only
+// where both rows belong to the same subscriptions.
+void EvaluateSides(const Evaluation& at, ChangeKind kind, Side* before, Side* after) {
+  if (before->route != nullptr)
+    Blaming(before->route, [&] {
+      before->matches = Matches(at.compiled, before->row) &&
+                        !(after->present && LIVE_QUERIES_MUTATION("filter_new_row_only"));
+    });
+  if (after->route != nullptr)
+    Blaming(after->route, [&] {
+      FetchLeftValues(after->row, at.one->spec, CurrentMemoryContext);
+      after->matches = Matches(at.compiled, after->row);
+    });
+  if (kind == ChangeKind::kUpdate && !before->present) {
+    if (after->matches) Blaming(after->route, [&] { AddUnknownUpdate(at, after); });
+  } else if (before->matches && after->matches && before->route == after->route) {
+    Blaming(after->route, [&] { AddUpdate(at, before, after); });
+  } else {
+    if (before->matches) Blaming(before->route, [&] { AddDelete(at, before); });
+    if (after->matches) Blaming(after->route, [&] { AddInsert(at, after); });
+  }
+  if (before->matches || after->matches) ++at.touched->matched;
+}
+
 }  // namespace
 
 void TakeApart(DecodedChange* decoded) {
@@ -258,52 +304,19 @@ void TakeApart(DecodedChange* decoded) {
 }
 
 bool Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {
-  culprit = {one, nullptr, nullptr, false};
+  culprit = {one, nullptr, false, false};
   CompiledTemplate* compiled = one->compiled;
   const ColumnMap* map = MapFor(one, decoded->change.shape);
   if (!map->fits) return false;
   TakeApart(decoded);
   ResetExprContext(compiled->expressions);
-  MemoryContext row_memory = compiled->expressions->ecxt_per_tuple_memory;
-  MemoryContext outer = MemoryContextSwitchTo(row_memory);
-  Side before = {compiled->old_row, compiled->old_result, nullptr, false, false};
-  Side after = {compiled->new_row, compiled->new_result, nullptr, false, false};
-  const bool has_old = decoded->old_row.present;
-  const bool has_new = decoded->new_row.present;
-  if (has_old) {
-    FillSlot(before.row, decoded->old_row, *map, one->spec);
-    before.route = FindRoute(one, before.row);
-  }
-  if (has_new) {
-    FillSlot(after.row, decoded->new_row, *map, one->spec);
-    after.route = FindRoute(one, after.row);
-  }
-  if (before.route != nullptr || after.route != nullptr) {
-    culprit.first = before.route;
-    culprit.second = after.route;
-    if (before.route != nullptr)
-      before.matches = Matches(compiled, before.row) &&
-                       !(has_new && LIVE_QUERIES_MUTATION("filter_new_row_only"));
-    if (after.route != nullptr) {
-      FetchLeftValues(after.row, one->spec, row_memory);
-      after.matches = Matches(compiled, after.row);
-    }
-    const Evaluation at = {one, compiled, touched};
-    const bool unknown_old = decoded->change.kind == ChangeKind::kUpdate && !has_old;
-    if (unknown_old) {
-      if (after.matches) AddUnknownUpdate(at, &after);
-    } else if (before.matches && after.matches && before.route == after.route) {
-      AddUpdate(at, &before, &after);
-    } else {
-      if (before.matches) AddDelete(at, &before);
-      if (after.matches) AddInsert(at, &after);
-    }
-    if (before.matches || after.matches) ++touched->matched;
-    CheckEvaluationClock();
-    CHECK_FOR_INTERRUPTS();
-  }
+  MemoryContext outer = MemoryContextSwitchTo(compiled->expressions->ecxt_per_tuple_memory);
+  Side before = {compiled->old_row, compiled->old_result};
+  Side after = {compiled->new_row, compiled->new_result};
+  FindSide(one, decoded->old_row, *map, &before);
+  FindSide(one, decoded->new_row, *map, &after);
+  EvaluateSides({one, compiled, touched}, decoded->change.kind, &before, &after);
   MemoryContextSwitchTo(outer);
-  culprit = {one, nullptr, nullptr, false};
   return true;
 }
 

@@ -33,8 +33,8 @@ struct Touched {
 // Who is to blame if the expressions that run now raise an error, or do not end.
 struct Culprit {
   Template* owner;  // nullptr: no user expression is running
-  Route* first;
-  Route* second;
+  Route* route;     // nullptr: all of the owner's
+  bool routing;     // a row that nobody may have is being looked up: the error may tell of it
   bool lost_value;  // a value left in TOAST is gone: not an error of the expression
 };
 extern Culprit culprit;

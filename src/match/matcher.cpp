@@ -68,8 +68,10 @@ bool IsAccessed(const Template& one, Oid relation) {
 void OnRelationChange(Datum, Oid relation) {
   if (templates_by_key == nullptr || flushing) return;
   ForEachTemplate([&](Template* one) {
+    // A partition can come or go at each level of a tree, of which that level alone tells.
     if (OidIsValid(relation) && !list_member_oid(one->spec.relations, relation) &&
-        !IsAccessed(*one, relation) && !ShapesConcern(one->spec.shapes, relation))
+        !list_member_oid(one->spec.parents, relation) && !IsAccessed(*one, relation) &&
+        !ShapesConcern(one->spec.shapes, relation))
       return;
     one->unchecked = true;
     any_unchecked = true;
@@ -357,7 +359,7 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
     foreach (cell, relevant) {
       Template* one = static_cast<Template*>(lfirst(cell));
       // What it needs may be gone, such as the value of a setting.
-      culprit = {one, nullptr, nullptr, false};
+      culprit = {one, nullptr, false, false};
       identity.Become(*one);
       StartEvaluationClock();
       EvaluateTemplate(one, changes, *batch, sink);

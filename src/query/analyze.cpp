@@ -338,6 +338,7 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
       SplitRouting(list_length(routing.routes) == 0 ? spec.barrier_quals : NIL, true);
   spec.relation = flat.table->relid;
   spec.relations = facts.relations;
+  spec.parents = facts.parents;
   spec.key = facts.key;
   spec.bag = facts.key == NIL;
   spec.full_identity = facts.full_identity;

@@ -37,6 +37,7 @@ char* SpecToText(const QuerySpec& spec) {
   List* fields = NIL;
   fields = lappend(fields, Number(static_cast<int>(spec.relation)));
   fields = lappend(fields, spec.relations);
+  fields = lappend(fields, spec.parents);
   fields = lappend(fields, spec.key);
   fields = lappend(fields, Number(spec.bag));
   fields = lappend(fields, Number(spec.full_identity));
@@ -62,6 +63,7 @@ QuerySpec SpecFromText(const char* text) {
   QuerySpec spec;
   spec.relation = static_cast<Oid>(number());
   spec.relations = list();
+  spec.parents = list();
   spec.key = list();
   spec.bag = number() != 0;
   spec.full_identity = number() != 0;

@@ -16,6 +16,7 @@ namespace live_queries {
 struct QuerySpec {
   Oid relation;         // the table that the query names
   List* relations;      // oids of the tables with rows: itself, its partitions or children
+  List* parents;        // oids of the partitioned tables from the one it names down to those
   List* key;            // attribute numbers; NIL if `bag`
   bool bag;             // the result has no key
   bool full_identity;   // decoded changes contain whole old rows; else the identity's columns

@@ -87,7 +87,7 @@ Bitmapset* AsSet(List* columns) {
 }  // namespace
 
 TableFacts LookAtTable(const RangeTblEntry& table) {
-  TableFacts facts = {NIL, true, nullptr, NIL, nullptr};
+  TableFacts facts = {NIL, NIL, true, nullptr, NIL, nullptr};
   Relation root = table_open(table.relid, AccessShareLock);
   RequireDecodable(root);
   const bool partitioned = root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
@@ -99,7 +99,9 @@ TableFacts LookAtTable(const RangeTblEntry& table) {
   foreach (cell, members) {
     Relation member = table_open(lfirst_oid(cell), NoLock);
     RequireDecodable(member);
-    if (member->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) {
+    if (member->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) {
+      facts.parents = lappend_oid(facts.parents, RelationGetRelid(member));
+    } else {
       facts.relations = lappend_oid(facts.relations, RelationGetRelid(member));
       if (member->rd_rel->relreplident != REPLICA_IDENTITY_FULL) {
         facts.full_identity = false;
@@ -112,6 +114,7 @@ TableFacts LookAtTable(const RangeTblEntry& table) {
     table_close(member, NoLock);
   }
   list_sort(facts.relations, list_oid_cmp);
+  list_sort(facts.parents, list_oid_cmp);
   // Children of plain inheritance can hold one key each.
   const bool shared_key = partitioned || list_length(members) == 1;
   if (shared_key) {

@@ -12,6 +12,7 @@ namespace live_queries {
 
 struct TableFacts {
   List* relations;        // oids of the tables with rows
+  List* parents;          // oids of the partitioned tables among which they hang
   bool full_identity;     // REPLICA IDENTITY FULL on all of them
   Bitmapset* identity;    // attribute numbers of the table, if not full_identity
   List* key;              // attribute numbers; NIL: no key

@@ -58,7 +58,8 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
 }
 
 // In a subtransaction that is rolled back: no lock of the analysis stays.
-CheckResult Check(Template* one, const DefinitionCopy& definition) {
+CheckResult Check(const Target& target, const DefinitionCopy& definition) {
+  Template* one = target.route->owner;
   CheckResult result = {Finding::kSame, 0, nullptr};
   bool table_is_ours = false;
   InRolledBackSubtransaction(
@@ -68,7 +69,8 @@ CheckResult Check(Template* one, const DefinitionCopy& definition) {
                                 GUC_ACTION_LOCAL, true, 0, false);
         LockRelationOid(one->spec.relation, AccessShareLock);
         table_is_ours = true;
-        culprit = {one, nullptr, nullptr, false};
+        // What is evaluated are its parameters, not those of others.
+        culprit = {one, target.route, false, false};
         StartEvaluationClock();
         if (!IsSameNow(*one, definition)) result.finding = Finding::kDifferent;
         StopEvaluationClock();
@@ -119,7 +121,7 @@ void CheckTemplate(Template* one, void* context) {
     if (list_member_oid(pass->locked, one->spec.relation)) {
       result.finding = Finding::kLocked;
     } else if (unchanged == nullptr || !SpeaksFor(*unchanged, *definition)) {
-      result = Check(one, *definition);
+      result = Check(*target, *definition);
       if (result.finding == Finding::kLocked)
         pass->locked = lappend_oid(pass->locked, one->spec.relation);
     }

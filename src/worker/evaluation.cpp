@@ -109,12 +109,17 @@ void EvaluateGroup(int count) {
 }
 
 List* TargetsToBlame(const Culprit& blamed) {
-  if (blamed.first == nullptr && blamed.second == nullptr) return TargetsOf(blamed.owner);
+  if (blamed.route == nullptr) return TargetsOf(blamed.owner);
   List* targets = NIL;
-  if (blamed.first != nullptr) CollectTargets(blamed.first, &targets);
-  if (blamed.second != nullptr && blamed.second != blamed.first)
-    CollectTargets(blamed.second, &targets);
+  CollectTargets(blamed.route, &targets);
   return targets;
+}
+
+// What those who are ended are told. A value of a row is only for those whose row it is.
+const char* ReasonToTell(const Culprit& blamed, const ErrorData& error, bool timed_out) {
+  if (timed_out) return kEvaluationTimeoutReason;
+  if (blamed.routing) return "looking up the subscriptions of a changed row has failed";
+  return error.message;
 }
 
 // After an error in the group: rolls back and ends those whose expression raised it.
@@ -132,7 +137,7 @@ void Recover(DatabaseShared* database, ErrorData* error) {
   foreach (cell, muted_targets) UnmuteTarget(static_cast<Target*>(lfirst(cell)));
   if (blamed.owner == nullptr) ReThrowError(error);
   pg_atomic_fetch_add_u64(&database->errors, 1);
-  const char* message = timed_out ? kEvaluationTimeoutReason : error->message;
+  const char* message = ReasonToTell(blamed, *error, timed_out);
   // Freed with its last target below: nothing compiled may be used after an error in it.
   DropCompiled(blamed.owner);
   foreach (cell, TargetsToBlame(blamed)) {

@@ -8,6 +8,7 @@
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
+#include "query/settings_capture.hpp"
 #include "worker/outbox.hpp"
 #include "worker/recent_commits.hpp"
 #include "worker/termination.hpp"
@@ -15,6 +16,7 @@
 extern "C" {
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "utils/snapmgr.h"
 }
 
 namespace live_queries {
@@ -111,9 +113,15 @@ Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
   InRolledBackSubtransaction(
       [&] {
         LIVE_QUERIES_FAULT("decoder-attach");
-        target = AttachTarget(
-            definition.role, definition.session, definition.Field(DefinitionField::kSettings),
-            definition.Field(DefinitionField::kSpec), definition.Field(DefinitionField::kRoute));
+        // The operators of the routing columns' types run here, and may be written in SQL.
+        PushActiveSnapshot(GetTransactionSnapshot());
+        const char* settings = definition.Field(DefinitionField::kSettings);
+        const Identity identity = EnterIdentity(definition.session, definition.role, settings);
+        target = AttachTarget(definition.role, definition.session, settings,
+                              definition.Field(DefinitionField::kSpec),
+                              definition.Field(DefinitionField::kRoute));
+        LeaveIdentity(identity);
+        PopActiveSnapshot();
       },
       [&](ErrorData* error) {
         if (MatcherIsDamaged()) ReThrowError(error);
