@@ -6,9 +6,11 @@
 
 extern "C" {
 #include "catalog/pg_database.h"
+#include "catalog/pg_tablespace.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
+#include "postmaster/bgworker_internals.h"
 #include "replication/reorderbuffer.h"
 #include "replication/slot.h"
 #include "rewrite/rewriteManip.h"
@@ -225,6 +227,34 @@ inline bool MaySetRole(Oid user, Oid role) {
 #else
   return is_member_of_role(user, role);
 #endif
+}
+
+// 16 has one function for all kinds of objects (commit afbfc0298).
+inline bool MayCreateInTablespace(Oid tablespace) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(TableSpaceRelationId, tablespace, GetUserId(), ACL_CREATE) == ACLCHECK_OK;
+#else
+  return pg_tablespace_aclcheck(tablespace, GetUserId(), ACL_CREATE) == ACLCHECK_OK;
+#endif
+}
+
+// Whether the postmaster has accepted a static background worker: it does not say so where
+// max_worker_processes are in use. Postmaster only. 18 links its list both ways. (The macros that
+// take a list apart are no C++.)
+inline bool IsRegisteredWorker(const char* name) {
+#if PG_VERSION_NUM >= 180000
+  dlist_node* const end = &BackgroundWorkerList.head;
+  dlist_node* node = end->next == nullptr ? end : end->next;
+#else
+  slist_node* const end = nullptr;
+  slist_node* node = BackgroundWorkerList.head.next;
+#endif
+  for (; node != end; node = node->next) {
+    const RegisteredBgWorker* worker = reinterpret_cast<const RegisteredBgWorker*>(
+        reinterpret_cast<char*>(node) - offsetof(RegisteredBgWorker, rw_lnode));
+    if (strcmp(worker->rw_worker.bgw_name, name) == 0) return true;
+  }
+  return false;
 }
 
 // Lets the process run the output plugin `library`: 15.20, 17.11 and 18.6 run only those that this

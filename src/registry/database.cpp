@@ -86,12 +86,24 @@ DatabaseShared* FindOrAddDatabase(Oid database) {
       break;
     }
     const bool used = slot->state != DecoderState::kStopped || slot->decoder_pid != 0 ||
-                      slot->always_on || slot->wanted_until > now ||
+                      slot->always_on || slot->wanted_until > now || slot->suspended_until > now ||
                       pg_atomic_read_u32(&slot->subscriptions) > 0;
     if (!used && idle == nullptr) idle = slot;
   }
   if (idle != nullptr) Reuse(idle, database);
   return idle;
+}
+
+void ForgetDatabase(Oid database) {
+  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    DatabaseShared* slot = FindDatabase(database);
+    if (slot == nullptr || slot->decoder_pid != 0) return;
+    // A decoder that is on its way finds that its place is not meant for it any more, and goes.
+    slot->state = DecoderState::kStopped;
+    slot->database = InvalidOid;
+    slot->always_on = false;
+    slot->suspended_until = 0;
+  });
 }
 
 void NoteFailure(DatabaseShared* database) {

@@ -80,6 +80,10 @@ DatabaseShared* FindDatabase(Oid database);
 // nullptr if live_queries.max_databases are in use.
 DatabaseShared* FindOrAddDatabase(Oid database);
 
+// Frees the slot of a database that was dropped, unless its decoder is still about to end; then the
+// launcher does so. Never ereports.
+void ForgetDatabase(Oid database);
+
 // Counts a decoder that ended without being asked to, or could not be started: the next one is
 // started later each time. The caller holds ControlLock exclusively.
 void NoteFailure(DatabaseShared* database);

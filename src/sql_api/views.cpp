@@ -94,6 +94,8 @@ uint64_t Pending(uint64_t put, uint64_t taken) { return put > taken ? put - take
 
 void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRows* rows) {
   const SubscriptionShared& shared = one.shared;
+  const char* database = get_database_name(shared.database);
+  if (database == nullptr) return;  // one that is over, of a database that was dropped
   const ConnectionShared* mine = MyConnectionIfAny();
   const bool may_act =
       mine != nullptr && mine->connection_id == one.connection_id && MayActFor(shared.role);
@@ -114,7 +116,7 @@ void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRow
   else
     row.AddNull();
   row.Add(Int32GetDatum(one.pid));
-  row.AddText(get_database_name(shared.database));
+  row.AddText(database);
   row.AddText(user);
   const char* node = GetConfigOption("cluster_name", true, false);
   row.AddText(node == nullptr || node[0] == '\0' ? nullptr : node);
@@ -193,8 +195,10 @@ void EmitWorker(DatabaseShared* database, const ShownWorker& worker, ResultRows*
   const XLogRecPtr handled = count(&database->handled_lsn);
   const XLogRecPtr end = RecoveryInProgress() ? handled : GetFlushRecPtr(nullptr);
   const bool runs = worker.pid != 0;
+  const char* name = get_database_name(worker.database);
+  if (name == nullptr) return;  // dropped; the slot is about to be freed
   RowBuilder row;
-  row.AddText(get_database_name(worker.database));
+  row.AddText(name);
   if (runs)
     row.Add(Int32GetDatum(worker.pid));
   else

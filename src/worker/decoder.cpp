@@ -247,7 +247,8 @@ void TakePlace(int index) {
   database = DatabaseAt(index);
   const bool mine = WithLock(ControlLock(), LW_EXCLUSIVE, [] {
     if (database->decoder_pid != 0 || database->state != DecoderState::kLaunched) return false;
-    if (!OidIsValid(database->database)) {  // dropped meanwhile
+    // Dropped meanwhile, or about to be.
+    if (!OidIsValid(database->database) || GetCurrentTimestamp() < database->suspended_until) {
       database->state = DecoderState::kStopped;
       return false;
     }

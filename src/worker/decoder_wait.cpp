@@ -4,6 +4,7 @@
 #include "pg/compat.hpp"
 #include "registry/connection.hpp"
 #include "registry/settings.hpp"
+#include "worker/launcher.hpp"
 
 extern "C" {
 #include "access/transam.h"
@@ -111,6 +112,18 @@ bool ForgetOldProblem(DatabaseShared* database) {
   });
 }
 
+// Without a launcher there is nothing to wait for. live.workers shows why.
+void RequireLauncher(DatabaseShared* database) {
+  if (LauncherIsRegistered()) return;
+  const ProblemShared problem = WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    database->problem.Set(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                          "no background worker was free for live_queries when the server started",
+                          "Raise max_worker_processes and restart the server.");
+    return database->problem;
+  });
+  RaiseProblem(problem);
+}
+
 // Of the server itself. The next start may well go better: PostgreSQL can miss what a transaction
 // that commits while a slot is looking for its start did to a catalog (TRUNCATE: "could not map
 // filenode").
@@ -122,6 +135,7 @@ bool IsInternal(int sqlstate) {
 
 void WaitForDecoder() {
   DatabaseShared* database = MyDatabase();
+  RequireLauncher(database);
   WantDecoder(database);
   if (database->state == DecoderState::kRunning) return;
   (void)ForgetOldProblem(database);

@@ -39,6 +39,11 @@ namespace {
 constexpr long kPassMs = 10 * 1000;  // only a safety net: whoever wants something sets the latch
 constexpr int kRetrySoonMs = 250;
 
+constexpr const char* kLauncherName = "live_queries launcher";
+
+// Set by the postmaster, inherited by all.
+bool registered = false;
+
 // The decoders that this launcher has asked for, by their databases' slots.
 BackgroundWorkerHandle** launched = nullptr;
 
@@ -99,22 +104,21 @@ bool WantsDecoder(const DatabaseShared& database, TimestampTz now) {
           pg_atomic_read_u32(const_cast<pg_atomic_uint32*>(&database.subscriptions)) > 0);
 }
 
-// Nobody tells when a database is dropped whose decoder does not run.
-bool StillExists(DatabaseShared* database) {
+// Who drops a database frees its slot, but not while the decoder is still about to end, nor if the
+// slot came back before that was committed.
+void FreeDroppedDatabases() {
   StartTransactionCommand();
-  const bool exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database->database));
+  for (int i = 0; i < max_databases; ++i) {
+    const Oid database = DatabaseAt(i)->database;
+    if (OidIsValid(database) && DatabaseAt(i)->decoder_pid == 0 &&
+        !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database)))
+      ForgetDatabase(database);
+  }
   CommitTransactionCommand();
-  if (exists) return true;
-  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    database->state = DecoderState::kStopped;
-    database->database = InvalidOid;
-  });
-  return false;
 }
 
 void Launch(DatabaseShared* database, int index) {
   LIVE_QUERIES_FAULT("launcher-launch");
-  if (!StillExists(database)) return;
   BackgroundWorker worker = {};
   worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
   worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
@@ -176,6 +180,7 @@ void ForgetEarlierLaunches() {
 long Pass() {
   const TimestampTz now = GetCurrentTimestamp();
   long sleep_ms = kPassMs;
+  FreeDroppedDatabases();
   for (int i = 0; i < max_databases; ++i) {
     DatabaseShared* database = DatabaseAt(i);
     TerminateDropped(database);
@@ -234,9 +239,12 @@ void RegisterLauncher() {
   strlcpy(worker.bgw_library_name, "live_queries", sizeof(worker.bgw_library_name));
   strlcpy(worker.bgw_function_name, "live_queries_launcher_main", sizeof(worker.bgw_function_name));
   strlcpy(worker.bgw_type, "live_queries launcher", sizeof(worker.bgw_type));
-  strlcpy(worker.bgw_name, "live_queries launcher", sizeof(worker.bgw_name));
+  strlcpy(worker.bgw_name, kLauncherName, sizeof(worker.bgw_name));
   RegisterBackgroundWorker(&worker);
+  registered = IsRegisteredWorker(kLauncherName);
 }
+
+bool LauncherIsRegistered() { return registered; }
 
 }  // namespace live_queries
 

@@ -256,13 +256,11 @@ sub drop_extension {
     return;
 }
 
-# A command that needs a database for itself makes a decoder go that nobody needs.
+# Nobody watches, and a decoder does not wait for somebody who may come; see new_clients_watch.
 sub stop_idle_decoder {
     $_->disconnect for $client, $victim;
     until_ok($node, 'SELECT subscriptions FROM live.workers', 0, 'nobody watches');
-    my $other = connect_client($node, dbname => 'template1');
-    $other->rows('ALTER DATABASE postgres CONNECTION LIMIT -1');
-    $other->disconnect;
+    $writer->rows($_) for q(ALTER SYSTEM SET live_queries.idle_timeout = 0), 'SELECT pg_reload_conf()';
     return;
 }
 
@@ -376,6 +374,8 @@ sub end_clients {
 
 sub new_clients_watch {
     my ($name) = @_;
+    $node->safe_psql('postgres', 'ALTER SYSTEM RESET live_queries.idle_timeout');
+    $node->reload;
     start_clients();
     change_rows($writer);
     is_exact($_, "$name: a new client") for $client, $victim;
