@@ -8,11 +8,13 @@ extern "C" {
 #include "access/htup.h"
 #include "access/tupdesc.h"
 #include "access/xlogdefs.h"
+#include "nodes/pg_list.h"
 #include "storage/buffile.h"
 }
 
 namespace live_queries {
 
+// kRewrite: a table has another storage, and what has become of its rows is not known.
 enum class ChangeKind : uint8_t { kInsert, kUpdate, kDelete, kTruncate, kRewrite };
 
 // Whether a change is about tables, not about rows.
@@ -25,7 +27,10 @@ struct RowShape {
   Oid relation;
   uint32 number;  // unique; the decoder never reuses it
   TupleDesc descriptor;
-  bool full_identity;  // old rows were logged whole
+  bool full_identity;  // old rows were logged whole; else these columns of them, or nothing
+  List* identity;      // attribute numbers of the replica identity's index
+  List* primary_key;   // attribute numbers; NIL: nothing kept rows from having the same key
+  bool is_partition;
 };
 
 struct Change {
@@ -61,7 +66,6 @@ class ChangeBatch {
   TransactionId xid;
   XLogRecPtr commit_end;  // end of the commit record
   TimestampTz committed_at;
-  Oid rewritten;  // the table that was rewritten last
 
  private:
   struct Entry;

@@ -4,16 +4,20 @@
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "query/table_facts.hpp"
 
 extern "C" {
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "catalog/pg_class.h"
 #include "replication/logical.h"
 #include "replication/output_plugin.h"
 #include "replication/reorderbuffer.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/syscache.h"
 
 PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks* callbacks);
 }
@@ -21,10 +25,20 @@ PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks* callbacks);
 namespace live_queries {
 namespace {
 
+// Where a table's rows are, and whether changes of them are logged.
+struct Storage {
+  Oid tablespace;
+  Oid file;
+  char persistence;
+
+  bool operator==(const Storage&) const = default;
+};
+
 struct WatchedTable {
   Oid relation;  // hash key
   int watchers;
   RowShape* shape;  // nullptr: to be looked at again
+  Storage storage;  // at this point of the log; when it was first watched, of then
 };
 
 MemoryContext plugin_context = nullptr;
@@ -57,7 +71,7 @@ void OnRelationChange(Datum, Oid relation) {
   while (auto* table = static_cast<WatchedTable*>(hash_seq_search(&scan))) table->shape = nullptr;
 }
 
-bool SameShape(TupleDesc a, TupleDesc b) {
+bool SameColumns(TupleDesc a, TupleDesc b) {
   if (a->natts != b->natts) return false;
   for (int i = 0; i < a->natts; ++i) {
     const FormData_pg_attribute* x = TupleDescAttr(a, i);
@@ -71,27 +85,53 @@ bool SameShape(TupleDesc a, TupleDesc b) {
   return true;
 }
 
+// What of `relation`, at this point of the log, makes a shape. In change_context.
+RowShape Describe(Relation relation) {
+  RowShape shape = {};
+  shape.relation = RelationGetRelid(relation);
+  shape.descriptor = RelationGetDescr(relation);
+  shape.full_identity = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
+  if (!shape.full_identity) shape.identity = IndexColumns(RelationGetReplicaIndex(relation));
+  shape.primary_key = IndexColumns(PrimaryKeyIndex(relation));
+  shape.is_partition = relation->rd_rel->relispartition;
+  return shape;
+}
+
+bool SameShape(const RowShape& a, const RowShape& b) {
+  return a.relation == b.relation && a.full_identity == b.full_identity &&
+         a.is_partition == b.is_partition && equal(a.identity, b.identity) &&
+         equal(a.primary_key, b.primary_key) && SameColumns(a.descriptor, b.descriptor);
+}
+
+RowShape* KeepShape(const RowShape& seen) {
+  return InMemoryContext(plugin_context, [&] {
+    RowShape* shape = AllocateIn<RowShape>(plugin_context);
+    *shape = seen;
+    shape->number = ++last_shape_number;
+    ++shape_count;
+    shape->identity = list_copy(seen.identity);
+    shape->primary_key = list_copy(seen.primary_key);
+    // With constraints: they hold the values of columns added later.
+    shape->descriptor = CreateTupleDescCopyConstr(seen.descriptor);
+    shape->next = shapes;
+    return shapes = shape;
+  });
+}
+
+void FreeShape(RowShape* shape) {
+  FreeTupleDesc(shape->descriptor);
+  list_free(shape->identity);
+  list_free(shape->primary_key);
+  pfree(shape);
+  --shape_count;
+}
+
 RowShape* ShapeOf(WatchedTable* table, Relation relation) {
   if (table->shape != nullptr) return table->shape;
-  TupleDesc descriptor = RelationGetDescr(relation);
-  const bool full_identity = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
-  for (RowShape* shape = shapes; shape != nullptr; shape = shape->next) {
-    if (shape->relation != table->relation || shape->full_identity != full_identity ||
-        !SameShape(shape->descriptor, descriptor))
-      continue;
-    return table->shape = shape;
-  }
-  RowShape* shape = AllocateIn<RowShape>(plugin_context);
-  shape->relation = table->relation;
-  shape->full_identity = full_identity;
-  shape->number = ++last_shape_number;
-  ++shape_count;
-  // With constraints: they hold the values of columns added later.
-  shape->descriptor =
-      InMemoryContext(plugin_context, [&] { return CreateTupleDescCopyConstr(descriptor); });
-  shape->next = shapes;
-  shapes = shape;
-  return table->shape = shape;
+  const RowShape seen = Describe(relation);
+  RowShape* shape = shapes;
+  while (shape != nullptr && !SameShape(*shape, seen)) shape = shape->next;
+  return table->shape = shape != nullptr ? shape : KeepShape(seen);
 }
 
 WatchedTable* FindWatched(Relation relation) {
@@ -123,14 +163,37 @@ ChangeBatch* Batch() {
   return unfinished = ChangeBatch::Create(plugin_context);
 }
 
-// ALTER TABLE writes all rows anew, into a table that then takes the place of the old one. What is
-// different about them is not known.
-void NoteRewrite(Relation heap) {
-  const Oid table = heap->rd_rel->relrewrite;
-  if (unfinished != nullptr && unfinished->rewritten == table) return;
-  if (hash_search(watched_tables, &table, HASH_FIND, nullptr) == nullptr) return;
-  Batch()->AddTables(ChangeKind::kRewrite, &table, 1);
-  Batch()->rewritten = table;
+Storage StorageOf(const FormData_pg_class& row) {
+  return {row.reltablespace, row.relfilenode, row.relpersistence};
+}
+
+// Who watches a table first holds a lock on it until it is attached: no change of its storage that
+// matters lies between what is decoded and now.
+Storage StorageNow(Oid relation) {
+  HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+  if (!HeapTupleIsValid(tuple)) return {};
+  const Storage storage = StorageOf(*reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple)));
+  ReleaseSysCache(tuple);
+  return storage;
+}
+
+// Rows that were written into another file, or while nothing of them was logged, are not known.
+// What gives a table another storage (ALTER TABLE, CLUSTER, VACUUM FULL) says so in its catalogs
+// alone; a TRUNCATE, which does too, has said itself what becomes of the rows, see OnTruncate.
+void NoteNewStorage(const ReorderBufferTXN& transaction) {
+  for (uint32 i = 0; i < transaction.ninvalidations; ++i) {
+    const SharedInvalidationMessage& message = transaction.invalidations[i];
+    if (message.id != SHAREDINVALRELCACHE_ID) continue;
+    const Oid oid = message.rc.relId;
+    auto* table = static_cast<WatchedTable*>(hash_search(watched_tables, &oid, HASH_FIND, nullptr));
+    Relation relation = table == nullptr ? nullptr : RelationIdGetRelation(oid);
+    if (!RelationIsValid(relation)) continue;  // dropped
+    const Storage storage = StorageOf(*relation->rd_rel);
+    RelationClose(relation);
+    if (storage == table->storage) continue;
+    table->storage = storage;
+    Batch()->AddTables(ChangeKind::kRewrite, &oid, 1);
+  }
 }
 
 // Nothing is streamed. But 18 takes a savepoint for streamed whose transaction was rolled back
@@ -143,7 +206,6 @@ void OnStart(LogicalDecodingContext* context, OutputPluginOptions* options, bool
     ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
             errmsg("the output plugin \"live_queries\" serves only the decoder of the extension"));
   options->output_type = OUTPUT_PLUGIN_BINARY_OUTPUT;
-  options->receive_rewrites = true;
   context->callbacks.stream_abort_cb = OnStreamAbort;
 }
 
@@ -157,10 +219,6 @@ void OnBegin(LogicalDecodingContext*, ReorderBufferTXN*) {
 void OnChange(LogicalDecodingContext*, ReorderBufferTXN*, Relation relation,
               ReorderBufferChange* change) {
   ++counters.changes_decoded;
-  if (OidIsValid(relation->rd_rel->relrewrite)) {
-    NoteRewrite(relation);
-    return;
-  }
   WatchedTable* table = FindWatched(relation);
   if (table == nullptr) {
     ++counters.changes_ignored;
@@ -195,7 +253,10 @@ void OnTruncate(LogicalDecodingContext*, ReorderBufferTXN*, int count, Relation 
   Oid* oids = static_cast<Oid*>(palloc(sizeof(Oid) * count));
   for (int i = 0; i < count; ++i) {
     oids[i] = RelationGetRelid(relations[i]);
-    watched = watched || FindWatched(relations[i]) != nullptr;
+    WatchedTable* table = FindWatched(relations[i]);
+    if (table == nullptr) continue;
+    watched = true;
+    table->storage = StorageOf(*relations[i]->rd_rel);
   }
   if (watched) Batch()->AddTables(ChangeKind::kTruncate, oids, count);
   pfree(oids);
@@ -204,6 +265,7 @@ void OnTruncate(LogicalDecodingContext*, ReorderBufferTXN*, int count, Relation 
 void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr) {
   LIVE_QUERIES_FAULT("decode-commit");
   if (on_commit != nullptr) on_commit(transaction->xid);
+  NoteNewStorage(*transaction);
   ChangeBatch* batch = unfinished;
   if (batch == nullptr) return;
   unfinished = nullptr;
@@ -255,6 +317,7 @@ void WatchTable(Oid relation) {
   if (!found) {
     table->watchers = 0;
     table->shape = nullptr;
+    table->storage = StorageNow(relation);
   }
   ++table->watchers;
 }
@@ -304,9 +367,7 @@ void FreeUnusedShapes() {
       continue;
     }
     *link = shape->next;
-    FreeTupleDesc(shape->descriptor);
-    pfree(shape);
-    --shape_count;
+    FreeShape(shape);
   }
   enough = shape_count * 2 > kFewShapes ? shape_count * 2 : kFewShapes;
   ++shape_generation;

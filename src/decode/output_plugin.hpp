@@ -12,7 +12,7 @@ namespace live_queries {
 // each decoded transaction, those without a change of a watched table included.
 void PreparePlugin(MemoryContext context, void (*note_commit)(TransactionId xid));
 
-// The tables to copy rows of; counted, so each Watch has its Unwatch.
+// The tables to copy rows of; counted, so each Watch (in a transaction) has its Unwatch.
 void WatchTable(Oid relation);
 void UnwatchTable(Oid relation);
 

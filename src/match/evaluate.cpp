@@ -237,6 +237,14 @@ void AddUnknownUpdate(const Evaluation& at, Side* after) {
   WriteUpdate(sink, key, row, {});
 }
 
+const char* WhyUnusable(const ColumnMap& map, const Change& change) {
+  if (!map.fits) return "the table was altered since these rows were written";
+  if (change.kind != ChangeKind::kInsert && !map.knows_old_rows &&
+      !LIVE_QUERIES_MUTATION("trust_any_identity"))
+    return "the table had another key or replica identity when these rows were changed";
+  return nullptr;
+}
+
 // Which subscriptions a row may be for. The operators of a type of the user's are his as well.
 void FindSide(Template* one, const DecodedRow& row, const ColumnMap& map, Side* side) {
   side->present = row.present;
@@ -303,11 +311,11 @@ void TakeApart(DecodedChange* decoded) {
   }
 }
 
-bool Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {
+const char* Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {
   culprit = {one, nullptr, false, false};
   CompiledTemplate* compiled = one->compiled;
   const ColumnMap* map = MapFor(one, decoded->change.shape);
-  if (!map->fits) return false;
+  if (const char* problem = WhyUnusable(*map, decoded->change)) return problem;
   TakeApart(decoded);
   ResetExprContext(compiled->expressions);
   MemoryContext outer = MemoryContextSwitchTo(compiled->expressions->ecxt_per_tuple_memory);
@@ -317,7 +325,7 @@ bool Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {
   FindSide(one, decoded->new_row, *map, &after);
   EvaluateSides({one, compiled, touched}, decoded->change.kind, &before, &after);
   MemoryContextSwitchTo(outer);
-  return true;
+  return nullptr;
 }
 
 void EvaluateClear(Template* one, Touched* touched) {

@@ -39,9 +39,9 @@ struct Culprit {
 };
 extern Culprit culprit;
 
-// Evaluates an insert, update or delete; as the template's role, in a transaction. False if the
-// rows do not fit the template, so that its subscriptions must be reset.
-bool Evaluate(Template* one, DecodedChange* decoded, Touched* touched);
+// Evaluates an insert, update or delete; as the template's role, in a transaction. Returns nullptr,
+// or why that is impossible, so that the template's subscriptions must be reset.
+const char* Evaluate(Template* one, DecodedChange* decoded, Touched* touched);
 
 // Adds "all rows left" to every route.
 void EvaluateClear(Template* one, Touched* touched);

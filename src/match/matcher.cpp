@@ -271,9 +271,8 @@ void EvaluateTemplate(Template* one, DecodedChange* changes, const ChangeBatch& 
         ResetTemplate(one, {&sink, batch.commit_end, "a part of the table was truncated"});
     } else if (decoded->change.kind == ChangeKind::kRewrite) {
       ResetTemplate(one, {&sink, batch.commit_end, "all rows of the table were rewritten"});
-    } else if (!Evaluate(one, decoded, &touched)) {
-      ResetTemplate(
-          one, {&sink, batch.commit_end, "the table was altered since these rows were written"});
+    } else if (const char* problem = Evaluate(one, decoded, &touched)) {
+      ResetTemplate(one, {&sink, batch.commit_end, problem});
     }
     FlushLongRoutes(batch, sink);
   }

@@ -202,6 +202,36 @@ AttrNumber PositionIn(const RowShape& shape, const QuerySpec& spec, const Var& c
   return -1;
 }
 
+// The places in rows of a shape, as attribute numbers, of those columns of the template that are in
+// `columns`.
+List* PlacesOf(List* columns, const QuerySpec& spec, const ColumnMap& map) {
+  List* places = NIL;
+  ListCell* cell;
+  foreach (cell, spec.columns)
+    if (list_member_int(columns, lfirst_node(Var, cell)->varattno))
+      places = lappend_int(places, map.positions[foreach_current_index(cell)] + 1);
+  return places;
+}
+
+// Of sets that are not empty.
+bool IsSubset(List* columns, List* of) {
+  return columns != NIL && list_difference_int(columns, of) == NIL;
+}
+
+// Whether old rows are known as the query was analysed: by the columns that it needs of them (then
+// an update without an old row has left these alone), and each by a key that no other row had.
+// Within a transaction that may come and go.
+bool KnowsOldRows(const RowShape& shape, const QuerySpec& spec, const ColumnMap& map) {
+  if (spec.full_identity && !shape.full_identity) return false;
+  if (!shape.full_identity &&
+      list_difference_int(PlacesOf(spec.identity, spec, map), shape.identity) != NIL)
+    return false;
+  if (spec.bag) return true;
+  if (shape.relation != spec.relation && !shape.is_partition) return false;
+  List* key = PlacesOf(spec.key, spec, map);
+  return IsSubset(shape.primary_key, key) || IsSubset(shape.identity, key);
+}
+
 // Those of shapes that are gone would never be found again: all are made anew.
 void PrepareMaps(CompiledTemplate* compiled, int column_count) {
   if (compiled->maps != nullptr && compiled->maps_generation == ShapeGeneration()) return;
@@ -302,12 +332,13 @@ const ColumnMap* MapFor(Template* one, const RowShape* shape) {
       static_cast<ColumnMap*>(hash_search(compiled->maps, &shape->number, HASH_ENTER, &found));
   compiled->last_map = map;
   if (found) return map;
-  map->fits = shape->full_identity || !one->spec.full_identity;
+  map->fits = true;
   for (int i = 0; i < count; ++i) {
     map->positions[i] = PositionIn(*shape, one->spec, *list_nth_node(Var, one->spec.columns, i),
                                    strVal(list_nth(one->spec.column_names, i)));
     map->fits = map->fits && map->positions[i] >= 0;
   }
+  map->knows_old_rows = map->fits && KnowsOldRows(*shape, one->spec, *map);
   return map;
 }
 

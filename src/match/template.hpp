@@ -47,6 +47,7 @@ struct Route {
 struct ColumnMap {
   uint32 shape_number;                          // hash key
   bool fits;                                    // if not, the rows cannot be evaluated
+  bool knows_old_rows;                          // if not, inserts alone can be
   AttrNumber positions[FLEXIBLE_ARRAY_MEMBER];  // beside spec.columns, from 0
 };
 

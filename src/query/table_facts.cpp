@@ -51,19 +51,6 @@ void RequireDecodable(Relation relation) {
   if (IsCatalogRelation(relation)) RaiseWrongTable(relation, "system catalog");
 }
 
-// The columns of index `oid`, in its order; NIL if it does not enforce uniqueness at once.
-List* IndexColumns(Oid oid) {
-  HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(oid));
-  if (!HeapTupleIsValid(tuple)) return NIL;
-  const Form_pg_index index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
-  List* columns = NIL;
-  if (index->indisunique && index->indimmediate && index->indisvalid)
-    for (int i = 0; i < index->indnkeyatts; ++i)
-      columns = lappend_int(columns, index->indkey.values[i]);
-  ReleaseSysCache(tuple);
-  return columns;
-}
-
 // The old rows' columns that the log holds, as attribute numbers of `root`.
 Bitmapset* IdentityColumns(Relation leaf, Relation root) {
   Bitmapset* columns = nullptr;
@@ -85,6 +72,18 @@ Bitmapset* AsSet(List* columns) {
 }
 
 }  // namespace
+
+List* IndexColumns(Oid oid) {
+  HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(oid));
+  if (!HeapTupleIsValid(tuple)) return NIL;
+  const Form_pg_index index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+  List* columns = NIL;
+  if (index->indisunique && index->indimmediate && index->indisvalid)
+    for (int i = 0; i < index->indnkeyatts; ++i)
+      columns = lappend_int(columns, index->indkey.values[i]);
+  ReleaseSysCache(tuple);
+  return columns;
+}
 
 TableFacts LookAtTable(const RangeTblEntry& table) {
   TableFacts facts = {NIL, NIL, true, nullptr, NIL, nullptr};

@@ -19,6 +19,10 @@ struct TableFacts {
   const char* weak_name;  // a table without REPLICA IDENTITY FULL, quoted; nullptr if none
 };
 
+// The columns of index `oid`, in its order; NIL if there is none, or it does not keep rows apart at
+// once. Under any snapshot of the catalogs.
+List* IndexColumns(Oid oid);
+
 // Raises 0A000 or 42809 if the table cannot be watched at all.
 TableFacts LookAtTable(const RangeTblEntry& table);
 
