@@ -3,6 +3,7 @@
 // catch the cancel, so a second timeout ends the process. Process: decoder.
 #include "match/evaluation_clock.hpp"
 
+#include <algorithm>
 #include <csignal>
 
 #include "registry/settings.hpp"
@@ -10,6 +11,7 @@
 extern "C" {
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
+#include "utils/hsearch.h"
 #include "utils/timeout.h"
 }
 
@@ -18,11 +20,28 @@ namespace {
 
 // What a cancelled evaluation has at least, on a busy machine, to end.
 constexpr int kShortestGraceMs = 3000;
+// What a role has in a turn: one of its queries that is ended for its time leaves as much to the
+// others.
+constexpr double kTimeoutsOfRole = 2;
+// Beyond this, time counts: a turn with many rows takes long without anybody's fault.
+constexpr int64 kFreeUsPerRow = 100;
+
+struct RoleTime {
+  Oid role;     // hash key
+  double used;  // in timeouts, as the setting was then
+};
+
+HTAB* times_by_role = nullptr;
+bool any_used = false;  // in this turn
 
 TimeoutId stuck_timeout = USER_TIMEOUT;
 TimestampTz started = 0;
 TimestampTz paused_at = 0;
-int limit_ms = 0;  // of the evaluation that was started last; 0: none
+int timeout_ms = 0;  // the setting when the last evaluation was started; 0: none
+int limit_ms = 0;    // of that evaluation; 0: none
+bool limited_by_role = false;
+RoleTime* running = nullptr;  // whose evaluation is running
+int64 free_us = 0;
 volatile sig_atomic_t stuck = false;
 volatile sig_atomic_t asked = false;
 
@@ -57,16 +76,62 @@ void Arm() {
   enable_timeouts(both, 2);
 }
 
+void Disarm() {
+  const DisableTimeoutParams both[] = {{STATEMENT_TIMEOUT, false}, {stuck_timeout, false}};
+  disable_timeouts(both, 2);
+  // Nothing else ever cancels anything here: see OnCancelSignal in worker/decoder.cpp.
+  QueryCancelPending = false;
+  ForgetStuck();
+}
+
+// What one has taken beyond its limit, because it could not be cancelled, is not the others' loss.
+void Charge() {
+  const int64 elapsed_us = GetCurrentTimestamp() - started;
+  if (limited_by_role && elapsed_us >= limit_ms * int64{1000})
+    running->used = kTimeoutsOfRole;
+  else if (elapsed_us > free_us)
+    running->used +=
+        std::min(static_cast<double>(elapsed_us - free_us) / (timeout_ms * 1000.0), 1.0);
+  any_used = any_used || running->used > 0;
+}
+
 }  // namespace
 
-void PrepareEvaluationClock() {
+void PrepareEvaluationClock(MemoryContext context) {
+  HASHCTL control = {};
+  control.keysize = sizeof(Oid);
+  control.entrysize = sizeof(RoleTime);
+  control.hcxt = context;
+  times_by_role = hash_create("live_queries time of roles", 16, &control,
+                              HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
   stuck_timeout = RegisterTimeout(USER_TIMEOUT, OnStuck);
   pqsignal(SIGTERM, OnTerminate);
 }
 
-void StartEvaluationClock() {
-  limit_ms = evaluation_timeout_ms;
+void BeginTurn() {
+  if (!any_used) return;
+  any_used = false;
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, times_by_role);
+  while (auto* time = static_cast<RoleTime*>(hash_seq_search(&scan))) time->used = 0;
+}
+
+bool RoleIsSpent(Oid role) {
+  if (!any_used || evaluation_timeout_ms == 0) return false;
+  const auto* time = static_cast<RoleTime*>(hash_search(times_by_role, &role, HASH_FIND, nullptr));
+  return time != nullptr && time->used >= kTimeoutsOfRole;
+}
+
+void StartEvaluationClock(Oid role, int rows) {
+  limit_ms = timeout_ms = evaluation_timeout_ms;
   if (limit_ms == 0) return;
+  bool found;
+  running = static_cast<RoleTime*>(hash_search(times_by_role, &role, HASH_ENTER, &found));
+  if (!found) running->used = 0;
+  free_us = rows * kFreeUsPerRow;
+  const double left = (kTimeoutsOfRole - running->used) * timeout_ms + free_us / 1000.0;
+  limited_by_role = left < limit_ms;
+  if (limited_by_role) limit_ms = static_cast<int>(left) + 1;
   started = GetCurrentTimestamp();
   Arm();
 }
@@ -74,7 +139,7 @@ void StartEvaluationClock() {
 void PauseEvaluationClock() {
   if (limit_ms == 0) return;
   paused_at = GetCurrentTimestamp();
-  StopEvaluationClock();
+  Disarm();
 }
 
 void ResumeEvaluationClock() {
@@ -91,16 +156,16 @@ void CheckEvaluationClock() {
 
 void StopEvaluationClock() {
   if (limit_ms == 0) return;
-  const DisableTimeoutParams both[] = {{STATEMENT_TIMEOUT, false}, {stuck_timeout, false}};
-  disable_timeouts(both, 2);
-  // Nothing else ever cancels anything here: see OnCancelSignal in worker/decoder.cpp.
-  QueryCancelPending = false;
-  ForgetStuck();
+  Disarm();
+  if (running != nullptr) Charge();
+  running = nullptr;
 }
 
 bool EvaluationTimedOut() {
   return limit_ms > 0 && TimestampDifferenceExceeds(started, GetCurrentTimestamp(), limit_ms - 1);
 }
+
+bool RoleTimedOut() { return limited_by_role && EvaluationTimedOut(); }
 
 bool WasAskedToEnd() { return asked; }
 

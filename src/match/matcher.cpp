@@ -219,10 +219,11 @@ bool IsWhollyTruncated(const Template& one, const Change& change) {
   return true;
 }
 
-// Runs what is ours between expressions: its errors and its time are nobody's fault.
+// Runs what is ours between expressions, or before any: its errors and its time are nobody's fault.
 template <class Body>
 void BlamingNobody(Body&& body) {
   const Culprit blamed = culprit;
+  if (blamed.owner == nullptr) return body();
   culprit = {};
   PauseEvaluationClock();
   body();
@@ -357,10 +358,15 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
     ListCell* cell;
     foreach (cell, relevant) {
       Template* one = static_cast<Template*>(lfirst(cell));
+      if (RoleIsSpent(one->role)) {
+        ResetTemplate(one, {&sink, batch->commit_end, kRoleIsSpentReason});
+        one->piece_count = 0;
+        continue;
+      }
       // What it needs may be gone, such as the value of a setting.
       culprit = {one, nullptr, false, false};
       identity.Become(*one);
-      StartEvaluationClock();
+      StartEvaluationClock(one->role, one->piece_count);
       EvaluateTemplate(one, changes, *batch, sink);
       StopEvaluationClock();
       culprit = {};

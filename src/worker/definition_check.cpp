@@ -1,6 +1,8 @@
 // The check. Process: decoder.
 #include "worker/definition_check.hpp"
 
+#include <algorithm>
+
 #include "match/evaluate.hpp"
 #include "match/evaluation_clock.hpp"
 #include "match/matcher.hpp"
@@ -24,7 +26,7 @@ namespace {
 constexpr const char* kRowsMayDiffer =
     "the table, a view, a function or row security of the query has changed";
 
-enum class Finding : uint8_t { kSame, kDifferent, kLocked, kError };
+enum class Finding : uint8_t { kSame, kDifferent, kLocked, kSpent, kError };
 
 struct CheckResult {
   Finding finding;
@@ -34,14 +36,28 @@ struct CheckResult {
 
 List* FrozenFromText(const char* text) { return static_cast<List*>(stringToNode(text)); }
 
-// Longer than this the decoder does not wait for a table that somebody has locked; and only once,
-// however many queries there are on it.
-constexpr const char* kLockTimeout = "500ms";
+// So long the decoder waits in one pass for tables that somebody has locked; for each of them only
+// once, however many queries there are on it.
+constexpr int64 kLockBudgetUs = 500'000;
+// The analysis of a query takes as long as so many rows do, without anybody's fault.
+constexpr int kRowsOfAnalysis = 100;
 
 // What one pass over the templates remembers.
 struct Pass {
   List* locked;  // oids of tables whose queries could not be checked
+  int64 lock_left_us;
 };
+
+// Locks the table of a template, as long as the pass may wait, and limits how long its analysis may.
+void LockTable(Oid relation, Pass* pass) {
+  const int64 left_ms = pass->lock_left_us / 1000;
+  (void)set_config_option("lock_timeout", psprintf(INT64_FORMAT, std::max(left_ms, int64{1})),
+                          PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+  if (left_ms > 0)
+    LockRelationOid(relation, AccessShareLock);
+  else if (!ConditionalLockRelationOid(relation, AccessShareLock))
+    ereport(ERROR, errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("the table is locked"));
+}
 
 // What subscribing again would give, as the subscriber: template and route.
 bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
@@ -58,33 +74,40 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
 }
 
 // In a subtransaction that is rolled back: no lock of the analysis stays.
-CheckResult Check(const Target& target, const DefinitionCopy& definition) {
+CheckResult Check(const Target& target, const DefinitionCopy& definition, Pass* pass) {
   Template* one = target.route->owner;
+  if (RoleIsSpent(one->role)) return {Finding::kSpent, 0, nullptr};
   CheckResult result = {Finding::kSame, 0, nullptr};
+  const TimestampTz start = GetCurrentTimestamp();
   bool table_is_ours = false;
   InRolledBackSubtransaction(
       [&] {
         LIVE_QUERIES_FAULT("definition-check");
-        (void)set_config_option("lock_timeout", kLockTimeout, PGC_SUSET, PGC_S_SESSION,
-                                GUC_ACTION_LOCAL, true, 0, false);
-        LockRelationOid(one->spec.relation, AccessShareLock);
+        LockTable(one->spec.relation, pass);
         table_is_ours = true;
+        pass->lock_left_us -= GetCurrentTimestamp() - start;
         // What is evaluated are its parameters, not those of others.
         culprit = {one, target.route, false, false};
-        StartEvaluationClock();
+        StartEvaluationClock(one->role, kRowsOfAnalysis);
         if (!IsSameNow(*one, definition)) result.finding = Finding::kDifferent;
         StopEvaluationClock();
       },
       [&](ErrorData* error) {
+        const bool timed_out = EvaluationTimedOut();
+        const bool role_timed_out = RoleTimedOut();
         StopEvaluationClock();
         result = {Finding::kError, error->sqlerrcode, pstrdup(error->message)};
         // Who may read what cannot be told now: nothing more is delivered until it can.
-        if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+        if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
+          pass->lock_left_us -= GetCurrentTimestamp() - start;
           result.finding = table_is_ours ? Finding::kDifferent : Finding::kLocked;
+        }
         // Without the timeout, a function of the subscriber's has raised it: no other cancel
         // reaches the decoder.
-        if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && EvaluationTimedOut())
+        if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && timed_out) {
           result.message = kEvaluationTimeoutReason;
+          if (role_timed_out) result.finding = Finding::kSpent;
+        }
       });
   culprit = {};
   return result;
@@ -121,13 +144,15 @@ void CheckTemplate(Template* one, void* context) {
     if (list_member_oid(pass->locked, one->spec.relation)) {
       result.finding = Finding::kLocked;
     } else if (unchanged == nullptr || !SpeaksFor(*unchanged, *definition)) {
-      result = Check(*target, *definition);
+      result = Check(*target, *definition, pass);
       if (result.finding == Finding::kLocked)
         pass->locked = lappend_oid(pass->locked, one->spec.relation);
     }
     if (result.finding == Finding::kSame) unchanged = definition;
     if (result.finding == Finding::kError)
       TerminateTarget(target, result.sqlstate, result.message);
+    else if (result.finding == Finding::kSpent)
+      ResetTargetNow(target, kRoleIsSpentReason);
     else if (result.finding != Finding::kSame || must_reset)
       ResetTargetNow(target, kRowsMayDiffer);
   }
@@ -141,7 +166,7 @@ void CheckChangedDefinitions() {
   WaitForRecentCommits();
   MemoryContext context = AllocSetContextCreate(
       CurrentMemoryContext, "live_queries definition check", ALLOCSET_DEFAULT_SIZES);
-  Pass pass = {NIL};
+  Pass pass = {NIL, kLockBudgetUs};
   InMemoryContext(context, [&] { TakeUnchecked(CheckTemplate, &pass); });
   MemoryContextDelete(context);
 }

@@ -127,6 +127,7 @@ void Recover(DatabaseShared* database, ErrorData* error) {
   const Culprit blamed = culprit;
   culprit = {};
   const bool timed_out = error->sqlerrcode == ERRCODE_QUERY_CANCELED && EvaluationTimedOut();
+  const bool role_timed_out = timed_out && RoleTimedOut();
   StopEvaluationClock();
   AbortCurrentTransaction();
   ReleaseSessionLocks();
@@ -140,6 +141,8 @@ void Recover(DatabaseShared* database, ErrorData* error) {
   const char* message = ReasonToTell(blamed, *error, timed_out);
   // Freed with its last target below: nothing compiled may be used after an error in it.
   DropCompiled(blamed.owner);
+  // It may be innocent: the next attempt resets what the role still has in this turn.
+  if (role_timed_out) return;
   foreach (cell, TargetsToBlame(blamed)) {
     Target* target = static_cast<Target*>(lfirst(cell));
     if (blamed.lost_value)
@@ -179,6 +182,7 @@ void Publish(DatabaseShared* database, int count) {
   pg_atomic_fetch_add_u64(&database->changes_matched, static_cast<int64>(TakeMatchedCount()));
   pg_atomic_fetch_add_u64(&database->transactions, count);
   LIVE_QUERIES_FAULT("decoder-published");
+  BeginTurn();
   RaiseTo(&database->handled_lsn, handled);
   if (FirstReadyBatch() == nullptr) FreeUnusedShapes();
 }
@@ -186,7 +190,7 @@ void Publish(DatabaseShared* database, int count) {
 }  // namespace
 
 void PrepareEvaluation(MemoryContext context) {
-  PrepareEvaluationClock();
+  PrepareEvaluationClock(context);
   evaluation_context =
       AllocSetContextCreate(context, "live_queries evaluation", ALLOCSET_DEFAULT_SIZES);
 }
@@ -228,6 +232,7 @@ void CheckDefinitions(DatabaseShared*) {
   StartEvaluation();
   CheckChangedDefinitions();
   EndEvaluation();
+  BeginTurn();
 }
 
 }  // namespace live_queries

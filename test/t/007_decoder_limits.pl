@@ -68,6 +68,30 @@ sub memory {
     $writer->rows('DELETE FROM other');
 }
 
+# ----- a role that has locked all of many tables, when anything about roles changes -----
+{
+    $node->safe_psql('postgres', "CREATE TABLE many_$_ (id int PRIMARY KEY); ALTER TABLE many_$_ REPLICA IDENTITY FULL")
+      for 1 .. 30;
+    my $client = connect_client($node);
+    $client->rows("SELECT * FROM live.subscribe('m$_', 'SELECT id FROM many_$_', \"snapshot\" => false)") for 1 .. 30;
+    $watcher->subscribe('other', 'SELECT id FROM other');
+    my $log_start = -s $node->logfile;
+    $writer->rows('BEGIN');
+    $writer->rows("LOCK TABLE many_$_") for 1 .. 30;
+    $watcher->rows(q(ALTER ROLE reader PASSWORD 'new'));
+    $watcher->rows('INSERT INTO other VALUES (8)');
+    my $message;
+    $message = $watcher->next_message->{message} until $message && $message->{subscription_id} eq 'other';
+    is($message->{type}, 'changes', 'many locked tables do not keep the others waiting');
+    my $waits = () = slurp_file($node->logfile, $log_start) =~ /process $decoder still waiting/g;
+    is($waits, 1, 'all of them together are waited for as long as one');
+    $writer->rows('COMMIT');
+    is(scalar(grep { $_->{message}{type} eq 'reset' } $client->synced), 30, 'what could not be checked is reset');
+    $client->disconnect;
+    $watcher->rows(q(SELECT live.unsubscribe('other')));
+    $writer->rows('DELETE FROM other');
+}
+
 # ----- large rows on many routes, and on many templates -----
 {
     my $client = connect_client($node);
