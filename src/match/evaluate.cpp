@@ -138,25 +138,25 @@ std::string_view RowJson(CompiledTemplate* compiled, TupleTableSlot* result, Wan
   return View(out);
 }
 
-// With the separators of json_build_array, which makes the keys of the snapshot.
-std::string_view KeyJson(const Template& one, CompiledTemplate* compiled, const Side& side,
-                         TupleTableSlot* result) {
+// The key of a bag, with the separators of json_build_array, which makes that of the snapshot.
+std::string_view WholeRow(CompiledTemplate* compiled, TupleTableSlot* result) {
   StringInfoData out;
   initStringInfo(&out);
   appendStringInfoChar(&out, '[');
-  const int count = one.spec.bag ? list_length(one.spec.targets) : list_length(one.spec.key);
-  for (int i = 0; i < count; ++i) {
+  for (int i = 0; i < result->tts_tupleDescriptor->natts; ++i) {
     if (i > 0) appendStringInfoString(&out, ", ");
-    if (one.spec.bag) {
-      AppendJson(&out, &compiled->column_json[i], result->tts_values[i], result->tts_isnull[i]);
-    } else {
-      const int column = list_nth_int(one.spec.key, i) - 1;
-      AppendJson(&out, &compiled->key_json[i], side.row->tts_values[column],
-                 side.row->tts_isnull[column]);
-    }
+    AppendJson(&out, &compiled->column_json[i], result->tts_values[i], result->tts_isnull[i]);
   }
   appendStringInfoChar(&out, ']');
   return View(out);
+}
+
+std::string_view KeyJson(CompiledTemplate* compiled, const Side& side, TupleTableSlot* result) {
+  if (compiled->key == nullptr) return WholeRow(compiled, result);
+  compiled->expressions->ecxt_scantuple = side.row;
+  bool is_null;
+  const text* key = DatumGetTextPP(ExecEvalExpr(compiled->key, compiled->expressions, &is_null));
+  return {VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)};
 }
 
 StringInfoSink Begin(Route* route, Touched* touched) {
@@ -181,7 +181,7 @@ struct Evaluation {
 
 void AddInsert(const Evaluation& at, Side* side) {
   TupleTableSlot* result = Project(at.compiled, side);
-  const std::string_view key = KeyJson(*at.one, at.compiled, *side, result);
+  const std::string_view key = KeyJson(at.compiled, *side, result);
   const std::string_view row = RowJson(at.compiled, result, [](int) { return true; });
   StringInfoSink sink = Begin(side->route, at.touched);
   WriteInsert(sink, key, row);
@@ -189,11 +189,18 @@ void AddInsert(const Evaluation& at, Side* side) {
 
 void AddDelete(const Evaluation& at, Side* side) {
   TupleTableSlot* result = Project(at.compiled, side);
-  const std::string_view key = KeyJson(*at.one, at.compiled, *side, result);
+  const std::string_view key = KeyJson(at.compiled, *side, result);
   const std::string_view row = RowJson(
       at.compiled, result, [&](int column) { return at.compiled->column_in_identity[column]; });
   StringInfoSink sink = Begin(side->route, at.touched);
   WriteDelete(sink, key, row);
+}
+
+// Whether the result shows columns of the replica identity alone.
+bool ShowsIdentityOnly(const Evaluation& at) {
+  for (int i = 0; i < list_length(at.one->spec.targets); ++i)
+    if (!at.compiled->column_in_identity[i]) return false;
+  return !at.one->spec.full_identity;
 }
 
 // Both rows are in the result of the same subscriptions.
@@ -208,8 +215,8 @@ void AddUpdate(const Evaluation& at, Side* before, Side* after) {
     AddInsert(at, after);
     return;
   }
-  if (complete && SameResult(old_result, new_result)) return;
-  const std::string_view key = KeyJson(*at.one, at.compiled, *after, new_result);
+  if ((complete || ShowsIdentityOnly(at)) && SameResult(old_result, new_result)) return;
+  const std::string_view key = KeyJson(at.compiled, *after, new_result);
   const std::string_view row = RowJson(at.compiled, new_result, [](int) { return true; });
   std::string_view old_json;
   if (complete)
@@ -219,19 +226,12 @@ void AddUpdate(const Evaluation& at, Side* before, Side* after) {
   WriteUpdate(sink, key, row, old_json);
 }
 
-// Whether the result shows columns of the replica identity alone.
-bool ShowsIdentityOnly(const Evaluation& at) {
-  for (int i = 0; i < list_length(at.one->spec.targets); ++i)
-    if (!at.compiled->column_in_identity[i]) return false;
-  return !at.one->spec.full_identity;
-}
-
 // An update that left the replica identity alone, the only part of the old row that is logged: the
 // condition holds before and after, or neither. What else changed is not known.
 void AddUnknownUpdate(const Evaluation& at, Side* after) {
   if (ShowsIdentityOnly(at)) return;
   TupleTableSlot* result = Project(at.compiled, after);
-  const std::string_view key = KeyJson(*at.one, at.compiled, *after, result);
+  const std::string_view key = KeyJson(at.compiled, *after, result);
   const std::string_view row = RowJson(at.compiled, result, [](int) { return true; });
   StringInfoSink sink = Begin(after->route, at.touched);
   WriteUpdate(sink, key, row, {});

@@ -6,6 +6,7 @@
 #include "model/json_text.hpp"
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
+#include "query/key.hpp"
 #include "query/tree.hpp"
 
 extern "C" {
@@ -170,23 +171,6 @@ List* OldTargets(const CompiledTemplate& compiled, const QuerySpec& spec) {
   return targets;
 }
 
-Var* ColumnVar(const QuerySpec& spec, int number) {
-  ListCell* cell;
-  foreach (cell, spec.columns)
-    if (lfirst_node(Var, cell)->varattno == number) return lfirst_node(Var, cell);
-  elog(ERROR, "live_queries template lacks column %d", number);
-  pg_unreachable();
-}
-
-void PrepareKey(CompiledTemplate* compiled, const QuerySpec& spec) {
-  compiled->key_json =
-      static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo) * (list_length(spec.key) + 1)));
-  ListCell* cell;
-  foreach (cell, spec.key)
-    PrepareToJson(&compiled->key_json[foreach_current_index(cell)],
-                  reinterpret_cast<Expr*>(ColumnVar(spec, lfirst_int(cell))));
-}
-
 AttrNumber PositionIn(const RowShape& shape, const QuerySpec& spec, const Var& column,
                       const char* name) {
   TupleDesc descriptor = shape.descriptor;
@@ -298,7 +282,8 @@ CompiledTemplate* Compile(Template* one) {
     compiled->barrier_quals = ExecInitQual(spec.barrier_quals, nullptr);
     compiled->quals = ExecInitQual(spec.quals, nullptr);
     PrepareColumns(compiled, spec);
-    PrepareKey(compiled, spec);
+    compiled->expressions->ecxt_param_list_info = KeyParams(spec);
+    compiled->key = spec.bag ? nullptr : ExecInitExpr(KeyExpression(spec), nullptr);
     TupleDesc result = ExecTypeFromTL(spec.targets);
     auto project = [&](List* targets) {
       return ExecBuildProjectionInfo(targets, compiled->expressions,

@@ -62,7 +62,7 @@ struct CompiledTemplate {
   ProjectionInfo* old_result;
   ProjectionInfo* new_result;
   FmgrInfo* column_json;         // to_json, beside the targets
-  FmgrInfo* key_json;            // beside the key
+  ExprState* key;                // json; nullptr if the result is a bag
   StringInfoData* column_names;  // `"name":`, beside the targets
   bool* column_in_identity;      // computable from the replica identity alone
   struct HTAB* maps;             // ColumnMap by shape; of that generation

@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "catalog/pg_database.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_tablespace.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
@@ -255,6 +256,14 @@ inline bool IsRegisteredWorker(const char* name) {
     if (strcmp(worker->rw_worker.bgw_name, name) == 0) return true;
   }
   return false;
+}
+
+inline bool MayUseSchema(Oid schema) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(NamespaceRelationId, schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+#else
+  return pg_namespace_aclcheck(schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+#endif
 }
 
 // Lets the process run the output plugin `library`: 15.20, 17.11 and 18.6 run only those that this

@@ -3,6 +3,8 @@
 
 #include "pg/compat.hpp"
 #include "query/clock.hpp"
+#include "query/key.hpp"
+#include "query/own_rights.hpp"
 #include "query/routing_conditions.hpp"
 #include "query/table_facts.hpp"
 #include "query/tree.hpp"
@@ -21,7 +23,6 @@ extern "C" {
 #include "parser/parser.h"
 #include "rewrite/rewriteHandler.h"
 #include "tcop/tcopprot.h"
-#include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
@@ -172,28 +173,25 @@ bool IsShown(AttrNumber column, List* targets) {
   return false;
 }
 
-// Every message shows the key. So it must be selected, or the role itself, not just a view's owner,
-// may read it.
-bool MayShowKey(Oid relation, List* key, List* targets) {
-  if (pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK) return true;
+bool AreShown(List* columns, List* targets) {
   ListCell* cell;
-  foreach (cell, key) {
-    const AttrNumber column = static_cast<AttrNumber>(lfirst_int(cell));
-    if (!IsShown(column, targets) &&
-        pg_attribute_aclcheck(relation, column, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-      return false;
-  }
+  foreach (cell, columns)
+    if (!IsShown(static_cast<AttrNumber>(lfirst_int(cell)), targets)) return false;
   return true;
 }
 
-// Without its key the result is a bag, for which old rows must be complete.
-void HideKey(TableFacts* facts) {
-  facts->key = NIL;
-  if (facts->full_identity) return;
-  ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-          errmsg("permission denied for the key of table %s", facts->weak_name),
-          errdetail("Messages name each row by its key, which the query does not select."),
-          errhint("Select the key, or ALTER TABLE %s REPLICA IDENTITY FULL.", facts->weak_name));
+// Without old rows, an update of a column that is not selected is told as an update to the same
+// row. That must not tell of columns which the role may not read. A change of the key is known.
+void RequireUpdatesToBeKnown(const TableFacts& facts, Oid relation, List* targets) {
+  if (facts.full_identity || bms_is_subset(UsedColumns(targets), facts.identity) ||
+      MayReadBesideKey(relation, facts.key))
+    return;
+  ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+          errmsg("old rows of table %s are not logged, so the query cannot be watched",
+                 facts.weak_name),
+          errdetail("The role may not read all columns of the table itself, and an update of one "
+                    "that it may not read could not be told from others."),
+          errhint("ALTER TABLE %s REPLICA IDENTITY FULL;", facts.weak_name));
 }
 
 List* BitmapToList(const Bitmapset* set) {
@@ -277,6 +275,7 @@ void KeepColumns(QuerySpec* spec, const QuerySpec& former) {
   }
   if (list_length(kept) == list_length(spec->targets)) return;
   spec->targets = kept;
+  if (IsOpaque(*spec)) spec->opaque_key = NameForSecret(*spec);
   if (SameTables(spec->access, former.access)) spec->access = former.access;
   spec->columns = NIL;
   spec->column_names = NIL;
@@ -331,8 +330,6 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
     spec.barrier_quals =
         list_concat(spec.barrier_quals, SplitAnds(static_cast<List*>(lfirst(cell))));
   RequireIdentity(facts, list_make2(spec.barrier_quals, result.quals));
-  if (!MayShowKey(flat.table->relid, facts.key, VisibleTargets(result.all_targets)))
-    HideKey(&facts);
   const RoutingConditions routing = SplitRouting(result.quals, spec.barrier_quals != NIL);
   const RoutingConditions barrier_routing =
       SplitRouting(list_length(routing.routes) == 0 ? spec.barrier_quals : NIL, true);
@@ -355,8 +352,14 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
     spec.routes = routing.routes;
     result.route_values = routing.values;
   }
+  RequireDistinctTexts(spec.relation, spec.key);
+  RequireUpdatesToBeKnown(facts, spec.relation, spec.targets);
   Bitmapset* used = UsedColumns(list_make3(spec.barrier_quals, result.quals, spec.targets));
   used = bms_add_members(used, UsedColumns(spec.routes));
+  if (!AreShown(spec.key, spec.targets))
+    result.why_opaque = WhyKeyIsHidden(
+        {spec.relation, AccessOf(flat.owner, flat.table).as_role, bms_copy(used)}, spec.key);
+  spec.opaque_key = result.why_opaque == nullptr ? pstrdup("") : NameForSecret(spec);
   foreach (cell, spec.key) used = bms_add_member(used, lfirst_int(cell));
   DescribeColumns(&spec, used);
   spec.access = access.data;

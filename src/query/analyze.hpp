@@ -21,6 +21,7 @@ struct Analysis {
   List* quals;     // with the routing conditions
   List* all_targets;
   List* sort_clause;
+  const char* why_opaque;  // the key; nullptr: it is shown
 };
 
 // Analyses the query `text` as the current role, with `params` (String, or nullptr for NULL).

@@ -5,6 +5,7 @@
 #include <climits>
 
 #include "pg/compat.hpp"
+#include "query/key.hpp"
 #include "query/settings_capture.hpp"
 
 extern "C" {
@@ -61,11 +62,6 @@ void OnExecutorRun(QueryDesc* query, ScanDirection direction, uint64 count, Once
   LeaveIdentity(identity);
 }
 
-Expr* MakeFunction(Oid function, List* arguments) {
-  return reinterpret_cast<Expr*>(
-      makeFuncExpr(function, JSONOID, arguments, InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL));
-}
-
 Expr* MakeRow(List* targets) {
   RowExpr* row = makeNode(RowExpr);
   row->row_typeid = RECORDOID;
@@ -77,24 +73,8 @@ Expr* MakeRow(List* targets) {
     row->args = lappend(row->args, copyObjectImpl(target->expr));
     row->colnames = lappend(row->colnames, makeString(pstrdup(target->resname)));
   }
-  return MakeFunction(F_ROW_TO_JSON_RECORD, list_make1(row));
-}
-
-List* KeyExpressions(const QuerySpec& spec) {
-  List* expressions = NIL;
-  ListCell* cell;
-  if (spec.bag) {
-    foreach (cell, spec.targets)
-      expressions = lappend(expressions, lfirst_node(TargetEntry, cell)->expr);
-    return expressions;
-  }
-  foreach (cell, spec.key) {
-    ListCell* column;
-    foreach (column, spec.columns)
-      if (lfirst_node(Var, column)->varattno == lfirst_int(cell))
-        expressions = lappend(expressions, lfirst(column));
-  }
-  return expressions;
+  return reinterpret_cast<Expr*>(makeFuncExpr(F_ROW_TO_JSON_RECORD, JSONOID, list_make1(row),
+                                              InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL));
 }
 
 Query* MakeSnapshotQuery(const Analysis& analysis) {
@@ -120,9 +100,8 @@ Query* MakeSnapshotQuery(const Analysis& analysis) {
   const QuerySpec& spec = analysis.spec;
   char* key_name = pstrdup("key");
   char* row_name = pstrdup("row");
-  query->targetList =
-      list_make2(makeTargetEntry(MakeJsonArray(KeyExpressions(spec)), 1, key_name, false),
-                 makeTargetEntry(MakeRow(spec.targets), 2, row_name, false));
+  query->targetList = list_make2(makeTargetEntry(KeyExpression(spec), 1, key_name, false),
+                                 makeTargetEntry(MakeRow(spec.targets), 2, row_name, false));
   query->sortClause = analysis.sort_clause;
   foreach (cell, analysis.all_targets) {
     TargetEntry* target = lfirst_node(TargetEntry, cell);
@@ -137,11 +116,6 @@ Query* MakeSnapshotQuery(const Analysis& analysis) {
 
 }  // namespace
 
-Expr* MakeJsonArray(List* expressions) {
-  if (expressions == NIL) return MakeFunction(F_JSON_BUILD_ARRAY_, NIL);
-  return MakeFunction(F_JSON_BUILD_ARRAY_ANY, static_cast<List*>(copyObjectImpl(expressions)));
-}
-
 void OpenSnapshotCursor(const char* name, const char* query_text, const Analysis& analysis) {
   constexpr int kOptions = CURSOR_OPT_NO_SCROLL | CURSOR_OPT_HOLD;
   Portal portal = CreatePortal(name, false, false);
@@ -150,9 +124,10 @@ void OpenSnapshotCursor(const char* name, const char* query_text, const Analysis
   Query* query = static_cast<Query*>(copyObjectImpl(MakeSnapshotQuery(analysis)));
   PlannedStmt* plan = pg_plan_query(query, query_text, kOptions, nullptr);
   PortalDefineQuery(portal, nullptr, pstrdup(query_text), CMDTAG_SELECT, list_make1(plan), nullptr);
+  ParamListInfo params = KeyParams(analysis.spec);
   MemoryContextSwitchTo(outer);
   portal->cursorOptions = kOptions;
-  PortalStart(portal, nullptr, 0, GetActiveSnapshot());
+  PortalStart(portal, params, 0, GetActiveSnapshot());
 }
 
 Portal FindSnapshotCursor(const char* name) {

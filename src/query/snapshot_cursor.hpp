@@ -31,7 +31,4 @@ Portal FindSnapshotCursor(const char* name);
 // Moves up to `max_rows` rows (0: all) into `rows`; returns how many.
 uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Tuplestorestate* rows);
 
-// The expression for the json array of the values of `columns` (Var) or `targets` (TargetEntry).
-Expr* MakeJsonArray(List* expressions);
-
 }  // namespace live_queries

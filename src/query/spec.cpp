@@ -40,6 +40,7 @@ char* SpecToText(const QuerySpec& spec) {
   fields = lappend(fields, spec.parents);
   fields = lappend(fields, spec.key);
   fields = lappend(fields, Number(spec.bag));
+  fields = lappend(fields, makeString(spec.opaque_key));
   fields = lappend(fields, Number(spec.full_identity));
   fields = lappend(fields, spec.identity);
   fields = lappend(fields, spec.barrier_quals);
@@ -66,6 +67,7 @@ QuerySpec SpecFromText(const char* text) {
   spec.parents = list();
   spec.key = list();
   spec.bag = number() != 0;
+  spec.opaque_key = strVal(list_nth(fields, next++));
   spec.full_identity = number() != 0;
   spec.identity = list();
   spec.barrier_quals = list();

@@ -19,6 +19,7 @@ struct QuerySpec {
   List* parents;        // oids of the partitioned tables from the one it names down to those
   List* key;            // attribute numbers; NIL if `bag`
   bool bag;             // the result has no key
+  char* opaque_key;     // names the query in the secret of its key; "": the key is shown
   bool full_identity;   // decoded changes contain whole old rows; else the identity's columns
   List* identity;       // attribute numbers, if not full_identity
   List* barrier_quals;  // implicitly ANDed, to be evaluated before anything else
@@ -32,6 +33,8 @@ struct QuerySpec {
   List* called;         // hashes in the catalog cache of the user's functions, inlined ones too
   List* shapes;         // query/type_shapes.hpp
 };
+
+inline bool IsOpaque(const QuerySpec& spec) { return spec.opaque_key[0] != '\0'; }
 
 // In CurrentMemoryContext.
 char* SpecToText(const QuerySpec& spec);

@@ -55,6 +55,8 @@ void InitControl() {
   pg_atomic_init_u64(&control->connections_created, 0);
   pg_atomic_init_u64(&control->subscriptions_created, 0);
   pg_atomic_init_u32(&control->subscription_count, 0);
+  if (!pg_strong_random(control->key_secret, sizeof(control->key_secret)))
+    ereport(FATAL, errmsg("live_queries could not make a random secret"));
 }
 
 void InitDatabase(DatabaseShared* database) {

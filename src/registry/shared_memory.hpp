@@ -37,6 +37,8 @@ struct ControlShared {
   pg_atomic_uint64 connections_created;
   pg_atomic_uint64 subscriptions_created;
   pg_atomic_uint32 subscription_count;  // of the whole server
+  // Never changed: the secret of all opaque keys (query/key.hpp).
+  uint8 key_secret[32];
 };
 
 // Asks for shared memory and locks, and initialises them. Postmaster only, from _PG_init.

@@ -37,6 +37,14 @@ const char* ColumnNames(Oid relation, List* numbers) {
   return names;
 }
 
+const char* Key(const Analysis& analysis) {
+  const QuerySpec& spec = analysis.spec;
+  if (spec.bag) return "none: the whole row";
+  const char* columns = ColumnNames(spec.relation, spec.key);
+  if (analysis.why_opaque == nullptr) return columns;
+  return psprintf("opaque, for %s: not selected, and %s", columns, analysis.why_opaque);
+}
+
 const char* Conditions(Oid relation, List* quals) {
   if (quals == NIL) return nullptr;
   List* context = deparse_context_for(get_rel_name(relation), relation);
@@ -69,8 +77,7 @@ Datum ExplainCall(FunctionCallInfo call) {
   AddProperty(&rows, "strategy", CopyText(ToText(Strategy::kStream)));
   AddProperty(&rows, "why", "one table, conditions and expressions on its rows alone");
   AddProperty(&rows, "tables", TableNames(analysis.table_names));
-  AddProperty(&rows, "key",
-              spec.bag ? "none: the whole row" : ColumnNames(spec.relation, spec.key));
+  AddProperty(&rows, "key", Key(analysis));
   AddProperty(&rows, "replica identity",
               spec.full_identity ? "full" : ColumnNames(spec.relation, spec.identity));
   AddProperty(&rows, "routing", Routing(spec));
