@@ -170,6 +170,31 @@ part_oracle() {
   stop_cluster oracle-server || failed
 }
 
+# Every function of the extension with odd arguments in odd surroundings: a seed that is the same in every run, and a new one.
+fuzz_seeds() {
+  if [[ -n ${IN_CHROOT:-} ]]; then echo "${pg_version}1"; else echo "1 $RANDOM"; fi
+}
+
+part_fuzz() {
+  local seed status
+  need_extension faults || return 0 # which counts what is left in shared memory
+  ensure_packages clients
+  show_on_failure "$run_dir/log/fuzz-server.log"
+  start_cluster fuzz-server faults
+  for seed in ${FUZZ_SEEDS:-$(fuzz_seeds)}; do
+    status=0
+    logged "$run_dir/log/fuzz-$seed.log" as_user "$tree/test/fuzz/run" --seed "$seed" --seconds "${FUZZ_SECONDS:-20}" \
+      --log "$run_dir/log/fuzz-server.log" || status=$?
+    if ((status == 0)); then
+      passed
+    else
+      failed
+      echo "fuzz: FAILED; again with: FUZZ_SEEDS=$seed test/run fuzz"
+    fi
+  done
+  stop_cluster fuzz-server || failed
+}
+
 # The regression and isolation tests and a short oracle on builds that end a process at the first mistake it makes;
 # then any bytes for whatever reads bytes.
 part_sanitized() {
@@ -224,7 +249,7 @@ run_in_chroot() {
   in_chroot --source "$source_root" "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     HOME=/root TERM="${TERM:-dumb}" IN_CHROOT="$root" PG="$1" CI="${CI:-}" FAULTS="${FAULTS:-}" PART_TIMEOUT="$part_timeout" \
     ORACLE_SEEDS="${ORACLE_SEEDS:-}" ORACLE_SECONDS="${ORACLE_SECONDS:-}" ORACLE_OPTIONS="${ORACLE_OPTIONS:-}" \
-    CLUSTER_SETTINGS="${CLUSTER_SETTINGS:-}" SOAK="${SOAK:-}" \
+    FUZZ_SEEDS="${FUZZ_SEEDS:-}" FUZZ_SECONDS="${FUZZ_SECONDS:-}" CLUSTER_SETTINGS="${CLUSTER_SETTINGS:-}" SOAK="${SOAK:-}" \
     /live_queries/test/run "${@:2}"
 }
 
