@@ -124,7 +124,7 @@ INSERT INTO t VALUES (13, 1, '13');
 SELECT id, message, left(change, 40) AS change FROM feed();
 SELECT live.unsubscribe_all();
 
--- A lock of the session that a function takes is not kept.
+-- A function cannot take a lock of the session.
 CREATE FUNCTION locks(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
   $$ BEGIN PERFORM pg_advisory_lock(4711); RETURN $1; END $$;
 CREATE FUNCTION locks_and_fails(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS

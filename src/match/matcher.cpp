@@ -4,6 +4,7 @@
 #include "decode/output_plugin.hpp"
 #include "match/evaluate.hpp"
 #include "match/evaluation_clock.hpp"
+#include "match/evaluation_guard.hpp"
 #include "match/routing_index.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
@@ -368,6 +369,7 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
       identity.Become(*one);
       StartEvaluationClock(one->role, one->piece_count);
       EvaluateTemplate(one, changes, *batch, sink);
+      if (one->runs_user_code) RequireNoTrace();
       StopEvaluationClock();
       culprit = {};
       // A large row would stay here until the next one; what functions have set, longer.

@@ -7,6 +7,7 @@
 extern "C" {
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_tablespace.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
@@ -20,6 +21,7 @@ extern "C" {
 #include "storage/proc.h"
 #include "storage/procsignal.h"
 #include "utils/acl.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/relcache.h"
 #include "utils/wait_event.h"
@@ -263,6 +265,26 @@ inline bool MayUseSchema(Oid schema) {
   return object_aclcheck(NamespaceRelationId, schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
 #else
   return pg_namespace_aclcheck(schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
+// Whether it tells by whom and how the client was authenticated, which only its backend knows. It
+// exists since 16 (commit 0823d061b).
+inline bool TellsSystemUser(Oid function) {
+#if PG_VERSION_NUM >= 160000
+  return function == F_SYSTEM_USER;
+#else
+  return false;
+#endif
+}
+
+// Whether `role` may call a function. 16 has one function for all kinds of objects (commit
+// c727f511b).
+inline bool MayExecute(Oid function, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+  return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
 #endif
 }
 

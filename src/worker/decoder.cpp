@@ -3,6 +3,7 @@
 
 #include "decode/output_plugin.hpp"
 #include "decode/wal_stream.hpp"
+#include "match/evaluation_guard.hpp"
 #include "match/matcher.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
@@ -274,6 +275,7 @@ void Work() {
   pgstat_report_activity(STATE_RUNNING, "finding a start point");
   IgnoreTransactionTimeout();
   PrepareSessionIdentity();
+  PrepareEvaluationGuard();
   PreparePlugin(TopMemoryContext, NoteCommit);
   PrepareMatcher(TopMemoryContext);
   PrepareOutboxes(TopMemoryContext);

@@ -5,6 +5,7 @@
 
 #include "match/evaluate.hpp"
 #include "match/evaluation_clock.hpp"
+#include "match/evaluation_guard.hpp"
 #include "match/matcher.hpp"
 #include "match/routing_index.hpp"
 #include "pg/fault.hpp"
@@ -69,6 +70,7 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
   const bool same =
       strcmp(SpecToText(analysis.spec), one.spec_text) == 0 &&
       strcmp(nodeToString(analysis.route_values), definition.Field(DefinitionField::kRoute)) == 0;
+  RequireNoTrace();
   LeaveIdentity(identity);
   return same;
 }

@@ -89,7 +89,7 @@ void StartEvaluation() {
   PushActiveSnapshot(GetTransactionSnapshot());
 }
 
-// Functions can have taken advisory locks of the session.
+// Functions in C, which are believed what they declare, can have taken advisory locks of the session.
 void ReleaseSessionLocks() { LockReleaseSession(USER_LOCKMETHOD); }
 
 void EndEvaluation() {

@@ -1,0 +1,149 @@
+// The transaction of an evaluation is read-only and a security-restricted operation, but much is
+// allowed there: a NOTIFY, a message in the log, an advisory lock, VACUUM's relatives, a replication
+// slot (the decoder's own is the process's). The server has a rule for what may not happen beside a
+// transaction, that of parallel mode, but parallel mode as such forbids the subtransactions that
+// EXCEPTION blocks are made of. So its rules are applied here, by what functions declare.
+//
+// The code of SQL functions and of those in trusted languages is not believed but looked at: each
+// function that they call, however deep, comes by here before it can run, and each command too.
+// Functions in C and in untrusted languages can do anything: they are taken by their declaration.
+#include "match/evaluation_guard.hpp"
+
+#include "pg/compat.hpp"
+
+extern "C" {
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "miscadmin.h"
+#include "optimizer/plancat.h"
+#include "optimizer/planner.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/portal.h"
+#include "utils/syscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+object_access_hook_type previous_object_access_hook = nullptr;
+ProcessUtility_hook_type previous_utility_hook = nullptr;
+planner_hook_type previous_planner_hook = nullptr;
+get_relation_info_hook_type previous_relation_info_hook = nullptr;
+
+// In this process, only a subscriber's identity is restricted.
+bool IsEvaluating() { return InSecurityRestrictedOperation(); }
+
+bool IsTrustedLanguage(Oid language) {
+  HeapTuple tuple = SearchSysCache1(LANGOID, ObjectIdGetDatum(language));
+  if (!HeapTupleIsValid(tuple)) return false;
+  const bool trusted = reinterpret_cast<Form_pg_language>(GETSTRUCT(tuple))->lanpltrusted;
+  ReleaseSysCache(tuple);
+  return trusted;
+}
+
+// Whether what the function does is only known to its author.
+bool IsOpaque(const FormData_pg_proc& function) {
+  // An aggregate has no code: its functions come by themselves.
+  if (function.prokind == PROKIND_AGGREGATE || function.prolang == SQLlanguageId) return false;
+  return function.prolang == INTERNALlanguageId || function.prolang == ClanguageId ||
+         !IsTrustedLanguage(function.prolang);
+}
+
+// Whether parallel mode would keep it to the process of the session, whose state it reads or
+// changes. Extensions' functions are unsafe where nobody has thought of it: what is not volatile does
+// not change anything then. Two of the server's are only because of a schema for temporary tables
+// that they might make, see RequireNoTrace.
+bool DependsOnSession(const FormData_pg_proc& function) {
+  if (function.oid == F_CURRENT_SCHEMA || function.oid == F_CURRENT_SCHEMAS) return false;
+  if (TellsSystemUser(function.oid) || function.proparallel == PROPARALLEL_RESTRICTED) return true;
+  return function.proparallel == PROPARALLEL_UNSAFE &&
+         (function.oid < FirstNormalObjectId || function.provolatile == PROVOLATILE_VOLATILE);
+}
+
+// Whether it acts on the server: what does, not everybody may call, but for two signals to other
+// sessions. What is volatile beside that tells the time, or waits, or reads what nobody changes.
+bool ActsOnServer(const FormData_pg_proc& function) {
+  if (function.provolatile != PROVOLATILE_VOLATILE) return false;
+  return function.oid == F_PG_CANCEL_BACKEND || function.oid == F_PG_TERMINATE_BACKEND ||
+         !MayExecute(function.oid, ACL_ID_PUBLIC);
+}
+
+void RequireHarmless(Oid oid) {
+  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for function %u", oid);
+  const FormData_pg_proc& function = *reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+  const bool is_opaque = IsOpaque(function);
+  const bool is_volatile = function.provolatile == PROVOLATILE_VOLATILE;
+  const bool harmless = !is_opaque || (!DependsOnSession(function) && !ActsOnServer(function));
+  ReleaseSysCache(tuple);
+  if (harmless) return;
+  const char* reason =
+      is_volatile ? "which may have effects beside its result" : "which depends on the session";
+  ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+          errmsg("a live query cannot call function %s(), %s", get_func_name(oid), reason));
+}
+
+void OnObjectAccess(ObjectAccessType access, Oid catalog, Oid object, int part, void* argument) {
+  if (access == OAT_FUNCTION_EXECUTE && IsEvaluating()) RequireHarmless(object);
+  if (previous_object_access_hook != nullptr)
+    previous_object_access_hook(access, catalog, object, part, argument);
+}
+
+void OnUtility(PlannedStmt* planned, const char* text, bool read_only_tree,
+               ProcessUtilityContext context, ParamListInfo params, QueryEnvironment* environment,
+               DestReceiver* receiver, QueryCompletion* completion) {
+  if (IsEvaluating() && !IsA(planned->utilityStmt, VariableShowStmt))
+    ereport(ERROR, errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+            errmsg("a live query cannot execute %s", CreateCommandName(planned->utilityStmt)));
+  if (previous_utility_hook != nullptr)
+    previous_utility_hook(planned, text, read_only_tree, context, params, environment, receiver,
+                          completion);
+  else
+    standard_ProcessUtility(planned, text, read_only_tree, context, params, environment, receiver,
+                            completion);
+}
+
+// A parallel worker is another process, without this guard.
+PlannedStmt* OnPlan(Query* query, const char* text, int options, ParamListInfo params) {
+  if (IsEvaluating()) options &= ~CURSOR_OPT_PARALLEL_OK;
+  return previous_planner_hook != nullptr ? previous_planner_hook(query, text, options, params)
+                                          : standard_planner(query, text, options, params);
+}
+
+// What happens on another server, or in the program behind a file, is out of reach. Planning asks
+// the foreign server already; here it has not yet.
+void OnRelationInfo(PlannerInfo* root, Oid relation, bool is_parent, RelOptInfo* info) {
+  if (IsEvaluating() && info->fdwroutine != nullptr)
+    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+            errmsg("a live query cannot read foreign table \"%s\"", get_rel_name(relation)));
+  if (previous_relation_info_hook != nullptr)
+    previous_relation_info_hook(root, relation, is_parent, info);
+}
+
+}  // namespace
+
+// In this process alone: no other has to ask itself anything.
+void PrepareEvaluationGuard() {
+  previous_object_access_hook = object_access_hook;
+  object_access_hook = OnObjectAccess;
+  previous_utility_hook = ProcessUtility_hook;
+  ProcessUtility_hook = OnUtility;
+  previous_planner_hook = planner_hook;
+  planner_hook = OnPlan;
+  previous_relation_info_hook = get_relation_info_hook;
+  get_relation_info_hook = OnRelationInfo;
+}
+
+void RequireNoTrace() {
+  PortalHashTableDeleteAll();
+  if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) return;
+  ereport(ERROR, errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("a live query cannot write"));
+}
+
+}  // namespace live_queries
