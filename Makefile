@@ -32,7 +32,7 @@ OBJS = $(SOURCES:.cpp=.o)
 
 REGRESS = setup subscribe changes types tables partitions views flow errors privileges ddl failures monitoring session_identity clock whole_rows roles tenants partition_trees migrations budgets keys sandbox
 REGRESS_OPTS = --inputdir=. --outputdir=.
-ISOLATION = snapshot_to_stream subscribers
+ISOLATION = snapshot_to_stream subscribers temporary_children
 ISOLATION_OPTS = --inputdir=test --outputdir=test
 
 # Exceptions, RTTI and guarded statics would need a C++ runtime, and an ereport() jumps over all three.

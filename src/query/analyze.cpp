@@ -304,6 +304,7 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
 
   FlatQuery flat = Flatten(query);
   TableFacts facts = LookAtTable(*flat.table);
+  result.temporary = facts.temporary;
   result.table = flat.table;
   result.owner = flat.owner;
   result.sort_clause = flat.sort_clause;

@@ -14,6 +14,7 @@ struct Analysis {
   List* route_values;   // Const, beside spec.routes
   FrozenValues frozen;  // what is to be passed when the query is analysed again
   List* table_names;    // String, qualified
+  List* temporary;      // TableFacts::temporary
   // For the snapshot, and for people.
   RangeTblEntry* table;
   Query* owner;

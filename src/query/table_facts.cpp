@@ -9,8 +9,10 @@ extern "C" {
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/catalog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -71,6 +73,29 @@ Bitmapset* AsSet(List* columns) {
   return set;
 }
 
+// `members` and all below them, as the server finds and locks them, but for the temporary children of
+// other sessions: no query of this one reads them, and their owners may hold any lock on them.
+// Their schemas are added to `*temporary`. A table can hang in several places, a partition cannot.
+List* Members(List* members, bool partitions, List** temporary) {
+  for (int i = 0; i < list_length(members); ++i) {
+    ListCell* cell;
+    foreach (cell, find_inheritance_children(list_nth_oid(members, i), NoLock)) {
+      const Oid child = lfirst_oid(cell);
+      const Oid schema = get_rel_namespace(child);
+      if (isOtherTempNamespace(schema)) {
+        *temporary = list_append_unique_oid(*temporary, schema);
+        continue;
+      }
+      LockRelationOid(child, AccessShareLock);
+      if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(child)))  // dropped meanwhile
+        UnlockRelationOid(child, AccessShareLock);
+      else
+        members = partitions ? lappend_oid(members, child) : list_append_unique_oid(members, child);
+    }
+  }
+  return members;
+}
+
 }  // namespace
 
 List* IndexColumns(Oid oid) {
@@ -86,13 +111,13 @@ List* IndexColumns(Oid oid) {
 }
 
 TableFacts LookAtTable(const RangeTblEntry& table) {
-  TableFacts facts = {NIL, NIL, true, nullptr, NIL, nullptr};
+  TableFacts facts = {NIL, NIL, true, nullptr, NIL, nullptr, NIL};
   Relation root = table_open(table.relid, AccessShareLock);
   RequireDecodable(root);
   const bool partitioned = root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
   if (partitioned && !table.inh) RaiseUnsupported("ONLY of a partitioned table has no rows");
-  List* members = table.inh ? find_all_inheritors(table.relid, AccessShareLock, nullptr)
-                            : list_make1_oid(table.relid);
+  List* members = list_make1_oid(table.relid);
+  if (table.inh) members = Members(members, partitioned, &facts.temporary);
   bool first = true;
   ListCell* cell;
   foreach (cell, members) {

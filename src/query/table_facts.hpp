@@ -17,6 +17,7 @@ struct TableFacts {
   Bitmapset* identity;    // attribute numbers of the table, if not full_identity
   List* key;              // attribute numbers; NIL: no key
   const char* weak_name;  // a table without REPLICA IDENTITY FULL, quoted; nullptr if none
+  List* temporary;  // oids of the schemas of temporary children, which only their sessions read
 };
 
 // The columns of index `oid`, in its order; NIL if there is none, or it does not keep rows apart at

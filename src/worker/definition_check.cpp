@@ -18,6 +18,7 @@
 
 extern "C" {
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/guc.h"
 }
 
@@ -27,12 +28,16 @@ namespace {
 constexpr const char* kRowsMayDiffer =
     "the table, a view, a function or row security of the query has changed";
 
+constexpr const char* kTemporaryChild =
+    "a temporary table of this connection is a child of the table";
+
 enum class Finding : uint8_t { kSame, kDifferent, kLocked, kSpent, kError };
 
 struct CheckResult {
   Finding finding;
   int sqlstate;
   const char* message;
+  List* temporary;  // Analysis::temporary
 };
 
 List* FrozenFromText(const char* text) { return static_cast<List*>(stringToNode(text)); }
@@ -60,12 +65,13 @@ void LockTable(Oid relation, Pass* pass) {
     ereport(ERROR, errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("the table is locked"));
 }
 
-// What subscribing again would give, as the subscriber: template and route.
-bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
+// Whether subscribing again would give the same, as the subscriber: template and route.
+bool IsSameNow(const Template& one, const DefinitionCopy& definition, List** temporary) {
   const Identity identity = EnterIdentity(one.session, one.role, one.settings);
   FrozenValues frozen = {true, FrozenFromText(definition.Field(DefinitionField::kFrozen))};
   List* params = static_cast<List*>(stringToNode(definition.Field(DefinitionField::kValues)));
   Analysis analysis = Analyze(definition.Field(DefinitionField::kQuery), params, frozen);
+  *temporary = analysis.temporary;
   DisregardAdditions(&analysis.spec, one.spec);
   const bool same =
       strcmp(SpecToText(analysis.spec), one.spec_text) == 0 &&
@@ -78,8 +84,8 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition) {
 // In a subtransaction that is rolled back: no lock of the analysis stays.
 CheckResult Check(const Target& target, const DefinitionCopy& definition, Pass* pass) {
   Template* one = target.route->owner;
-  if (RoleIsSpent(one->role)) return {Finding::kSpent, 0, nullptr};
-  CheckResult result = {Finding::kSame, 0, nullptr};
+  if (RoleIsSpent(one->role)) return {Finding::kSpent, 0, nullptr, NIL};
+  CheckResult result = {Finding::kSame, 0, nullptr, NIL};
   const TimestampTz start = GetCurrentTimestamp();
   bool table_is_ours = false;
   InRolledBackSubtransaction(
@@ -91,14 +97,14 @@ CheckResult Check(const Target& target, const DefinitionCopy& definition, Pass* 
         // What is evaluated are its parameters, not those of others.
         culprit = {one, target.route, false, false};
         StartEvaluationClock(one->role, kRowsOfAnalysis);
-        if (!IsSameNow(*one, definition)) result.finding = Finding::kDifferent;
+        if (!IsSameNow(*one, definition, &result.temporary)) result.finding = Finding::kDifferent;
         StopEvaluationClock();
       },
       [&](ErrorData* error) {
         const bool timed_out = EvaluationTimedOut();
         const bool role_timed_out = RoleTimedOut();
         StopEvaluationClock();
-        result = {Finding::kError, error->sqlerrcode, pstrdup(error->message)};
+        result = {Finding::kError, error->sqlerrcode, pstrdup(error->message), NIL};
         // Who may read what cannot be told now: nothing more is delivered until it can.
         if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
           pass->lock_left_us -= GetCurrentTimestamp() - start;
@@ -113,6 +119,13 @@ CheckResult Check(const Target& target, const DefinitionCopy& definition, Pass* 
       });
   culprit = {};
   return result;
+}
+
+// Whether a query of this connection reads temporary tables of one of these schemas.
+bool ReadsTemporary(const Target& target, const List* schemas) {
+  const PGPROC& process = ProcGlobal->allProcs[target.connection];
+  return schemas != NIL && process.databaseId == MyDatabaseId &&
+         list_member_oid(schemas, process.tempNamespaceId);
 }
 
 bool SpeaksFor(const DefinitionCopy& checked, const DefinitionCopy& other) {
@@ -130,6 +143,7 @@ void CheckTemplate(Template* one, void* context) {
   const bool must_reset = one->must_reset && FunctionsChanged(one);
   one->must_reset = false;
   const DefinitionCopy* unchanged = nullptr;
+  List* temporary = NIL;
   ListCell* cell;
   List* targets = TargetsOf(one);
   foreach (cell, targets) {
@@ -142,15 +156,18 @@ void CheckTemplate(Template* one, void* context) {
     DefinitionCopy* definition = static_cast<DefinitionCopy*>(palloc0(sizeof(DefinitionCopy)));
     if (!CopyDefinition(target->connection, target->connection_id, target->serial, definition))
       continue;
-    CheckResult result = {Finding::kSame, 0, nullptr};
+    CheckResult result = {Finding::kSame, 0, nullptr, NIL};
     if (list_member_oid(pass->locked, one->spec.relation)) {
       result.finding = Finding::kLocked;
     } else if (unchanged == nullptr || !SpeaksFor(*unchanged, *definition)) {
       result = Check(*target, *definition, pass);
+      temporary = list_concat(temporary, result.temporary);
       if (result.finding == Finding::kLocked)
         pass->locked = lappend_oid(pass->locked, one->spec.relation);
     }
     if (result.finding == Finding::kSame) unchanged = definition;
+    if (ReadsTemporary(*target, temporary))
+      result = {Finding::kError, ERRCODE_WRONG_OBJECT_TYPE, kTemporaryChild, NIL};
     if (result.finding == Finding::kError)
       TerminateTarget(target, result.sqlstate, result.message);
     else if (result.finding == Finding::kSpent)
