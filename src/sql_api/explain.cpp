@@ -4,7 +4,9 @@
 #include "sql_api/arguments.hpp"
 
 extern "C" {
+#include "access/sysattr.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 }
@@ -67,6 +69,17 @@ const char* TableNames(List* names) {
   return text;
 }
 
+// What an UPDATE of a row in the result sends.
+const char* Updates(const QuerySpec& spec) {
+  if (spec.full_identity) return "those that change a selected column, with its former value";
+  Bitmapset* shown = nullptr;
+  pull_varattnos(reinterpret_cast<Node*>(spec.targets), 1, &shown);
+  for (int bit = -1; (bit = bms_next_member(shown, bit)) >= 0;)
+    if (!list_member_int(spec.identity, bit + FirstLowInvalidHeapAttributeNumber))
+      return "all, without former values: they are not logged (REPLICA IDENTITY FULL)";
+  return "those that change a selected column: all are in the replica identity";
+}
+
 Datum ExplainCall(FunctionCallInfo call) {
   const char* query = TextArgument(call, 0, "query");
   List* params = TextArrayArgument(call, 1);
@@ -80,6 +93,7 @@ Datum ExplainCall(FunctionCallInfo call) {
   AddProperty(&rows, "key", Key(analysis));
   AddProperty(&rows, "replica identity",
               spec.full_identity ? "full" : ColumnNames(spec.relation, spec.identity));
+  AddProperty(&rows, "updates", Updates(spec));
   AddProperty(&rows, "routing", Routing(spec));
   AddProperty(&rows, "row security and barriers", Conditions(spec.relation, spec.barrier_quals));
   AddProperty(&rows, "residual filter", Conditions(spec.relation, spec.quals));
