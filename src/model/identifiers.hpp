@@ -84,7 +84,9 @@ inline std::string_view FormatDecimal(uint64_t value, DecimalBuffer& buffer) {
 }  // namespace internal
 
 // Writes `user-connection-subscription` and returns its length; writes nothing and returns 0 if
-// `out` is too small. kMaxLiveIdBytes are always enough for a role name of the server.
+// `out` is too small. kMaxLiveIdBytes are always enough for a role name of the server. User names
+// and subscription ids contain dashes, so two different ids may have one text ("a", 1, "2-x" and
+// "a-1", 2, "x"): who looks up by text must expect several matches.
 inline size_t FormatLiveId(const LiveId& id, std::span<char> out) {
   internal::DecimalBuffer buffer;
   const std::string_view connection = internal::FormatDecimal(id.connection.value, buffer);
@@ -100,22 +102,6 @@ inline size_t FormatLiveId(const LiveId& id, std::span<char> out) {
     end += part.size();
   }
   return length;
-}
-
-// Whether `text` is the text form of `id`, compared as a whole: user names and subscription ids
-// contain dashes, so the text cannot be split. Two different ids may have one text ("a", 1, "2-x"
-// and "a-1", 2, "x"); who looks up by text must expect several matches.
-inline bool LiveIdMatches(const LiveId& id, std::string_view text) {
-  internal::DecimalBuffer buffer;
-  const std::string_view connection = internal::FormatDecimal(id.connection.value, buffer);
-  for (const std::string_view part : {id.user, std::string_view("-"), connection,
-                                      std::string_view("-"), id.subscription.view()}) {
-    // Not starts_with(): unoptimized it needs the C++ runtime, for an exception it never throws.
-    if (text.size() < part.size() || std::string_view(text.data(), part.size()) != part)
-      return false;
-    text.remove_prefix(part.size());
-  }
-  return text.empty();
 }
 
 inline constexpr std::string_view kChannelPrefix = "live_queries_";

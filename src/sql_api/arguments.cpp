@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "deliver/permission.hpp"
+#include "pg/encoding.hpp"
 #include "registry/shared_memory.hpp"
 
 extern "C" {
@@ -70,6 +71,14 @@ int64 IntervalArgument(FunctionCallInfo call, int index, int64 if_null) {
   const double ms = static_cast<double>(interval->time) / 1000.0 + days * 86400000.0;
   if (ms <= 0) return 0;
   return ms > 1e15 ? static_cast<int64>(1e15) : static_cast<int64>(std::llround(ms));
+}
+
+const char* ShownLiveId(Oid role, uint64_t connection_id, const SubscriptionId& id, Oid database) {
+  const char* user = GetUserNameFromId(role, true);
+  if (user == nullptr) return nullptr;
+  char text[kMaxLiveIdBytes];
+  const size_t length = FormatLiveId({user, {connection_id}, id}, text);
+  return ReadableText(CopyText({text, length}), EncodingOfDatabase(database));
 }
 
 ResultRows::ResultRows(FunctionCallInfo call) {

@@ -28,6 +28,10 @@ List* TextArrayArgument(FunctionCallInfo call, int index);
 // Milliseconds of an interval argument; negative ones count as 0. `if_null` where it is NULL.
 int64 IntervalArgument(FunctionCallInfo call, int index, int64 if_null);
 
+// What identifies a subscription in the whole cluster, as it is shown here; nullptr if its role was
+// dropped. The text is one of its database's.
+const char* ShownLiveId(Oid role, uint64_t connection_id, const SubscriptionId& id, Oid database);
+
 // A set-returning function's result rows.
 class ResultRows {
  public:

@@ -1,6 +1,7 @@
 // live.unsubscribe, unsubscribe_all, pause, resume and kill. Process: client backend.
 #include "deliver/permission.hpp"
 #include "deliver/session.hpp"
+#include "pg/encoding.hpp"
 #include "registry/connection.hpp"
 #include "sql_api/arguments.hpp"
 #include "worker/termination.hpp"
@@ -28,6 +29,7 @@ struct Candidate {
   SubscriptionId id;
   uint64_t serial;
   Oid role;
+  Oid database;
 };
 
 List* AllCandidates() {
@@ -36,8 +38,8 @@ List* AllCandidates() {
     ForEachSubscription(connection, [&](const SubscriptionShared& subscription) {
       if (subscription.status == SubscriptionStatus::kTerminated) return;
       Candidate* candidate = static_cast<Candidate*>(palloc(sizeof(Candidate)));
-      *candidate = {&connection, connection.connection_id, subscription.id, subscription.serial,
-                    subscription.role};
+      *candidate = {&connection,         connection.connection_id, subscription.id,
+                    subscription.serial, subscription.role,        subscription.database};
       candidates = lappend(candidates, candidate);
     });
   });
@@ -64,13 +66,16 @@ Datum KillCall(FunctionCallInfo call) {
   ListCell* cell;
   foreach (cell, AllCandidates()) {
     const Candidate& candidate = *static_cast<Candidate*>(lfirst(cell));
-    const char* user = GetUserNameFromId(candidate.role, true);
-    if (user == nullptr) continue;
-    if (!LiveIdMatches({user, {candidate.connection_id}, candidate.id}, live_id)) continue;
+    const char* shown =
+        ShownLiveId(candidate.role, candidate.connection_id, candidate.id, candidate.database);
+    if (shown == nullptr || shown != live_id) continue;
     RequireMayEnd(candidate.role);
-    const bool one = TerminateSubscription(
-        candidate.connection, candidate.connection_id, candidate.serial, ERRCODE_QUERY_CANCELED,
-        psprintf("ended by live.kill of role %s", GetUserNameFromId(GetUserId(), false)));
+    // Its client reads the encoding of its own database.
+    const char* killer =
+        ValidText(GetUserNameFromId(GetUserId(), false), EncodingOfDatabase(candidate.database));
+    const bool one = TerminateSubscription(candidate.connection, candidate.connection_id,
+                                           candidate.serial, ERRCODE_QUERY_CANCELED,
+                                           psprintf("ended by live.kill of role %s", killer));
     ended = ended || one;
   }
   PG_RETURN_BOOL(ended);

@@ -195,13 +195,6 @@ Subscribed Subscribe(const Request& request) {
   return {subscription, StampPosition(handled)};
 }
 
-Datum LiveIdOf(const LocalSubscription& subscription) {
-  char text[kMaxLiveIdBytes];
-  const char* user = GetUserNameFromId(subscription.role, false);
-  const LiveId id = {user, {MyConnectionIfAny()->connection_id}, subscription.id};
-  return TextDatum({text, FormatLiveId(id, text)});
-}
-
 Datum SubscribeCall(FunctionCallInfo call) {
   Request request = {};
   request.id = IdArgument(call, 0);
@@ -217,9 +210,12 @@ Datum SubscribeCall(FunctionCallInfo call) {
   ResultRows rows(call);
   const Subscribed subscribed = Subscribe(request);
   char digits[kSeqIdDigits];
-  Datum values[4] = {
-      LiveIdOf(*subscribed.subscription), CStringGetTextDatum(MyConnectionIfAny()->channel),
-      TextDatum(ToText(Strategy::kStream)), TextDatum(FormatSeqId(subscribed.position, digits))};
+  Datum values[4] = {CStringGetTextDatum(ShownLiveId(subscribed.subscription->role,
+                                                     MyConnectionIfAny()->connection_id, request.id,
+                                                     MyDatabaseId)),
+                     CStringGetTextDatum(MyConnectionIfAny()->channel),
+                     TextDatum(ToText(Strategy::kStream)),
+                     TextDatum(FormatSeqId(subscribed.position, digits))};
   const bool nulls[4] = {};
   rows.Add(values, nulls);
   return static_cast<Datum>(0);

@@ -2,6 +2,7 @@
 #include "deliver/permission.hpp"
 #include "model/strategy.hpp"
 #include "pg/compat.hpp"
+#include "pg/encoding.hpp"
 #include "registry/connection.hpp"
 #include "registry/settings.hpp"
 #include "sql_api/arguments.hpp"
@@ -10,6 +11,7 @@ extern "C" {
 #include "access/xlog.h"
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
+#include "mb/pg_wchar.h"
 #include "replication/slot.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
@@ -74,6 +76,7 @@ class RowBuilder {
       Add(CStringGetTextDatum(text));
   }
   void AddText(std::string_view text) { Add(TextDatum(text)); }
+  void AddName(const char* name) { AddText(ReadableText(name, PG_SQL_ASCII)); }
   void AddCount(uint64_t count) { Add(Int64GetDatum(static_cast<int64>(count))); }
   void AddTime(TimestampTz time) {
     if (time == 0)
@@ -90,6 +93,12 @@ class RowBuilder {
   int count_ = 0;
 };
 
+// nullptr: none.
+const char* ProblemText(const ProblemShared& problem) {
+  if (problem.sqlstate == 0) return nullptr;
+  return psprintf("%s: %s", unpack_sql_state(problem.sqlstate), problem.message);
+}
+
 uint64_t Pending(uint64_t put, uint64_t taken) { return put > taken ? put - taken : 0; }
 
 void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRows* rows) {
@@ -101,28 +110,23 @@ void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRow
       mine != nullptr && mine->connection_id == one.connection_id && MayActFor(shared.role);
   // Others see that there is a subscription and how busy it is, not what it watches.
   const bool visible = may_act || may_read_all || has_privs_of_role(GetUserId(), shared.role);
-  const char* user = GetUserNameFromId(shared.role, true);
+  const int encoding = EncodingOfDatabase(shared.database);
+  auto readable = [&](const char* text) {
+    return visible ? ReadableText(text, encoding) : nullptr;
+  };
   RowBuilder row;
-  if (visible && user != nullptr) {
-    char live_id[kMaxLiveIdBytes];
-    const size_t length = FormatLiveId({user, {one.connection_id}, shared.id}, live_id);
-    row.AddText(std::string_view(live_id, length));
-  } else {
-    row.AddNull();
-  }
+  row.AddText(visible ? ShownLiveId(shared.role, one.connection_id, shared.id, shared.database)
+                      : nullptr);
   row.AddCount(one.connection_id);
-  if (visible)
-    row.AddText(shared.id.view());
-  else
-    row.AddNull();
+  row.AddText(readable(CopyText(shared.id.view())));
   row.Add(Int32GetDatum(one.pid));
-  row.AddText(database);
-  row.AddText(user);
+  row.AddName(database);
+  row.AddName(GetUserNameFromId(shared.role, true));
   const char* node = GetConfigOption("cluster_name", true, false);
   row.AddText(node == nullptr || node[0] == '\0' ? nullptr : node);
-  row.AddText(visible ? one.query : nullptr);
-  row.AddText(visible ? one.params : nullptr);
-  row.AddText(visible ? one.tables : nullptr);
+  row.AddText(readable(one.query));
+  row.AddText(readable(one.params));
+  row.AddText(readable(one.tables));
   row.AddText(ToText(Strategy::kStream));
   row.AddText(ToText(shared.status));
   row.AddText(ToText(shared.delivery));
@@ -142,10 +146,7 @@ void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRow
   row.AddCount(shared.changes);
   row.AddCount(shared.resets);
   row.AddTime(shared.last_delivered_at);
-  row.AddText(
-      visible && shared.problem.sqlstate != 0
-          ? psprintf("%s: %s", unpack_sql_state(shared.problem.sqlstate), shared.problem.message)
-          : nullptr);
+  row.AddText(readable(ProblemText(shared.problem)));
   row.Emit(rows);
 }
 
@@ -198,7 +199,7 @@ void EmitWorker(DatabaseShared* database, const ShownWorker& worker, ResultRows*
   const char* name = get_database_name(worker.database);
   if (name == nullptr) return;  // dropped; the slot is about to be freed
   RowBuilder row;
-  row.AddText(name);
+  row.AddName(name);
   if (runs)
     row.Add(Int32GetDatum(worker.pid));
   else
@@ -221,10 +222,7 @@ void EmitWorker(DatabaseShared* database, const ShownWorker& worker, ResultRows*
   row.AddCount(count(&database->messages));
   row.AddCount(count(&database->resets));
   row.AddCount(count(&database->errors));
-  row.AddText(
-      worker.problem.sqlstate == 0
-          ? nullptr
-          : psprintf("%s: %s", unpack_sql_state(worker.problem.sqlstate), worker.problem.message));
+  row.AddText(ReadableText(ProblemText(worker.problem), EncodingOfDatabase(worker.database)));
   row.Emit(rows);
 }
 

@@ -30,7 +30,6 @@ extern "C" size_t UseModel(const char* text, size_t size, FixedSink* sink, FlowC
   if (const auto id = SubscriptionId::Parse(input)) {
     const LiveId live_id{input, {size}, *id};
     sink->Append({buffer.data(), FormatLiveId(live_id, buffer)});
-    if (LiveIdMatches(live_id, input)) return 0;
   }
   const std::array<uint8_t, kChannelRandomBytes> random{};
   size_t sum = FormatChannel(random, buffer);
