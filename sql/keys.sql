@@ -231,6 +231,17 @@ SET ROLE regress_key_reader;
 CALL refused('SELECT id, val FROM t');
 CALL refused('SELECT val FROM t_vals');
 CALL watch('key', 'SELECT id, id + 1 AS next FROM t');
+-- Nothing is hidden where the query shows all of the row.
+RESET ROLE;
+CREATE VIEW t_all AS SELECT val + 1 AS next, t AS whole FROM t;
+CREATE VIEW t_columns AS SELECT * FROM t;
+GRANT SELECT ON t_all, t_columns TO regress_key_reader;
+SET ROLE regress_key_reader;
+CALL watch('whole', 'SELECT * FROM t_all');
+CALL watch('columns', 'SELECT * FROM t_columns');
+CALL refused('SELECT id, val, note FROM t_columns');
+SELECT key_of('SELECT * FROM t_all') AS whole;
+SELECT live.unsubscribe('whole'), live.unsubscribe('columns');
 RESET ROLE;
 GRANT SELECT (note, more) ON t TO regress_key_reader;
 SET ROLE regress_key_reader;

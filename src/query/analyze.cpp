@@ -164,28 +164,33 @@ void RequireIdentity(const TableFacts& facts, List* conditions) {
           errhint("ALTER TABLE %s REPLICA IDENTITY FULL;", facts.weak_name));
 }
 
-bool IsShown(AttrNumber column, List* targets) {
+// The columns that are selected as they are; 0 stands for the whole row.
+Bitmapset* ShownColumns(List* targets) {
+  Bitmapset* shown = nullptr;
   ListCell* cell;
   foreach (cell, targets) {
     const Node* expression = reinterpret_cast<Node*>(lfirst_node(TargetEntry, cell)->expr);
-    if (IsA(expression, Var) && castNode(Var, expression)->varattno == column) return true;
+    if (IsA(expression, Var)) shown = bms_add_member(shown, castNode(Var, expression)->varattno);
   }
-  return false;
+  return shown;
 }
 
-bool AreShown(List* columns, List* targets) {
+bool AreAmong(List* columns, const Bitmapset* shown) {
+  if (bms_is_member(0, shown)) return true;
   ListCell* cell;
   foreach (cell, columns)
-    if (!IsShown(static_cast<AttrNumber>(lfirst_int(cell)), targets)) return false;
+    if (!bms_is_member(lfirst_int(cell), shown)) return false;
   return true;
 }
 
-// Without old rows, an update of a column that is not selected is told as an update to the same
-// row. That must not tell of columns which the role may not read. A change of the key is known.
+// Without old rows, any update of a row is told as an update. That must not tell of a column which
+// the role may neither see in the result nor read in the table. A change of the key is known.
 void RequireUpdatesToBeKnown(const TableFacts& facts, Oid relation, List* targets) {
-  if (facts.full_identity || bms_is_subset(UsedColumns(targets), facts.identity) ||
-      MayReadBesideKey(relation, facts.key))
-    return;
+  if (facts.full_identity || bms_is_subset(UsedColumns(targets), facts.identity)) return;
+  Bitmapset* known = ShownColumns(targets);
+  ListCell* cell;
+  foreach (cell, facts.key) known = bms_add_member(known, lfirst_int(cell));
+  if (bms_is_member(0, known) || MayReadAllBut(relation, known)) return;
   ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
           errmsg("old rows of table %s are not logged, so the query cannot be watched",
                  facts.weak_name),
@@ -357,7 +362,7 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   RequireUpdatesToBeKnown(facts, spec.relation, spec.targets);
   Bitmapset* used = UsedColumns(list_make3(spec.barrier_quals, result.quals, spec.targets));
   used = bms_add_members(used, UsedColumns(spec.routes));
-  if (!AreShown(spec.key, spec.targets))
+  if (!AreAmong(spec.key, ShownColumns(spec.targets)))
     result.why_opaque = WhyKeyIsHidden(
         {spec.relation, AccessOf(flat.owner, flat.table).as_role, bms_copy(used)}, spec.key);
   spec.opaque_key = result.why_opaque == nullptr ? pstrdup("") : NameForSecret(spec);

@@ -52,11 +52,8 @@ const char* WhyKeyIsHidden(const ReadTable& table, List* key) {
   return nullptr;
 }
 
-bool MayReadBesideKey(Oid relation, List* key) {
-  Bitmapset* columns = AllColumns(relation);
-  ListCell* cell;
-  foreach (cell, key) columns = bms_del_member(columns, lfirst_int(cell));
-  return MayRead(relation, columns);
+bool MayReadAllBut(Oid relation, const Bitmapset* known) {
+  return MayRead(relation, bms_difference(AllColumns(relation), known));
 }
 
 }  // namespace live_queries

@@ -21,7 +21,7 @@ struct ReadTable {
 // for people; nullptr if it could.
 const char* WhyKeyIsHidden(const ReadTable& table, List* key);
 
-// Whether the role itself may read all columns but those of `key`.
-bool MayReadBesideKey(Oid relation, List* key);
+// Whether the role itself may read all columns but those in `known`.
+bool MayReadAllBut(Oid relation, const Bitmapset* known);
 
 }  // namespace live_queries
