@@ -22,7 +22,7 @@ CREATE FUNCTION live.snapshot(subscription_id text, max_rows integer DEFAULT NUL
 RETURNS TABLE (key json, "row" json)
 AS 'MODULE_PATHNAME', 'live_queries_snapshot' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION live.snapshot(text, integer) IS
-'The next max_rows rows (all, if NULL) of the first result. Fewer than max_rows rows: it is complete, and changes are delivered. Errors: 42704, 42501, 22023, 34000.';
+'The next max_rows rows (all, if NULL) of the first result. Fewer than max_rows rows: it is complete, and changes are delivered. A rollback gives back what was read; a LIMIT around the call does not. Errors: 42704, 42501, 22023, 34000, 55006.';
 
 CREATE FUNCTION live.unsubscribe(subscription_id text) RETURNS boolean
 AS 'MODULE_PATHNAME', 'live_queries_unsubscribe' LANGUAGE C VOLATILE PARALLEL UNSAFE;

@@ -112,7 +112,7 @@ SELECT * FROM live.snapshot('q', 2);
 COMMIT;
 DELETE FROM t WHERE id > 5;
 SELECT * FROM live.snapshot('q', 3);
--- A batch that was read in a rolled-back transaction is read.
+-- A batch that was read in a rolled-back transaction is read again.
 BEGIN;
 SELECT * FROM live.snapshot('q', 1);
 ROLLBACK;

@@ -1,8 +1,8 @@
 // The library's entry: a list of what it installs. Process: postmaster.
+#include "deliver/first_result.hpp"
 #include "deliver/session.hpp"
 #include "pg/fault.hpp"
 #include "pg/postgres.hpp"
-#include "query/snapshot_cursor.hpp"
 #include "registry/settings.hpp"
 #include "registry/shared_memory.hpp"
 #include "worker/commit_wakeup.hpp"
@@ -26,6 +26,6 @@ void _PG_init(void) {
   live_queries::InstallSessionCallbacks();
   live_queries::InstallCommitWakeup();
   live_queries::InstallUtilityHook();
-  live_queries::InstallSnapshotHook(live_queries::SettingsOf);
+  live_queries::InstallFirstResultHook();
   live_queries::RegisterLauncher();
 }

@@ -165,8 +165,9 @@ void Process(const RecordView& record) {
   subscription->taken_bytes += record.header.body_bytes;
 }
 
-// A message waits since an error. If its subscription was paused or ended meanwhile, it is one of
-// those that are held, or that are told if the end is rolled back.
+// A message waits since an error. If its subscription was paused or ended meanwhile, or its
+// snapshot is unread again, it is one of those that are held, or that are told if the end is
+// rolled back.
 void HoldBack(Pipe* pipe) {
   if (!pipe->waiting) return;
   LocalSubscription* subscription = FindLocal(pipe->header.subscription_serial);
@@ -176,7 +177,6 @@ void HoldBack(Pipe* pipe) {
     pipe->waiting = false;
     return;
   }
-  const bool paused = subscription->flow.status() == SubscriptionStatus::kPaused;
   if (kind == RecordKind::kChanges) {
     FlowControl flow = subscription->flow;
     if (!subscription->dropping && subscription->held->empty() &&
@@ -186,7 +186,7 @@ void HoldBack(Pipe* pipe) {
   } else if (subscription->dropping) {
     subscription->flow.OnUntold();
     subscription->told_off = true;
-  } else if (kind == RecordKind::kReset && paused) {
+  } else if (kind == RecordKind::kReset && subscription->flow.IsWaiting()) {
     Hold(subscription, record);
   } else {
     return;
@@ -450,11 +450,6 @@ void StartFrom(LocalSubscription* subscription, Snapshot snapshot, bool read_it)
   bound.lsn = GetXLogInsertRecPtr();
   if (read_it && subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard)
     DiscardHeld(subscription);
-}
-
-void FinishSnapshot(LocalSubscription* subscription) {
-  subscription->cursor[0] = '\0';
-  subscription->flow.OnSnapshotRead();
 }
 
 }  // namespace live_queries

@@ -27,7 +27,4 @@ SeqId StampPosition(SeqId seq);
 // Takes a snapshot for `subscription` to start from: `snapshot` and the log's position after it.
 void StartFrom(LocalSubscription* subscription, Snapshot snapshot, bool read_it);
 
-// The client has read the snapshot to its end.
-void FinishSnapshot(LocalSubscription* subscription);
-
 }  // namespace live_queries

@@ -29,7 +29,7 @@ struct RoleQueue {
   // place to which a rollback goes back.
   uint64_t forgotten;
   Pending pending;
-  bool sort;  // subscriptions have ended or paused since it was filled
+  bool sort;  // subscriptions have ended, or wait again, since it was filled
   // It was sorted behind what the running transaction has polled, whose `more` speaks of what was
   // there before.
   bool sorted_behind_polled;
@@ -130,8 +130,7 @@ Queued Judge(Oid role, const RecordView& record, LocalSubscription** subscriptio
     return IsRefused(role, record, Which::kConfirmed) ? Queued::kGone : Queued::kStays;
   *subscription = FindLocal(header.subscription_serial);
   if (*subscription == nullptr) return Queued::kGone;
-  const bool held =
-      (*subscription)->dropping || (*subscription)->flow.status() == SubscriptionStatus::kPaused;
+  const bool held = (*subscription)->dropping || (*subscription)->flow.IsWaiting();
   return held ? Queued::kHeld : Queued::kStays;
 }
 
@@ -198,7 +197,8 @@ void Renew(RecordQueue** queue) {
   *queue = RecordQueue::Create(TopMemoryContext);
 }
 
-// What is held already, by a pause that a rollback has brought back, is newer than what was queued.
+// What is held already, since a rollback has brought back a pause or an unread snapshot, is newer
+// than what was queued.
 bool HoldsNewer(const LocalSubscription& one) { return one.leaves_queue && !one.held->empty(); }
 
 // Copies `queue` to `sorted` and `sorted_out`. What the running transaction has polled stays in

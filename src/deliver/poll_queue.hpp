@@ -25,7 +25,8 @@ struct PolledMessage {
 bool NextPolled(PolledMessage* message);
 // Before the first NextPolled of a live.poll.
 void StartPolling();
-// A subscription was ended or paused, or that was undone: what is queued of it is not to be polled.
+// A subscription was ended or paused, or that was undone, or its snapshot is unread again: what is
+// queued of it is not to be polled.
 void SortQueueLater();
 // How what is to be kept for later comes to its subscription, in order.
 struct Holding {

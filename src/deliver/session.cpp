@@ -2,11 +2,11 @@
 #include "deliver/session.hpp"
 
 #include "deliver/dispatch.hpp"
+#include "deliver/first_result.hpp"
 #include "deliver/permission.hpp"
 #include "deliver/poll_queue.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
-#include "query/snapshot_cursor.hpp"
 #include "registry/connection.hpp"
 
 extern "C" {
@@ -24,6 +24,7 @@ enum class Action : uint8_t {
   kDropped,
   kPaused,
   kResumed,
+  kRead,
   kPolled,
   kRefused,
   kListened,
@@ -36,7 +37,7 @@ struct Undo {
   SubTransactionId subtransaction;
   Action action;
   LocalSubscription* subscription;  // nullptr from kPolled on
-  uint64_t before;                  // kPolled, kRefused: how many, or which was the last
+  uint64_t before;                  // kRead, kPolled, kRefused: how many, or which was the last
   Oid role;                         // kPolled: whose messages
 };
 
@@ -70,6 +71,7 @@ void Unlink(LocalSubscription* subscription) {
 }
 
 void Forget(LocalSubscription* subscription, bool kept) {
+  CloseFirstResult(*subscription);
   Unlink(subscription);
   if (subscription->serial != 0) {
     (void)hash_search(by_serial, &subscription->serial, HASH_REMOVE, nullptr);
@@ -81,13 +83,6 @@ void Forget(LocalSubscription* subscription, bool kept) {
     subscription->held->Destroy();
   }
   MemoryContextDelete(subscription->context);
-}
-
-// Nobody will read the rest of a snapshot. At commit, what is left of it is on disk.
-void CloseCursor(const LocalSubscription& subscription) {
-  if (subscription.cursor[0] == '\0') return;
-  Portal cursor = FindSnapshotCursor(subscription.cursor);
-  if (cursor != nullptr && cursor->status != PORTAL_ACTIVE) PortalDrop(cursor, false);
 }
 
 void ShareStatus(const LocalSubscription& subscription) {
@@ -118,6 +113,11 @@ void TakeBack(const Undo& undo) {
       ShareStatus(*undo.subscription);
       SortQueueLater();
       break;
+    case Action::kRead:
+      // The deliberate bug: what was read is read.
+      if (!LIVE_QUERIES_MUTATION("forget_rolled_back_reads"))
+        GiveBackRows(undo.subscription, undo.before);
+      break;
     case Action::kPolled:
       GiveBackPolled(undo.role, undo.before);
       break;
@@ -138,6 +138,7 @@ void OnCommit() {
   bool refused = false;
   for (Undo* undo = newest_undo; undo != nullptr; undo = undo->older) {
     if (undo->action == Action::kAdded) undo->subscription->flow.OnCommitted();
+    if (undo->action == Action::kRead) ConfirmRows(undo->subscription);
     polled = polled || undo->action == Action::kPolled;
     refused = refused || undo->action == Action::kRefused;
   }
@@ -146,14 +147,17 @@ void OnCommit() {
   if (refused) ConfirmRefusals();
   for (LocalSubscription* one = first_subscription; one != nullptr;) {
     LocalSubscription* next = one->next;
-    if (one->dropping) {
-      CloseCursor(*one);
-      Forget(one, false);
-    }
+    if (one->dropping) Forget(one, false);
     one = next;
   }
   // The server looks at this before it tells the client that it is ready for the next command.
   if (first_subscription != nullptr && MailIsWaiting()) notifyInterruptPending = true;
+}
+
+void PrepareToCommit() {
+  if (newest_undo == nullptr) return;
+  for (LocalSubscription* one = first_subscription; one != nullptr; one = one->next)
+    PrepareToClose(one);
 }
 
 void OnAbort() {
@@ -170,6 +174,7 @@ void OnTransaction(XactEvent event, void*) {
   if (first_subscription == nullptr && newest_undo == nullptr) return;
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
+      PrepareToCommit();
       // A transaction that wrote holds locks, so it does not wait for the client to read: see
       // OnCommit.
       if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) DeliverMail();
@@ -237,12 +242,6 @@ LocalSubscription* FindLocal(uint64_t serial) {
   const auto* entry =
       static_cast<SerialEntry*>(hash_search(by_serial, &serial, HASH_FIND, nullptr));
   return entry == nullptr ? nullptr : entry->subscription;
-}
-
-const char* SettingsOf(uint64_t serial) {
-  const LocalSubscription* subscription = FindLocal(serial);
-  if (subscription == nullptr) elog(ERROR, "live_queries knows no subscription of this snapshot");
-  return subscription->settings;
 }
 
 void SetSerial(LocalSubscription* subscription, uint64_t serial) {
@@ -314,6 +313,10 @@ void SetPaused(LocalSubscription* subscription, bool paused) {
   LIVE_QUERIES_FAULT("subscription-pause");
 }
 
+void NoteRead(LocalSubscription* subscription) {
+  Note(Action::kRead, subscription, subscription->first.read);
+}
+
 void NotePolled(Oid role, uint64_t before) { Note(Action::kPolled, nullptr, before, role); }
 
 void RefusePrepare() {
@@ -338,7 +341,6 @@ void ForgetTerminated(LocalSubscription* subscription) {
     else
       link = &(*link)->older;
   }
-  CloseCursor(*subscription);
   Forget(subscription, true);
 }
 

@@ -1,6 +1,7 @@
 // What a client's backend knows of its own subscriptions, and how that follows its transactions:
 // subscribe, unsubscribe, pause, resume and refresh take effect at commit and are undone by
-// ROLLBACK and ROLLBACK TO. deliver/README.md draws it. Process: client backend.
+// ROLLBACK and ROLLBACK TO, as is what poll and snapshot have read. deliver/README.md draws it.
+// Process: client backend.
 #pragma once
 
 #include "deliver/record_queue.hpp"
@@ -27,6 +28,14 @@ struct VisibilityBound {
   bool Sees(TransactionId xid, uint64_t commit_lsn) const;
 };
 
+// How far the client has read the first result: deliver/first_result.cpp.
+struct FirstResult {
+  char cursor[NAMEDATALEN];  // "": none, or read to its end
+  uint64_t read;             // of the rows that are in its store
+  uint64_t place;            // of the store's next row
+  bool complete;             // read to its end, if the running transaction commits
+};
+
 // Lives in a memory context of its own, below TopMemoryContext.
 struct LocalSubscription {
   MemoryContext context;
@@ -38,7 +47,7 @@ struct LocalSubscription {
   SessionIdentity session;
   FlowControl flow;
   VisibilityBound bound;
-  char cursor[NAMEDATALEN];  // of the snapshot; "": none, or read
+  FirstResult first;
   char* query;
   List* params;
   char* settings;  // query/settings_capture.hpp
@@ -64,8 +73,6 @@ LocalSubscription* FindLocal(const SubscriptionId& id);
 // The same by serial, dropped ones included.
 LocalSubscription* FindLocal(uint64_t serial);
 LocalSubscription* FirstLocal();
-// The settings of the subscription of that serial; there is one as long as it has a cursor.
-const char* SettingsOf(uint64_t serial);
 
 // Adds a subscription that exists from the commit on. The caller registers it then, and
 // until SetSerial a rollback only forgets it.
@@ -81,6 +88,8 @@ enum class Whose : uint8_t { kAnybodys, kActedFor };  // for whom the current ro
 int32_t UnsubscribeAllAtCommit(Whose whose);
 // Pauses or resumes it, at once, undone by a rollback.
 void SetPaused(LocalSubscription* subscription, bool paused);
+// Remembers that live.snapshot reads stored rows, so that a rollback gives them back.
+void NoteRead(LocalSubscription* subscription);
 // Remembers that live.poll reads messages of `role`, so that a rollback gives back all since there
 // were `before`.
 void NotePolled(Oid role, uint64_t before);

@@ -88,11 +88,18 @@ class FlowControl {
   // The client has read the snapshot to its end.
   constexpr void OnSnapshotRead() { unread_ = false; }
 
+  // That was rolled back: messages wait for its end again. Those that went out since OnSnapshotRead
+  // have to be taken back, and held.
+  constexpr void OnSnapshotUnread() { unread_ = true; }
+
   // The last reset or termination, which was to be delivered, was not: it will be decided anew.
   constexpr void OnUntold() { broken_ = terminated_ = false; }
 
   constexpr void OnPause() { paused_ = true; }
   constexpr void OnResume() { paused_ = false; }
+
+  // Whether messages wait for the client: to read the snapshot, or to resume.
+  constexpr bool IsWaiting() const { return unread_ || paused_; }
 
   // Whether held messages are to be delivered now.
   constexpr bool CanRelease() const {
@@ -109,7 +116,7 @@ class FlowControl {
   constexpr bool broken() const { return broken_; }
 
  private:
-  constexpr bool IsFlowing() const { return committed_ && !unread_ && !paused_; }
+  constexpr bool IsFlowing() const { return committed_ && !IsWaiting(); }
 
   constexpr Verdict Break() {
     broken_ = true;

@@ -2,65 +2,30 @@
 // same expressions. Process: client backend.
 #include "query/snapshot_cursor.hpp"
 
-#include <climits>
-
 #include "pg/compat.hpp"
+#include "pg/memory.hpp"
+#include "pg/try_catch.hpp"
 #include "query/key.hpp"
-#include "query/settings_capture.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
-#include "executor/executor.h"
+#include "commands/portalcmds.h"
 #include "executor/tstoreReceiver.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
-#include "tcop/utility.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 }
 
 namespace live_queries {
 namespace {
 
-constexpr char kNameFormat[] = "live_queries " UINT64_FORMAT " %u";  // serial, role
-
-ExecutorRun_hook_type previous_run_hook = nullptr;
-const char* (*settings_of_subscription)(uint64_t serial) = nullptr;
-
-// No cursor that a user makes is invisible: nobody can put another one in its place.
-bool IsSnapshotCursor(Portal portal) {
-  return !portal->visible && strncmp(portal->name, "live_queries ", 13) == 0;
-}
-
-uint64_t SerialOf(Portal cursor) { return strtoull(strchr(cursor->name, ' ') + 1, nullptr, 10); }
-
-Oid RoleOf(Portal cursor) {
-  return static_cast<Oid>(strtoul(strrchr(cursor->name, ' ') + 1, nullptr, 10));
-}
-
-// Whoever runs the cursor, by live.snapshot or at the commit that stores what is left of it, its
-// query runs as the role of its subscription and with its settings, as its changes are evaluated.
-// `once` is a bool before 18 (commit 3eea7a0c9), and nothing since.
-template <class... Once>
-void OnExecutorRun(QueryDesc* query, ScanDirection direction, uint64 count, Once... once) {
-  auto run = [&] {
-    if (previous_run_hook != nullptr)
-      previous_run_hook(query, direction, count, once...);
-    else
-      standard_ExecutorRun(query, direction, count, once...);
-  };
-  if (ActivePortal == nullptr || ActivePortal->queryDesc != query ||
-      !IsSnapshotCursor(ActivePortal)) {
-    run();
-    return;
-  }
-  const char* settings = settings_of_subscription(SerialOf(ActivePortal));
-  const Identity identity = EnterIdentity(RoleOf(ActivePortal), settings);
-  run();
-  LeaveIdentity(identity);
-}
+constexpr int kOptions = CURSOR_OPT_NO_SCROLL | CURSOR_OPT_HOLD;
+// What the name of a copy has more.
+constexpr char kCopySuffix[] = " stored";
 
 Expr* MakeRow(List* targets) {
   RowExpr* row = makeNode(RowExpr);
@@ -116,28 +81,98 @@ Query* MakeSnapshotQuery(const Analysis& analysis) {
 
 }  // namespace
 
-void OpenSnapshotCursor(const char* name, const char* query_text, const Analysis& analysis) {
-  constexpr int kOptions = CURSOR_OPT_NO_SCROLL | CURSOR_OPT_HOLD;
+static Portal CreateCursor(const char* name) {
   Portal portal = CreatePortal(name, false, false);
   portal->visible = false;
-  MemoryContext outer = MemoryContextSwitchTo(portal->portalContext);
-  Query* query = static_cast<Query*>(copyObjectImpl(MakeSnapshotQuery(analysis)));
-  PlannedStmt* plan = pg_plan_query(query, query_text, kOptions, nullptr);
-  PortalDefineQuery(portal, nullptr, pstrdup(query_text), CMDTAG_SELECT, list_make1(plan), nullptr);
-  ParamListInfo params = KeyParams(analysis.spec);
-  MemoryContextSwitchTo(outer);
+  // It would be the name, and shows in pg_backend_memory_contexts.
+  MemoryContextSetIdentifier(portal->portalContext, "live_queries snapshot");
+  return portal;
+}
+
+// What a cursor runs, in its portal's context.
+struct CursorQuery {
+  const char* text;
+  PlannedStmt* plan;
+  ParamListInfo params;
+};
+
+static void StartCursor(Portal portal, const CursorQuery& query, Snapshot snapshot) {
+  List* plans = InMemoryContext(portal->portalContext, [&] { return list_make1(query.plan); });
+  PortalDefineQuery(portal, nullptr, query.text, CMDTAG_SELECT, plans, nullptr);
   portal->cursorOptions = kOptions;
-  PortalStart(portal, params, 0, GetActiveSnapshot());
+  PortalStart(portal, query.params, 0, snapshot);
+}
+
+void OpenSnapshotCursor(const char* name, const char* query_text, const Analysis& analysis) {
+  Portal portal = CreateCursor(name);
+  const CursorQuery query = InMemoryContext(portal->portalContext, [&] {
+    const char* text = pstrdup(query_text);
+    Query* tree = static_cast<Query*>(copyObjectImpl(MakeSnapshotQuery(analysis)));
+    PlannedStmt* plan = pg_plan_query(tree, text, kOptions, nullptr);
+    return CursorQuery{text, plan, KeyParams(analysis.spec)};
+  });
+  StartCursor(portal, query, GetActiveSnapshot());
 }
 
 Portal FindSnapshotCursor(const char* name) {
   Portal portal = GetPortalByName(name);
-  return PortalIsValid(portal) && IsSnapshotCursor(portal) ? portal : nullptr;
+  return PortalIsValid(portal) && !portal->visible ? portal : nullptr;
 }
 
-void NameSnapshotCursor(uint64_t serial, Oid role, char (&name)[NAMEDATALEN]) {
-  snprintf(name, sizeof(name), kNameFormat, serial, role);
+bool IsSnapshotCursor(Portal portal, const char* name) {
+  const size_t length = strlen(name);
+  if (portal->visible || strncmp(portal->name, name, length) != 0) return false;
+  return portal->name[length] == '\0' || strcmp(portal->name + length, kCopySuffix) == 0;
 }
+
+Portal CopySnapshotCursor(Portal cursor) {
+  Portal copy = CreateCursor(psprintf("%s%s", cursor->name, kCopySuffix));
+  const CursorQuery query = InMemoryContext(copy->portalContext, [&] {
+    PlannedStmt* plan = static_cast<PlannedStmt*>(copyObjectImpl(linitial(cursor->stmts)));
+    ParamListInfo params = copyParamList(cursor->portalParams);
+    // It is not copied, and hides the values: see KeyParams.
+    if (params != nullptr) params->paramFetch = cursor->portalParams->paramFetch;
+    return CursorQuery{pstrdup(cursor->sourceText), plan, params};
+  });
+  StartCursor(copy, query, cursor->queryDesc->snapshot);
+  return copy;
+}
+
+void StoreSnapshot(Portal cursor) {
+  PortalCreateHoldStore(cursor);
+  PersistHoldablePortal(cursor);
+  cursor->resowner = nullptr;
+  cursor->createSubid = InvalidSubTransactionId;
+  cursor->activeSubid = InvalidSubTransactionId;
+  cursor->createLevel = 0;
+}
+
+void FlushStore(Portal cursor) {
+  TryCatch(
+      CurrentMemoryContext,
+      [&] {
+        tuplestore_rescan(cursor->holdStore);
+        (void)tuplestore_advance(cursor->holdStore, true);
+        tuplestore_rescan(cursor->holdStore);
+      },
+      [&](ErrorData* error) {
+        AbandonStore(cursor);
+        ReThrowError(error);
+      });
+}
+
+void AbandonStore(Portal cursor) {
+  Tuplestorestate* store = cursor->holdStore;
+  cursor->holdStore = nullptr;
+  const int limit = temp_file_limit;
+  temp_file_limit = -1;
+  // Where the disk is full, the file goes with the session.
+  TryCatch(
+      CurrentMemoryContext, [&] { tuplestore_end(store); }, [](ErrorData*) {});
+  temp_file_limit = limit;
+}
+
+bool IsStored(Portal cursor) { return cursor->createSubid == InvalidSubTransactionId; }
 
 uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Tuplestorestate* rows) {
   DestReceiver* receiver = CreateDestReceiver(DestTuplestore);
@@ -146,12 +181,6 @@ uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Tuplestorestate* rows) {
   const uint64 fetched = PortalRunFetch(cursor, FETCH_FORWARD, count, receiver);
   receiver->rDestroy(receiver);
   return fetched;
-}
-
-void InstallSnapshotHook(const char* (*settings_of)(uint64_t serial)) {
-  settings_of_subscription = settings_of;
-  previous_run_hook = ExecutorRun_hook;
-  ExecutorRun_hook = OnExecutorRun;
 }
 
 }  // namespace live_queries

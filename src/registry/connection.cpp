@@ -183,15 +183,15 @@ void OnBackendExit(int, Datum) {
   FreeBlocks(mail);
 }
 
-void MakeChannelName(ChannelName& name) {
+}  // namespace
+
+void MakeUnguessableName(ChannelName& name) {
   uint8_t random[kChannelRandomBytes];
   if (!pg_strong_random(random, sizeof(random)))
     ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
-            errmsg("could not generate a channel name: no source of strong random numbers"));
+            errmsg("could not generate a name: no source of strong random numbers"));
   name[FormatChannel(random, name)] = '\0';
 }
-
-}  // namespace
 
 SubscriptionShared* FindSubscription(const ConnectionShared& connection, uint64_t serial) {
   const int slot = SlotOfSerial(serial);
@@ -207,7 +207,7 @@ ConnectionShared* MyConnection() {
   if (my_connection != nullptr) return my_connection;
   Area();  // attached now, so that the exit need not
   ChannelName channel;
-  MakeChannelName(channel);
+  MakeUnguessableName(channel);
   ConnectionShared* connection = ConnectionAt(ProcIndex(MyProc));
   static bool exit_registered = false;
   if (!exit_registered) {

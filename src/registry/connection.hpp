@@ -85,6 +85,8 @@ inline uint64_t NumberOfSerial(uint64_t serial) { return serial >> kSlotBits; }
 
 // The channel's name with its closing NUL.
 using ChannelName = char[kChannelBytes + 1];
+// A name that nobody can guess, for a channel or a cursor. May ereport.
+void MakeUnguessableName(ChannelName& name);
 
 // One for each possible backend, at the index of its PGPROC. All guarded by `lock` but where said.
 struct ConnectionShared {

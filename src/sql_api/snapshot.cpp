@@ -1,7 +1,5 @@
 // live.snapshot: the first result, in batches. Process: client backend.
-#include "query/snapshot_cursor.hpp"
-
-#include "deliver/dispatch.hpp"
+#include "deliver/first_result.hpp"
 #include "sql_api/arguments.hpp"
 
 extern "C" {
@@ -23,26 +21,8 @@ Datum SnapshotCall(FunctionCallInfo call) {
   LocalSubscription* subscription = SubscriptionArgument(call, 0);
   const uint64 max_rows = RowsArgument(call, 1);
   ResultRows rows(call);
-  ReturnSetInfo* info = reinterpret_cast<ReturnSetInfo*>(call->resultinfo);
-  // Read to its end already, or never asked for: no rows.
-  if (subscription->cursor[0] == '\0') return static_cast<Datum>(0);
-  Portal cursor = FindSnapshotCursor(subscription->cursor);
-  if (cursor == nullptr || cursor->status == PORTAL_FAILED)
-    ereport(ERROR, errcode(ERRCODE_INVALID_CURSOR_STATE),
-            errmsg("the snapshot of live query \"%s\" is gone", CopyText(subscription->id.view())),
-            errdetail("An error or CLOSE ALL has closed it."),
-            errhint("Take a new one with live.refresh."));
-  const uint64_t serial = subscription->serial;
-  const uint64 fetched = FetchSnapshot(cursor, max_rows, info->setResult);
-  // A function in the query may have called functions of ours.
-  subscription = FindLocal(serial);
-  if (subscription == nullptr) {
-    PortalDrop(cursor, false);
-    return static_cast<Datum>(0);
-  }
-  if (max_rows != 0 && fetched == max_rows) return static_cast<Datum>(0);
-  PortalDrop(cursor, false);
-  FinishSnapshot(subscription);
+  ReadFirstResult(subscription, max_rows,
+                  reinterpret_cast<ReturnSetInfo*>(call->resultinfo)->setResult);
   return static_cast<Datum>(0);
 }
 

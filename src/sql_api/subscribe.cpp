@@ -1,6 +1,7 @@
 // live.subscribe and live.refresh: analyse, register, wait for the decoder, take the snapshot.
 // Process: client backend.
 #include "deliver/dispatch.hpp"
+#include "deliver/first_result.hpp"
 #include "deliver/session.hpp"
 #include "model/strategy.hpp"
 #include "pg/compat.hpp"
@@ -8,7 +9,6 @@
 #include "pg/memory.hpp"
 #include "query/analyze.hpp"
 #include "query/settings_capture.hpp"
-#include "query/snapshot_cursor.hpp"
 #include "registry/connection.hpp"
 #include "registry/settings.hpp"
 #include "sql_api/arguments.hpp"
@@ -138,10 +138,7 @@ void TakeSnapshot(LocalSubscription* subscription, const Request& request,
   // delivered. It is the latest one, whatever the isolation level.
   PushActiveSnapshot(GetLatestSnapshot());
   StartFrom(subscription, GetActiveSnapshot(), request.with_snapshot);
-  if (request.with_snapshot) {
-    NameSnapshotCursor(subscription->serial, subscription->role, subscription->cursor);
-    OpenSnapshotCursor(subscription->cursor, request.query, analysis);
-  }
+  if (request.with_snapshot) OpenFirstResult(subscription, request.query, analysis);
   PopActiveSnapshot();
 }
 

@@ -133,6 +133,12 @@ my %walk = (
         says  => [ [ qr/^alloc 1/ => 'no error' ] ] },
     'registry-remove' => { at => 'client', before => \&have_more, by => \&unsubscribe_more, only => $committed },
 
+    'snapshot-stored'       => { at => 'client', by => \&read_below_subscribe, after => \&no_more },
+    'snapshot-row'          => { at => 'client', before => \&have_unread, by => \&read_more, skip => 7, after => \&reads_all },
+    'session-commit, read'    => { at => 'client', before => \&have_unread, by => \&read_more, after => \&reads_all },
+    'session-committed, read' => { at => 'client', before => \&have_unread, by => \&read_more, only => $committed },
+    'session-aborted, read'   => { at => 'client', before => \&have_unread, by => \&read_in_vain, only => $aborting },
+
     'client-take'       => { at => 'client', before => \&let_wait, by => \&commit },
     'client-taken'      => { at => 'client', before => \&let_wait, by => \&commit },
     'client-deliver'    => { at => 'client', before => \&let_wait, by => \&commit },
@@ -231,6 +237,23 @@ sub have_polled {
     return;
 }
 
+# With changes that wait for the end of the snapshot, of which something was read in vain.
+sub have_unread {
+    $victim->rows(q{SELECT live.subscribe('more', '} . query_text() . q{')});
+    $victim->rows(q{BEGIN; SELECT live.snapshot('more', 5); ROLLBACK});
+    change_rows($writer);
+    $writer->value('SELECT live.wait_for()');
+    return;
+}
+
+sub read_more { victim_says(q{SELECT live.snapshot('more')}); return }
+sub read_in_vain { victim_says(q{BEGIN; SELECT live.snapshot('more'); ROLLBACK}); return }
+
+sub read_below_subscribe {
+    victim_says(q{BEGIN; SELECT live.subscribe('more', '} . query_text() . q{'); SAVEPOINT a; SELECT live.snapshot('more'); COMMIT});
+    return;
+}
+
 sub pause_polled { victim_says(q{SELECT live.pause('more')}); return }
 
 # Privileges of somebody else: the queries are analysed again, with the same result.
@@ -310,6 +333,17 @@ sub apply_polled {
         die "a message $message->{type}" if $message->{type} ne 'changes';
         LiveQueries::apply_changes($victim->{states}{more}, $message);
     }
+    return;
+}
+
+# Once more, as the first attempt was undone.
+sub reads_all {
+    my ($name) = @_;
+    $victim->read_snapshot('more');
+    change_rows($writer);
+    ok($victim->follow('more'), "$name: no reset");
+    is_deeply($victim->state_of('more'), $victim->rows_now(query_text()), "$name: the rows and what follows are complete");
+    $victim->rows(q{SELECT live.unsubscribe('more')});
     return;
 }
 

@@ -53,6 +53,34 @@ TEST(ChangesWaitForTheSnapshotToBeRead) {
   CHECK(flow.Decide(kChanges, false) == Verdict::kDeliver);
 }
 
+TEST(ChangesWaitAgainForASnapshotThatIsUnreadAgain) {
+  FlowControl flow = Flowing();
+  StartSnapshot(flow);
+  CHECK(flow.IsWaiting());
+  flow.OnSnapshotRead();
+  CHECK(!flow.IsWaiting());
+  CHECK(flow.Decide(kChanges, false) == Verdict::kDeliver);
+  flow.OnSnapshotUnread();
+  CHECK(flow.IsWaiting());
+  CHECK(!flow.CanRelease());
+  CHECK(flow.Decide(kChanges, true) == Verdict::kDrop);
+  CHECK(flow.Decide(kChanges, false) == Verdict::kHold);
+  flow.OnSnapshotRead();
+  CHECK(flow.CanRelease());
+}
+
+TEST(ASnapshotThatIsUnreadAgainMendsNothing) {
+  FlowControl flow = Flowing();
+  StartSnapshot(flow);
+  flow.OnSnapshotRead();
+  CHECK(flow.Decide(kReset, false) == Verdict::kDeliverAlone);
+  flow.OnSnapshotUnread();
+  CHECK(flow.broken());
+  CHECK(flow.Decide(kChanges, false) == Verdict::kDrop);
+  CHECK(flow.Decide(kReset, false) == Verdict::kDrop);
+  CHECK(flow.Decide(kTerminated, false) == Verdict::kDeliverAlone);
+}
+
 TEST(ChangesWaitForTheResume) {
   FlowControl flow = Flowing();
   flow.OnPause();
@@ -194,6 +222,8 @@ class World {
     kCommit,         // of the subscribing transaction
     kStartSnapshot,  // subscribe's, or refresh
     kReadSnapshot,   // to its end
+    kReadUncommitted,  // the same, in a transaction that goes on: what is told since can be taken back
+    kUnreadSnapshot,  // it rolls back
     kPauseIt,
     kResumeIt,
     kChange,           // a transaction changes the result
@@ -215,6 +245,8 @@ class World {
         break;
       case kStartSnapshot:
         if (killed_) break;  // the SQL function reports an error
+        told_uncommitted_.Clear();
+        read_uncommitted_ = false;
         if (flow_.OnSnapshotStarted() == HeldMessages::kDiscard) DiscardHeld();
         snapshot_state_ = state_;
         reading_ = true;
@@ -222,11 +254,16 @@ class World {
         told_of_reset_ = false;
         break;
       case kReadSnapshot:
-        if (!reading_) break;
-        flow_.OnSnapshotRead();
-        reading_ = false;
-        client_knows_state_ = true;
-        client_state_ = snapshot_state_;
+        read_uncommitted_ = false;
+        told_uncommitted_.Clear();
+        ReadSnapshot();
+        break;
+      case kReadUncommitted:
+        read_uncommitted_ = read_uncommitted_ || reading_;
+        ReadSnapshot();
+        break;
+      case kUnreadSnapshot:
+        if (read_uncommitted_ && !client_is_over_) UnreadSnapshot();  // else it is forgotten
         break;
       case kPauseIt:
         paused_ = true;
@@ -279,6 +316,34 @@ class World {
   void Mail(Record record) {
     if (mailbox_.size == mailbox_.records.size()) return Error("the test's mailbox is too small");
     mailbox_.Push(record);
+  }
+
+  void ReadSnapshot() {
+    if (!reading_) return;
+    flow_.OnSnapshotRead();
+    reading_ = false;
+    client_knows_state_ = true;
+    client_state_ = snapshot_state_;
+  }
+
+  // What the client has got since is given back, but for the termination.
+  void UnreadSnapshot() {
+    read_uncommitted_ = false;
+    flow_.OnSnapshotUnread();
+    reading_ = true;
+    client_knows_state_ = false;
+    told_of_reset_ = false;
+    if (told_uncommitted_.size == 0) return;
+    const Queue newer = held_;
+    DiscardHeld();
+    for (const Queue& queue : {told_uncommitted_, newer})
+      for (size_t i = 0; i < queue.size; ++i) HoldAgain(queue.records[i]);
+    told_uncommitted_.Clear();
+  }
+
+  void HoldAgain(Record record) {
+    if (!flow_.broken()) return Obey(Verdict::kHold, record);
+    if (record.kind == RecordKind::kReset) Obey(Verdict::kHoldAlone, record);
   }
 
   void TakeTurn() {
@@ -344,6 +409,7 @@ class World {
     if (paused_) Error("delivered while paused");
     if (reading_) Error("delivered before the snapshot was read");
     if (told_of_reset_) Error("delivered after a reset");
+    if (read_uncommitted_) told_uncommitted_.Push(record);
     if (record.kind == RecordKind::kReset) {
       told_of_reset_ = true;
       return;
@@ -377,6 +443,8 @@ class World {
   bool paused_ = false;
   bool killed_ = false;
   bool reading_ = false;
+  bool read_uncommitted_ = false;
+  Queue told_uncommitted_;
 
   // The client. It begins without snapshot ("snapshot" => false) and in step.
   bool client_knows_state_ = true;
@@ -388,8 +456,9 @@ class World {
 };
 
 constexpr std::array<const char*, World::kEventCount> kEventNames = {
-    "commit", "start snapshot",   "read snapshot", "pause", "resume",
-    "change", "mailbox overflow", "kill",          "turn"};
+    "commit",           "start snapshot", "read snapshot", "read uncommitted",
+    "unread snapshot",  "pause",          "resume",        "change",
+    "mailbox overflow", "kill",           "turn"};
 
 template <class Events>
 void Report(const char* error, const Events& events, size_t count) {
@@ -453,7 +522,12 @@ TEST(LongHistoriesAreSeenRightByTheClient) {
     size_t count = 0;
     while (count < events.size() && world.error() == nullptr) {
       // Kills and overflows are rare, so that histories stay alive; changes and turns are frequent.
-      constexpr std::array<uint8_t, 16> kMix = {0, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5, 5, 8, 8, 8, 8};
+      using enum World::Event;
+      constexpr std::array<uint8_t, 18> kMix = {
+          kCommit,       kStartSnapshot,   kStartSnapshot, kReadSnapshot, kReadSnapshot,
+          kReadSnapshot, kPauseIt,         kResumeIt,      kResumeIt,     kChange,
+          kChange,       kChange,          kTurn,          kTurn,         kTurn,
+          kTurn,         kReadUncommitted, kUnreadSnapshot};
       uint8_t event = kMix[random() % kMix.size()];
       if (random() % 20 == 0) event = World::kMailboxOverflow;
       if (random() % 200 == 0) event = World::kKill;
