@@ -53,6 +53,7 @@ ChangeBatch* last_ready = nullptr;
 ChangeBatch* unfinished = nullptr;  // of the transaction being replayed
 size_t ready_bytes = 0;
 uint64 ready_count = 0;
+bool catalogs_changed = false;
 PluginCounters counters;
 void (*on_commit)(TransactionId xid) = nullptr;
 
@@ -266,6 +267,7 @@ void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr
   LIVE_QUERIES_FAULT("decode-commit");
   if (on_commit != nullptr) on_commit(transaction->xid);
   NoteNewStorage(*transaction);
+  catalogs_changed = catalogs_changed || transaction->ninvalidations > 0;
   ChangeBatch* batch = unfinished;
   if (batch == nullptr) return;
   unfinished = nullptr;
@@ -343,6 +345,12 @@ void RemoveFirstReadyBatch() {
 void DiscardBatches() {
   if (unfinished != nullptr) unfinished->Destroy();
   unfinished = nullptr;
+}
+
+bool TakeCatalogsChanged() {
+  const bool changed = catalogs_changed;
+  catalogs_changed = false;
+  return changed;
 }
 
 size_t ReadyBytes() { return ready_bytes; }

@@ -23,6 +23,9 @@ void RemoveFirstReadyBatch();
 // Frees those that the callers of logical decoding left unfinished (after an error).
 void DiscardBatches();
 
+// Whether a transaction that was decoded since the last call has changed a catalog.
+bool TakeCatalogsChanged();
+
 // What waits, in bytes and transactions.
 size_t ReadyBytes();
 uint64 ReadyCount();

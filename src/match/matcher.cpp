@@ -10,7 +10,6 @@
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "query/settings_capture.hpp"
-#include "query/type_shapes.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
@@ -42,6 +41,8 @@ MemoryContext piece_context = nullptr;
 HTAB* templates_by_key = nullptr;
 HTAB* templates_by_table = nullptr;
 bool any_unchecked = false;
+bool any_values_unchecked = false;
+bool shared_catalog_changed = false;
 bool damaged = false;   // MatcherIsDamaged
 bool flushing = false;  // FlushCatalogCaches: nothing has changed
 Touched touched = {};
@@ -55,45 +56,48 @@ void ForEachTemplate(Visit&& visit) {
     for (Template* one = bucket->first; one != nullptr; one = one->next) visit(one);
 }
 
-// Whether `relation` is among the tables that were checked for privileges: "oid as ...;oid as ...".
-bool IsAccessed(const Template& one, Oid relation) {
-  for (const char* c = one.spec.access; *c != '\0';) {
-    if (strtoul(c, nullptr, 10) == relation) return true;
-    c = strchr(c, ';');
-    if (c == nullptr) break;
-    ++c;
-  }
-  return false;
+void MustCheck(Template* one) {
+  one->unchecked = true;
+  any_unchecked = true;
 }
 
 void OnRelationChange(Datum, Oid relation) {
   if (templates_by_key == nullptr || flushing) return;
   ForEachTemplate([&](Template* one) {
-    // A partition can come or go at each level of a tree, of which that level alone tells.
-    if (OidIsValid(relation) && !list_member_oid(one->spec.relations, relation) &&
-        !list_member_oid(one->spec.parents, relation) && !IsAccessed(*one, relation) &&
-        !ShapesConcern(one->spec.shapes, relation))
-      return;
-    one->unchecked = true;
-    any_unchecked = true;
+    if (DependsOnRelation(one->dependencies, relation)) MustCheck(one);
   });
 }
 
 void OnCatalogChange(Datum, int cache, uint32 hash) {
   if (templates_by_key == nullptr || flushing) return;
   ForEachTemplate([&](Template* one) {
-    bool concerned = cache != PROCOID && cache != ENUMTYPOIDNAME;
-    if (cache == ENUMTYPOIDNAME) concerned = ShapesConcern(one->spec.shapes, InvalidOid);
-    // A function that the query calls may compute something else now. Others come and go.
-    for (int i = 0; cache == PROCOID && i < one->function_count; ++i)
-      if (hash == 0 || one->function_hashes[i] == hash) concerned = one->must_reset = true;
-    // Those that were inlined or evaluated are not in its expressions any more.
-    if (cache == PROCOID &&
-        (hash == 0 || list_member_int(one->spec.called, static_cast<int>(hash))))
-      concerned = true;
-    if (!concerned) return;
-    one->unchecked = true;
-    any_unchecked = true;
+    if (!DependsOnCatalog(one->dependencies, cache, hash)) return;
+    MustCheck(one);
+    one->function_changed = one->function_changed || cache == PROCOID;
+  });
+}
+
+// Of a catalog of the whole server, in which other databases' transactions write too.
+void OnSharedCatalogChange(Datum, int, uint32) {
+  if (!flushing) shared_catalog_changed = true;
+}
+
+void MustCheckValues(Target* target) {
+  target->values_unchecked = true;
+  target->route->owner->values_unchecked = true;
+  any_values_unchecked = true;
+}
+
+void MustCheckAllValues() {
+  ForEachTemplate([](Template* one) {
+    if (one->catalog_readers == 0) return;
+    ForEachRoute(
+        one,
+        [](Route* route, void*) {
+          for (Target* target = route->targets; target != nullptr; target = target->next)
+            if (target->reads_catalogs) MustCheckValues(target);
+        },
+        nullptr);
   });
 }
 
@@ -158,13 +162,13 @@ void KeepTemplate(Template* one) {
 class CurrentIdentity {
  public:
   void Become(const Template& one) {
-    const SessionIdentity session = one.runs_user_code ? one.session : SessionIdentity{};
+    const SessionIdentity session = one.dependencies.user_code ? one.session : SessionIdentity{};
     if (entered_ && role_ == one.role && session_ == session &&
         strcmp(settings_, one.settings) == 0)
       return;
     Leave();
-    identity_ = one.runs_user_code ? EnterIdentity(session, one.role, one.settings)
-                                   : EnterIdentity(one.role, one.settings);
+    identity_ = one.dependencies.user_code ? EnterIdentity(session, one.role, one.settings)
+                                           : EnterIdentity(one.role, one.settings);
     role_ = one.role;
     session_ = session;
     settings_ = one.settings;
@@ -311,8 +315,9 @@ void PrepareMatcher(MemoryContext context) {
   templates_by_table = hash_create("live_queries templates by table", 64, &control,
                                    HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
   CacheRegisterRelcacheCallback(OnRelationChange, 0);
-  for (int cache : {AUTHOID, AUTHMEMROLEMEM, NAMESPACEOID, PROCOID, ENUMTYPOIDNAME})
-    CacheRegisterSyscacheCallback(cache, OnCatalogChange, 0);
+  ListenToCatalogs(OnCatalogChange);
+  for (int cache : {AUTHOID, DATABASEOID, TABLESPACEOID, PARAMETERACLOID})
+    CacheRegisterSyscacheCallback(cache, OnSharedCatalogChange, 0);
 }
 
 Target* AttachTarget(Oid role, const SessionIdentity& session, const char* settings,
@@ -369,12 +374,12 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
       identity.Become(*one);
       StartEvaluationClock(one->role, one->piece_count);
       EvaluateTemplate(one, changes, *batch, sink);
-      if (one->runs_user_code) RequireNoTrace();
+      if (one->dependencies.user_code) RequireNoTrace();
       StopEvaluationClock();
       culprit = {};
       // A large row would stay here until the next one; what functions have set, longer.
       ResetExprContext(one->compiled->expressions);
-      if (one->runs_user_code) identity.Leave();
+      if (one->dependencies.user_code) identity.Leave();
       one->piece_count = 0;
     }
     MemoryContextSwitchTo(outer);
@@ -401,20 +406,35 @@ void AbandonEvaluation() {
   ForEachTemplate([](Template* one) { one->piece_count = 0; });
 }
 
-bool AnyUnchecked() { return any_unchecked; }
+void WatchValues(Target* target) {
+  target->reads_catalogs = true;
+  ++target->route->owner->catalog_readers;
+  // Since they were computed, what they were computed from may have changed.
+  MustCheckValues(target);
+}
 
-void TakeUnchecked(void (*check)(Template*, void*), void* context) {
+bool AnyUnchecked() {
+  const bool catalogs_changed = TakeCatalogsChanged();
+  if (catalogs_changed || shared_catalog_changed) MustCheckAllValues();
+  shared_catalog_changed = false;
+  return any_unchecked || any_values_unchecked;
+}
+
+void TakeUnchecked(void (*check)(Template*, bool, void*), void* context) {
   any_unchecked = false;
+  any_values_unchecked = false;
   List* unchecked = NIL;
   ForEachTemplate([&](Template* one) {
-    if (one->unchecked) unchecked = lappend(unchecked, one);
+    if (one->unchecked || one->values_unchecked) unchecked = lappend(unchecked, one);
   });
   ListCell* cell;
   foreach (cell, unchecked) {
     Template* one = static_cast<Template*>(lfirst(cell));
+    const bool whole = one->unchecked;
     // Before the check: what changes while it runs counts again.
     one->unchecked = false;
-    check(one, context);
+    one->values_unchecked = false;
+    check(one, whole, context);
   }
   list_free(unchecked);
 }

@@ -38,10 +38,14 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink);
 // Forgets what the transaction that raised an error has left in the routes.
 void AbandonEvaluation();
 
-// Templates whose definitions may have changed since they were looked at.
+// Looks at the frozen values of `target` again whenever a catalog has changed, and now.
+void WatchValues(Target* target);
+
+// Templates whose definitions, or values, may have changed since they were looked at.
 bool AnyUnchecked();
-// Visits them, after marking them as looked at.
-void TakeUnchecked(void (*check)(Template*, void*), void* context);
+// Visits them, after marking them as looked at; `whole` is false if it is only the values of those
+// targets that are marked.
+void TakeUnchecked(void (*check)(Template*, bool whole, void*), void* context);
 
 uint64 TakeMatchedCount();
 

@@ -156,6 +156,7 @@ void RemoveTarget(Target* target) {
   *link = target->next;
   MuteTarget(target);
   --route->owner->target_count;
+  if (target->reads_catalogs) --route->owner->catalog_readers;
   pfree(target);
   if (route->targets == nullptr) FreeRoute(route);
 }

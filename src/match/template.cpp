@@ -7,14 +7,9 @@
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
 #include "query/key.hpp"
-#include "query/tree.hpp"
 
 extern "C" {
-#include "access/htup_details.h"
-#include "access/transam.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -22,83 +17,10 @@ extern "C" {
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 }
 
 namespace live_queries {
 namespace {
-
-struct UserFunctions {
-  List* hashes;
-  uint32 version;
-};
-
-// Of what the function does: not of its privileges, nor of where its row is.
-uint32 VersionOf(Oid function) {
-  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-  if (!HeapTupleIsValid(tuple)) return 0;
-  uint32 version = 0;
-  for (AttrNumber column : {Anum_pg_proc_prosrc, Anum_pg_proc_probin, Anum_pg_proc_prosqlbody,
-                            Anum_pg_proc_proconfig}) {
-    bool is_null;
-    const Datum value = SysCacheGetAttr(PROCOID, tuple, column, &is_null);
-    if (is_null) continue;
-    const struct varlena* bytes = PG_DETOAST_DATUM_PACKED(value);
-    version =
-        hash_combine(version, hash_bytes(reinterpret_cast<const unsigned char*>(VARDATA_ANY(bytes)),
-                                         static_cast<int>(VARSIZE_ANY_EXHDR(bytes))));
-  }
-  const Form_pg_proc row = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
-  version = hash_combine(version, row->prolang);
-  version = hash_combine(version, row->prosecdef ? row->proowner : InvalidOid);
-  ReleaseSysCache(tuple);
-  return version;
-}
-
-bool NoteFunction(Oid function, void* context) {
-  if (function < FirstNormalObjectId) return false;
-  UserFunctions* found = static_cast<UserFunctions*>(context);
-  const uint32 hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
-  found->hashes = lappend_int(found->hashes, static_cast<int>(hash));
-  found->version = hash_combine(found->version, VersionOf(function));
-  return false;
-}
-
-bool CollectFunctions(Node* node, UserFunctions* found) {
-  if (node == nullptr) return false;
-  check_functions_in_node(node, NoteFunction, found);
-  return WalkChildren(node, CollectFunctions, found);
-}
-
-UserFunctions FunctionsOf(const QuerySpec& spec) {
-  UserFunctions found = {NIL, 0};
-  CollectFunctions(
-      reinterpret_cast<Node*>(list_make3(spec.barrier_quals, spec.quals, spec.targets)), &found);
-  return found;
-}
-
-// Whether a value of a type that is not built in occurs: a domain has conditions, and a type may be
-// cast to json by a function.
-bool HasUserType(Node* node, void* unused) {
-  if (node == nullptr) return false;
-  const bool has_type = !IsA(node, List) && !IsA(node, TargetEntry) && !IsA(node, CaseWhen);
-  if (has_type && exprType(node) >= FirstNormalObjectId) return true;
-  return WalkChildren(node, HasUserType, unused);
-}
-
-void NoteUserFunctions(Template* one) {
-  const QuerySpec& spec = one->spec;
-  const UserFunctions found = FunctionsOf(spec);
-  List* values = list_make4(spec.barrier_quals, spec.quals, spec.targets, spec.columns);
-  one->runs_user_code =
-      found.hashes != NIL || HasUserType(reinterpret_cast<Node*>(values), nullptr);
-  one->function_count = list_length(found.hashes);
-  one->function_hashes = static_cast<uint32*>(palloc(sizeof(uint32) * (one->function_count + 1)));
-  one->function_version = found.version;
-  ListCell* cell;
-  foreach (cell, found.hashes)
-    one->function_hashes[foreach_current_index(cell)] = static_cast<uint32>(lfirst_int(cell));
-}
 
 // A descriptor with the columns that the template uses in their places; nothing ever reads the
 // others, which are always NULL.
@@ -250,16 +172,9 @@ Template* MakeTemplate(MemoryContext parent, const char* key, Oid role,
     one->unchecked = true;
     one->piece_changes = nullptr;
     PrepareRouting(one);
-    NoteUserFunctions(one);
+    one->dependencies = DependenciesOf(one->spec);
     return one;
   });
-}
-
-bool FunctionsChanged(Template* one) {
-  const uint32 version = FunctionsOf(one->spec).version;
-  const bool changed = version != one->function_version;
-  one->function_version = version;
-  return changed;
 }
 
 void FreeTemplate(Template* one) {

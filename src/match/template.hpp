@@ -3,6 +3,7 @@
 #pragma once
 
 #include "decode/change_batch.hpp"
+#include "match/dependencies.hpp"
 #include "pg/postgres.hpp"
 #include "pg/session_identity.hpp"
 #include "query/spec.hpp"
@@ -26,6 +27,9 @@ struct Target {
   uint64_t serial;
   bool muted;      // gets nothing: was reset, until its client refreshes, as a new target
   bool attaching;  // and until then is muted too
+  // Of its frozen values; not of what it has in common with the others of its template.
+  bool reads_catalogs;
+  bool values_unchecked;
 };
 
 // The subscriptions of a template that have the same routing values.
@@ -91,11 +95,10 @@ struct Template {
   Route* only_route;           // the route if there are no routing columns
   CompiledTemplate* compiled;  // nullptr: to be done
   bool unchecked;              // privileges and definitions must be looked at before use
-  bool must_reset;             // a function may have changed: if all is well, look at it as well
-  bool runs_user_code;         // or may, by its types; if not, nothing in it can ask who it is
-  uint32* function_hashes;     // of the user's functions it calls, in the catalog cache
-  int function_count;
-  uint32 function_version;  // changes with the definition of any of them
+  int catalog_readers;         // targets with values that any catalog may change
+  bool function_changed;       // and that is a reason for it
+  bool values_unchecked;       // those of one of them must be looked at before use
+  Dependencies dependencies;
   // Changes of the piece being evaluated that are about its tables.
   int* piece_changes;
   int piece_count;
@@ -105,9 +108,6 @@ struct Template {
 // In a transaction.
 Template* MakeTemplate(MemoryContext parent, const char* key, Oid role,
                        const SessionIdentity& session, const char* settings, const char* spec_text);
-// Whether a user's function that it calls is another one than when this was asked last. In a
-// transaction.
-bool FunctionsChanged(Template* one);
 // Frees it; it has no targets.
 void FreeTemplate(Template* one);
 

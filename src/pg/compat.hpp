@@ -23,6 +23,7 @@ extern "C" {
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/relcache.h"
 #include "utils/wait_event.h"
 }
@@ -75,6 +76,25 @@ inline void CheckLevelPermissions(Query* query) {
   ExecCheckPermissions(query->rtable, query->rteperminfos, true);
 #else
   ExecCheckRTPerms(query->rtable, true);
+#endif
+}
+
+// What JSON_OBJECT(...) and its like, since 16 (commit 7081ac46a), make JSON of.
+inline List* JsonConstructorArguments(Node* node) {
+#if PG_VERSION_NUM >= 160000
+  return IsA(node, JsonConstructorExpr) ? castNode(JsonConstructorExpr, node)->args : NIL;
+#else
+  return NIL;
+#endif
+}
+
+// All settings that the process knows. 16 gives a copy of the list (commit 3057465ac).
+inline struct config_generic** AllSettings(int* count) {
+#if PG_VERSION_NUM >= 160000
+  return get_guc_variables(count);
+#else
+  *count = GetNumConfigOptions();
+  return get_guc_variables();
 #endif
 }
 

@@ -3,11 +3,14 @@
 
 #include "pg/compat.hpp"
 #include "query/clock.hpp"
+#include "query/domain_checks.hpp"
 #include "query/key.hpp"
 #include "query/own_rights.hpp"
 #include "query/routing_conditions.hpp"
 #include "query/table_facts.hpp"
 #include "query/tree.hpp"
+#include "query/type_components.hpp"
+#include "query/type_functions.hpp"
 #include "query/type_shapes.hpp"
 #include "query/unsupported.hpp"
 
@@ -233,8 +236,8 @@ void DescribeColumns(QuerySpec* spec, Bitmapset* used) {
     spec->column_count = number;
   }
   if (whole_row) spec->column_count = natts;
-  spec->shapes =
-      TypeShapes(list_make4(spec->barrier_quals, spec->quals, spec->targets, spec->columns));
+  spec->shapes = TypeShapes(list_make5(spec->barrier_quals, spec->quals, spec->targets,
+                                       spec->columns, KeyExpression(*spec)));
 }
 
 List* SplitAnds(List* quals) {
@@ -291,6 +294,24 @@ void KeepColumns(QuerySpec* spec, const QuerySpec& former) {
   DescribeColumns(spec, used);
 }
 
+// Adds what `expressions` depend on to `spec`; raises 0A000 for the domains in them,
+// and for what would make JSON.
+void NoteDependencies(List* expressions, QuerySpec* spec) {
+  NoteCalledFunctions(expressions, &spec->called);
+  spec->types = list_concat_unique_oid(spec->types, TypesIn(expressions, true));
+  List* checks = DomainChecksIn(expressions);
+  RequireNoClock(checks);
+  RequireSteadyChecks(checks);
+  RequireSteadyJson(TypesMadeJson(expressions));
+}
+
+// Whether one of `types` has values whose meaning ALTER TYPE and the like can change.
+bool ReadCatalogs(const Oid* types, int count) {
+  for (int i = 0; i < count; ++i)
+    if (UserTypesOf(types[i]) != NIL) return true;
+  return false;
+}
+
 }  // namespace
 
 Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
@@ -321,16 +342,20 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   everything = BindParams(everything, values);
   RequireNoClock(everything);
   RequireNoVolatile(everything);
-  List* called = UserFunctions(everything);
-  everything = Freeze(everything, &result.frozen);
-  everything = Simplify(everything, &called);
+  QuerySpec& spec = result.spec;
+  NoteDependencies(everything, &spec);
+  everything = Simplify(everything, &spec.inlined);
   RequireNoClock(everything);  // what was inlined
+  NoteDependencies(everything, &spec);
+  // A value that is frozen, or computed here for good, asks for nobody's privileges later on.
+  RequireExecute(everything);
+  everything = Freeze(everything, &result.frozen);
+  everything = Simplify(everything, &spec.inlined);
   RequireRowFunctions(everything);
   result.barriers = static_cast<List*>(linitial(everything));
   result.quals = SplitAnds(static_cast<List*>(lsecond(everything)));
   result.all_targets = static_cast<List*>(lthird(everything));
 
-  QuerySpec& spec = result.spec;
   ListCell* cell;
   foreach (cell, result.barriers)
     spec.barrier_quals =
@@ -368,13 +393,18 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   spec.opaque_key = result.why_opaque == nullptr ? pstrdup("") : NameForSecret(spec);
   foreach (cell, spec.key) used = bms_add_member(used, lfirst_int(cell));
   DescribeColumns(&spec, used);
+  NoteDependencies(lcons(KeyExpression(spec), list_copy(spec.columns)), &spec);
+  spec.params_read_catalogs = ReadCatalogs(types, param_count);
   spec.access = access.data;
-  spec.called = called;
   return result;
 }
 
 void DisregardAdditions(QuerySpec* spec, const QuerySpec& former) {
   KeepColumns(spec, former);
+  // Of what has changed in the expressions, they tell themselves.
+  if (IncludesFunctions(spec->called, former.called)) spec->called = former.called;
+  if (list_difference_int(former.inlined, spec->inlined) == NIL) spec->inlined = former.inlined;
+  if (list_difference_oid(former.types, spec->types) == NIL) spec->types = former.types;
   if (ShapesHold(former.shapes, spec->shapes)) spec->shapes = former.shapes;
 }
 

@@ -4,6 +4,7 @@
 
 #include "pg/postgres.hpp"
 #include "query/flatten.hpp"
+#include "query/frozen_values.hpp"
 #include "query/functions.hpp"
 #include "query/spec.hpp"
 

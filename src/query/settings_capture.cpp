@@ -4,7 +4,10 @@
 #include "pg/compat.hpp"
 
 extern "C" {
+#include "nodes/makefuncs.h"
+#include "nodes/value.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 }
 
 namespace live_queries {
@@ -33,6 +36,13 @@ constexpr const char* kCaptured[] = {
     "xmloption",
 };
 
+// Whether it is of an extension or an application, and set since the server's start. A name that was set once and is not any more reads as empty, not as missing.
+bool IsOwn(const struct config_generic& setting) {
+  if (setting.group != CUSTOM_OPTIONS) return false;
+  if (setting.context != PGC_USERSET && setting.context != PGC_SUSET) return false;
+  return setting.source >= PGC_S_GLOBAL || (setting.flags & GUC_CUSTOM_PLACEHOLDER) != 0;
+}
+
 void Apply(const char* name, const char* value) {
   (void)set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
@@ -50,6 +60,29 @@ char* CaptureSettings() {
     appendStringInfoChar(&text, '\n');
   }
   return text.data;
+}
+
+List* CaptureOwnSettings() {
+  List* settings = NIL;
+  int count;
+  struct config_generic** all = AllSettings(&count);
+  for (int i = 0; i < count; ++i) {
+    if (!IsOwn(*all[i])) continue;
+    const char* value = GetConfigOption(all[i]->name, true, false);
+    if (value == nullptr) continue;
+    settings = lappend(settings,
+                       list_make2(makeString(pstrdup(all[i]->name)), makeString(pstrdup(value))));
+  }
+  return settings;
+}
+
+void ApplyOwnSettings(List* settings) {
+  ListCell* cell;
+  foreach (cell, settings) {
+    List* setting = static_cast<List*>(lfirst(cell));
+    (void)set_config_option(strVal(linitial(setting)), strVal(lsecond(setting)), PGC_SUSET,
+                            PGC_S_SESSION, GUC_ACTION_SAVE, true, DEBUG1, false);
+  }
 }
 
 int EnterSettings(const char* settings) {

@@ -11,6 +11,14 @@ namespace live_queries {
 // The settings as text: the same settings give the same text. In CurrentMemoryContext.
 char* CaptureSettings();
 
+// The settings that are the session's own, in the names of extensions and of applications (such as
+// app.tenant), as a list of (String, String). Functions may read them; names, input and output do
+// not, so they are no part of what queries of one shape have in common.
+List* CaptureOwnSettings();
+
+// Applies these, within EnterSettings. What cannot be set here stays as it is.
+void ApplyOwnSettings(List* settings);
+
 // Applies `settings` until LeaveSettings. May ereport: a value may have no meaning any more.
 // Returns what LeaveSettings needs; on error the (sub)transaction's abort restores everything.
 int EnterSettings(const char* settings);

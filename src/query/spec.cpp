@@ -51,7 +51,11 @@ char* SpecToText(const QuerySpec& spec) {
   fields = lappend(fields, Number(spec.column_count));
   fields = lappend(fields, spec.routes);
   fields = lappend(fields, makeString(spec.access));
-  fields = lappend(fields, spec.called);
+  fields = lappend(fields, spec.called.oids);
+  fields = lappend(fields, spec.called.versions);
+  fields = lappend(fields, spec.inlined);
+  fields = lappend(fields, spec.types);
+  fields = lappend(fields, Number(spec.params_read_catalogs));
   fields = lappend(fields, spec.shapes);
   return TreeToText(fields);
 }
@@ -78,7 +82,11 @@ QuerySpec SpecFromText(const char* text) {
   spec.column_count = number();
   spec.routes = list();
   spec.access = strVal(list_nth(fields, next++));
-  spec.called = list();
+  spec.called.oids = list();
+  spec.called.versions = list();
+  spec.inlined = list();
+  spec.types = list();
+  spec.params_read_catalogs = number() != 0;
   spec.shapes = list();
   return spec;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "pg/postgres.hpp"
+#include "query/called_functions.hpp"
 
 extern "C" {
 #include "nodes/primnodes.h"
@@ -14,24 +15,27 @@ namespace live_queries {
 
 // All expressions are about one table, as varno 1, and are ready for the executor.
 struct QuerySpec {
-  Oid relation;         // the table that the query names
-  List* relations;      // oids of the tables with rows: itself, its partitions or children
-  List* parents;        // oids of the partitioned tables from the one it names down to those
-  List* key;            // attribute numbers; NIL if `bag`
-  bool bag;             // the result has no key
-  char* opaque_key;     // names the query in the secret of its key; "": the key is shown
-  bool full_identity;   // decoded changes contain whole old rows; else the identity's columns
-  List* identity;       // attribute numbers, if not full_identity
-  List* barrier_quals;  // implicitly ANDed, to be evaluated before anything else
-  List* quals;          // likewise, after them
-  List* targets;        // TargetEntry, named
-  List* columns;        // Var: the columns that any of these use, types included
-  List* column_names;   // String, beside `columns`
-  int column_count;     // of the table, if whole rows are used; else the highest one used
-  List* routes;         // OpExpr: column = Param(n), n from 1
-  char* access;         // text that names what was checked for privileges
-  List* called;         // hashes in the catalog cache of the user's functions, inlined ones too
-  List* shapes;         // query/type_shapes.hpp
+  Oid relation;               // the table that the query names
+  List* relations;            // oids of the tables with rows: itself, its partitions or children
+  List* parents;              // oids of the partitioned tables from the one it names down to those
+  List* key;                  // attribute numbers; NIL if `bag`
+  bool bag;                   // the result has no key
+  char* opaque_key;           // names the query in the secret of its key; "": the key is shown
+  bool full_identity;         // decoded changes contain whole old rows; else the identity's columns
+  List* identity;             // attribute numbers, if not full_identity
+  List* barrier_quals;        // implicitly ANDed, to be evaluated before anything else
+  List* quals;                // likewise, after them
+  List* targets;              // TargetEntry, named
+  List* columns;              // Var: the columns that any of these use, types included
+  List* column_names;         // String, beside `columns`
+  int column_count;           // of the table, if whole rows are used; else the highest one used
+  List* routes;               // OpExpr: column = Param(n), n from 1
+  char* access;               // text that names what was checked for privileges
+  CalledFunctions called;     // by the expressions, inlined ones and those of types too
+  List* inlined;              // hashes in the catalog cache of functions, some within `called`
+  List* types;                // oids of the users' types that the query names or shows
+  bool params_read_catalogs;  // which values its parameters are depends on more than their texts
+  List* shapes;               // query/type_shapes.hpp
 };
 
 inline bool IsOpaque(const QuerySpec& spec) { return spec.opaque_key[0] != '\0'; }

@@ -1,7 +1,10 @@
-// Walks types. Process: client backend, decoder.
+// Walks types and expressions. Process: client backend, decoder.
 #include "query/type_components.hpp"
 
+#include "query/tree.hpp"
+
 extern "C" {
+#include "access/transam.h"
 #include "access/tupdesc.h"
 #include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
@@ -47,11 +50,50 @@ bool Visit(Search* search, Oid type) {
   }
 }
 
+bool IsNothing(Oid) { return false; }
+
+List* UserTypes(const Search& search) {
+  List* types = NIL;
+  ListCell* cell;
+  foreach (cell, search.seen)
+    if (lfirst_oid(cell) >= FirstNormalObjectId) types = lappend_oid(types, lfirst_oid(cell));
+  return types;
+}
+
+struct TypeSearch {
+  Search components;
+  bool columns_too;
+};
+
+// Looks where values come into an expression, or become others; what else there is passes them on.
+bool VisitNode(Node* node, TypeSearch* search) {
+  if (node == nullptr) return false;
+  const bool brings_value = IsA(node, Const) || IsA(node, FuncExpr) || IsA(node, OpExpr) ||
+                            IsA(node, RowExpr) || IsA(node, ConvertRowtypeExpr) ||
+                            IsA(node, RelabelType) || IsA(node, CoerceViaIO) ||
+                            IsA(node, CoerceToDomain) || IsA(node, ArrayCoerceExpr) ||
+                            (IsA(node, Var) && search->columns_too);
+  if (brings_value) (void)Visit(&search->components, exprType(node));
+  return WalkChildren(node, VisitNode, search);
+}
+
 }  // namespace
 
 bool AnyComponent(Oid type, bool (*test)(Oid type)) {
   Search search = {test, NIL};
   return Visit(&search, type);
+}
+
+List* UserTypesOf(Oid type) {
+  Search search = {IsNothing, NIL};
+  (void)Visit(&search, type);
+  return UserTypes(search);
+}
+
+List* TypesIn(List* expressions, bool columns_too) {
+  TypeSearch search = {{IsNothing, NIL}, columns_too};
+  (void)VisitNode(reinterpret_cast<Node*>(expressions), &search);
+  return UserTypes(search.components);
 }
 
 }  // namespace live_queries

@@ -9,4 +9,11 @@ namespace live_queries {
 // the elements of arrays, the bounds of ranges, the attributes of composite types.
 bool AnyComponent(Oid type, bool (*test)(Oid type));
 
+// Oids of the users' types among these.
+List* UserTypesOf(Oid type);
+
+// Oids, without doubles, of the users' types that values in `expressions` are of or contain; of
+// those that are stored in columns only if `columns_too`.
+List* TypesIn(List* expressions, bool columns_too);
+
 }  // namespace live_queries

@@ -23,9 +23,12 @@ enum class DefinitionField : uint8_t {
   kSettings,  // query/settings_capture.hpp
   kSpec,      // query/spec.hpp: the template
   kRoute,     // node tree: the constants that select this subscription within the template
-  kFrozen,    // node tree: values of stable functions at subscribe time
+  // query/frozen_values.hpp, as of subscribe time; node trees.
+  kSessionValues,
+  kCatalogValues,
+  kOwnSettings,  // query/settings_capture.hpp: those without which kCatalogValues would differ
 };
-inline constexpr int kDefinitionFields = 8;
+inline constexpr int kDefinitionFields = 10;
 
 struct DefinitionShared {
   uint32_t offsets[kDefinitionFields];  // into data

@@ -83,7 +83,7 @@ const char* Updates(const QuerySpec& spec) {
 Datum ExplainCall(FunctionCallInfo call) {
   const char* query = TextArgument(call, 0, "query");
   List* params = TextArrayArgument(call, 1);
-  const FrozenValues nothing = {false, NIL};
+  const FrozenValues nothing = {};
   const Analysis analysis = Analyze(query, params, nothing);
   const QuerySpec& spec = analysis.spec;
   ResultRows rows(call);

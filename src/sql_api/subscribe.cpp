@@ -120,7 +120,10 @@ uint64_t Register(const Request& request, const Analysis& analysis) {
   set(DefinitionField::kSettings, request.settings);
   set(DefinitionField::kSpec, SpecToText(analysis.spec));
   set(DefinitionField::kRoute, nodeToString(analysis.route_values));
-  set(DefinitionField::kFrozen, nodeToString(analysis.frozen.values));
+  set(DefinitionField::kSessionValues, nodeToString(analysis.frozen.session));
+  set(DefinitionField::kCatalogValues, nodeToString(analysis.frozen.catalogs));
+  const bool evaluated_again = analysis.frozen.catalogs != NIL;
+  set(DefinitionField::kOwnSettings, nodeToString(evaluated_again ? CaptureOwnSettings() : NIL));
   return RegisterSubscription(subscription);
 }
 
@@ -147,7 +150,7 @@ void TakeSnapshot(LocalSubscription* subscription, const Request& request,
 // doing it again never waits for who has queued up behind them meanwhile.
 SeqId Attach(LocalSubscription* subscription, const Request& request, Analysis* analysis) {
   for (;;) {
-    const FrozenValues nothing = {false, NIL};
+    const FrozenValues nothing = {};
     *analysis = Analyze(request.query, request.params, nothing);
     LIVE_QUERIES_FAULT("subscribe-analysed");
     SetSerial(subscription, Register(request, *analysis));

@@ -37,10 +37,11 @@ struct CheckResult {
   Finding finding;
   int sqlstate;
   const char* message;
-  List* temporary;  // Analysis::temporary
 };
 
-List* FrozenFromText(const char* text) { return static_cast<List*>(stringToNode(text)); }
+List* ListIn(const DefinitionCopy& definition, DefinitionField field) {
+  return static_cast<List*>(stringToNode(definition.Field(field)));
+}
 
 // So long the decoder waits in one pass for tables that somebody has locked; for each of them only
 // once, however many queries there are on it.
@@ -52,59 +53,90 @@ constexpr int kRowsOfAnalysis = 100;
 struct Pass {
   List* locked;  // oids of tables whose queries could not be checked
   int64 lock_left_us;
+  // Of the present template.
+  bool function_changed;
+  List* temporary;  // Analysis::temporary
 };
 
-// Locks the table of a template, as long as the pass may wait, and limits how long its analysis may.
-void LockTable(Oid relation, Pass* pass) {
-  const int64 left_ms = pass->lock_left_us / 1000;
-  (void)set_config_option("lock_timeout", psprintf(INT64_FORMAT, std::max(left_ms, int64{1})),
-                          PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-  if (left_ms > 0)
+int64 LockMsLeft(const Pass& pass) { return pass.lock_left_us / 1000; }
+
+// Whatever is locked by what follows is waited for no longer than the pass may.
+void LimitLockWait(const Pass& pass) {
+  (void)set_config_option("lock_timeout",
+                          psprintf(INT64_FORMAT, std::max(LockMsLeft(pass), int64{1})), PGC_SUSET,
+                          PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+void LockTable(Oid relation, const Pass& pass) {
+  if (LockMsLeft(pass) > 0)
     LockRelationOid(relation, AccessShareLock);
   else if (!ConditionalLockRelationOid(relation, AccessShareLock))
     ereport(ERROR, errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("the table is locked"));
 }
 
-// Whether subscribing again would give the same, as the subscriber: template and route.
-bool IsSameNow(const Template& one, const DefinitionCopy& definition, List** temporary) {
+// Runs `body` as the subscriber.
+template <class Body>
+bool AsSubscriber(const Template& one, const DefinitionCopy& definition, Body&& body) {
   const Identity identity = EnterIdentity(one.session, one.role, one.settings);
-  FrozenValues frozen = {true, FrozenFromText(definition.Field(DefinitionField::kFrozen))};
-  List* params = static_cast<List*>(stringToNode(definition.Field(DefinitionField::kValues)));
-  Analysis analysis = Analyze(definition.Field(DefinitionField::kQuery), params, frozen);
-  *temporary = analysis.temporary;
-  DisregardAdditions(&analysis.spec, one.spec);
-  const bool same =
-      strcmp(SpecToText(analysis.spec), one.spec_text) == 0 &&
-      strcmp(nodeToString(analysis.route_values), definition.Field(DefinitionField::kRoute)) == 0;
+  ApplyOwnSettings(ListIn(definition, DefinitionField::kOwnSettings));
+  const bool result = body();
   RequireNoTrace();
   LeaveIdentity(identity);
-  return same;
+  return result;
 }
 
-// In a subtransaction that is rolled back: no lock of the analysis stays.
-CheckResult Check(const Target& target, const DefinitionCopy& definition, Pass* pass) {
+[[noreturn]] void RaiseNotKnown() {
+  ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+          errmsg("a view or a row security policy of the live query has changed and calls a "
+                 "function that only its client can evaluate"),
+          errhint("Subscribe again."));
+  pg_unreachable();
+}
+
+// What subscribing again would give: template and route.
+bool IsSameNow(const Template& one, const DefinitionCopy& definition, Pass* pass) {
+  FrozenValues frozen = {};
+  frozen.kept_only = true;
+  frozen.session = ListIn(definition, DefinitionField::kSessionValues);
+  List* params = ListIn(definition, DefinitionField::kValues);
+  Analysis analysis = Analyze(definition.Field(DefinitionField::kQuery), params, frozen);
+  pass->temporary = list_concat(pass->temporary, analysis.temporary);
+  // What a function that was replaced asks for, the client can evaluate when it refreshes.
+  if (analysis.frozen.unknown && !pass->function_changed) RaiseNotKnown();
+  DisregardAdditions(&analysis.spec, one.spec);
+  return !analysis.frozen.unknown && strcmp(SpecToText(analysis.spec), one.spec_text) == 0 &&
+         strcmp(nodeToString(analysis.route_values), definition.Field(DefinitionField::kRoute)) ==
+             0;
+}
+
+// Whether `holds`, as the subscriber, who reads the table or not. In a subtransaction that is
+// rolled back: no lock stays.
+template <class Holds>
+CheckResult Check(const Target& target, const DefinitionCopy& definition, bool reads_table,
+                  Pass* pass, Holds&& holds) {
   Template* one = target.route->owner;
-  if (RoleIsSpent(one->role)) return {Finding::kSpent, 0, nullptr, NIL};
-  CheckResult result = {Finding::kSame, 0, nullptr, NIL};
+  if (RoleIsSpent(one->role)) return {Finding::kSpent, 0, nullptr};
+  CheckResult result = {Finding::kSame, 0, nullptr};
   const TimestampTz start = GetCurrentTimestamp();
-  bool table_is_ours = false;
+  bool table_is_ours = !reads_table;
   InRolledBackSubtransaction(
       [&] {
         LIVE_QUERIES_FAULT("definition-check");
-        LockTable(one->spec.relation, pass);
+        LimitLockWait(*pass);
+        if (reads_table) LockTable(one->spec.relation, *pass);
         table_is_ours = true;
         pass->lock_left_us -= GetCurrentTimestamp() - start;
         // What is evaluated are its parameters, not those of others.
         culprit = {one, target.route, false, false};
-        StartEvaluationClock(one->role, kRowsOfAnalysis);
-        if (!IsSameNow(*one, definition, &result.temporary)) result.finding = Finding::kDifferent;
+        StartEvaluationClock(one->role, reads_table ? kRowsOfAnalysis : 1);
+        if (!AsSubscriber(*one, definition, holds)) result.finding = Finding::kDifferent;
         StopEvaluationClock();
       },
       [&](ErrorData* error) {
         const bool timed_out = EvaluationTimedOut();
         const bool role_timed_out = RoleTimedOut();
         StopEvaluationClock();
-        result = {Finding::kError, error->sqlerrcode, pstrdup(error->message), NIL};
+        result = {Finding::kError, error->sqlerrcode, pstrdup(error->message)};
         // Who may read what cannot be told now: nothing more is delivered until it can.
         if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
           pass->lock_left_us -= GetCurrentTimestamp() - start;
@@ -128,53 +160,105 @@ bool ReadsTemporary(const Target& target, const List* schemas) {
          list_member_oid(schemas, process.tempNamespaceId);
 }
 
-bool SpeaksFor(const DefinitionCopy& checked, const DefinitionCopy& other) {
-  for (DefinitionField field : {DefinitionField::kQuery, DefinitionField::kFrozen})
+CheckResult CheckDefinition(const Target& target, const DefinitionCopy& definition, Pass* pass) {
+  const Template* one = target.route->owner;
+  if (list_member_oid(pass->locked, one->spec.relation)) return {Finding::kLocked, 0, nullptr};
+  const CheckResult result =
+      Check(target, definition, true, pass, [&] { return IsSameNow(*one, definition, pass); });
+  if (result.finding == Finding::kLocked)
+    pass->locked = lappend_oid(pass->locked, one->spec.relation);
+  return result;
+}
+
+// A definition for which nothing has changed speaks for all of its template that have the same
+// text and the same frozen values: the rest, the parameters, has no part in what a change of the
+// catalogs can change; unless their types have.
+bool SpeaksFor(const Template& one, const DefinitionCopy& checked, const DefinitionCopy& other) {
+  for (DefinitionField field :
+       {DefinitionField::kQuery, DefinitionField::kSessionValues, DefinitionField::kCatalogValues,
+        DefinitionField::kOwnSettings, DefinitionField::kValues}) {
+    if (field == DefinitionField::kValues && !one.spec.params_read_catalogs) continue;
     if (strcmp(checked.Field(field), other.Field(field)) != 0) return false;
+  }
   return true;
 }
 
-// A subscription for which nothing has changed speaks for all of its template that have the same
-// text and the same values of stable functions: the rest of their definitions, the parameters, has
-// no part in what a change of the catalogs can change.
-void CheckTemplate(Template* one, void* context) {
-  Pass* pass = static_cast<Pass*>(context);
+void Tell(Target* target, const CheckResult& result) {
+  if (result.finding == Finding::kError)
+    TerminateTarget(target, result.sqlstate, result.message);
+  else if (result.finding == Finding::kSpent)
+    ResetTargetNow(target, kRoleIsSpentReason);
+  else if (result.finding != Finding::kSame)
+    ResetTargetNow(target, kRowsMayDiffer);
+}
+
+const DefinitionCopy* DefinitionOf(const Target& target) {
+  DefinitionCopy* definition = static_cast<DefinitionCopy*>(palloc0(sizeof(DefinitionCopy)));
+  const bool exists =
+      CopyDefinition(target.connection, target.connection_id, target.serial, definition);
+  return exists ? definition : nullptr;
+}
+
+void CheckDefinitionsOf(Template* one, Pass* pass) {
   DropCompiled(one);
-  const bool must_reset = one->must_reset && FunctionsChanged(one);
-  one->must_reset = false;
+  pass->function_changed = one->function_changed;
+  one->function_changed = false;
+  pass->temporary = NIL;
   const DefinitionCopy* unchanged = nullptr;
-  List* temporary = NIL;
   ListCell* cell;
   List* targets = TargetsOf(one);
   foreach (cell, targets) {
     Target* target = static_cast<Target*>(lfirst(cell));
+    target->values_unchecked = false;
     if (target->attaching) {
       AskToSubscribeAgain(target);
       continue;
     }
-    if (target->muted) continue;
-    DefinitionCopy* definition = static_cast<DefinitionCopy*>(palloc0(sizeof(DefinitionCopy)));
-    if (!CopyDefinition(target->connection, target->connection_id, target->serial, definition))
-      continue;
-    CheckResult result = {Finding::kSame, 0, nullptr, NIL};
-    if (list_member_oid(pass->locked, one->spec.relation)) {
-      result.finding = Finding::kLocked;
-    } else if (unchanged == nullptr || !SpeaksFor(*unchanged, *definition)) {
-      result = Check(*target, *definition, pass);
-      temporary = list_concat(temporary, result.temporary);
-      if (result.finding == Finding::kLocked)
-        pass->locked = lappend_oid(pass->locked, one->spec.relation);
-    }
+    const DefinitionCopy* definition = target->muted ? nullptr : DefinitionOf(*target);
+    if (definition == nullptr) continue;
+    CheckResult result = {Finding::kSame, 0, nullptr};
+    if (unchanged == nullptr || !SpeaksFor(*one, *unchanged, *definition))
+      result = CheckDefinition(*target, *definition, pass);
     if (result.finding == Finding::kSame) unchanged = definition;
-    if (ReadsTemporary(*target, temporary))
-      result = {Finding::kError, ERRCODE_WRONG_OBJECT_TYPE, kTemporaryChild, NIL};
-    if (result.finding == Finding::kError)
-      TerminateTarget(target, result.sqlstate, result.message);
-    else if (result.finding == Finding::kSpent)
-      ResetTargetNow(target, kRoleIsSpentReason);
-    else if (result.finding != Finding::kSame || must_reset)
-      ResetTargetNow(target, kRowsMayDiffer);
+    if (ReadsTemporary(*target, pass->temporary))
+      result = {Finding::kError, ERRCODE_WRONG_OBJECT_TYPE, kTemporaryChild};
+    Tell(target, result);
   }
+}
+
+// Only what was frozen may have changed, of those targets that are marked. That another value makes
+// another query, the whole analysis has to say.
+void CheckValuesOf(Template* one, Pass* pass) {
+  const DefinitionCopy* unchanged = nullptr;
+  ListCell* cell;
+  List* targets = TargetsOf(one);
+  foreach (cell, targets) {
+    Target* target = static_cast<Target*>(lfirst(cell));
+    const bool marked = target->values_unchecked && (!target->muted || target->attaching);
+    target->values_unchecked = false;
+    const DefinitionCopy* definition = marked ? DefinitionOf(*target) : nullptr;
+    if (definition == nullptr) continue;
+    if (unchanged != nullptr && SpeaksFor(*one, *unchanged, *definition)) continue;
+    const CheckResult result = Check(*target, *definition, false, pass, [&] {
+      return StillHold(ListIn(*definition, DefinitionField::kCatalogValues));
+    });
+    if (result.finding == Finding::kSame)
+      unchanged = definition;
+    else if (target->attaching)
+      AskToSubscribeAgain(target);
+    else if (result.finding != Finding::kDifferent)
+      Tell(target, result);
+    else
+      Tell(target, CheckDefinition(*target, *definition, pass));
+  }
+}
+
+void CheckTemplate(Template* one, bool whole, void* context) {
+  Pass* pass = static_cast<Pass*>(context);
+  if (whole)
+    CheckDefinitionsOf(one, pass);
+  else
+    CheckValuesOf(one, pass);
 }
 
 }  // namespace
@@ -185,7 +269,7 @@ void CheckChangedDefinitions() {
   WaitForRecentCommits();
   MemoryContext context = AllocSetContextCreate(
       CurrentMemoryContext, "live_queries definition check", ALLOCSET_DEFAULT_SIZES);
-  Pass pass = {NIL, kLockBudgetUs};
+  Pass pass = {NIL, kLockBudgetUs, false, NIL};
   InMemoryContext(context, [&] { TakeUnchecked(CheckTemplate, &pass); });
   MemoryContextDelete(context);
 }

@@ -16,6 +16,7 @@
 extern "C" {
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "nodes/nodes.h"
 #include "utils/snapmgr.h"
 }
 
@@ -142,6 +143,8 @@ void Attach(int index, LocalConnection* connection, const ChangedSlot& changed, 
   target->connection = index;
   target->connection_id = connection->id;
   target->serial = changed.serial;
+  if (stringToNode(definition.Field(DefinitionField::kCatalogValues)) != nullptr)
+    WatchValues(target);
   GrowSlots(connection, changed.slot);
   connection->slots[changed.slot] = target;
   // Its client has read a first result already, but nobody was decoding meanwhile.

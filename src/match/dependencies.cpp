@@ -1,0 +1,101 @@
+// Tells which changes of catalogs concern a template. Process: decoder.
+#include "match/dependencies.hpp"
+
+#include "query/type_components.hpp"
+
+extern "C" {
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+uint32 database_hash = 0;  // of ours
+
+// QuerySpec::access is "oid as ...;oid as ...;".
+List* AccessedRelations(const char* access) {
+  List* relations = NIL;
+  for (const char* c = access; *c != '\0';) {
+    relations = lappend_oid(relations, static_cast<Oid>(strtoul(c, nullptr, 10)));
+    c = strchr(c, ';');
+    if (c == nullptr) break;
+    ++c;
+  }
+  return relations;
+}
+
+List* HashesOf(int cache, List* oids) {
+  List* hashes = NIL;
+  ListCell* cell;
+  foreach (cell, oids) {
+    const uint32 hash = GetSysCacheHashValue1(cache, ObjectIdGetDatum(lfirst_oid(cell)));
+    hashes = lappend_int(hashes, static_cast<int>(hash));
+  }
+  return hashes;
+}
+
+// Not in what was evaluated for good. The code of a type may be a cast to JSON, or a condition.
+bool RunsUserCode(const QuerySpec& spec) {
+  List* expressions = list_make4(spec.barrier_quals, spec.quals, spec.targets, spec.columns);
+  if (TypesIn(expressions, true) != NIL) return true;
+  CalledFunctions called = {};
+  NoteCalledFunctions(expressions, &called);
+  return called.oids != NIL && llast_oid(called.oids) >= FirstNormalObjectId;
+}
+
+bool Contains(List* hashes, uint32 hash) {
+  return hash == 0 || list_member_int(hashes, static_cast<int>(hash));
+}
+
+}  // namespace
+
+Dependencies DependenciesOf(const QuerySpec& spec) {
+  database_hash = GetSysCacheHashValue1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+  Dependencies found = {};
+  found.functions = list_concat_copy(HashesOf(PROCOID, spec.called.oids), spec.inlined);
+  found.types = HashesOf(TYPEOID, spec.types);
+  found.relations = list_concat(AccessedRelations(spec.access), spec.relations);
+  found.relations = list_concat(found.relations, spec.parents);
+  ListCell* cell;
+  foreach (cell, spec.types) {
+    const Oid type = lfirst_oid(cell);
+    if (const Oid relation = get_typ_typrelid(type); OidIsValid(relation))
+      found.relations = list_append_unique_oid(found.relations, relation);
+    found.enums = found.enums || get_typtype(type) == TYPTYPE_ENUM;
+    found.domains = found.domains || get_typtype(type) == TYPTYPE_DOMAIN;
+  }
+  found.user_code = RunsUserCode(spec);
+  return found;
+}
+
+bool DependsOnRelation(const Dependencies& dependencies, Oid relation) {
+  return !OidIsValid(relation) || list_member_oid(dependencies.relations, relation);
+}
+
+bool DependsOnCatalog(const Dependencies& dependencies, int cache, uint32 hash) {
+  switch (cache) {
+    case PROCOID:
+      return Contains(dependencies.functions, hash);
+    case TYPEOID:
+      return Contains(dependencies.types, hash);
+    case CONSTROID:
+      return dependencies.domains;
+    case ENUMTYPOIDNAME:
+      return dependencies.enums;
+    case DATABASEOID:
+      return hash == 0 || hash == database_hash;
+    default:
+      return true;
+  }
+}
+
+void ListenToCatalogs(SyscacheCallbackFunction callback) {
+  for (int cache : {AUTHOID, AUTHMEMROLEMEM, NAMESPACEOID, PROCOID, TYPEOID, CONSTROID, OPEROID,
+                    CASTSOURCETARGET, ENUMTYPOIDNAME, COLLOID, DATABASEOID})
+    CacheRegisterSyscacheCallback(cache, callback, 0);
+}
+
+}  // namespace live_queries

@@ -1,0 +1,119 @@
+// Walks expressions. Process: client backend, decoder.
+#include "query/called_functions.hpp"
+
+#include "query/domain_checks.hpp"
+#include "query/tree.hpp"
+#include "query/type_components.hpp"
+#include "query/type_functions.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/nbtree.h"
+#include "access/transam.h"
+#include "catalog/pg_proc.h"
+#include "common/hashfn.h"
+#include "executor/executor.h"
+#include "optimizer/optimizer.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+uint32 VersionOf(Oid function) {
+  if (function < FirstNormalObjectId) return 0;
+  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(tuple)) return 0;
+  uint32 version = 0;
+  for (AttrNumber column : {Anum_pg_proc_prosrc, Anum_pg_proc_probin, Anum_pg_proc_prosqlbody,
+                            Anum_pg_proc_proconfig}) {
+    bool is_null;
+    const Datum value = SysCacheGetAttr(PROCOID, tuple, column, &is_null);
+    if (is_null) continue;
+    const struct varlena* bytes = PG_DETOAST_DATUM_PACKED(value);
+    version =
+        hash_combine(version, hash_bytes(reinterpret_cast<const unsigned char*>(VARDATA_ANY(bytes)),
+                                         static_cast<int>(VARSIZE_ANY_EXHDR(bytes))));
+  }
+  const Form_pg_proc row = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+  version = hash_combine(version, row->prolang);
+  version = hash_combine(version, row->prosecdef ? row->proowner : InvalidOid);
+  version = hash_combine(version, row->proisstrict);
+  ReleaseSysCache(tuple);
+  return version;
+}
+
+bool NoteFunction(Oid function, void* oids) {
+  List** list = static_cast<List**>(oids);
+  if (OidIsValid(function)) *list = list_append_unique_oid(*list, function);
+  return false;
+}
+
+// Rows are compared by the functions of operator classes, not by those of the operators.
+void NoteRowComparison(const RowCompareExpr& comparison, List** oids) {
+  ListCell* cell;
+  foreach (cell, comparison.opfamilies) {
+    Oid left;
+    Oid right;
+    op_input_types(list_nth_oid(comparison.opnos, foreach_current_index(cell)), &left, &right);
+    NoteFunction(get_opfamily_proc(lfirst_oid(cell), left, right, BTORDER_PROC), oids);
+  }
+}
+
+bool NoteNode(Node* node, List** oids) {
+  if (node == nullptr) return false;
+  (void)check_functions_in_node(node, NoteFunction, oids);
+  if (IsA(node, RowCompareExpr)) NoteRowComparison(*castNode(RowCompareExpr, node), oids);
+  return WalkChildren(node, NoteNode, oids);
+}
+
+void RequireExecuteOf(Node* node) {
+  if (node == nullptr) return;
+  if (IsA(node, List)) {
+    ListCell* cell;
+    foreach (cell, castNode(List, node)) RequireExecuteOf(static_cast<Node*>(lfirst(cell)));
+    return;
+  }
+  if (IsA(node, TargetEntry)) node = reinterpret_cast<Node*>(castNode(TargetEntry, node)->expr);
+  (void)ExecInitExpr(reinterpret_cast<Expr*>(node), nullptr);
+}
+
+}  // namespace
+
+void NoteCalledFunctions(List* expressions, CalledFunctions* called) {
+  List* oids = list_copy(called->oids);
+  (void)NoteNode(reinterpret_cast<Node*>(expressions), &oids);
+  ListCell* cell;
+  foreach (cell, TypesIn(expressions, true))
+    oids = list_concat_unique_oid(oids, FunctionsOfType(lfirst_oid(cell)));
+  foreach (cell, TypesMadeJson(expressions)) NoteFunction(JsonCastOf(lfirst_oid(cell)), &oids);
+  (void)NoteNode(reinterpret_cast<Node*>(DomainChecksIn(expressions)), &oids);
+  list_sort(oids, list_oid_cmp);
+  *called = {oids, NIL};
+  foreach (cell, oids)
+    called->versions = lappend_int(called->versions, static_cast<int>(VersionOf(lfirst_oid(cell))));
+}
+
+bool IncludesFunctions(const CalledFunctions& now, const CalledFunctions& former) {
+  int i = 0;
+  ListCell* cell;
+  foreach (cell, former.oids) {
+    while (i < list_length(now.oids) && list_nth_oid(now.oids, i) < lfirst_oid(cell)) ++i;
+    if (i == list_length(now.oids) || list_nth_oid(now.oids, i) != lfirst_oid(cell)) return false;
+    if (list_nth_int(now.versions, i) != list_nth_int(former.versions, foreach_current_index(cell)))
+      return false;
+  }
+  return true;
+}
+
+void RequireExecute(List* expressions) {
+  MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "live_queries EXECUTE check",
+                                                ALLOCSET_SMALL_SIZES);
+  MemoryContext outer = MemoryContextSwitchTo(context);
+  RequireExecuteOf(reinterpret_cast<Node*>(expressions));
+  MemoryContextSwitchTo(outer);
+  MemoryContextDelete(context);
+}
+
+}  // namespace live_queries

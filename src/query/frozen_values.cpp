@@ -1,0 +1,142 @@
+// Finds and evaluates them. Process: client backend, decoder.
+#include "query/frozen_values.hpp"
+
+#include "pg/compat.hpp"
+#include "query/clock.hpp"
+#include "query/spec.hpp"
+#include "query/tree.hpp"
+#include "query/value_sources.hpp"
+
+extern "C" {
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+bool NeedsItsSurroundings(Node* node, void* unused) {
+  if (node == nullptr) return false;
+  if (IsA(node, Var) || IsA(node, CaseTestExpr) || IsA(node, CoerceToDomainValue)) return true;
+  return WalkChildren(node, NeedsItsSurroundings, unused);
+}
+
+bool IsContainer(Node* node) {
+  return IsA(node, List) || IsA(node, TargetEntry) || IsA(node, CaseWhen);
+}
+
+// The (String, Const) pair of that text.
+List* Find(List* values, const char* text) {
+  ListCell* cell;
+  foreach (cell, values) {
+    List* pair = static_cast<List*>(lfirst(cell));
+    if (strcmp(strVal(linitial(pair)), text) == 0) return pair;
+  }
+  return NIL;
+}
+
+Node* CopyOf(const void* value) { return static_cast<Node*>(copyObjectImpl(value)); }
+
+// By the executor: the planner's estimate of a value takes no notice of the checks of domains.
+Const* Evaluate(Node* expression) {
+  const Oid type = exprType(expression);
+  int16 length;
+  bool by_value;
+  get_typlenbyval(type, &length, &by_value);
+  fix_opfuncids(expression);
+  ExprContext* context = CreateStandaloneExprContext();
+  ExprState* state = ExecInitExpr(reinterpret_cast<Expr*>(expression), nullptr);
+  bool is_null;
+  Datum value = ExecEvalExprSwitchContext(state, context, &is_null);
+  if (!is_null && length == -1)
+    value = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+  else if (!is_null)
+    value = datumCopy(value, by_value, length);
+  FreeExprContext(context, true);
+  return makeConst(type, exprTypmod(expression), exprCollation(expression), length,
+                   is_null ? Datum{0} : value, is_null, by_value);
+}
+
+bool IsReadableSetting(Node* name) {
+  if (!IsA(name, Const) || castNode(Const, name)->constisnull) return false;
+  const char* setting = text_to_cstring(DatumGetTextPP(castNode(Const, name)->constvalue));
+  return GetConfigOption(setting, true, false) != nullptr &&
+         (GetConfigOptionFlags(setting, true) & GUC_SUPERUSER_ONLY) == 0;
+}
+
+// Whether evaluating `call`, of the session, may raise an error: only if it is reached, then.
+bool MayRaise(Node* call) {
+  return IsA(call, FuncExpr) && castNode(FuncExpr, call)->funcid == F_CURRENT_SETTING_TEXT &&
+         !IsReadableSetting(static_cast<Node*>(linitial(castNode(FuncExpr, call)->args)));
+}
+
+// A function of the session whose arguments are constant.
+bool IsSessionCall(Node* node) {
+  if (!IsA(node, FuncExpr)) return false;
+  const FuncExpr* call = castNode(FuncExpr, node);
+  return SourceOf(call->funcid) == ValueSource::kSession &&
+         !contain_mutable_functions(reinterpret_cast<Node*>(call->args));
+}
+
+// The value that `expression`, of the session, had when it was first evaluated. One that must not
+// be evaluated out of its place has none, and stays.
+Node* Keep(Node* expression, bool in_its_place, FrozenValues* frozen) {
+  char* text = TreeToText(expression);
+  if (List* known = Find(frozen->session, text); known != NIL)
+    return lsecond(known) == nullptr ? expression : CopyOf(lsecond(known));
+  if (frozen->kept_only) {
+    frozen->unknown = true;
+    return reinterpret_cast<Node*>(
+        makeNullConst(exprType(expression), exprTypmod(expression), exprCollation(expression)));
+  }
+  Const* value = in_its_place || !MayRaise(expression) ? Evaluate(expression) : nullptr;
+  frozen->session = lappend(frozen->session, list_make2(makeString(text), value));
+  return value == nullptr ? expression : CopyOf(value);
+}
+
+// So that what else `node` reads can be evaluated where the session is not.
+Node* KeepSessionCalls(Node* node, FrozenValues* frozen) {
+  if (node == nullptr) return nullptr;
+  node = RewriteChildren(node, KeepSessionCalls, frozen);
+  return IsSessionCall(node) ? Keep(node, false, frozen) : node;
+}
+
+Node* FreezeNode(Node* node, FrozenValues* frozen) {
+  if (node == nullptr) return nullptr;
+  if (IsContainer(node) || NeedsItsSurroundings(node, nullptr) || !contain_mutable_functions(node))
+    return RewriteChildren(node, FreezeNode, frozen);
+  // Alone, it is reached whatever happens.
+  node = IsSessionCall(node) ? Keep(node, true, frozen) : KeepSessionCalls(node, frozen);
+  if (!contain_mutable_functions(node)) return node;
+  RequireNoClockInside(node);
+  const ValueSource source = SourceOf(node);
+  if (source == ValueSource::kSession) return Keep(node, true, frozen);
+  char* text = TreeToText(node);
+  Const* value = Evaluate(node);
+  if (source == ValueSource::kCatalogs)
+    frozen->catalogs = lappend(frozen->catalogs, list_make2(makeString(text), value));
+  return CopyOf(value);
+}
+
+}  // namespace
+
+List* Freeze(List* expressions, FrozenValues* frozen) {
+  if (expressions == NIL) return NIL;
+  return castNode(List, FreezeNode(reinterpret_cast<Node*>(expressions), frozen));
+}
+
+bool StillHold(List* catalogs) {
+  ListCell* cell;
+  foreach (cell, catalogs) {
+    List* pair = static_cast<List*>(lfirst(cell));
+    Node* expression = static_cast<Node*>(stringToNode(strVal(linitial(pair))));
+    if (!equal(Evaluate(expression), lsecond(pair))) return false;
+  }
+  return true;
+}
+
+}  // namespace live_queries

@@ -1,0 +1,24 @@
+// Expressions without columns that are not IMMUTABLE: they are replaced by their values, so that
+// routing sees constants. Process: client backend, decoder.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+// Lists of (String: the expression as a node tree, Const).
+struct FrozenValues {
+  bool kept_only;  // in: this is not the client's session, whose values must be in `session`
+  bool unknown;    // out: one was not, and counts as NULL
+  List* session;   // in and out: what of the client's session was read; kept
+  List* catalogs;  // out: what may be another value once any catalog has changed
+};
+
+// Replaces each such part of `expressions` by its value, evaluated as the current role, or kept.
+// They are as the planner leaves them.
+List* Freeze(List* expressions, FrozenValues* frozen);
+
+// Whether `catalogs`, of an earlier Freeze, are still what evaluating them gives.
+bool StillHold(List* catalogs);
+
+}  // namespace live_queries

@@ -1,0 +1,231 @@
+// The lists of the server's STABLE functions that are known not to read catalogs; whatever is not
+// here, of a later server or of a user, counts as reading them. Process: client backend, decoder.
+#include "query/value_sources.hpp"
+
+#include <algorithm>
+
+#include "query/tree.hpp"
+
+extern "C" {
+#include "access/transam.h"
+#include "catalog/pg_proc.h"
+#include "utils/lsyscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+// They read their arguments, settings that are captured (TimeZone, DateStyle, ...), and the types
+// of their arguments, which query/type_shapes.hpp describes.
+constexpr std::string_view kOfArguments[] = {"age",
+                                             "anyarray_out",
+                                             "anycompatiblearray_out",
+                                             "anycompatiblemultirange_out",
+                                             "anycompatiblerange_out",
+                                             "anyenum_out",
+                                             "anymultirange_out",
+                                             "anyrange_out",
+                                             "anytextcat",
+                                             "array_in",
+                                             "array_out",
+                                             "array_recv",
+                                             "array_send",
+                                             "array_to_json",
+                                             "array_to_string",
+                                             "bpcharrecv",
+                                             "bpcharsend",
+                                             "cash_in",
+                                             "cash_out",
+                                             "concat",
+                                             "concat_ws",
+                                             "convert",
+                                             "convert_from",
+                                             "convert_to",
+                                             "cstring_recv",
+                                             "cstring_send",
+                                             "date",
+                                             "date_add",
+                                             "date_cmp_timestamptz",
+                                             "date_eq_timestamptz",
+                                             "date_ge_timestamptz",
+                                             "date_gt_timestamptz",
+                                             "date_in",
+                                             "date_le_timestamptz",
+                                             "date_lt_timestamptz",
+                                             "date_ne_timestamptz",
+                                             "date_out",
+                                             "date_part",
+                                             "date_subtract",
+                                             "date_trunc",
+                                             "domain_in",
+                                             "domain_recv",
+                                             "enum_first",
+                                             "enum_in",
+                                             "enum_last",
+                                             "enum_out",
+                                             "enum_range",
+                                             "enum_recv",
+                                             "enum_send",
+                                             "extract",
+                                             "format",
+                                             "get_current_ts_config",
+                                             "getdatabaseencoding",
+                                             "in_range",
+                                             "interval_in",
+                                             "interval_out",
+                                             "interval_pl_timestamptz",
+                                             "json_build_array",
+                                             "json_build_object",
+                                             "json_populate_record",
+                                             "json_to_record",
+                                             "json_to_tsvector",
+                                             "jsonb_build_array",
+                                             "jsonb_build_object",
+                                             "jsonb_path_exists_tz",
+                                             "jsonb_path_match_tz",
+                                             "jsonb_path_query_array_tz",
+                                             "jsonb_path_query_first_tz",
+                                             "jsonb_populate_record",
+                                             "jsonb_populate_record_valid",
+                                             "jsonb_to_record",
+                                             "jsonb_to_tsvector",
+                                             "length",
+                                             "make_timestamptz",
+                                             "money",
+                                             "multirange_in",
+                                             "multirange_out",
+                                             "multirange_recv",
+                                             "multirange_send",
+                                             "namerecv",
+                                             "namesend",
+                                             "numeric",
+                                             "overlaps",
+                                             "phraseto_tsquery",
+                                             "plainto_tsquery",
+                                             "quote_literal",
+                                             "quote_nullable",
+                                             "range_in",
+                                             "range_out",
+                                             "range_recv",
+                                             "range_send",
+                                             "record_in",
+                                             "record_out",
+                                             "record_recv",
+                                             "record_send",
+                                             "row_to_json",
+                                             "textanycat",
+                                             "textrecv",
+                                             "textsend",
+                                             "time",
+                                             "time_in",
+                                             "timestamp",
+                                             "timestamp_cmp_timestamptz",
+                                             "timestamp_eq_timestamptz",
+                                             "timestamp_ge_timestamptz",
+                                             "timestamp_gt_timestamptz",
+                                             "timestamp_in",
+                                             "timestamp_le_timestamptz",
+                                             "timestamp_lt_timestamptz",
+                                             "timestamp_ne_timestamptz",
+                                             "timestamp_out",
+                                             "timestamptz",
+                                             "timestamptz_cmp_date",
+                                             "timestamptz_cmp_timestamp",
+                                             "timestamptz_eq_date",
+                                             "timestamptz_eq_timestamp",
+                                             "timestamptz_ge_date",
+                                             "timestamptz_ge_timestamp",
+                                             "timestamptz_gt_date",
+                                             "timestamptz_gt_timestamp",
+                                             "timestamptz_in",
+                                             "timestamptz_le_date",
+                                             "timestamptz_le_timestamp",
+                                             "timestamptz_lt_date",
+                                             "timestamptz_lt_timestamp",
+                                             "timestamptz_mi_interval",
+                                             "timestamptz_ne_date",
+                                             "timestamptz_ne_timestamp",
+                                             "timestamptz_out",
+                                             "timestamptz_pl_interval",
+                                             "timetz",
+                                             "timetz_in",
+                                             "timezone",
+                                             "to_char",
+                                             "to_date",
+                                             "to_json",
+                                             "to_jsonb",
+                                             "to_number",
+                                             "to_timestamp",
+                                             "to_tsquery",
+                                             "to_tsvector",
+                                             "ts_headline",
+                                             "ts_match_tq",
+                                             "ts_match_tt",
+                                             "varcharrecv",
+                                             "varcharsend",
+                                             "websearch_to_tsquery",
+                                             "xml",
+                                             "xml_in",
+                                             "xml_is_well_formed",
+                                             "xml_recv",
+                                             "xml_send"};
+
+// They read the client's connection, process, settings and temporary objects, and the server.
+constexpr std::string_view kOfSession[] = {"current_database",
+                                           "current_schemas",
+                                           "current_setting",
+                                           "inet_client_addr",
+                                           "inet_client_port",
+                                           "inet_server_addr",
+                                           "inet_server_port",
+                                           "pg_backend_pid",
+                                           "pg_client_encoding",
+                                           "pg_conf_load_time",
+                                           "pg_is_other_temp_schema",
+                                           "pg_my_temp_schema",
+                                           "pg_postmaster_start_time",
+                                           "pg_trigger_depth",
+                                           "system_user",
+                                           "version"};
+
+constexpr std::string_view kOfRoles[] = {"current_schema", "current_user", "getpgusername",
+                                         "pg_has_role", "session_user"};
+
+static_assert(std::ranges::is_sorted(kOfArguments) && std::ranges::is_sorted(kOfSession) &&
+              std::ranges::is_sorted(kOfRoles));
+
+bool RaiseTo(ValueSource source, ValueSource* highest) {
+  *highest = std::max(*highest, source);
+  return *highest == ValueSource::kCatalogs;
+}
+
+bool NoteFunction(Oid function, void* highest) {
+  return RaiseTo(SourceOf(function), static_cast<ValueSource*>(highest));
+}
+
+bool NoteNode(Node* node, ValueSource* highest) {
+  if (node == nullptr) return false;
+  if (IsA(node, SQLValueFunction) && RaiseTo(ValueSource::kRoles, highest)) return true;
+  if (check_functions_in_node(node, NoteFunction, highest)) return true;
+  return WalkChildren(node, NoteNode, highest);
+}
+
+}  // namespace
+
+ValueSource SourceOf(Oid function) {
+  if (func_volatile(function) == PROVOLATILE_IMMUTABLE) return ValueSource::kArguments;
+  const char* name = function < FirstNormalObjectId ? get_func_name(function) : nullptr;
+  if (name == nullptr) return ValueSource::kCatalogs;
+  if (std::ranges::binary_search(kOfArguments, name)) return ValueSource::kArguments;
+  if (std::ranges::binary_search(kOfSession, name)) return ValueSource::kSession;
+  if (std::ranges::binary_search(kOfRoles, name)) return ValueSource::kRoles;
+  return ValueSource::kCatalogs;
+}
+
+ValueSource SourceOf(Node* expression) {
+  ValueSource highest = ValueSource::kArguments;
+  (void)NoteNode(expression, &highest);
+  return highest;
+}
+
+}  // namespace live_queries

@@ -1,0 +1,23 @@
+// What a STABLE expression reads besides its arguments, which decides whether its value is kept.
+// Process: client backend, decoder.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+// In ascending order: an expression reads the highest that one of its functions reads.
+enum class ValueSource : uint8_t {
+  kArguments,  // or settings that are captured: always the same value
+  kSession,    // of the client: its value is kept
+  kRoles,      // roles, memberships, schemas: whatever concerns these is a reason to analyse again
+  kCatalogs,   // any catalog, or what nobody knows: evaluated again whenever one has changed
+};
+
+// Of a function. One that is not IMMUTABLE reads catalogs, unless it is known to do less.
+ValueSource SourceOf(Oid function);
+
+// Of an expression, whose functions are not VOLATILE.
+ValueSource SourceOf(Node* expression);
+
+}  // namespace live_queries
