@@ -73,9 +73,8 @@ SELECT count(*) FROM live.snapshot('user''s');
 -- Another role of the same gateway has no part in it.
 SET ROLE regress_live_other;
 CALL act('user''s');
-\set VERBOSITY verbose
 SELECT live.pause('user''s');
-\set VERBOSITY default
+\echo :LAST_ERROR_SQLSTATE
 SELECT live.unsubscribe_all();
 SELECT username, subscription_id, query, channel FROM live_queries WHERE pid = pg_backend_pid();
 RESET ROLE;
@@ -142,6 +141,7 @@ BEGIN
     INSERT INTO loot SELECT 'channels', count(channel) FROM live_queries WHERE username = 'regress_live_user';
     INSERT INTO loot SELECT 'ended', live.unsubscribe_all();
     CALL act('user''s');
+    UNLISTEN *;
     RETURN NULL;
 END
 $$;
@@ -198,6 +198,19 @@ SET ROLE regress_live_user;
 SELECT * FROM polled();
 SELECT * FROM polled();
 RESET ROLE;
+
+-- That it is over because the session has lost its role is told to the session, but to no function of another role.
+SET SESSION AUTHORIZATION regress_live_login;
+SET ROLE regress_live_user;
+SELECT count(*) FROM live.subscribe('lost', 'SELECT id FROM t', "snapshot" => false, delivery => 'poll');
+RESET SESSION AUTHORIZATION;
+REVOKE regress_live_user FROM regress_live_login;
+INSERT INTO t VALUES (12, 12);
+SET SESSION AUTHORIZATION regress_live_login;
+SELECT live.wait_for();
+SELECT count(*) FROM next_of_t();
+SELECT * FROM polled();
+RESET SESSION AUTHORIZATION;
 
 -- PREPARE TRANSACTION does not speak of the cursor of a snapshot.
 BEGIN;

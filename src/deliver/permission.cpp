@@ -11,6 +11,13 @@ namespace live_queries {
 
 bool MayActFor(Oid role) { return MaySetRole(GetUserId(), role); }
 
+bool IsSessionItself() { return GetUserId() == GetOuterUserId(); }
+
+bool HasLostRole(const LocalSubscription& subscription) {
+  const SessionIdentity& session = subscription.session;
+  return session.may_become && !MaySetRole(session.user, subscription.role);
+}
+
 void RequireMayAct(const LocalSubscription& subscription) {
   if (MayActFor(subscription.role)) return;
   const char* owner = GetUserNameFromId(subscription.role, true);

@@ -13,6 +13,13 @@ namespace live_queries {
 // or not, or a superuser. Reads catalogs.
 bool MayActFor(Oid role);
 
+// Whether the session itself is at work, as the role that it has set, and not a function of another
+// role.
+bool IsSessionItself();
+
+// Whether the session has lost the role of `subscription`, which is why that is over. Reads catalogs.
+bool HasLostRole(const LocalSubscription& subscription);
+
 // Raises 42501 unless it may become the role of `subscription`.
 void RequireMayAct(const LocalSubscription& subscription);
 

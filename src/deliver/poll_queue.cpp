@@ -23,7 +23,7 @@ struct Pending {
 // What waits of one role's subscriptions. It is polled from the start on, whoever does it.
 struct RoleQueue {
   RoleQueue* next;
-  Oid role;
+  Oid role;  // kLostRole: see ReaderOf
   RecordQueue* records;
   // How many were polled and forgotten, ever. With those that the queue still has, that is the
   // place to which a rollback goes back.
@@ -77,6 +77,19 @@ RecordView Unqueued(RecordView record) {
   record.header.body_bytes -= static_cast<uint32_t>(bytes);
   record.body.remove_prefix(bytes);
   return record;
+}
+
+constexpr Oid kLostRole = InvalidOid;
+
+// For the session itself is that a subscription is over whose role it has lost: it may be that
+// nobody in it can become that role any more.
+Oid ReaderOf(const LocalSubscription& subscription, RecordKind kind) {
+  return kind == RecordKind::kTerminated && HasLostRole(subscription) ? kLostRole
+                                                                      : subscription.role;
+}
+
+bool MayRead(const RoleQueue& queue) {
+  return queue.role == kLostRole ? IsSessionItself() : MayActFor(queue.role);
 }
 
 RoleQueue* FindQueue(Oid role) {
@@ -272,7 +285,7 @@ void Sort(RoleQueue* queue, const Holding& holding) {
 // Finds out which queues the current role may read, and notes that it does so.
 void PrepareToRead() {
   for (RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) {
-    queue->readable = MayActFor(queue->role);
+    queue->readable = MayRead(*queue);
     if (!queue->readable) continue;
     if (!queue->noted) NotePolled(queue->role, PolledCount(*queue));
     queue->noted = true;
@@ -328,7 +341,7 @@ void QueueForPoll(const LocalSubscription& subscription, const RecordView& recor
   header.seq = queued + 1;
   header.flags = more ? kMoreFlag : 0;
   header.body_bytes = static_cast<uint32_t>(text.len);
-  QueueOf(subscription.role)->records->Append(header, View(text));
+  QueueOf(ReaderOf(subscription, header.kind))->records->Append(header, View(text));
   ++queued;
 }
 
@@ -404,7 +417,7 @@ bool PollQueueIsEmpty() {
 
 void RefuseTerminations(const SubscriptionId* id, Whose whose) {
   for (const RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) {
-    if (whose == Whose::kActedFor && !MayActFor(queue->role)) continue;
+    if (whose == Whose::kActedFor && !MayRead(*queue)) continue;
     Refusal* refusal = AllocateIn<Refusal>(TopMemoryContext);
     *refusal = {newest_refusal,
                 ++last_refusal,

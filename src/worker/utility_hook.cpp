@@ -1,6 +1,7 @@
 // The hooks. Process: any that executes commands.
 #include "worker/utility_hook.hpp"
 
+#include "deliver/permission.hpp"
 #include "deliver/session.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/connection.hpp"
@@ -13,6 +14,7 @@ extern "C" {
 #include "access/xact.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_extension.h"
+#include "commands/async.h"
 #include "commands/extension.h"
 #include "tcop/utility.h"
 }
@@ -39,10 +41,19 @@ bool ClosesChannel(const Node* statement) {
   return ends;
 }
 
-// Messages have nowhere to go.
+// Messages have nowhere to go. But what belongs to others stays where a function of another role
+// has closed the channel.
 void EndWithChannel() {
-  (void)UnsubscribeAllAtCommit(Whose::kAnybodys);
+  const bool listened = IsListening();
   SetListening(false);
+  if (IsSessionItself()) {
+    (void)UnsubscribeAllAtCommit(Whose::kAnybodys);
+    return;
+  }
+  (void)UnsubscribeAllAtCommit(Whose::kActedFor);
+  if (!listened) return;
+  Async_Listen(MyConnectionIfAny()->channel);
+  SetListening(true);
 }
 
 bool IsTransactionStatement(const Node* statement, TransactionStmtKind kind) {

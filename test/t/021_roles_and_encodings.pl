@@ -48,6 +48,18 @@ subtest 'a channel is shown to its own session alone' => sub {
     is($gateway->read_snapshot('gateway'), 0, 'the gateway reads the first result as itself');
     $node->safe_psql('postgres', 'INSERT INTO t VALUES (1)');
     is($gateway->next_message->{channel}, $other_channel, 'and gets its changes');
+    # A function of another role that runs in the session cannot make it deaf.
+    $node->safe_psql('postgres', <<~SQL);
+        CREATE ROLE other;
+        CREATE FUNCTION silence() RETURNS void SECURITY DEFINER LANGUAGE plpgsql AS 'BEGIN UNLISTEN *; END';
+        ALTER FUNCTION silence OWNER TO other;
+        SQL
+    $own->synced;
+    $own->rows('SELECT silence()');
+    $node->safe_psql('postgres', 'INSERT INTO t VALUES (2)');
+    is_deeply($own->next_message->{message}{changes}[0]{key}, [2], 'UNLISTEN in a function of another role ends nothing');
+    $own->rows('UNLISTEN *');
+    is_deeply($own->rows(q(SELECT subscription_id FROM live_queries WHERE pid = pg_backend_pid())), [], 'that of the session does');
     $_->disconnect for $own, $gateway;
     ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM live_queries'), 'all are gone');
 };
