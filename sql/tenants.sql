@@ -76,6 +76,22 @@ SELECT pg_reload_conf();
 INSERT INTO acct VALUES (1, 'A', 'fast');
 UPDATE acct SET tenant = 'B', txt = 'slow' WHERE id = 1;
 SELECT * FROM feed();
+-- Whose rows took most of the time that all of a query have together is to blame, not who comes last.
+CREATE OR REPLACE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN IF $1 ~ '^[0-9.]+$' THEN PERFORM pg_sleep($1::float); END IF; RETURN $1; END $$;
+SELECT * FROM feed();
+SELECT live.refresh('A');
+SELECT * FROM live.snapshot('A');
+CALL watch('B', 'SELECT id, slow(txt) AS s FROM acct WHERE tenant = $1 AND id > 0', 'B');
+CALL watch('C', 'SELECT id, slow(txt) AS s FROM acct WHERE tenant = $1 AND id > 0', 'C');
+ALTER SYSTEM SET live_queries.evaluation_timeout = '1s';
+SELECT pg_reload_conf();
+INSERT INTO acct VALUES (11, 'B', '0.8'), (12, 'C', '0.4');
+SELECT * FROM feed();
+SELECT live.unsubscribe('C');
+DELETE FROM acct WHERE id > 10;
+ALTER SYSTEM SET live_queries.evaluation_timeout = '100ms';
+SELECT pg_reload_conf();
 -- So where that cannot be cancelled, and ends the decoder.
 CREATE OR REPLACE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
   $$ BEGIN LOOP BEGIN

@@ -20,6 +20,15 @@ Culprit culprit = {};
 
 namespace {
 
+struct RouteTimes {
+  uint32 measurement;
+  Route* running;  // or the one that ran last
+  TimestampTz since;
+  Route* slowest;  // of the others
+};
+
+RouteTimes times = {};
+
 DecodedRow TakeRowApart(HeapTupleData* tuple, TupleDesc descriptor) {
   if (tuple->t_data == nullptr) return {};
   DecodedRow row = {true, static_cast<Datum*>(palloc(sizeof(Datum) * descriptor->natts)),
@@ -255,11 +264,31 @@ void FindSide(Template* one, const DecodedRow& row, const ColumnMap& map, Side* 
   culprit.routing = false;
 }
 
+// The clock is looked at only where another route's turn comes.
+void ChargeRunning(TimestampTz now) {
+  Route* route = times.running;
+  if (route == nullptr) return;
+  if (route->measurement != times.measurement) route->evaluated_us = 0;
+  route->measurement = times.measurement;
+  route->evaluated_us += now - times.since;
+  if (times.slowest == nullptr || route->evaluated_us > times.slowest->evaluated_us)
+    times.slowest = route;
+}
+
+void MeasureFrom(Route* route) {
+  if (route == times.running) return;
+  const TimestampTz now = GetCurrentTimestamp();
+  ChargeRunning(now);
+  times.running = route;
+  times.since = now;
+}
+
 // Runs `body`, which evaluates expressions on rows of `route`: whatever comes of it (an error, its
 // time is over, the process ends) is that route's alone, and nothing of it may reach another.
 template <class Body>
 void Blaming(Route* route, Body&& body) {
   culprit.route = LIVE_QUERIES_MUTATION("blame_both_routes") ? nullptr : route;
+  MeasureFrom(route);
   body();
   CheckEvaluationClock();
   CHECK_FOR_INTERRUPTS();
@@ -309,6 +338,13 @@ void TakeApart(DecodedChange* decoded) {
     else
       after.values[i] = before.values[i];
   }
+}
+
+void BeginRouteTimes() { times = {times.measurement + 1}; }
+
+Route* SlowestRoute() {
+  MeasureFrom(nullptr);
+  return times.slowest;
 }
 
 const char* Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {

@@ -39,6 +39,11 @@ struct Culprit {
 };
 extern Culprit culprit;
 
+// Begins to measure how long the expressions of each route take. Where the time of a template is
+// over, the one that runs may be the last straw: who took longest since is to blame, or nullptr.
+void BeginRouteTimes();
+Route* SlowestRoute();
+
 // Evaluates an insert, update or delete; as the template's role, in a transaction. Returns nullptr,
 // or why that is impossible, so that the template's subscriptions must be reset.
 const char* Evaluate(Template* one, DecodedChange* decoded, Touched* touched);

@@ -45,6 +45,9 @@ struct Route {
   uint32 change_count;
   bool touched;
   Route* next_touched;
+  // How long its expressions have run, in the measurement of that number.
+  int64 evaluated_us;
+  uint32 measurement;
 };
 
 // Where the columns of a template are in rows of one shape.

@@ -125,9 +125,10 @@ const char* ReasonToTell(const Culprit& blamed, const ErrorData& error, bool tim
 
 // After an error in the group: rolls back and ends those whose expression raised it.
 void Recover(DatabaseShared* database, ErrorData* error) {
-  const Culprit blamed = culprit;
+  Culprit blamed = culprit;
   culprit = {};
   const bool timed_out = error->sqlerrcode == ERRCODE_QUERY_CANCELED && EvaluationTimedOut();
+  if (timed_out && SlowestRoute() != nullptr) blamed.route = SlowestRoute();
   const bool role_timed_out = timed_out && RoleTimedOut();
   StopEvaluationClock();
   AbortCurrentTransaction();
