@@ -423,6 +423,18 @@ CALL again('mp');
 VACUUM FULL mp;
 SELECT * FROM feed();
 CALL again('mp');
+-- Names that are exchanged and back.
+BEGIN;
+ALTER TABLE mp RENAME val TO tmp;
+ALTER TABLE mp RENAME id TO val;
+ALTER TABLE mp RENAME tmp TO id;
+INSERT INTO mp (val, id) VALUES (1, 1000);
+ALTER TABLE mp RENAME id TO tmp;
+ALTER TABLE mp RENAME val TO id;
+ALTER TABLE mp RENAME tmp TO val;
+COMMIT;
+SELECT * FROM feed();
+CALL again('mp');
 DELETE FROM mp WHERE id IN (51, 107);
 SELECT * FROM feed();
 SELECT live.unsubscribe_all();

@@ -93,6 +93,13 @@ List* OldTargets(const CompiledTemplate& compiled, const QuerySpec& spec) {
   return targets;
 }
 
+// Whether the column of a partition or child has, after the transaction that is evaluated, the name
+// that it had at its place of it: if not, names have been exchanged for a while.
+bool KeepsName(Oid relation, AttrNumber number, const char* name) {
+  const char* now = get_attname(relation, number, true);
+  return now != nullptr && strcmp(now, name) == 0;
+}
+
 AttrNumber PositionIn(const RowShape& shape, const QuerySpec& spec, const Var& column,
                       const char* name) {
   TupleDesc descriptor = shape.descriptor;
@@ -103,6 +110,8 @@ AttrNumber PositionIn(const RowShape& shape, const QuerySpec& spec, const Var& c
                           ? attribute->attnum == column.varattno
                           : strcmp(NameStr(attribute->attname), name) == 0;
     if (!same || attribute->attisdropped) continue;
+    if (shape.relation != spec.relation && !KeepsName(shape.relation, attribute->attnum, name))
+      return -1;
     return attribute->atttypid == column.vartype ? static_cast<AttrNumber>(i) : -1;
   }
   return -1;
