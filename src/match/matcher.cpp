@@ -371,8 +371,8 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
       }
       // What it needs may be gone, such as the value of a setting.
       culprit = {one, nullptr, false, false};
-      identity.Become(*one);
       BeginRouteTimes();
+      identity.Become(*one);
       StartEvaluationClock(one->role, one->piece_count);
       EvaluateTemplate(one, changes, *batch, sink);
       if (one->dependencies.user_code) RequireNoTrace();

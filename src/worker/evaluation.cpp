@@ -128,7 +128,8 @@ void Recover(DatabaseShared* database, ErrorData* error) {
   Culprit blamed = culprit;
   culprit = {};
   const bool timed_out = error->sqlerrcode == ERRCODE_QUERY_CANCELED && EvaluationTimedOut();
-  if (timed_out && SlowestRoute() != nullptr) blamed.route = SlowestRoute();
+  if (timed_out && blamed.owner != nullptr && SlowestRoute() != nullptr)
+    blamed.route = SlowestRoute();
   const bool role_timed_out = timed_out && RoleTimedOut();
   StopEvaluationClock();
   AbortCurrentTransaction();
