@@ -36,7 +36,8 @@ constexpr const char* kCaptured[] = {
     "xmloption",
 };
 
-// Whether it is of an extension or an application, and set since the server's start. A name that was set once and is not any more reads as empty, not as missing.
+// Whether it is of an extension or an application, and set since the server's start. A name that
+// was set once and is not any more reads as empty, not as missing.
 bool IsOwn(const struct config_generic& setting) {
   if (setting.group != CUSTOM_OPTIONS) return false;
   if (setting.context != PGC_USERSET && setting.context != PGC_SUSET) return false;

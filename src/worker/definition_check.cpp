@@ -46,12 +46,15 @@ List* ListIn(const DefinitionCopy& definition, DefinitionField field) {
 // So long the decoder waits in one pass for tables that somebody has locked; for each of them only
 // once, however many queries there are on it.
 constexpr int64 kLockBudgetUs = 500'000;
-// The analysis of a query takes as long as so many rows do, without anybody's fault.
+// The analysis of a query, or of what was frozen, takes as long as so many rows do, without anybody's
+// fault.
 constexpr int kRowsOfAnalysis = 100;
 
 // What one pass over the templates remembers.
 struct Pass {
-  List* locked;  // oids of tables whose queries could not be checked
+  MemoryContext context;
+  MemoryContext scratch;  // of one definition
+  List* locked;           // oids of tables whose queries could not be checked
   int64 lock_left_us;
   // Of the present template.
   bool function_changed;
@@ -74,17 +77,6 @@ void LockTable(Oid relation, const Pass& pass) {
     ereport(ERROR, errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("the table is locked"));
 }
 
-// Runs `body` as the subscriber.
-template <class Body>
-bool AsSubscriber(const Template& one, const DefinitionCopy& definition, Body&& body) {
-  const Identity identity = EnterIdentity(one.session, one.role, one.settings);
-  ApplyOwnSettings(ListIn(definition, DefinitionField::kOwnSettings));
-  const bool result = body();
-  RequireNoTrace();
-  LeaveIdentity(identity);
-  return result;
-}
-
 [[noreturn]] void RaiseNotKnown() {
   ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
           errmsg("a view or a row security policy of the live query has changed and calls a "
@@ -93,14 +85,16 @@ bool AsSubscriber(const Template& one, const DefinitionCopy& definition, Body&& 
   pg_unreachable();
 }
 
-// What subscribing again would give: template and route.
+// What subscribing again would give, as the subscriber: template and route.
 bool IsSameNow(const Template& one, const DefinitionCopy& definition, Pass* pass) {
+  ApplyOwnSettings(ListIn(definition, DefinitionField::kOwnSettings));
   FrozenValues frozen = {};
   frozen.kept_only = true;
   frozen.session = ListIn(definition, DefinitionField::kSessionValues);
   List* params = ListIn(definition, DefinitionField::kValues);
   Analysis analysis = Analyze(definition.Field(DefinitionField::kQuery), params, frozen);
-  pass->temporary = list_concat(pass->temporary, analysis.temporary);
+  InMemoryContext(pass->context,
+                  [&] { pass->temporary = list_concat(pass->temporary, analysis.temporary); });
   // What a function that was replaced asks for, the client can evaluate when it refreshes.
   if (analysis.frozen.unknown && !pass->function_changed) RaiseNotKnown();
   DisregardAdditions(&analysis.spec, one.spec);
@@ -109,11 +103,10 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition, Pass* pass
              0;
 }
 
-// Whether `holds`, as the subscriber, who reads the table or not. In a subtransaction that is
-// rolled back: no lock stays.
+// Whether `holds`, as the subscriber of `target`, who reads the table or not. In a subtransaction
+// that is rolled back: no lock stays.
 template <class Holds>
-CheckResult Check(const Target& target, const DefinitionCopy& definition, bool reads_table,
-                  Pass* pass, Holds&& holds) {
+CheckResult Check(const Target& target, bool reads_table, Pass* pass, Holds&& holds) {
   Template* one = target.route->owner;
   if (RoleIsSpent(one->role)) return {Finding::kSpent, 0, nullptr};
   CheckResult result = {Finding::kSame, 0, nullptr};
@@ -128,8 +121,11 @@ CheckResult Check(const Target& target, const DefinitionCopy& definition, bool r
         pass->lock_left_us -= GetCurrentTimestamp() - start;
         // What is evaluated are its parameters, not those of others.
         culprit = {one, target.route, false, false};
-        StartEvaluationClock(one->role, reads_table ? kRowsOfAnalysis : 1);
-        if (!AsSubscriber(*one, definition, holds)) result.finding = Finding::kDifferent;
+        StartEvaluationClock(one->role, kRowsOfAnalysis);
+        const Identity identity = EnterIdentity(one->session, one->role, one->settings);
+        if (!InMemoryContext(pass->scratch, holds)) result.finding = Finding::kDifferent;
+        RequireNoTrace();
+        LeaveIdentity(identity);
         StopEvaluationClock();
       },
       [&](ErrorData* error) {
@@ -150,6 +146,7 @@ CheckResult Check(const Target& target, const DefinitionCopy& definition, bool r
         }
       });
   culprit = {};
+  MemoryContextReset(pass->scratch);
   return result;
 }
 
@@ -164,7 +161,7 @@ CheckResult CheckDefinition(const Target& target, const DefinitionCopy& definiti
   const Template* one = target.route->owner;
   if (list_member_oid(pass->locked, one->spec.relation)) return {Finding::kLocked, 0, nullptr};
   const CheckResult result =
-      Check(target, definition, true, pass, [&] { return IsSameNow(*one, definition, pass); });
+      Check(target, true, pass, [&] { return IsSameNow(*one, definition, pass); });
   if (result.finding == Finding::kLocked)
     pass->locked = lappend_oid(pass->locked, one->spec.relation);
   return result;
@@ -226,10 +223,14 @@ void CheckDefinitionsOf(Template* one, Pass* pass) {
   }
 }
 
-// Only what was frozen may have changed, of those targets that are marked. That another value makes
-// another query, the whole analysis has to say.
-void CheckValuesOf(Template* one, Pass* pass) {
-  const DefinitionCopy* unchanged = nullptr;
+// A target whose values are to be looked at again.
+struct Pending {
+  Target* target;
+  const DefinitionCopy* definition;
+};
+
+List* TakePending(Template* one) {
+  List* pending = NIL;
   ListCell* cell;
   List* targets = TargetsOf(one);
   foreach (cell, targets) {
@@ -238,18 +239,56 @@ void CheckValuesOf(Template* one, Pass* pass) {
     target->values_unchecked = false;
     const DefinitionCopy* definition = marked ? DefinitionOf(*target) : nullptr;
     if (definition == nullptr) continue;
-    if (unchanged != nullptr && SpeaksFor(*one, *unchanged, *definition)) continue;
-    const CheckResult result = Check(*target, *definition, false, pass, [&] {
-      return StillHold(ListIn(*definition, DefinitionField::kCatalogValues));
-    });
-    if (result.finding == Finding::kSame)
-      unchanged = definition;
-    else if (target->attaching)
-      AskToSubscribeAgain(target);
+    Pending* item = static_cast<Pending*>(palloc(sizeof(Pending)));
+    *item = {target, definition};
+    pending = lappend(pending, item);
+  }
+  return pending;
+}
+
+bool ValuesHold(const DefinitionCopy& definition) {
+  const int level = NewGUCNestLevel();
+  ApplyOwnSettings(ListIn(definition, DefinitionField::kOwnSettings));
+  const bool hold = StillHold(ListIn(definition, DefinitionField::kCatalogValues));
+  LeaveSettings(level);
+  return hold;
+}
+
+// Whether those of all hold from the `*next` of `pending` on, which is left at the first that does
+// not, or that raises an error.
+bool AllHold(Template* one, List* pending, int* next, Pass* pass) {
+  const DefinitionCopy* unchanged = nullptr;
+  for (; *next < list_length(pending); ++*next) {
+    const Pending& item = *static_cast<Pending*>(list_nth(pending, *next));
+    if (unchanged != nullptr && SpeaksFor(*one, *unchanged, *item.definition)) continue;
+    culprit.route = item.target->route;
+    StopEvaluationClock();
+    StartEvaluationClock(one->role, kRowsOfAnalysis);
+    const bool hold = ValuesHold(*item.definition);
+    MemoryContextReset(pass->scratch);
+    if (!hold) return false;
+    unchanged = item.definition;
+  }
+  return true;
+}
+
+// Only what was frozen may have changed, of those targets that are marked. Some catalog changes all
+// the time, so no more is done than has to be: whether another value makes another query, the whole
+// analysis says.
+void CheckValuesOf(Template* one, Pass* pass) {
+  List* pending = TakePending(one);
+  for (int next = 0; next < list_length(pending); ++next) {
+    Target* first = static_cast<Pending*>(list_nth(pending, next))->target;
+    const CheckResult result =
+        Check(*first, false, pass, [&] { return AllHold(one, pending, &next, pass); });
+    if (result.finding == Finding::kSame) break;
+    const Pending& item = *static_cast<Pending*>(list_nth(pending, next));
+    if (item.target->attaching)
+      AskToSubscribeAgain(item.target);
     else if (result.finding != Finding::kDifferent)
-      Tell(target, result);
+      Tell(item.target, result);
     else
-      Tell(target, CheckDefinition(*target, *definition, pass));
+      Tell(item.target, CheckDefinition(*item.target, *item.definition, pass));
   }
 }
 
@@ -269,7 +308,9 @@ void CheckChangedDefinitions() {
   WaitForRecentCommits();
   MemoryContext context = AllocSetContextCreate(
       CurrentMemoryContext, "live_queries definition check", ALLOCSET_DEFAULT_SIZES);
-  Pass pass = {NIL, kLockBudgetUs, false, NIL};
+  MemoryContext scratch =
+      AllocSetContextCreate(context, "live_queries checked definition", ALLOCSET_DEFAULT_SIZES);
+  Pass pass = {context, scratch, NIL, kLockBudgetUs, false, NIL};
   InMemoryContext(context, [&] { TakeUnchecked(CheckTemplate, &pass); });
   MemoryContextDelete(context);
 }
