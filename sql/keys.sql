@@ -144,8 +144,12 @@ GRANT SELECT (b) ON regress_key_schema.two TO regress_key_reader;
 SET ROLE regress_key_reader;
 SELECT key_of('SELECT c FROM regress_key_schema.two') AS by_table, key_of('SELECT c FROM c_and_d') AS by_view,
        key_of('SELECT c, d FROM c_and_d') AS d_belongs_to_it \gx
+CALL watch('schema', 'SELECT c FROM c_and_d');
 RESET ROLE;
 REVOKE USAGE ON SCHEMA regress_key_schema FROM regress_key_reader;
+INSERT INTO regress_key_schema.two VALUES (0, 0, 0, 0);
+DELETE FROM regress_key_schema.two;
+SELECT masked(change) FROM feed();
 SET ROLE regress_key_reader;
 SELECT key_of('SELECT c FROM c_and_d') AS without_schema;
 CALL watch('two', 'SELECT c FROM c_and_d');
