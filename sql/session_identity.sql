@@ -43,6 +43,25 @@ SELECT snapshot_as_other('definer, role');
 RESET SESSION AUTHORIZATION;
 INSERT INTO t VALUES (2, 'second');
 SELECT * FROM feed();
+-- Whoever takes and reads the first result, but in a function of another role, where a session stays what it is.
+INSERT INTO t VALUES (0, 'zero');
+SELECT live.refresh('superuser with a role');
+SELECT "row" FROM live.snapshot('superuser with a role', 1);
+SELECT live.refresh('user with a role');
+SET SESSION AUTHORIZATION regress_session_admin;
+SELECT "row" FROM live.snapshot('user with a role', 1);
+SELECT "row" FROM live.snapshot('superuser with a role', 1);
+RESET SESSION AUTHORIZATION;
+BEGIN;
+SELECT live.refresh('user');
+SAVEPOINT s;
+SELECT "row" FROM live.snapshot('user', 1);
+SELECT session_user = current_user AS same, current_setting('role') AS role, current_setting('is_superuser') AS superuser;
+ROLLBACK TO s;
+SELECT session_user = current_user AS same, current_setting('role') AS role, current_setting('is_superuser') AS superuser;
+COMMIT;
+SELECT DISTINCT "row"::text FROM live.snapshot('user');
+SELECT session_user = current_user AS same, current_setting('role') AS role, current_setting('is_superuser') AS superuser;
 -- What fails open for superusers opens to nobody else, and an error leaves the decoder itself.
 CREATE FUNCTION fails(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1 / ($1 - 3); END';
 CREATE FUNCTION for_superusers(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS
@@ -65,6 +84,16 @@ INSERT INTO t VALUES (3, 'secret'), (4, 'public');
 SELECT * FROM feed();
 UPDATE t SET note = 'public' WHERE id = 3;
 SELECT * FROM feed();
+-- So does one where the first result is read.
+BEGIN;
+SET SESSION AUTHORIZATION regress_session_user;
+SELECT count(*) FROM live.subscribe('fails', 'SELECT id, fails(id) AS f FROM t', delivery => 'poll');
+RESET SESSION AUTHORIZATION;
+SAVEPOINT s;
+SELECT * FROM live.snapshot('fails');
+ROLLBACK TO s;
+SELECT session_user = current_user AS same, current_setting('role') AS role, current_setting('is_superuser') AS superuser;
+ROLLBACK;
 UPDATE t SET note = 'secret';
 SELECT * FROM feed();
 SELECT live.unsubscribe_all();

@@ -63,7 +63,8 @@ void OnExecutorRun(QueryDesc* query, ScanDirection direction, uint64 count, Once
     run();
     return;
   }
-  const Identity identity = EnterIdentity(subscription->role, subscription->settings);
+  const Identity identity =
+      EnterIdentity(subscription->session, subscription->role, subscription->settings);
   RunCursor(ActivePortal, run);
   LeaveIdentity(identity);
 }
@@ -106,7 +107,8 @@ Portal StoreRest(LocalSubscription* subscription, Portal cursor) {
   const uint64_t serial = subscription->serial;
   Portal store = cursor;
   if (cursor->atStart) {
-    const Identity identity = EnterIdentity(subscription->role, subscription->settings);
+    const Identity identity =
+        EnterIdentity(subscription->session, subscription->role, subscription->settings);
     store = CopySnapshotCursor(cursor);
     LeaveIdentity(identity);
   }

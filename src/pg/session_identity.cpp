@@ -57,11 +57,12 @@ void PrepareSessionIdentity() {
   CommitTransactionCommand();
 }
 
-// Setting the user resets the role, as in SQL.
-void EnterSession(const SessionIdentity& session, Oid role) {
-  RequireSession(session, role);
-  Set("session_authorization", NameOf(session.user));
-  Set("role", OidIsValid(session.set_role) ? NameOf(session.set_role) : "none");
+void EnterSession(const SessionIdentity& session) {
+  if (InLocalUserIdChange() || InSecurityRestrictedOperation()) return;
+  // This resets the role, as in SQL.
+  if (GetSessionUserId() != session.user) Set("session_authorization", NameOf(session.user));
+  if (GetCurrentRoleId() != session.set_role)
+    Set("role", OidIsValid(session.set_role) ? NameOf(session.set_role) : "none");
 }
 
 }  // namespace live_queries

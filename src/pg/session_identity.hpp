@@ -1,6 +1,6 @@
 // Who a client's session is: all that SQL can ask of it (session_user, the settings role,
-// session_authorization and is_superuser), kept with each subscription and taken on by the decoder
-// while it evaluates. Process: client backend (captures, checks), decoder (takes on, checks).
+// session_authorization and is_superuser), kept with each subscription and taken on wherever its
+// expressions are evaluated. Process: client backend, decoder.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -26,9 +26,10 @@ void RequireSession(const SessionIdentity& session, Oid role);
 // Once in the decoder, outside a transaction: makes its own identity one that can be restored.
 void PrepareSessionIdentity();
 
-// Makes the decoder's session that of `session`, until the running level of settings ends (see
-// NewGUCNestLevel) or its transaction is aborted. Changes the current role. Raises what
-// RequireSession does.
-void EnterSession(const SessionIdentity& session, Oid role);
+// Makes this session `session`, until the running level of settings ends (see NewGUCNestLevel) or
+// its transaction is aborted. Changes the current role, and raises an error if the user may not SET
+// ROLE any more. Nothing of a session changes within a SECURITY DEFINER function: there this does
+// nothing.
+void EnterSession(const SessionIdentity& session);
 
 }  // namespace live_queries

@@ -116,7 +116,7 @@ Identity EnterIdentity(const SessionIdentity& session, Oid role, const char* set
   Identity identity;
   GetUserIdAndSecContext(&identity.outer_role, &identity.outer_context);
   identity.settings_level = EnterSettings(settings);
-  EnterSession(session, role);
+  EnterSession(session);
   SetUserIdAndSecContext(
       role, identity.outer_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
   return identity;

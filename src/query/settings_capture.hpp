@@ -33,7 +33,7 @@ struct Identity {
   int settings_level;
 };
 Identity EnterIdentity(Oid role, const char* settings);
-// The same in the decoder, where the session is that of the subscriber meanwhile.
+// The same, and the session is that of the subscriber meanwhile.
 Identity EnterIdentity(const SessionIdentity& session, Oid role, const char* settings);
 void LeaveIdentity(const Identity& identity);
 

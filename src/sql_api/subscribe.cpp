@@ -234,13 +234,14 @@ Datum RefreshCall(FunctionCallInfo call) {
   Oid outer_role;
   int outer_context;
   GetUserIdAndSecContext(&outer_role, &outer_context);
-  if (outer_role != role)
-    SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE);
   const int settings_level = EnterSettings(old->settings);
+  EnterSession(old->session);
+  if (GetUserId() != role)
+    SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE);
   DropAtCommit(old);
   LocalSubscription* subscription = Subscribe(request).subscription;
-  LeaveSettings(settings_level);
   SetUserIdAndSecContext(outer_role, outer_context);
+  LeaveSettings(settings_level);
   InheritCounters(old_serial, subscription->serial);
   if (paused) SetPaused(subscription, true);
   PG_RETURN_VOID();

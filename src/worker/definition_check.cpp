@@ -122,6 +122,7 @@ CheckResult Check(const Target& target, bool reads_table, Pass* pass, Holds&& ho
         // What is evaluated are its parameters, not those of others.
         culprit = {one, target.route, false, false};
         StartEvaluationClock(one->role, kRowsOfAnalysis);
+        RequireSession(one->session, one->role);
         const Identity identity = EnterIdentity(one->session, one->role, one->settings);
         if (!InMemoryContext(pass->scratch, holds)) result.finding = Finding::kDifferent;
         RequireNoTrace();
