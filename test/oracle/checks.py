@@ -5,13 +5,18 @@ each message boundary, and the comparison with a plain SELECT at each quiet poin
 thread, while writers and clients are parked.
 """
 
+import re
 from collections import Counter, deque
 from datetime import datetime
 
 import rows
+import schema
 import state as model
 from state import Violation, require
+from traces import START
 
+SLACK = 5.0    # seconds that a call may take, which is recorded when it is done
+NEARBY = 5     # transactions before a snapshot that it may not see all the same
 HISTORY = 300  # events kept for a report, of a connection and of each subscription
 
 
@@ -101,6 +106,7 @@ class Watched:
         self.joined_lsn = None            # as do the others' messages, from here
         self.last_index = -1              # of the last transaction that it was told wholly
         self.begun = -1                   # and of the last one that it was told a part of
+        self.since = 0.0                  # when its snapshot was taken
         self.history = deque(maxlen=HISTORY)
 
     def refollow(self):
@@ -112,10 +118,11 @@ class Watched:
 class ConnectionCheck:
     """The walk over one connection's trace."""
 
-    def __init__(self, trace, reference, counters, **options):
+    def __init__(self, trace, reference, counters, altered=None, **options):
         self.trace = trace
         self.reference = reference
         self.counters = counters
+        self.altered = altered  # writers.Alterations
         self.state = model.ConnectionState(**options)
         self.watched = {}    # Subscription -> Watched
         self.history = deque(maxlen=HISTORY)
@@ -126,8 +133,9 @@ class ConnectionCheck:
         """Gives the open subscriptions the truth of the new interval."""
         for watched in self.watched.values():
             if watched.comparison and not watched.state.over:
-                watched.comparison.pending.extend(
-                    self.reference.timeline(watched.state.subscription.query).steps)
+                timeline = self.reference.timeline(watched.state.subscription.query)
+                watched.comparison.pending.extend(timeline.steps)
+                watched.state.failing = watched.state.failing or bool(timeline.failing)
 
     def walk(self, events):
         """Takes the events in order. Raises Violation."""
@@ -186,8 +194,11 @@ class ConnectionCheck:
         comparison = None
         index = self.reference.replay.index_before(event.data)
         if subscription.query.shape.pointwise and subscription.strategy == "stream":
-            comparison = Comparison(self.reference.timeline(subscription.query), index, subscription.keyed)
+            timeline = self.reference.timeline(subscription.query)
+            comparison = Comparison(timeline, index, subscription.keyed)
+            state.failing = any(at > index - NEARBY for at in timeline.failing)
         watched = Watched(state, comparison, event.data)
+        watched.since = event.at - SLACK
         watched.history.append(event)
         self.watched[subscription] = self.subject = watched
         if not subscription.snapshot:
@@ -238,6 +249,7 @@ class ConnectionCheck:
         watched.state.unread = True
         watched.state.forget()
         watched.snapshot_lsn = event.data
+        watched.since = event.at - SLACK
         if watched.comparison:
             watched.comparison.follow(None)
             watched.comparison.advance(self.reference.replay.index_before(event.data))
@@ -278,6 +290,8 @@ class ConnectionCheck:
     def _message(self, event, watched):
         message = event.data
         self.counters["messages"] += 1
+        if watched:
+            self._look_around(event, watched)
         received = self.state.receive(message)
         if message["type"] == "reset":
             self.counters["resets"] += 1
@@ -294,6 +308,16 @@ class ConnectionCheck:
         watched.comparison.touched(received.touched)
         if received.closed is not None:
             self._boundary(received.xid, received.closed)
+
+    def _look_around(self, event, watched):
+        """What the model has to know of the world; and what no message may tell."""
+        subscription = watched.state.subscription
+        watched.state.altered = self.altered is not None and self.altered.between(
+            subscription.tables, START + watched.since, START + event.at)
+        tenant = subscription.query.tenant()
+        if tenant is not None:
+            told = set(re.findall(schema.SECRET + r"(\w+)", event.raw)) - {tenant}
+            require(not told, "a message for tenant %s tells a secret of tenant %s", tenant, sorted(told))
 
     def _check_transaction(self, watched, message, xid):
         done = self.reference.replay.by_xid.get(xid)
@@ -328,6 +352,8 @@ class ConnectionCheck:
                 continue
             elif done.index < max(comparison.index, watched.begun):
                 continue  # the backlog of another subscription
+            elif watched.state.failing:
+                continue  # it has ended, maybe before this point, and is about to be told so
             self.subject = watched
             comparison.advance(done.index)
             require(not comparison.mismatched, "after transaction %s the result differs%s", xid,

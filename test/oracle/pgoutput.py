@@ -62,7 +62,7 @@ class Decoder:
 
         ("begin", xid, commit lsn, commit time), ("commit", end lsn), ("insert", relation, new),
         ("update", relation, old or None, new), ("delete", relation, old), ("truncate", [relation, ...]),
-        or None for what says nothing about rows. An old row of a default identity holds its key only.
+        ("message", prefix, content), or None for what says nothing about rows. An old row of a default identity holds its key only.
         """
         reader = Reader(data)
         kind = reader.char()
@@ -97,6 +97,11 @@ class Decoder:
             count = reader.take("I")
             reader.take("B")
             return ("truncate", [self.relations[reader.take("I")][0] for _ in range(count)])
+        if kind == "M":
+            reader.take("B")
+            reader.take("Q")
+            prefix = reader.string()
+            return ("message", prefix, reader.bytes(reader.take("I")))
         return None
 
     def _relation(self, reader):

@@ -10,9 +10,11 @@ That the reference is right is itself checked: at each quiet point it has to equ
 
 import bisect
 import io
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 
+import journal
 import pgoutput
 import rows
 import schema
@@ -44,6 +46,7 @@ class Timeline:
 
     base: object   # keyed: dict of key -> row; bag: Counter of rows; as the interval began
     steps: list    # [(index, changes)]; keyed: {key: row or None}; bag: {row: count that came or went}
+    failing: list = field(default_factory=list)  # indexes of transactions on rows for which the query fails
 
 
 class Leaf:
@@ -52,6 +55,7 @@ class Leaf:
     def __init__(self, table):
         self.table = table
         self.rows = {}
+        self.hidden = []  # (row, version) of the open transaction: another row has the same key, which is none just now
 
     def key_of(self, row):
         """Returns the key of a row, or the row itself in a bag."""
@@ -85,6 +89,9 @@ class Replay:
         elif kind == "truncate":
             for name in decoded[1]:
                 self._truncate(name)
+        elif kind == "message":
+            if decoded[1] == journal.PREFIX:
+                self._change(*json.loads(decoded[2]))
         else:
             self._change(*decoded)
 
@@ -94,6 +101,9 @@ class Replay:
 
     def _commit(self, end_lsn):
         done = self.current
+        for name, leaf in self.leaves.items():
+            if leaf.hidden:
+                raise ReferenceWrong("%s has keys twice: %s" % (name, leaf.hidden))
         done.end_lsn = end_lsn
         done.deltas = {name: Counter({v: n for v, n in delta.items() if n}) for name, delta in done.deltas.items()}
         self.transactions.append(done)
@@ -128,10 +138,20 @@ class Replay:
 
     def _take(self, leaf, name, image):
         key = leaf.key_of(image)
+        if leaf.hidden and leaf.rows.get(key, (None,))[0] != image:
+            hidden = next((one for one in leaf.hidden if one[0] == image), None)
+            if hidden:
+                leaf.hidden.remove(hidden)
+                self._count(leaf, hidden[1], -1)
+                return hidden[0]
         if key not in leaf.rows:
             raise ReferenceWrong("%s has no row %s to change" % (name, rows.shorten(key, 200)))
         if leaf.table.key:
             row, version = leaf.rows.pop(key)
+            again = next((one for one in leaf.hidden if leaf.key_of(one[0]) == key), None)
+            if again:
+                leaf.hidden.remove(again)
+                leaf.rows[key] = again
         else:
             entry = leaf.rows[key]
             version, row = entry[0], dict(zip(leaf.table.columns, key))
@@ -147,8 +167,10 @@ class Replay:
             leaf.rows[key][1] += 1
             self._count(leaf, leaf.rows[key][0], 1)
             return
-        if key in leaf.rows:
+        if key in leaf.rows and not leaf.table.journal:
             raise ReferenceWrong("%s has the key %s twice" % (name, key))
+        if key in leaf.rows:
+            leaf.hidden.append(leaf.rows[key])
         self.last_version += 1
         version = self.last_version
         self.versions[version] = (leaf.table, row)
@@ -218,7 +240,11 @@ class Reference:
         # From 18 on, REPLICA IDENTITY FULL asks for generated columns to be published.
         options = " WITH (publish_generated_columns = stored)" if connection.server_version >= 180000 else ""
         self._execute("CREATE PUBLICATION %s FOR TABLE %s%s" % (
-            self.slot, ", ".join(table.sql for table in tables.values()), options))
+            self.slot, ", ".join(table.sql for table in tables.values() if not table.journal), options))
+        self._execute(journal.DEFINITIONS)
+        for table in tables.values():
+            if table.journal:
+                self._execute(journal.watch(table.name))
         self._execute("CREATE SCHEMA shadow")
         for table in tables.values():
             self._execute("CREATE UNLOGGED TABLE shadow.{0} (LIKE public.{0} INCLUDING GENERATED)".format(table.sql))
@@ -241,7 +267,7 @@ class Reference:
         self._execute("SELECT pg_logical_emit_message(true, 'oracle', '')")
         decoded = self._execute(
             "SELECT data FROM pg_logical_slot_get_binary_changes(%s, NULL, NULL, 'proto_version', '1',"
-            " 'publication_names', %s)" % (schema.literal(self.slot), schema.literal(self.slot)))
+            " 'publication_names', %s, 'messages', 'true')" % (schema.literal(self.slot), schema.literal(self.slot)))
         for (data,) in decoded:
             message = self.decoder.decode(data)
             if message is not None:
@@ -269,7 +295,12 @@ class Reference:
             evaluated = {version: (key and rows.key_from(key), rows.row_from(row))
                          for version, key, row in self._execute(query.version_sql(self.tables))}
             self._execute("SET timezone = 'UTC'")  # the log's texts are in this one
-            self.cache[query] = timeline(table, self.base.get(table.name, {}), self.replay.transactions, evaluated)
+            made = timeline(table, self.base.get(table.name, {}), self.replay.transactions, evaluated)
+            if query.shape.guarded:
+                failing = {version for version, (_, row) in evaluated.items() if "null" in dict(row).values()}
+                made.failing = [done.index for done in self.replay.transactions
+                                if not failing.isdisjoint(done.deltas.get(table.name, {}))]
+            self.cache[query] = made
         return self.cache[query]
 
     def forget(self):

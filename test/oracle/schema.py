@@ -11,6 +11,7 @@ from dataclasses import dataclass
 STATUSES = ["new", "open", "paid", "void"]
 REGIONS = ["north", "south", "east", "west"]
 TENANTS = [1, 2, 3]
+SECRET = "secret-of-"  # and the tenant: what is no number, and nobody else may see
 FAR = 1000  # keys of bulk rows start here, so that they can be deleted together
 
 
@@ -36,6 +37,9 @@ class Table:
     generated: tuple = ()
     leaves: tuple = ()
     weight: int = 4    # how often a writer picks it
+    journal: bool = False  # its rows are told by triggers, not by pgoutput: see journal.py
+    parted: bool = False   # has leaves that come and go
+    together: tuple = ()   # columns that are only set together
 
     @property
     def sql(self):
@@ -47,6 +51,8 @@ class Table:
         row = {column: make(rng) for column, make in self.values.items()}
         if far and self.key and self.columns[self.key[0]] in ("int", "bigint"):
             row[self.key[0]] = str(FAR + rng.randint(0, 2000))
+        if row.get("txt") == SECRET:
+            row["txt"] += row["tenant"]
         return row
 
 
@@ -90,6 +96,10 @@ def _array(rng):
 def _note(rng):
     return rng.choice([None, "", "alpha", "Alphabet", "beta", "it's", 'a "quoted" \\ word', "tab\tline\nend",
                        "näher ☃ 𝄞", "x%_y", "\x01\x7f"])
+
+
+def _short(rng):
+    return rng.choice([None, "", "x", "it's", "☃"])
 
 
 def _time(rng):
@@ -164,6 +174,26 @@ def tables(users):
             ("order_id", "line_no"),
             {"order_id": _number(1, 12), "line_no": _number(1, 5), "product": _choice(["nut", "bolt"], 0.1),
              "quantity": _choice(range(0, 9), 0.1)}),
+        # an expression that fails for some rows; row security by a setting
+        "wallets": Table(
+            "wallets", {"id": "int", "tenant": "text", "txt": "text"}, ("id",),
+            {"id": _number(1, 30), "tenant": _choice(TENANTS),
+             "txt": lambda rng: SECRET if rng.random() < 0.03 else str(rng.randint(0, 99))},
+            weight=3, together=("tenant", "txt")),
+        # its key, replica identity and storage change within transactions: see migrations.py
+        "moves": Table(
+            "moves", {"id": "int", "alt": "int", "owner": "int", "txt": "text"}, ("id",),
+            {"id": _number(1, 40), "alt": _number(1, 4000), "owner": _choice(range(0, 5), 0.1), "txt": _short},
+            journal=True, weight=2),
+        # the same, with the default identity
+        "tokens": Table(
+            "tokens", {"id": "int", "n": "int", "txt": "text"}, ("id",),
+            {"id": _number(1, 40), "n": _choice(range(0, 5), 0.1), "txt": _short}, full=False, journal=True, weight=2),
+        # partitions below partitions come and go, with their rows
+        "regions": Table(
+            "regions", {"id": "int", "region": "text", "n": "int", "txt": "text"}, ("id", "region"),
+            {"id": _number(1, 60), "region": _choice(["north", "south"]), "n": _choice(range(0, 5), 0.1), "txt": _short},
+            journal=True, parted=True, weight=2),
     }
 
 
@@ -218,6 +248,24 @@ CREATE POLICY to_all ON letters FOR SELECT USING (public);
 CREATE TABLE lines (order_id bigint, line_no int, product text, quantity int, PRIMARY KEY (order_id, line_no));
 ALTER TABLE lines REPLICA IDENTITY FULL;
 
+CREATE TABLE wallets (id int PRIMARY KEY, tenant text, txt text);
+ALTER TABLE wallets REPLICA IDENTITY FULL;
+ALTER TABLE wallets ENABLE ROW LEVEL SECURITY;
+CREATE POLICY by_tenant ON wallets USING (tenant = current_setting('app.tenant'));
+
+CREATE TABLE moves (id int PRIMARY KEY, alt int NOT NULL, owner int, txt text);
+CREATE UNIQUE INDEX moves_alt ON moves (alt);
+ALTER TABLE moves REPLICA IDENTITY FULL;
+CREATE TABLE tokens (id int PRIMARY KEY, n int, txt text);
+CREATE TABLE regions (id int, region text, n int, txt text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+CREATE TABLE regions_north PARTITION OF regions FOR VALUES IN ('north');
+CREATE TABLE regions_south PARTITION OF regions FOR VALUES IN ('south') PARTITION BY RANGE (id);
+CREATE TABLE regions_south_low PARTITION OF regions_south FOR VALUES FROM (MINVALUE) TO (20);
+ALTER TABLE regions REPLICA IDENTITY FULL;
+ALTER TABLE regions_north REPLICA IDENTITY FULL;
+ALTER TABLE regions_south REPLICA IDENTITY FULL;
+ALTER TABLE regions_south_low REPLICA IDENTITY FULL;
+
 CREATE VIEW open_items AS SELECT id, customer_id, status, total FROM items WHERE open;
 CREATE VIEW open_totals AS SELECT customer_id AS customer, total * 2 AS twice FROM open_items WHERE status <> 'void';
 
@@ -232,6 +280,8 @@ def policy(name, user):
         return None
     if name == "accounts":
         return "s.tenant = %d" % user.tenant
+    if name == "wallets":
+        return "s.tenant = '%d'" % user.tenant
     if name == "letters":
         return "(s.owner_name = %s OR s.public)" % literal(user.name)
     return None

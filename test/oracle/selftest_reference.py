@@ -4,8 +4,10 @@ Owns: those of the self-test's cases that need no trace.
 """
 
 # pylint: disable=missing-function-docstring
+import json
 import struct
 
+import journal
 import pgoutput
 import rows
 import schema
@@ -80,6 +82,22 @@ def replays_a_bag():
     assert timeline(table, {}, replay.transactions, matching).steps == [(0, {row_from('{"n":1}'): 2})]
 
 
+def replays_a_journal():
+    """Of which the key is none for a while: it has a row twice."""
+    table = schema.Table("j", {"k": "int", "v": "text"}, ("k",), {}, journal=True)
+    replay, decoder = Replay({"j": table}), pgoutput.Decoder()
+    told = [["insert", "j", {"k": "1", "v": "a"}], ["insert", "j", {"k": "1", "v": "b"}],
+            ["delete", "j", {"k": "1", "v": "a"}], ["update", "j", {"k": "1", "v": "b"}, {"k": "1", "v": None}]]
+    replay.feed(("begin", 1, 1, None))
+    for one in told:
+        content = json.dumps(one).encode()
+        replay.feed(decoder.decode(b"M" + struct.pack("!BQ", 1, 5) + _text(journal.PREFIX) + struct.pack("!I", len(content))
+                                   + content))
+    replay.feed(("commit", 2))
+    assert [row for row, _ in replay.leaves["j"].rows.values()] == [{"k": "1", "v": None}]
+    assert list(replay.live()["j"].values()) == [1]
+
+
 def copies_any_text():
     assert copy_line(["a\\b\tc\nd", None, ""]) == "a\\\\b\\tc\\nd\t\\N\t\n"
 
@@ -94,4 +112,4 @@ def queries_have_two_texts():
         assert shape.sources, shape.name
 
 
-CASES = [json_keeps_what_was_sent, replays_the_log, replays_a_bag, copies_any_text, queries_have_two_texts]
+CASES = [json_keeps_what_was_sent, replays_the_log, replays_a_bag, replays_a_journal, copies_any_text, queries_have_two_texts]

@@ -10,8 +10,9 @@ import re
 from collections import Counter
 
 import rows
-from selftest_script import DELETE, INSERT, ONE, OTHER, STEPS, TIME, TWO, UPDATE, flow, refuted, wrong
-from selftest_traces import CHANGED, GONE, RESTARTED, ROLLED_BACK, TOO_MANY, TOO_MANY_HELD, TRUNCATED
+from selftest_script import (DELETE, INSERT, ONE, OTHER, STEPS, TENANTS, TIME, TWO, UPDATE, altered, flow, refuted,
+                             wrong)
+from selftest_traces import ALTERED, CHANGED, GONE, RESTARTED, ROLLED_BACK, TOO_MANY, TOO_MANY_HELD, TRUNCATED
 
 OLD = ',"old":{"v":1.50}'
 SAME = '{"op":"update","key":[1],"row":{"id":1,"v":1.50},"old":{}}'
@@ -54,6 +55,14 @@ def killed(script):
 def terminated(script):
     script.subscribe()
     script.terminate()
+
+
+def failing(code, reason):
+    """Returns a builder: a query of tenant 1 is terminated."""
+    def build(script):
+        script.subscribe(query=TENANTS)
+        script.terminate(code, reason)
+    return build
 
 
 def terminated_without_a_code(script):
@@ -159,6 +168,9 @@ MESSAGES = [
     wrong("insert has the fields", flow((101, INSERT.replace("}}", '},"old":{}}'))), steps=STEPS),
     wrong("client was not told", killed),
     wrong("not by the oracle", terminated),
+    wrong("not by the oracle", failing('"22P02"', '"x is no number"')),
+    wrong("not by the oracle", failing('"42501"', '"x is no number"'), failing=[2]),
+    wrong("tells a secret", failing('"22P02"', '"secret-of-2 is no number"'), failing=[2]),
     wrong("no SQLSTATE", terminated_without_a_code),
 ]
 
@@ -172,6 +184,8 @@ RESETS = [
     wrong("cannot have happened", reset(GONE)),
     wrong("cannot have happened", reset(TRUNCATED)),
     wrong("cannot have happened", reset(CHANGED), locked={"lines"}),
+    wrong("cannot have happened", reset(CHANGED), altered=altered("lines")),
+    *[wrong("cannot have happened", reset(reason), altered=altered("items", ago=60)) for reason in ALTERED],
     wrong("cannot have happened", reset(ROLLED_BACK)),
     wrong("cannot have happened", reset(TOO_MANY, taken_back=True)),
     wrong("before its snapshot was read", reset(TOO_MANY, read=False), overflows=True),

@@ -4,6 +4,7 @@ Owns: the script that builds a trace and walks it with the model and the compari
 test wants, and the tests that come of a wrong script.
 """
 
+import time
 from collections import Counter
 from datetime import datetime
 from types import SimpleNamespace
@@ -16,10 +17,13 @@ from checks import ConnectionCheck
 from reference import Replay, Timeline
 from state import Violation
 from traces import Subscription, Trace
+from writers import Alterations
 
 USER = schema.User("someone", 1, False)
 QUERY = shapes.Query(shapes.Shape("test", "SELECT * FROM {items} WHERE total > $1"), ("1.25",), USER)
 OTHER = shapes.Query(shapes.Shape("other", "SELECT id FROM {items} WHERE note = $1"), ("it's",), USER)
+TENANTS = shapes.Query(shapes.Shape("tenants", "SELECT id FROM {wallets} WHERE tenant = $1", guarded="SELECT 1",
+                                    tenant=lambda query: query.params[0]), ("1",), USER)
 TABLES = schema.tables([USER])
 WORLD = SimpleNamespace(tables=TABLES, write_log={})
 OPTIONS = SimpleNamespace(seed=1)
@@ -57,10 +61,11 @@ class FakeReference:
 class Script:
     """Builds a trace; its walk raises Violation, or not. select: what SELECT gives at the end, if it is compared."""
 
-    def __init__(self, count=3, base=None, steps=(), other=(), keyed=True, select=None, **rules):
+    def __init__(self, count=3, base=None, steps=(), other=(), keyed=True, select=None, failing=(), **rules):
         empty = {} if keyed else Counter()
         self.reference = FakeReference(count, {
-            QUERY: Timeline(base or empty, list(steps)), OTHER: Timeline(empty, list(other))})
+            QUERY: Timeline(base or empty, list(steps)), OTHER: Timeline(empty, list(other)),
+            TENANTS: Timeline(empty, [], list(failing))})
         self.trace = Trace("script", USER, "notify")
         self.check = ConnectionCheck(self.trace, self.reference, Counter(), **rules)
         self.keyed = keyed
@@ -102,9 +107,9 @@ class Script:
         """Receives a reset."""
         self.message(type='"reset"', reason=rows.text_of(reason))
 
-    def terminate(self, code='"57014"'):
+    def terminate(self, code='"57014"', reason='"r"'):
         """Receives a termination."""
-        self.message(type='"terminated"', code=code, reason='"r"')
+        self.message(type='"terminated"', code=code, reason=reason)
 
     def walk(self):
         """Walks the trace; returns the ConnectionCheck."""
@@ -132,6 +137,13 @@ class Script:
         if self.check.xid is not None:
             assert "the transaction of the last message: %s\n" % self.check.xid in text, text
         return text
+
+
+def altered(name, ago=0):
+    """Returns the Alterations in which a table was altered just now, or some seconds ago."""
+    made = Alterations()
+    made.add(name, time.monotonic() - ago, time.monotonic() - ago)
+    return made
 
 
 def assert_told(text, query):

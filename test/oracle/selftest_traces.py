@@ -8,7 +8,8 @@ from collections import Counter
 
 import report
 from rows import row_from
-from selftest_script import DELETE, INSERT, ONE, OTHER, QUERY, STEPS, TWO, UPDATE, WORLD, Script, assert_told
+from selftest_script import (DELETE, INSERT, ONE, OTHER, QUERY, STEPS, TENANTS, TWO, UPDATE, WORLD, Script, altered,
+                             assert_told)
 from state import Violation
 
 TOO_MANY = "too many messages were waiting for the client"
@@ -17,6 +18,8 @@ GONE = "a large value that an update left in place is gone already"
 TRUNCATED = "a part of the table was truncated"
 CHANGED = "the table, a view, a function or row security of the query has changed"
 ROLLED_BACK = "a reset came in a transaction that was rolled back"
+ALTERED = ["the table was altered since these rows were written",
+           "the table had another key or replica identity when these rows were changed", "all rows of the table were rewritten"]
 RESTARTED = "the decoder was restarted and may have missed changes"
 
 
@@ -133,7 +136,7 @@ def resets_for_good_reasons():
     for reason, subscribed, rules in (
             (TOO_MANY, {}, {"overflows": True}), (TOO_MANY_HELD, {}, {"overflows": True}),
             (GONE, {"full": False}, {}), (TRUNCATED, {"parted": True}, {}), (CHANGED, {}, {"locked": {"items"}}),
-            (ROLLED_BACK, {}, {})):
+            (ROLLED_BACK, {}, {}), *[(reason, {}, {"altered": altered("items")}) for reason in [CHANGED] + ALTERED]):
         script = Script(steps=STEPS, **rules)
         made = script.subscribe(**subscribed)
         script.read(made)
@@ -152,6 +155,18 @@ def killed_and_told():
     made = script.subscribe()
     script.trace.add("killing", made)
     script.terminate()
+    script.trace.add("drained")
+    script.walk()
+
+
+def ended_by_a_row_of_its_own():
+    """A group of transactions is taken together: it is not told of the first, and ends because of the last."""
+    script = Script(steps=STEPS, failing=[2])
+    script.read(script.subscribe("o", query=TENANTS))
+    script.read(script.subscribe())
+    script.send(101, INSERT, more="true")
+    script.message(type='"terminated"', subscription_id='"o"', code='"22P02"', reason='"secret-of-1 is no number"')
+    script.send(102, UPDATE)
     script.trace.add("drained")
     script.walk()
 
@@ -208,5 +223,6 @@ def report_of_a_failure_tells_the_queries():
 CASES = [follows_three_transactions, snapshot_beside_a_transaction, clear_and_insert, bag_counts_equal_rows,
          no_snapshot, pause_and_resume, parts_of_one_transaction, backlog_behind_what_was_announced, default_identity,
          null_that_became_a_json_null, seq_of_each_subscription, resets_for_good_reasons, killed_and_told,
+         ended_by_a_row_of_its_own,
          report_shows_what_was_lost_long_ago, report_shows_what_announced_more,
          report_of_a_failure_tells_the_queries]

@@ -9,6 +9,8 @@ import select
 import socket
 import time
 
+import psycopg2.errors
+
 import rows
 import schema
 from state import Violation
@@ -100,17 +102,28 @@ class Session:
                     schema.literal(name), schema.literal(query.subscribed_sql(self.tables)),
                     ", ".join(map(schema.literal, query.params)), snapshot, self.trace.delivery))
 
-    def read(self, subscription, max_rows=None):
-        """Reads a batch of the snapshot."""
+    def read(self, subscription, max_rows=None, failing_row=None):
+        """Reads a batch of the snapshot. failing_row: the statement fails if it comes to that row, and then has read
+        nothing; 0: it does not fail, but its savepoint or transaction will be rolled back."""
         def then(result):
-            self.trace.add("rows", subscription, result)
+            if failing_row == 0:
+                self.trace.add("note", subscription, "read %d rows, in vain" % len(result))
+                return
+            self.trace.add("rows", subscription, [row[:2] for row in result])
             if max_rows is None or len(result) < max_rows:
                 self.trace.add("read", subscription)
                 subscription.unread = False
                 self.unjoined.append(subscription)
 
-        self.run('SELECT key::text, "row"::text FROM live.snapshot(%s, %s)' % (
-            schema.literal(subscription.id), "NULL" if max_rows is None else max_rows), then)
+        text = 'SELECT key::text, "row"::text%s FROM live.snapshot(%s, %s)' % (
+            ", 1 / (row_number() OVER () - %d)" % failing_row if failing_row else "",
+            schema.literal(subscription.id), "NULL" if max_rows is None else max_rows)
+        try:
+            self.run(text, then)
+        except psycopg2.errors.DivisionByZero:
+            if not failing_row:
+                raise
+            self.trace.add("note", subscription, "read, and failed at row %d" % failing_row)
         if not self.in_transaction:
             self._join()
 
@@ -132,8 +145,8 @@ class Session:
     def leave(self, subscription):
         """Unsubscribes; a second call has to say that there was none."""
         result = self._call("leaving", "left", "live.unsubscribe", subscription)
-        del self.subscriptions[subscription.id]
-        if result is not True:
+        self.subscriptions.pop(subscription.id, None)
+        if result is not True and not subscription.endangered:
             raise Violation("unsubscribe of %s returned %s" % (subscription.id, result))
         if self.run("SELECT live.unsubscribe(%s)" % schema.literal(subscription.id))[0][0] is not False:
             raise Violation("a second unsubscribe of %s did not return false" % subscription.id)

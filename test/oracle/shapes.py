@@ -32,6 +32,8 @@ class Shape:
     params: object = lambda rng: ()
     sometimes: bool = False
     pointwise: bool = True
+    guarded: str = ""  # the same, with NULL where an expression fails on a row of the result
+    tenant: object = None  # function(query) that returns whose rows these are, None for everybody's
 
     @property
     def sources(self):
@@ -57,7 +59,11 @@ class Query:
 
     def is_parted(self, tables):
         """Tells whether a source has several leaves."""
-        return any(source in tables and tables[source].leaves for source in self.shape.sources)
+        return any(source in tables and (tables[source].leaves or tables[source].parted) for source in self.shape.sources)
+
+    def tenant(self):
+        """Returns whose rows these are alone, or None."""
+        return self.shape.tenant and self.shape.tenant(self)
 
     def subscribed_sql(self, tables):
         """Returns the text to subscribe to, with $1..$n."""
@@ -73,7 +79,7 @@ class Query:
         key = "NULL"
         if table.key:
             key = "json_build_array(%s)::text" % ", ".join("s.%s" % schema.identifier(c) for c in table.key)
-        body = self._with_params(_with_sources(self.shape.sql, self._reference_source(tables)))
+        body = self._with_params(_with_sources(self.shape.guarded or self.shape.sql, self._reference_source(tables)))
         return ("SELECT s.version_id, %s, row_to_json(q)::text FROM shadow.%s AS s CROSS JOIN LATERAL (%s) AS q"
                 % (key, table.sql, body))
 
@@ -211,6 +217,21 @@ STREAM = [
     Shape("row security, other tenant", "SELECT id, tenant FROM {accounts} WHERE tenant = $1", _pick(_TENANT)),
     Shape("row security, role", "SELECT * FROM {letters}"),
     Shape("row security, role, key", "SELECT owner_name, public FROM {letters} WHERE id = $1", _pick(_int(1, 40))),
+    Shape("errors of a tenant", "SELECT id, txt::int AS n FROM {wallets}", sometimes=True,
+          guarded="SELECT id, CASE WHEN txt ~ '^[0-9]+$' THEN txt::int END AS n FROM {wallets}",
+          tenant=lambda query: None if query.user.superuser else str(query.user.tenant)),
+    Shape("errors of a tenant, by parameter", "SELECT id, txt::int AS n FROM {wallets} WHERE tenant = $1",
+          _pick(_TENANT), sometimes=True,
+          guarded="SELECT id, CASE WHEN txt ~ '^[0-9]+$' THEN txt::int END AS n FROM {wallets} WHERE tenant = $1",
+          tenant=lambda query: query.params[0]),
+    Shape("migrated", "SELECT * FROM {moves}"),
+    Shape("migrated, condition", "SELECT id, txt FROM {moves} WHERE owner = $1", _pick(_int(0, 4))),
+    Shape("migrated, key", "SELECT owner, txt FROM {moves} WHERE id = ANY($1)", _pick(_ints(1, 40))),
+    Shape("migrated, default identity", "SELECT * FROM {tokens}"),
+    Shape("migrated, default identity, key", "SELECT id, n FROM {tokens} WHERE id BETWEEN $1 AND $2",
+          _pick(_int(1, 20), _int(10, 40))),
+    Shape("migrated partitions", "SELECT * FROM {regions}"),
+    Shape("migrated partitions, condition", "SELECT id, txt FROM {regions} WHERE n > $1", _pick(_int(0, 3))),
     Shape("two keys", "SELECT * FROM {lines}"),
     Shape("two keys, equality", "SELECT quantity * 2 AS twice FROM {lines} WHERE order_id = $1 AND line_no = $2",
           _pick(_int(1, 12), _int(1, 5))),

@@ -12,6 +12,8 @@ import rows
 
 SEQ = re.compile(r"[0-9A-F]{16}\Z", re.IGNORECASE)
 
+FAILING = "22P02"  # what a query raises for a row that it cannot show: a text that is no number
+
 MESSAGE_FIELDS = {
     "changes": {"type", "subscription_id", "seq", "xid", "committed_at", "changes", "more"},
     "reset": {"type", "subscription_id", "seq", "reason"},
@@ -36,9 +38,15 @@ RESETS = {
         lambda _, state: not state.subscription.full,
     "a part of the table was truncated":
         lambda _, state: state.subscription.parted,
-    # So is called what could not be checked: the decoder does not wait for long for a table that is locked.
+    # So is also called what could not be checked: the decoder does not wait for long for a table that is locked.
     "the table, a view, a function or row security of the query has changed":
-        lambda connection, state: not state.subscription.tables.isdisjoint(connection.locked),
+        lambda connection, state: not state.subscription.tables.isdisjoint(connection.locked) or state.altered,
+    "the table was altered since these rows were written":
+        lambda _, state: state.altered,
+    "the table had another key or replica identity when these rows were changed":
+        lambda _, state: state.altered,
+    "all rows of the table were rewritten":
+        lambda _, state: state.altered,
     "a reset came in a transaction that was rolled back":
         lambda _, state: state.in_vain,
 }
@@ -199,6 +207,8 @@ class SubscriptionState:
         self.killed = False      # by the oracle
         self.in_vain = False     # it was to leave, at least in a transaction that was rolled back
         self.over = False
+        self.altered = False     # a table's definition was changed since the snapshot, as far as is known
+        self.failing = False     # its query fails for a row of its own
         self.changes = 0
         self.result = None
         self.forget(complete=subscription.snapshot)
@@ -316,8 +326,8 @@ class ConnectionState:
 
     def _terminated(self, state, message):
         require(isinstance(message["code"], str) and len(message["code"]) == 5, "no SQLSTATE: %s", message["code"])
-        require(state.killed, "%s was terminated, and not by the oracle: %s %s", state.subscription.id,
-                message["code"], message["reason"])
+        require(state.killed or (state.failing and message["code"] == FAILING),
+                "%s was terminated, and not by the oracle: %s %s", state.subscription.id, message["code"], message["reason"])
         state.over = True
         self.disturb(state)
         return Received(state)
@@ -330,8 +340,9 @@ class ConnectionState:
         if self.open_xid is not None and self.open_xid != xid:
             require(self.loose, "transaction %s announced more, but %s came", self.open_xid, xid)
             self.open_states = []
-        # A kill takes effect at any time until it is told: what was announced of its subscription may still go.
-        self.loose = any(one.killed and not one.over for one in self.subscriptions.values())
+        # A kill, or an error of its own, takes effect at any time until it is told: what was announced of its subscription
+        # may still go.
+        self.loose = any((one.killed or one.failing) and not one.over for one in self.subscriptions.values())
         self.open_xid = xid
         if state not in self.open_states:
             self.open_states.append(state)

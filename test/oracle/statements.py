@@ -32,10 +32,10 @@ class Statement:
             cursor.copy_expert(self.text, io.StringIO(self.data))
 
 
-def random_statement(rng, tables):
-    """Returns a random Statement for a random table."""
+def random_statement(rng, tables, name=None):
+    """Returns a random Statement for a table, by default a random one."""
     names = list(tables)
-    table = tables[rng.choices(names, [tables[name].weight for name in names])[0]]
+    table = tables[name or rng.choices(names, [tables[name].weight for name in names])[0]]
     kinds = list(KINDS)
     kind = rng.choices(kinds, [KINDS[name] for name in kinds])[0]
     if not table.key and kind in ("upsert", "merge", "update_key"):
@@ -88,7 +88,8 @@ def _changed_columns(rng, table):
     """Columns to update: mostly one or two, seldom a long one."""
     others = [column for column in table.columns if column not in table.key]
     short = [column for column in others if column not in ("body", "profile") or rng.random() < 0.15]
-    return rng.sample(short, min(len(short), rng.choice([1, 1, 2, 3])))
+    chosen = rng.sample(short, min(len(short), rng.choice([1, 1, 2, 3])))
+    return chosen if set(chosen).isdisjoint(table.together) else list(table.together)
 
 
 def _set(rng, table, columns):
@@ -140,7 +141,7 @@ def _touch(rng, table):
 
 
 def _update_all(rng, table):
-    return Statement("UPDATE %s SET %s" % (table.sql, _set(rng, table, _changed_columns(rng, table)[:1])))
+    return Statement("UPDATE %s SET %s" % (table.sql, _set(rng, table, table.together or _changed_columns(rng, table)[:1])))
 
 
 def _delete(rng, table):

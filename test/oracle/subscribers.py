@@ -6,22 +6,25 @@ records it; nothing is judged here but what a call itself returns or raises.
 """
 
 import random
+import re
 import threading
 import time
 
 import psycopg2
 
+import schema
 import shapes
 from session import Session
-from state import Violation
+from state import FAILING, Violation
 
 REFUSED = ("0A000", "55000")  # not supported; not with this replica identity
+UNKNOWN = "42704"  # no such live query on this connection
 LIMIT = 9  # subscriptions of a client
 
 ACTIONS = {  # name -> how often
     "subscribe": 14, "read": 22, "listen": 30, "pause": 4, "resume": 6, "refresh": 3, "leave": 5, "leave_all": 0.4,
     "transaction": 5, "rolled_back": 3, "rolled_back_savepoint": 3, "in_vain": 4, "twice": 1.5,
-    "after_writing": 1, "long": 1, "stall": 1, "kill": 1, "disconnect": 0.8, "unlisten": 0.5, "wait": 3,
+    "read_in_vain": 6, "after_writing": 1, "long": 1, "stall": 1, "kill": 1, "disconnect": 0.8, "unlisten": 0.5, "wait": 3,
 }
 
 
@@ -86,23 +89,24 @@ class Client(threading.Thread):
             if subscription.paused and self.rng.random() < 0.8:
                 session.resume(subscription)
         while True:
-            for subscription in self._those(broken=True, paused=False):
-                session.refresh(subscription)
-            for subscription in self._those(unread=True):
-                while subscription.unread and self.rng.random() < 0.95:
-                    session.read(subscription, self.rng.choice([None, 50]))
+            for subscription in self._those(True, broken=True, paused=False):
+                self._refresh_it(subscription)
+            for subscription in self._those(True, unread=True):
+                while subscription.unread and not subscription.over and self.rng.random() < 0.95:
+                    self._read_batch(subscription, self.rng.choice([None, 50]))
             session.drain()
-            if not self._those(broken=True, paused=False):
+            if not self._those(True, broken=True, paused=False):
                 break
         session.check_view()
 
-    def _those(self, **flags):
-        """Returns the subscriptions with these flags."""
+    def _those(self, endangered=False, **flags):
+        """Returns the subscriptions with these flags; with endangered, those too that may have ended unnoticed."""
         return [s for s in list(self.session.subscriptions.values())
-                if not s.over and not s.killed and all(getattr(s, name) == value for name, value in flags.items())]
+                if not s.over and not s.killed and (endangered or not s.endangered)
+                and all(getattr(s, name) == value for name, value in flags.items())]
 
-    def _one(self, **flags):
-        found = self._those(**flags)
+    def _one(self, endangered=False, **flags):
+        found = self._those(endangered, **flags)
         return self.rng.choice(found) if found else None
 
     def _free_id(self):
@@ -117,9 +121,9 @@ class Client(threading.Thread):
         return shapes.Query(shape, shape.params(self.rng), user)
 
     def _answer_resets(self):
-        for subscription in self._those(broken=True, paused=False):
+        for subscription in self._those(True, broken=True, paused=False):
             if self.rng.random() < 0.5:
-                self.session.refresh(subscription)
+                self._refresh_it(subscription)
 
     def _subscribe(self):
         if len(self.session.subscriptions) >= LIMIT:
@@ -130,7 +134,7 @@ class Client(threading.Thread):
             subscription = self.session.subscribe(self._free_id(), query,
                                                   not (keyed and self.rng.random() < 0.08))
         except psycopg2.Error as error:
-            if query.shape.sometimes and error.pgcode in REFUSED:
+            if self._fails_for_a_row(query, error) or (query.shape.sometimes and error.pgcode in REFUSED):
                 self.world.count("refused: %s" % query.shape.name)
                 return None
             raise
@@ -141,11 +145,43 @@ class Client(threading.Thread):
         return None
 
     def _read(self, subscription=None):
-        subscription = subscription or self._one(unread=True)
+        subscription = subscription or self._one(not self.session.in_transaction, unread=True)
         if subscription:
             for _ in range(self.rng.choice([1, 1, 3, 20])):
-                if subscription.unread and not subscription.broken:
-                    self.session.read(subscription, self.rng.choice([None, None, 1, 7, 30]))
+                if subscription.unread and not subscription.broken and not subscription.over:
+                    self._read_batch(subscription, self.rng.choice([None, None, 1, 7, 30]))
+
+    def _read_batch(self, subscription, max_rows):
+        self._venture(subscription, lambda: self.session.read(subscription, max_rows))
+
+    def _refresh_it(self, subscription):
+        self._venture(subscription, lambda: self.session.refresh(subscription))
+
+    def _venture(self, subscription, call):
+        """Makes a call that fails where the subscription has ended, or cannot be shown; then it is given up."""
+        try:
+            call()
+        except psycopg2.Error as error:
+            if subscription.endangered and error.pgcode == UNKNOWN:
+                subscription.killed = True  # not by us, but its client will be told as well
+            elif self._fails_for_a_row(subscription.query, error):
+                self._leave_it(subscription)
+            else:
+                raise
+
+    def _leave_it(self, subscription):
+        if not subscription.over:
+            self.session.leave(subscription)
+
+    @staticmethod
+    def _fails_for_a_row(query, error):
+        """Tells whether a query's own expression may have raised an error, which tells nothing of another tenant."""
+        if not query.shape.guarded or error.pgcode != FAILING:
+            return False
+        told = set(re.findall(schema.SECRET + r"(\w+)", str(error))) - {query.tenant()}
+        if told and query.tenant() is not None:
+            raise Violation("an error for tenant %s tells a secret of tenant %s" % (query.tenant(), sorted(told)))
+        return True
 
     def _listen(self):
         if self.session.trace.delivery == "poll":
@@ -168,14 +204,14 @@ class Client(threading.Thread):
             self.session.resume(subscription)
 
     def _refresh(self):
-        subscription = self._one(paused=False)
+        subscription = self._one(True, paused=False)
         if subscription:
-            self.session.refresh(subscription)
+            self._refresh_it(subscription)
 
     def _leave(self):
-        subscription = self._one()
+        subscription = self._one(True)
         if subscription:
-            self.session.leave(subscription)
+            self._leave_it(subscription)
 
     def _leave_all(self):
         self.session.leave_all()
@@ -266,6 +302,33 @@ class Client(threading.Thread):
         if savepoint:
             self.session.commit()
         self.world.count("calls rolled back")
+
+    def _read_in_vain(self):
+        """Reads a first result in statements, savepoints and transactions that do not last; then again, perhaps."""
+        subscription = self._one(unread=True, broken=False)
+        if subscription is None:
+            return
+        session, rng = self.session, self.rng
+        max_rows = rng.choice([None, 1, 7, 30])
+        how = rng.choice(["statement", "transaction", "savepoint", "new"])
+        if how == "statement":
+            session.read(subscription, max_rows, failing_row=rng.choice([1, 2, 7]))
+            return
+        session.begin()
+        if how == "new" and len(session.subscriptions) < LIMIT:
+            subscription = session.subscribe(self._free_id(), self._query(certain=True))
+            self.world.count("subscriptions")
+        if how != "transaction":
+            session.run("SAVEPOINT a")
+        for _ in range(rng.choice([1, 1, 3])):
+            session.read(subscription, max_rows, failing_row=0)
+        if how == "transaction":
+            session.rollback()
+            return
+        session.run("ROLLBACK TO a")
+        if rng.random() < 0.5 and subscription.unread:
+            session.read(subscription, max_rows)
+        session.commit()
 
     def _twice(self):
         subscription = self._one()

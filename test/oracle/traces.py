@@ -29,6 +29,11 @@ class Subscription:
     over: bool = False
     killed: bool = False
 
+    @property
+    def endangered(self):
+        """Tells whether it may end without a call of the oracle's."""
+        return bool(self.query.shape.guarded)
+
 
 @dataclass
 class Event:

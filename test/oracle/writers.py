@@ -13,12 +13,15 @@ from collections import OrderedDict
 
 import psycopg2
 
+import migrations
 import rows
 import schema
 import statements
 
 # unique, check, not null and the like; serialization, deadlock; lock timeout; twice in one command; no prepared slot
 EXPECTED = ("23", "40", "55P03", "21000", "53400", "57014")
+# and in a migration: no key to conflict with, a cursor of a client's on the table
+EXPECTED_IN_MIGRATION = EXPECTED + ("42P10", "55006")
 KEPT = 3000
 LONG_LOCK = 0.1  # seconds; the decoder waits for more than this, but several locks may follow each other
 LONG = re.compile(r"(?<=[A-Za-z0-9+/]{20})[A-Za-z0-9+/]{40,}")  # the middle of a long random text
@@ -41,6 +44,24 @@ class WriteLog:
     def get(self, xid):
         """Returns the text of a transaction."""
         return self.texts.get(xid, "(not kept)")
+
+
+class Alterations:
+    """When which table's definition was changed, or who may see it. Shared by the writers."""
+
+    def __init__(self):
+        self.spans = []  # (table name, from, to)
+        self.lock = threading.Lock()
+
+    def add(self, name, since, until):
+        """Notes a transaction that did so, at least for a while."""
+        with self.lock:
+            self.spans.append((name, since, until))
+
+    def between(self, names, since, until):
+        """Tells whether one of the tables was being altered at some time between."""
+        with self.lock:
+            return any(name in names and begun <= until and ended >= since for name, begun, ended in self.spans)
 
 
 class Prepared:
@@ -82,7 +103,10 @@ class Writer(threading.Thread):
         """Writes until the world stops."""
         try:
             while not self.world.stopping():
-                self._transaction()
+                if self.rng.random() < self.world.options.migrations:
+                    self._migration()
+                else:
+                    self._transaction()
                 self.world.pace.between(self.rng)
                 if self.rng.random() < 0.25:
                     self._end_prepared(self.world.prepared.take(self.rng))
@@ -111,6 +135,23 @@ class Writer(threading.Thread):
             self.world.count("transactions failed")
             self._execute("ROLLBACK")
         self._unlocked()
+
+    def _migration(self):
+        """A transaction that changes a table's definition on its way."""
+        self.done = []
+        name = self.rng.choice(migrations.TABLES)
+        since = time.monotonic()
+        try:
+            self._execute("BEGIN")
+            migrations.Migration(self.rng, self._execute, self._ask, self._statement).perform(name)
+            self._end(prepare=False)
+            self.world.count("migrations")
+        except psycopg2.Error as error:
+            self._check_expected(error, EXPECTED_IN_MIGRATION)
+            self.world.count("migrations failed")
+            self._execute("ROLLBACK")
+        self.world.altered.add(self.world.tables[name].name, since, time.monotonic())
+        self.locked = {}
 
     def _unlocked(self, late=False):
         """Notes which tables nobody could look at for long; late: a prepared transaction keeps them."""
@@ -146,15 +187,15 @@ class Writer(threading.Thread):
             return
         self._execute("%s %s" % (self.rng.choice(["RELEASE", "ROLLBACK TO"]), name))
 
-    def _statement(self):
-        statement = statements.random_statement(self.rng, self.world.tables)
+    def _statement(self, table=None):
+        statement = statements.random_statement(self.rng, self.world.tables, table)
         self.done.append(rows.shorten(LONG.sub("…", statement.text), 1000))
         if statement.truncates:
             self.locked.setdefault(statement.truncates, time.monotonic())
         with self.connection.cursor() as cursor:
             statement.run(cursor)
 
-    def _end(self):
+    def _end(self, prepare=True):
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT pg_current_xact_id_if_assigned()::text")
             xid = int(cursor.fetchone()[0] or 0) & 0xFFFFFFFF
@@ -162,7 +203,7 @@ class Writer(threading.Thread):
         if choice < 0.08:
             self._execute("ROLLBACK")
             self.world.count("transactions rolled back")
-        elif choice < 0.2 and self.world.prepared.enabled:
+        elif choice < 0.2 and prepare and self.world.prepared.enabled:
             self.prepared += 1
             name = "%s %s %d" % (self.world.server.name, self.name, self.prepared)
             self._execute("PREPARE TRANSACTION %s" % schema.literal(name))
@@ -187,7 +228,13 @@ class Writer(threading.Thread):
         with self.connection.cursor() as cursor:
             cursor.execute(text)
 
+    def _ask(self, text):
+        with self.connection.cursor() as cursor:
+            cursor.execute(text)
+            row = cursor.fetchone()
+            return row and row[0]
+
     @staticmethod
-    def _check_expected(error):
-        if error.pgcode is None or not error.pgcode.startswith(EXPECTED):
+    def _check_expected(error, expected=EXPECTED):
+        if error.pgcode is None or not error.pgcode.startswith(expected):
             raise error
