@@ -54,7 +54,7 @@ class Session(threading.Thread):
         self.allowed = options.allow
         self.connection = None
         self.pid = 0
-        self.latin = False        # the client's encoding; the statements are sent as they are, so that it makes other ids of them
+        self.latin = False        # the client's encoding; statements are sent as they are: then ids are others
         self.statements = deque(maxlen=KEPT)
         self.problem = None
         self.known = {}           # id -> "active" or "paused", as the calls have said
@@ -283,7 +283,7 @@ class Session(threading.Thread):
             self.end("ROLLBACK")
         self.sql("RESET SESSION AUTHORIZATION")
         self.calm()
-        self.sql("SET statement_timeout = '30s'; SET default_transaction_read_only = off; SET default_transaction_isolation = 'read committed'")
+        self.sql("SET statement_timeout = '30s'")
         if self.known and self.sql("SELECT live.wait_for(NULL, '20 s')") != [(True,)]:
             raise Problem("live.wait_for gave up after 20 s")
         self.settle_effects()

@@ -22,7 +22,13 @@ MAY_END = [
     "terminating background worker",  # by DROP EXTENSION
 ]
 NOTHING = "pieces 0, bytes 0, connections 0, subscriptions 0, of databases 0, locks 0"
-LEFTOVERS = "CREATE FUNCTION pg_temp.leftovers() RETURNS text AS 'live_queries', 'live_queries_fault_leftovers' LANGUAGE C STRICT"
+LEFTOVERS = """CREATE FUNCTION pg_temp.leftovers() RETURNS text AS 'live_queries', 'live_queries_fault_leftovers'
+    LANGUAGE C STRICT"""
+STARTED = """SELECT pg_postmaster_start_time() || ' ' || string_agg(pid || ' ' || backend_start, ', ')
+    FROM pg_stat_activity WHERE backend_type IN ('checkpointer', 'background writer')"""
+LOCKS = """SELECT coalesce(string_agg(concat_ws(' ', backend_type, locktype, mode), ', '), '')
+    FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE pid <> pg_backend_pid() AND backend_type LIKE 'live%'"""
+CLIENTS = "SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' AND backend_type = 'client backend'"
 PATIENCE = 30
 
 
@@ -45,8 +51,7 @@ class Verdict:
 
     def _started(self):
         """When the server, and after a crash its other processes, came to life."""
-        return self.world.ask("SELECT pg_postmaster_start_time() || ' ' || string_agg(pid || ' ' || backend_start, ', ') FROM pg_stat_activity"
-                              " WHERE backend_type IN ('checkpointer', 'background writer')")
+        return self.world.ask(STARTED)
 
     def server_is_the_same(self):
         """Raises a Problem if it has crashed."""
@@ -67,7 +72,8 @@ class Verdict:
     @staticmethod
     def _follow(connection, cursor, writer, delivery):
         writer.execute("DELETE FROM fz.steady; INSERT INTO fz.steady SELECT i, 'row ' || i FROM generate_series(1, 9) i")
-        cursor.execute("SELECT * FROM live.subscribe('fresh', 'SELECT id, txt FROM fz.steady', delivery => '%s')" % delivery)
+        cursor.execute("SELECT * FROM live.subscribe('fresh', 'SELECT id, txt FROM fz.steady', delivery => '%s')"
+                       % delivery)
         cursor.execute('SELECT key::text, "row"::text FROM live.snapshot(\'fresh\')')
         state = {json.dumps(json.loads(key)): json.loads(row) for key, row in cursor}
         writer.execute("BEGIN; INSERT INTO fz.steady VALUES (10, 'new'); UPDATE fz.steady SET txt = 'other' WHERE id < 4;"
@@ -97,10 +103,7 @@ class Verdict:
 
     def nothing_is_left(self):
         """Raises a Problem if something is left in shared memory, or of locks, once everybody is gone."""
-        questions = {"locks": ("SELECT coalesce(string_agg(concat_ws(' ', backend_type, locktype, mode), ', '), '') FROM pg_locks"
-                               " JOIN pg_stat_activity USING (pid) WHERE pid <> pg_backend_pid() AND backend_type LIKE 'live%'", ""),
-                     "live queries": ("SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' AND backend_type = 'client backend'"
-                                      % self.world.name, "0")}
+        questions = {"locks": (LOCKS, ""), "connections": (CLIENTS % self.world.name, "0")}
         if self.counts_shared_memory:
             questions["shared memory"] = ("SELECT pg_temp.leftovers()", NOTHING)
         for what, (text, expected) in questions.items():
@@ -111,7 +114,7 @@ class Verdict:
                 time.sleep(0.1)
 
     def log_is_clean(self):
-        """Raises a Problem if the server's log tells of a crash, of a leak, or of a process of ours that ended with an error."""
+        """Raises a Problem if the log tells of a crash, of a leak, or of a process of ours that ended with an error."""
         if not self.log:
             return
         with open(self.log, "rb") as file:

@@ -74,13 +74,14 @@ CREATE TRIGGER run BEFORE INSERT ON fz.calls_before FOR EACH ROW EXECUTE FUNCTIO
 CREATE TABLE fz.calls_after (call text);
 CREATE TRIGGER run AFTER INSERT ON fz.calls_after FOR EACH ROW EXECUTE FUNCTION fz.run_call('');
 CREATE TABLE fz.calls_late (call text);
-CREATE CONSTRAINT TRIGGER run AFTER INSERT ON fz.calls_late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fz.run_call('');
+CREATE CONSTRAINT TRIGGER run AFTER INSERT ON fz.calls_late DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION fz.run_call('');
 """
 TABLES = {  # in the order in which they can be made
     "types": """CREATE TYPE fz.mood AS ENUM ('sad', 'glad'); CREATE TYPE fz.pair AS (a int, b text);
         CREATE DOMAIN fz.small AS int CHECK (VALUE < 1000); CREATE SEQUENCE fz.s""",
-    "items": """CREATE TABLE fz.items (id int PRIMARY KEY, gone int, n int, txt text, flag bool, doc jsonb, tags int[], mood fz.mood,
-            big numeric, at timestamptz, pair fz.pair, small fz.small);
+    "items": """CREATE TABLE fz.items (id int PRIMARY KEY, gone int, n int, txt text, flag bool, doc jsonb, tags int[],
+            mood fz.mood, big numeric, at timestamptz, pair fz.pair, small fz.small);
         ALTER TABLE fz.items DROP COLUMN gone; ALTER TABLE fz.items REPLICA IDENTITY FULL;
         CREATE VIEW fz.shown AS SELECT id, n, txt FROM fz.items WHERE n < 6""",
     "plain": "CREATE TABLE fz.plain (id int PRIMARY KEY, n int, txt text)",
@@ -91,18 +92,22 @@ TABLES = {  # in the order in which they can be made
         CREATE TABLE fz.parted_rest PARTITION OF fz.parted DEFAULT;
         ALTER TABLE fz.parted REPLICA IDENTITY FULL; ALTER TABLE fz.parted_x REPLICA IDENTITY FULL;
         ALTER TABLE fz.parted_x1 REPLICA IDENTITY FULL; ALTER TABLE fz.parted_rest REPLICA IDENTITY FULL""",
-    "odd": """CREATE TABLE fz."odd ☃ ""t""\" ("it's" int PRIMARY KEY, "select" text); ALTER TABLE fz."odd ☃ ""t""\" REPLICA IDENTITY FULL""",
-    "secret": """CREATE TABLE fz.secret (id int PRIMARY KEY, tenant text, txt text); ALTER TABLE fz.secret REPLICA IDENTITY FULL;
+    "odd": """CREATE TABLE fz."odd ☃ ""t""\" ("it's" int PRIMARY KEY, "select" text);
+        ALTER TABLE fz."odd ☃ ""t""\" REPLICA IDENTITY FULL""",
+    "secret": """CREATE TABLE fz.secret (id int PRIMARY KEY, tenant text, txt text);
+        ALTER TABLE fz.secret REPLICA IDENTITY FULL;
         ALTER TABLE fz.secret ENABLE ROW LEVEL SECURITY;
         CREATE POLICY p ON fz.secret USING (tenant = current_setting('app.tenant', true) OR tenant = current_user)""",
 }
 STEADY = "CREATE TABLE fz.steady (id int PRIMARY KEY, txt text); ALTER TABLE fz.steady REPLICA IDENTITY FULL"
-GRANTS = "GRANT USAGE, CREATE ON SCHEMA fz TO PUBLIC; GRANT ALL ON ALL TABLES IN SCHEMA fz TO PUBLIC; GRANT ALL ON SCHEMA public TO PUBLIC"
+GRANTS = """GRANT USAGE, CREATE ON SCHEMA fz TO PUBLIC; GRANT ALL ON ALL TABLES IN SCHEMA fz TO PUBLIC;
+    GRANT ALL ON SCHEMA public TO PUBLIC"""
 WRITES = [
-    "INSERT INTO fz.items (id, n, txt, doc, tags, mood) SELECT i, i % 9, 'row ' || i, '{\"a\":1}', '{1,2}', 'sad' FROM generate_series({0}, {0} + 3) i"
-    " ON CONFLICT DO NOTHING",
+    "INSERT INTO fz.items (id, n, txt, doc, tags, mood) SELECT i, i % 9, 'row ' || i, '{\"a\":1}', '{1,2}', 'sad'"
+    " FROM generate_series({0}, {0} + 3) i ON CONFLICT DO NOTHING",
     "UPDATE fz.items SET n = n + 1, txt = {1} WHERE id % 5 = {0} % 5", "DELETE FROM fz.items WHERE id = {0}",
-    "UPDATE fz.items SET id = id + 100 WHERE id = {0}", "UPDATE fz.items SET pair = ROW({0}, {1}), at = now(), big = 'NaN'",
+    "UPDATE fz.items SET id = id + 100 WHERE id = {0}",
+    "UPDATE fz.items SET pair = ROW({0}, {1}), at = now(), big = 'NaN'",
     "INSERT INTO fz.plain VALUES ({0}, {0}, {1}) ON CONFLICT (id) DO UPDATE SET n = plain.n + 1",
     "DELETE FROM fz.plain WHERE id > {0}",
     "INSERT INTO fz.bag VALUES ({0}, {1}), ({0}, {1})", "DELETE FROM fz.bag WHERE n = {0}",
@@ -136,7 +141,8 @@ DDL = [
     "CREATE OR REPLACE FUNCTION fz.calm(text) RETURNS text IMMUTABLE LANGUAGE sql RETURN lower($1)",
     "CREATE OR REPLACE FUNCTION fz.calm(text) RETURNS text IMMUTABLE LANGUAGE sql RETURN upper($1)",
     "ALTER FUNCTION fz.calm(text) VOLATILE",
-    "ALTER TABLE fz.parted DETACH PARTITION fz.parted_x", "ALTER TABLE fz.parted ATTACH PARTITION fz.parted_x FOR VALUES IN ('x')",
+    "ALTER TABLE fz.parted DETACH PARTITION fz.parted_x",
+    "ALTER TABLE fz.parted ATTACH PARTITION fz.parted_x FOR VALUES IN ('x')",
     "CREATE TABLE fz.parted_x2 PARTITION OF fz.parted_x FOR VALUES FROM (5) TO (9)", "DROP TABLE fz.parted_x2",
     "DROP TABLE fz.parted_x1",
     "ALTER TABLE fz.secret DISABLE ROW LEVEL SECURITY", "ALTER TABLE fz.secret ENABLE ROW LEVEL SECURITY",
@@ -155,7 +161,8 @@ DDL = [
     "ALTER SYSTEM RESET live_queries.mailbox_size", "SELECT pg_reload_conf()", "CHECKPOINT",
 ]
 EXTENSION = ["DROP EXTENSION live_queries CASCADE", "DROP EXTENSION live_queries; CREATE EXTENSION live_queries",
-             "BEGIN; DROP EXTENSION live_queries; ROLLBACK", "BEGIN; DROP EXTENSION live_queries; CREATE EXTENSION live_queries; COMMIT"]
+             "BEGIN; DROP EXTENSION live_queries; ROLLBACK",
+             "BEGIN; DROP EXTENSION live_queries; CREATE EXTENSION live_queries; COMMIT"]
 
 
 class World:
@@ -214,7 +221,8 @@ class World:
         self.ask("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'fuzz'")
         self.ask("ALTER SYSTEM RESET live_queries.mailbox_size")
         self.ask("SELECT pg_reload_conf()")
-        for text in ["DROP DATABASE %s WITH (FORCE)" % self.name] + ["DROP ROLE IF EXISTS %s" % role for role in self.roles.values()]:
+        drops = ["DROP ROLE IF EXISTS %s" % role for role in self.roles.values()]
+        for text in ["DROP DATABASE %s WITH (FORCE)" % self.name] + drops:
             try:
                 self.ask(text)
             except psycopg2.Error as error:

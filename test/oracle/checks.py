@@ -115,6 +115,11 @@ class Watched:
             self.comparison.follow(None if self.state.unread or self.state.broken else self.state.result)
 
 
+def is_end(event):
+    """Tells whether a message says that a subscription is over."""
+    return event.kind == "message" and event.data.get("type") == "terminated" and "subscription_id" in event.data
+
+
 class ConnectionCheck:
     """The walk over one connection's trace."""
 
@@ -128,6 +133,7 @@ class ConnectionCheck:
         self.history = deque(maxlen=HISTORY)
         self.subject = None  # the Watched that a violation is about
         self.xid = None      # and the transaction, if a message tells one
+        self.ending = Counter()  # ids of subscriptions whose end stands in the events that are still to come
 
     def extend(self):
         """Gives the open subscriptions the truth of the new interval."""
@@ -139,9 +145,14 @@ class ConnectionCheck:
 
     def walk(self, events):
         """Takes the events in order. Raises Violation."""
+        self.ending = Counter(event.data["subscription_id"] for event in events if is_end(event))
         for event in events:
+            if is_end(event):
+                self.ending[event.data["subscription_id"]] -= 1
             self.history.append(event)
             self.subject = self._concerned(event)
+            if event.subscription and not self.subject and event.kind != "subscribed":
+                continue  # a call on what has just ended
             xid = event.data.get("xid") if event.kind == "message" else None
             self.xid = int(xid) if rows.is_whole(xid) else None
             if self.subject:
@@ -352,8 +363,8 @@ class ConnectionCheck:
                 continue
             elif done.index < max(comparison.index, watched.begun):
                 continue  # the backlog of another subscription
-            elif watched.state.failing:
-                continue  # it has ended, maybe before this point, and is about to be told so
+            elif self.ending[watched.state.subscription.id]:
+                continue  # it has ended, maybe before this point, and is told so below
             self.subject = watched
             comparison.advance(done.index)
             require(not comparison.mismatched, "after transaction %s the result differs%s", xid,

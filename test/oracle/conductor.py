@@ -20,6 +20,7 @@ import shapes
 from checks import Checker
 from gate import Gate, Pace
 from reference import Reference, ReferenceWrong
+from rights import Warden, at_first
 from server import MUTATION, SMALL, TINY, CannotRun, Server
 from subscribers import Client
 from writers import Alterations, Prepared, WriteLog, Writer
@@ -114,9 +115,10 @@ class Run:
         connection = self.server.database()
         with connection.cursor() as cursor:
             cursor.execute(schema.DEFINITIONS)
+            Warden.prepare(cursor, self.server, self.world.users)
             if not options.reference_only:
                 self._create_extension(cursor)
-        self.reference = Reference(connection, self.world.tables, self.server.name)
+        self.reference = Reference(connection, self.world.tables, self.server.name, at_first(self.world.users))
         self.reference.adopt()
         self.checker = Checker(self.reference, self.world.counters, self._truth,
                                per_subscription=options.seq_per_subscription, overflows=self.server.is_small(),
@@ -133,8 +135,9 @@ class Run:
         options, world = self.options, self.world
         rng = random.Random("%s/conductor" % options.seed)
         clients = 0 if options.reference_only else options.clients
-        self.writers_gate, self.clients_gate = Gate(options.writers), Gate(clients)
+        self.writers_gate, self.clients_gate = Gate(options.writers + 1), Gate(clients)
         self.writers = [Writer("writer %d" % n, world, self.writers_gate) for n in range(options.writers)]
+        self.writers.append(Warden(world, self.writers_gate))
         self.clients = [Client("client %d" % n, world, self.clients_gate) for n in range(clients)]
         for thread in self.writers + self.clients:
             thread.start()
@@ -206,6 +209,9 @@ class Run:
         connection = self.truth_connections.get(query.user)
         if connection is None:
             connection = self.truth_connections[query.user] = self.server.connect_as(query.user, "oracle truth")
+            if query.user.login:
+                with connection.cursor() as cursor:
+                    cursor.execute("SET ROLE %s" % schema.identifier(query.user.name))
         with connection.cursor() as cursor:
             cursor.execute("SELECT row_to_json(q)::text FROM (%s) AS q" % query.plain_sql(self.world.tables))
             return Counter(rows.row_from(text) for (text,) in cursor)

@@ -53,5 +53,5 @@ END $$""".format(root)
 
 def truncated(root, leaf):
     """Returns the statement that makes the trigger of a new leaf; the others it has from the root."""
-    return ("CREATE TRIGGER journal_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION journal_truncate('%s')"
-            % (leaf, root))
+    return ("CREATE TRIGGER journal_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT"
+            " EXECUTE FUNCTION journal_truncate('%s')" % (leaf, root))

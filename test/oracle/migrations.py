@@ -13,7 +13,8 @@ THERE_AND_BACK = {
         ("ALTER TABLE moves REPLICA IDENTITY DEFAULT", "ALTER TABLE moves REPLICA IDENTITY FULL"),
         ("ALTER TABLE moves REPLICA IDENTITY NOTHING", "ALTER TABLE moves REPLICA IDENTITY FULL"),
         ("ALTER TABLE moves REPLICA IDENTITY USING INDEX moves_alt", "ALTER TABLE moves REPLICA IDENTITY FULL"),
-        ("ALTER TABLE moves DROP CONSTRAINT moves_pkey", "ALTER TABLE moves ADD CONSTRAINT moves_pkey PRIMARY KEY (id)"),
+        ("ALTER TABLE moves DROP CONSTRAINT moves_pkey",
+         "ALTER TABLE moves ADD CONSTRAINT moves_pkey PRIMARY KEY (id)"),
         ("ALTER TABLE moves SET UNLOGGED", "ALTER TABLE moves SET LOGGED"),
         ("CLUSTER moves USING moves_pkey", "SELECT 1"),
         ("TRUNCATE moves", "SELECT 1"),
@@ -21,7 +22,8 @@ THERE_AND_BACK = {
     "tokens": [
         ("ALTER TABLE tokens REPLICA IDENTITY FULL", "ALTER TABLE tokens REPLICA IDENTITY DEFAULT"),
         ("ALTER TABLE tokens REPLICA IDENTITY NOTHING", "ALTER TABLE tokens REPLICA IDENTITY DEFAULT"),
-        ("ALTER TABLE tokens DROP CONSTRAINT tokens_pkey", "ALTER TABLE tokens ADD CONSTRAINT tokens_pkey PRIMARY KEY (id)"),
+        ("ALTER TABLE tokens DROP CONSTRAINT tokens_pkey",
+         "ALTER TABLE tokens ADD CONSTRAINT tokens_pkey PRIMARY KEY (id)"),
         ("ALTER TABLE tokens SET UNLOGGED", "ALTER TABLE tokens SET LOGGED"),
     ],
 }

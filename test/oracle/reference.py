@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import journal
 import pgoutput
+import rights as rights_of
 import rows
 import schema
 
@@ -67,7 +68,8 @@ class Leaf:
 class Replay:
     """Row versions out of decoded changes. Pure: what read() of the Reference feeds and the self-test too."""
 
-    def __init__(self, tables):
+    def __init__(self, tables, rights=None):
+        self.rights = [(-1, rights)]  # of this interval: (index of a transaction, the rights from then on)
         self.leaves = {}
         for table in tables.values():
             for name in table.leaves or (table.name,):
@@ -92,6 +94,8 @@ class Replay:
         elif kind == "message":
             if decoded[1] == journal.PREFIX:
                 self._change(*json.loads(decoded[2]))
+            elif decoded[1] == rights_of.PREFIX:
+                self.rights.append((self.current.index, json.loads(decoded[2])))
         else:
             self._change(*decoded)
 
@@ -190,11 +194,13 @@ class Replay:
         return result
 
 
-def timeline(table, base, transactions, evaluated):
+def timeline(table, base, transactions, evaluations):
     """Returns the Timeline of a query.
 
-    base: Counter of the versions of the interval's start; evaluated: {version: (key, row)} of those that match.
+    base: Counter of the versions of the interval's start; evaluations: [(index, {version: (key, row)})], those that match
+    from the transaction of that index on. There are several where rights have changed.
     """
+    evaluated, later = evaluations[0][1], dict(evaluations[1:])
     if not table.key:
         result = Counter()
         for version, count in base.items():
@@ -211,9 +217,17 @@ def timeline(table, base, transactions, evaluated):
                 steps.append((done.index, change))
         return Timeline(result, steps)
     result = dict(evaluated[version] for version in base if version in evaluated)
-    now = dict(result)
+    now, live = dict(result), Counter(base)
     steps = []
     for done in transactions:
+        live.update(done.deltas.get(table.name, {}))
+        if done.index in later:
+            evaluated = later[done.index]
+            after = dict(evaluated[v] for v, n in live.items() if n > 0 and v in evaluated)
+            change = {key: after.get(key) for key in {**now, **after} if now.get(key) != after.get(key)}
+            steps.append((done.index, change))
+            now = after
+            continue
         delta = {v: n for v, n in done.deltas.get(table.name, {}).items() if v in evaluated}
         after = {evaluated[v][0]: None for v, n in delta.items() if n < 0}
         after.update(evaluated[v] for v, n in delta.items() if n > 0)
@@ -229,12 +243,12 @@ class Reference:
 
     SLOT = "oracle_reference_%s"
 
-    def __init__(self, connection, tables, name):
+    def __init__(self, connection, tables, name, rights):
         self.connection = connection
         self.tables = tables
         self.slot = self.SLOT % name
         self.decoder = pgoutput.Decoder()
-        self.replay = Replay(tables)
+        self.replay = Replay(tables, rights)
         self.base = {}
         self.cache = {}
         # From 18 on, REPLICA IDENTITY FULL asks for generated columns to be published.
@@ -292,11 +306,13 @@ class Reference:
         if query not in self.cache:
             table = query.source_table(self.tables)
             self._execute("SET timezone = '%s'" % query.user.timezone)
-            evaluated = {version: (key and rows.key_from(key), rows.row_from(row))
-                         for version, key, row in self._execute(query.version_sql(self.tables))}
+            evaluations = [(index, {version: (key and rows.key_from(key), rows.row_from(row)) for version, key, row
+                                    in self._execute(query.version_sql(self.tables, rights))})
+                           for index, rights in (self.replay.rights if table.rights else self.replay.rights[:1])]
             self._execute("SET timezone = 'UTC'")  # the log's texts are in this one
-            made = timeline(table, self.base.get(table.name, {}), self.replay.transactions, evaluated)
+            made = timeline(table, self.base.get(table.name, {}), self.replay.transactions, evaluations)
             if query.shape.guarded:
+                ((_, evaluated),) = evaluations
                 failing = {version for version, (_, row) in evaluated.items() if "null" in dict(row).values()}
                 made.failing = [done.index for done in self.replay.transactions
                                 if not failing.isdisjoint(done.deltas.get(table.name, {}))]
@@ -312,6 +328,7 @@ class Reference:
         for done in self.recent(KEPT + len(self.replay.transactions))[:-KEPT]:
             done.changes, done.deltas = [], {}
         self.replay.transactions = []
+        self.replay.rights = self.replay.rights[-1:]
         self.cache = {}
 
     def recent(self, count):

@@ -12,6 +12,7 @@ STATUSES = ["new", "open", "paid", "void"]
 REGIONS = ["north", "south", "east", "west"]
 TENANTS = [1, 2, 3]
 SECRET = "secret-of-"  # and the tenant: what is no number, and nobody else may see
+RENAMED = "-renamed"   # at the end of a role's name, for a while
 FAR = 1000  # keys of bulk rows start here, so that they can be deleted together
 
 
@@ -23,6 +24,8 @@ class User:
     tenant: int
     superuser: bool
     timezone: str = "UTC"  # another one for each, as it changes how a row's JSON looks
+    login: str = ""        # the role that connects, and becomes this one only to subscribe, as gateways do
+    renamed: bool = False  # from time to time
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Table:
     journal: bool = False  # its rows are told by triggers, not by pgoutput: see journal.py
     parted: bool = False   # has leaves that come and go
     together: tuple = ()   # columns that are only set together
+    rights: bool = False   # who may see which rows changes all the time: see rights.py
 
     @property
     def sql(self):
@@ -189,6 +193,11 @@ def tables(users):
         "tokens": Table(
             "tokens", {"id": "int", "n": "int", "txt": "text"}, ("id",),
             {"id": _number(1, 40), "n": _choice(range(0, 5), 0.1), "txt": _short}, full=False, journal=True, weight=2),
+        # row security by rights that come and go
+        "files": Table(
+            "files", {"id": "int", "owner_name": "text", "level": "int", "txt": "text"}, ("id",),
+            {"id": _number(1, 40), "owner_name": _choice(owners, 0.1), "level": _choice(range(0, 5), 0.1), "txt": _short},
+            rights=True, weight=3),
         # partitions below partitions come and go, with their rows
         "regions": Table(
             "regions", {"id": "int", "region": "text", "n": "int", "txt": "text"}, ("id", "region"),
@@ -252,6 +261,9 @@ CREATE TABLE wallets (id int PRIMARY KEY, tenant text, txt text);
 ALTER TABLE wallets REPLICA IDENTITY FULL;
 ALTER TABLE wallets ENABLE ROW LEVEL SECURITY;
 CREATE POLICY by_tenant ON wallets USING (tenant = current_setting('app.tenant'));
+
+CREATE TABLE files (id int PRIMARY KEY, owner_name text, level int, txt text);
+ALTER TABLE files REPLICA IDENTITY FULL;
 
 CREATE TABLE moves (id int PRIMARY KEY, alt int NOT NULL, owner int, txt text);
 CREATE UNIQUE INDEX moves_alt ON moves (alt);

@@ -67,7 +67,7 @@ def replays_the_log():
     assert [r["v"] for _, r in replay.versions.values()] == ["long", "long", "new"]
     assert not replay.live()["t"]
     matching = {v: ("[1]", row_from('{"v":"%s"}' % r["v"])) for v, (_, r) in replay.versions.items()}
-    assert timeline(table, {}, replay.transactions, matching).steps == [
+    assert timeline(table, {}, replay.transactions, [(-1, matching)]).steps == [
         (0, {"[1]": row_from('{"v":"long"}')}), (2, {"[1]": row_from('{"v":"new"}')}), (3, {"[1]": None})]
 
 
@@ -79,7 +79,7 @@ def replays_a_bag():
         replay.feed(decoded)
     assert sorted(replay.live()["b"].values()) == [1, 1]
     matching = {v: (None, row_from('{"n":1}')) for v in replay.versions}
-    assert timeline(table, {}, replay.transactions, matching).steps == [(0, {row_from('{"n":1}'): 2})]
+    assert timeline(table, {}, replay.transactions, [(-1, matching)]).steps == [(0, {row_from('{"n":1}'): 2})]
 
 
 def replays_a_journal():
@@ -91,8 +91,8 @@ def replays_a_journal():
     replay.feed(("begin", 1, 1, None))
     for one in told:
         content = json.dumps(one).encode()
-        replay.feed(decoder.decode(b"M" + struct.pack("!BQ", 1, 5) + _text(journal.PREFIX) + struct.pack("!I", len(content))
-                                   + content))
+        replay.feed(decoder.decode(b"M" + struct.pack("!BQ", 1, 5) + _text(journal.PREFIX)
+                                   + struct.pack("!I", len(content)) + content))
     replay.feed(("commit", 2))
     assert [row for row, _ in replay.leaves["j"].rows.values()] == [{"k": "1", "v": None}]
     assert list(replay.live()["j"].values()) == [1]

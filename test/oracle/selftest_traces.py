@@ -19,7 +19,8 @@ TRUNCATED = "a part of the table was truncated"
 CHANGED = "the table, a view, a function or row security of the query has changed"
 ROLLED_BACK = "a reset came in a transaction that was rolled back"
 ALTERED = ["the table was altered since these rows were written",
-           "the table had another key or replica identity when these rows were changed", "all rows of the table were rewritten"]
+           "the table had another key or replica identity when these rows were changed",
+           "all rows of the table were rewritten"]
 RESTARTED = "the decoder was restarted and may have missed changes"
 
 

@@ -5,6 +5,7 @@ Owns: everything that has to be undone at the end, and undoes it.
 
 import os
 import time
+from dataclasses import replace
 
 import psycopg2
 import psycopg2.errors
@@ -94,23 +95,32 @@ class Server:
         self.ask("CREATE DATABASE %s" % self.name)
         self.created = True
         users = [schema.User(self.ask("SELECT current_user"), 1, True)]
-        for letter, tenant, timezone in (("a", 1, "Asia/Kolkata"), ("b", 2, "America/New_York")):
-            role = "%s-%s" % (self.name, letter)  # a dash: live_id is made of names with dashes
-            self.ask("CREATE ROLE %s LOGIN PASSWORD '%s'" % (schema.identifier(role), self.password))
-            self.roles.append(role)
-            users.append(schema.User(role, tenant, False, timezone))
+        for letter, tenant, timezone in (("a", 1, "Asia/Kolkata"), ("b", 2, "America/New_York"), ("c", 3, "Europe/Berlin")):
+            role = self._create_role(letter)
+            users.append(schema.User(role, tenant, False, timezone, renamed=letter == "c"))
+        gateway = self._create_role("gateway")
+        self.ask("ALTER ROLE %s NOINHERIT" % schema.identifier(gateway))
+        self.ask("GRANT %s TO %s" % (schema.identifier(users[1].name), schema.identifier(gateway)))
+        users.append(replace(users[1], timezone="Pacific/Chatham", login=gateway))
+        self.group = self._create_role("group")
         try:
             self.connect(dbname=self.name, user=users[1].name, password=self.password).close()
         except psycopg2.OperationalError:
             self.can_log_in = False
         return users
 
+    def _create_role(self, letter):
+        role = "%s-%s" % (self.name, letter)  # a dash: live_id is made of names with dashes
+        self.ask("CREATE ROLE %s LOGIN PASSWORD '%s'" % (schema.identifier(role), self.password))
+        self.roles += [role] + [role + schema.RENAMED] * (letter == "c")
+        return role
+
     def connect_as(self, user, name):
         """Returns a connection of a user to the oracle's database."""
         if user.superuser:
             connection = self.connect(dbname=self.name, application_name=name)
         elif self.can_log_in:
-            connection = self.connect(dbname=self.name, user=user.name, password=self.password,
+            connection = self.connect(dbname=self.name, user=user.login or user.name, password=self.password,
                                       application_name=name)
         else:
             connection = self.connect(dbname=self.name, application_name=name)
@@ -121,7 +131,7 @@ class Server:
         """Makes the settings of a user's connection, again after DISCARD ALL."""
         with connection.cursor() as cursor:
             if not user.superuser and not self.can_log_in:
-                cursor.execute("SET SESSION AUTHORIZATION %s" % schema.identifier(user.name))
+                cursor.execute("SET SESSION AUTHORIZATION %s" % schema.identifier(user.login or user.name))
             cursor.execute("SET timezone = '%s'" % user.timezone)
             cursor.execute("SET app.tenant = '%d'" % user.tenant)
 

@@ -54,6 +54,23 @@ class Session:
         self._collect()
         return result
 
+    def run_as_role(self, text, then=None):
+        """The same, where the session's role may be another than the subscriptions': as theirs, for this time."""
+        if not self.trace.user.login:
+            return self.run(text, then)
+        alone = not self.in_transaction
+        if alone:
+            self.run("BEGIN")
+        try:
+            self.run("SET LOCAL ROLE %s" % schema.identifier(self.trace.user.name))
+            result = self.run(text, then)
+        except psycopg2.Error:
+            if alone:
+                self.run("ROLLBACK")
+            raise
+        self.run("COMMIT" if alone else "SET LOCAL ROLE none")
+        return result
+
     def receive(self, timeout=0):
         """Records the notifications that have come; waits up to timeout for the first."""
         if select.select([self.connection], [], [], timeout)[0]:
@@ -84,7 +101,7 @@ class Session:
             table = query.source_table(self.tables)
             made.append(Subscription(name, query, bool(table.key) if query.shape.pointwise else True, table.full,
                                      snapshot, query.table_names(self.tables), query.is_parted(self.tables), live_id,
-                                     strategy, unread=snapshot))
+                                     strategy, unread=snapshot, endangered=query.endangered(self.tables)))
             self.subscriptions[name] = made[0]
             self.trace.add("subscribed", made[0], lsn_number(lsn))
             if self.in_transaction:
@@ -92,7 +109,7 @@ class Session:
             else:
                 self.trace.add("committed", made[0])
 
-        self.run(self.subscribe_text(name, query, snapshot), then)
+        self.run_as_role(self.subscribe_text(name, query, snapshot), then)
         return made[0]
 
     def subscribe_text(self, name, query, snapshot=True):
@@ -166,7 +183,7 @@ class Session:
         self.receive()
         self.trace.add("killing", subscription)
         subscription.killed = True
-        ((done,),) = (by or self).run("SELECT live.kill(%s)" % schema.literal(subscription.live_id))
+        ((done,),) = (by or self).run_as_role("SELECT live.kill(%s)" % schema.literal(subscription.live_id))
         if done is not True:
             raise Violation("kill of %s returned %s" % (subscription.live_id, done))
 
@@ -245,7 +262,7 @@ class Session:
 
     def check_view(self):
         """Compares the view with what this session knows of itself."""
-        seen = dict(self.run("SELECT subscription_id, status FROM live_queries"
+        seen = dict(self.run_as_role("SELECT subscription_id, status FROM live_queries"
                              " WHERE pid = pg_backend_pid() AND status <> 'terminated'"))
         known = {name: "paused" if subscription.paused else "active"
                  for name, subscription in self.subscriptions.items()}
@@ -270,7 +287,7 @@ class Session:
         names = [s.id for s in self.subscriptions.values() if not (s.unread or s.paused or s.broken)]
         if not names:
             return False
-        ((pending,),) = self.run(
+        ((pending,),) = self.run_as_role(
             "SELECT coalesce(sum(pending_messages), 0) FROM live_queries WHERE pid = pg_backend_pid()"
             " AND status = 'active' AND subscription_id IN (%s)" % ", ".join(map(schema.literal, names)))
         return pending > 0 or killed

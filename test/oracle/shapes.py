@@ -7,6 +7,7 @@ subscribes to, and the one that evaluates the same query on a single row version
 import re
 from dataclasses import dataclass
 
+import rights as rights_of
 import schema
 
 # Sources that are no table: SQL name, the table below, and what they are in terms of other sources.
@@ -61,6 +62,10 @@ class Query:
         """Tells whether a source has several leaves."""
         return any(source in tables and (tables[source].leaves or tables[source].parted) for source in self.shape.sources)
 
+    def endangered(self, tables):
+        """Tells whether it may end without a call of the oracle's: a row of its own, or a right that it lost."""
+        return bool(self.shape.guarded) or self.source_table(tables).rights
+
     def tenant(self):
         """Returns whose rows these are alone, or None."""
         return self.shape.tenant and self.shape.tenant(self)
@@ -73,23 +78,24 @@ class Query:
         """Returns the text to run as the same user, with the parameters in it."""
         return self._with_params(self.subscribed_sql(tables))
 
-    def version_sql(self, tables):
-        """Returns a query over the row version "s" of the reference: version_id, key, row."""
+    def version_sql(self, tables, rights=None):
+        """Returns a query over the row version "s" of the reference, with rights that are there: version_id, key, row."""
         table = self.source_table(tables)
         key = "NULL"
         if table.key:
             key = "json_build_array(%s)::text" % ", ".join("s.%s" % schema.identifier(c) for c in table.key)
-        body = self._with_params(_with_sources(self.shape.guarded or self.shape.sql, self._reference_source(tables)))
+        body = self._with_params(_with_sources(self.shape.guarded or self.shape.sql,
+                                               self._reference_source(tables, rights)))
         return ("SELECT s.version_id, %s, row_to_json(q)::text FROM shadow.%s AS s CROSS JOIN LATERAL (%s) AS q"
                 % (key, table.sql, body))
 
-    def _reference_source(self, tables):
+    def _reference_source(self, tables, rights):
         def source(name, alias):
             if name in VIEWS:
                 body = _with_sources(VIEWS[name][1], source)
             else:
                 table = tables[name]
-                condition = schema.policy(name, self.user)
+                condition = rights_of.policy(self.user, rights) if table.rights else schema.policy(name, self.user)
                 body = "(SELECT %s%s)" % (
                     ", ".join("s.%s" % schema.identifier(column) for column in visible_columns(table)),
                     " WHERE %s" % condition if condition else "")
@@ -224,6 +230,10 @@ STREAM = [
           _pick(_TENANT), sometimes=True,
           guarded="SELECT id, CASE WHEN txt ~ '^[0-9]+$' THEN txt::int END AS n FROM {wallets} WHERE tenant = $1",
           tenant=lambda query: query.params[0]),
+    Shape("rights", "SELECT * FROM {files}", sometimes=True),
+    Shape("rights, condition", "SELECT id, txt FROM {files} WHERE level > $1", _pick(_int(0, 2)), sometimes=True),
+    Shape("rights, key", "SELECT level, txt FROM {files} WHERE id BETWEEN $1 AND $2",
+          _pick(_int(1, 20), _int(10, 40)), sometimes=True),
     Shape("migrated", "SELECT * FROM {moves}"),
     Shape("migrated, condition", "SELECT id, txt FROM {moves} WHERE owner = $1", _pick(_int(0, 4))),
     Shape("migrated, key", "SELECT owner, txt FROM {moves} WHERE id = ANY($1)", _pick(_ints(1, 40))),

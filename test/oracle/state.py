@@ -13,6 +13,7 @@ import rows
 SEQ = re.compile(r"[0-9A-F]{16}\Z", re.IGNORECASE)
 
 FAILING = "22P02"  # what a query raises for a row that it cannot show: a text that is no number
+FORBIDDEN = "42501"
 
 MESSAGE_FIELDS = {
     "changes": {"type", "subscription_id", "seq", "xid", "committed_at", "changes", "more"},
@@ -326,8 +327,10 @@ class ConnectionState:
 
     def _terminated(self, state, message):
         require(isinstance(message["code"], str) and len(message["code"]) == 5, "no SQLSTATE: %s", message["code"])
-        require(state.killed or (state.failing and message["code"] == FAILING),
-                "%s was terminated, and not by the oracle: %s %s", state.subscription.id, message["code"], message["reason"])
+        require(state.killed or (state.failing and message["code"] == FAILING)
+                or (state.altered and state.subscription.endangered and message["code"] == FORBIDDEN),
+                "%s was terminated, and not by the oracle: %s %s", state.subscription.id, message["code"],
+                message["reason"])
         state.over = True
         self.disturb(state)
         return Received(state)
@@ -340,8 +343,8 @@ class ConnectionState:
         if self.open_xid is not None and self.open_xid != xid:
             require(self.loose, "transaction %s announced more, but %s came", self.open_xid, xid)
             self.open_states = []
-        # A kill, or an error of its own, takes effect at any time until it is told: what was announced of its subscription
-        # may still go.
+        # A kill, or an error of its own, takes effect at any time until it is told: what was announced of its
+        # subscription may still go.
         self.loose = any((one.killed or one.failing) and not one.over for one in self.subscriptions.values())
         self.open_xid = xid
         if state not in self.open_states:

@@ -15,7 +15,7 @@ import psycopg2
 import schema
 import shapes
 from session import Session
-from state import FAILING, Violation
+from state import FAILING, FORBIDDEN, Violation
 
 REFUSED = ("0A000", "55000")  # not supported; not with this replica identity
 UNKNOWN = "42704"  # no such live query on this connection
@@ -72,9 +72,16 @@ class Client(threading.Thread):
 
     def _connect(self):
         self.connections += 1
-        user = self.rng.choice(self.world.users)
-        self.session = Session(self.world.server, self.world.tables, user, self.rng.choice(self.world.deliveries),
-                               "%s.%d" % (self.name, self.connections))
+        user, delivery = self.rng.choice(self.world.users), self.rng.choice(self.world.deliveries)
+        name = "%s.%d" % (self.name, self.connections)
+        while True:
+            try:
+                self.session = Session(self.world.server, self.world.tables, user, delivery, name)
+                break
+            except psycopg2.Error:
+                if not user.renamed:
+                    raise
+                user = self.world.users[0]
         self.world.traces.append(self.session.trace)
         if self.side:
             self.side.close()
@@ -116,7 +123,8 @@ class Client(threading.Thread):
 
     def _query(self, certain=False):
         user = self.session.trace.user
-        choices = [shape for shape in self.world.shapes if not (certain and shape.sometimes)]
+        choices = [shape for shape in self.world.shapes if not (certain and shape.sometimes)
+                   and not (user.renamed and "role" in shape.name)]
         shape = self.rng.choice(choices)
         return shapes.Query(shape, shape.params(self.rng), user)
 
@@ -134,7 +142,8 @@ class Client(threading.Thread):
             subscription = self.session.subscribe(self._free_id(), query,
                                                   not (keyed and self.rng.random() < 0.08))
         except psycopg2.Error as error:
-            if self._fails_for_a_row(query, error) or (query.shape.sometimes and error.pgcode in REFUSED):
+            if self._may_fail(query, error) or (query.shape.sometimes and not query.endangered(self.world.tables)
+                                                and error.pgcode in REFUSED):
                 self.world.count("refused: %s" % query.shape.name)
                 return None
             raise
@@ -159,12 +168,16 @@ class Client(threading.Thread):
 
     def _venture(self, subscription, call):
         """Makes a call that fails where the subscription has ended, or cannot be shown; then it is given up."""
+        if subscription.over:
+            return
         try:
             call()
         except psycopg2.Error as error:
+            if subscription.over:
+                return
             if subscription.endangered and error.pgcode == UNKNOWN:
                 subscription.killed = True  # not by us, but its client will be told as well
-            elif self._fails_for_a_row(subscription.query, error):
+            elif self._may_fail(subscription.query, error):
                 self._leave_it(subscription)
             else:
                 raise
@@ -173,9 +186,11 @@ class Client(threading.Thread):
         if not subscription.over:
             self.session.leave(subscription)
 
-    @staticmethod
-    def _fails_for_a_row(query, error):
-        """Tells whether a query's own expression may have raised an error, which tells nothing of another tenant."""
+    def _may_fail(self, query, error):
+        """Tells whether an error may come: for a row of its own, and then it tells nothing of another tenant; or for a
+        right that is not there."""
+        if query.source_table(self.world.tables).rights and error.pgcode == FORBIDDEN:
+            return True
         if not query.shape.guarded or error.pgcode != FAILING:
             return False
         told = set(re.findall(schema.SECRET + r"(\w+)", str(error))) - {query.tenant()}
@@ -224,7 +239,7 @@ class Client(threading.Thread):
 
     def _kill(self):
         subscription = self._one(paused=False, broken=False)
-        if subscription is None:
+        if subscription is None or subscription.query.user.renamed:  # and its live_id with it
             return
         if self.rng.random() < 0.5:
             self.session.kill(subscription)

@@ -28,11 +28,7 @@ class Subscription:
     broken: bool = False
     over: bool = False
     killed: bool = False
-
-    @property
-    def endangered(self):
-        """Tells whether it may end without a call of the oracle's."""
-        return bool(self.query.shape.guarded)
+    endangered: bool = False  # it may end without a call of the oracle's
 
 
 @dataclass
