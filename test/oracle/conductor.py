@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections import Counter
+from dataclasses import replace
 
 import psycopg2
 import psycopg2.errors
@@ -43,6 +44,10 @@ class World:
                        and not (options.without and re.search(options.without, shape.name))]
         if all(shape.sometimes for shape in self.shapes):
             raise CannotRun("no query is left to subscribe to")
+        if options.only:  # then writers mostly write what is watched
+            watched = {source for shape in self.shapes for source in shape.sources}
+            self.tables = {name: replace(table, weight=table.weight * (5 if name in watched else 1))
+                           for name, table in self.tables.items()}
         self.deliveries = [options.delivery] if options.delivery else ["notify", "poll"]
         self.pace = Pace(options.delays)
         self.counters = Counter()
