@@ -194,9 +194,17 @@ SELECT live.wait_for();
 SET ROLE regress_live_other;
 SELECT live.unsubscribe('ended'), live.unsubscribe_all();
 SELECT * FROM polled();
+-- Until it has been told, nobody else may use the id.
+SELECT live.subscribe('ended', 'SELECT id FROM t', delivery => 'poll');
 SET ROLE regress_live_user;
+BEGIN;
 SELECT * FROM polled();
 SELECT * FROM polled();
+ROLLBACK;
+SELECT * FROM polled();
+SET ROLE regress_live_other;
+SELECT count(*) FROM live.subscribe('ended', 'SELECT id FROM t', delivery => 'poll');
+SELECT live.unsubscribe('ended');
 RESET ROLE;
 
 -- That it is over because the session has lost its role is told to the session, but to no function of another role.

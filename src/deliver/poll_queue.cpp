@@ -415,6 +415,26 @@ bool PollQueueIsEmpty() {
   return true;
 }
 
+bool EndWaitsForOthers(const SubscriptionId& id) {
+  bool found = false;
+  for (RoleQueue* queue = first_queue; queue != nullptr && !found; queue = queue->next) {
+    if (MayRead(*queue)) continue;
+    Settle(queue);
+    const RecordQueue::ReadPosition position = queue->records->read_position();
+    RecordView record;
+    auto is_end = [&] {
+      return record.header.kind == RecordKind::kTerminated && QueuedId(record) == id.view() &&
+             !IsRefused(queue->role, record, Which::kAny);
+    };
+    TryFinally(
+        [&] {
+          while (!found && queue->records->Read(&record)) found = is_end();
+        },
+        [&] { queue->records->ReturnTo(position); });
+  }
+  return found;
+}
+
 void RefuseTerminations(const SubscriptionId* id, Whose whose) {
   for (const RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) {
     if (whose == Whose::kActedFor && !MayRead(*queue)) continue;

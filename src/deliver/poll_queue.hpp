@@ -41,6 +41,9 @@ void SortPollQueue(const Holding& holding);
 // reset any more.
 void EmptyPollQueue(bool keep_terminations);
 bool PollQueueIsEmpty();
+// Whether the end of a subscription of that id waits for a role for which the current one may not
+// act.
+bool EndWaitsForOthers(const SubscriptionId& id);
 // The client has unsubscribed from what is over already (nullptr: all of that): the terminations
 // that are queued are not to be polled.
 void RefuseTerminations(const SubscriptionId* id, Whose whose);

@@ -2,6 +2,7 @@
 // Process: client backend.
 #include "deliver/dispatch.hpp"
 #include "deliver/first_result.hpp"
+#include "deliver/poll_queue.hpp"
 #include "deliver/session.hpp"
 #include "model/strategy.hpp"
 #include "pg/compat.hpp"
@@ -195,6 +196,18 @@ Subscribed Subscribe(const Request& request) {
   return {subscription, StampPosition(handled)};
 }
 
+// A client must not take the end of an earlier one of that id for the new one's.
+void RequireNew(const SubscriptionId& id) {
+  const bool ended = FindLocal(id) == nullptr;
+  if (ended && !EndWaitsForOthers(id)) return;
+  ereport(ERROR, errcode(ERRCODE_DUPLICATE_OBJECT),
+          errmsg("this connection already has a live query \"%s\"", CopyText(id.view())),
+          ended ? errdetail(
+                      "It is over, and live.poll has not told that to the role it belongs to yet.")
+                : 0,
+          ended ? errhint("Poll as that role, or choose another id.") : 0);
+}
+
 Datum SubscribeCall(FunctionCallInfo call) {
   Request request = {};
   request.id = IdArgument(call, 0);
@@ -204,9 +217,7 @@ Datum SubscribeCall(FunctionCallInfo call) {
   request.session = CaptureSession(GetUserId());
   request.with_snapshot = call->args[3].isnull || DatumGetBool(call->args[3].value);
   request.delivery = ParseDeliveryArgument(TextArgument(call, 4, "delivery"));
-  if (FindLocal(request.id) != nullptr)
-    ereport(ERROR, errcode(ERRCODE_DUPLICATE_OBJECT),
-            errmsg("this connection already has a live query \"%s\"", CopyText(request.id.view())));
+  RequireNew(request.id);
   ResultRows rows(call);
   const Subscribed subscribed = Subscribe(request);
   char digits[kSeqIdDigits];
