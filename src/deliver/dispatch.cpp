@@ -34,7 +34,7 @@ int failures = 0;
 // for the next transaction.
 constexpr int kMostFailures = 3;
 
-void FreeInbox(int, Datum) { FreeBlocks(inbox.block); }
+void FreeInbox(int, Datum) { FreeBlocks(MyConnectionIfAny(), inbox.block); }
 
 void Prepare() {
   if (prepared) return;
@@ -246,7 +246,7 @@ void DispatchBlocks() {
     const dsa_pointer done = inbox.block;
     inbox.block = block->next;
     inbox.offset = 0;
-    FreeShared(done);
+    FreeBlock(MyConnectionIfAny(), done);
   }
 }
 
@@ -366,7 +366,7 @@ void GiveUpOnErrors(ConnectionShared* connection) {
   inbox_in_use = true;
   const dsa_pointer blocks = inbox.block;
   inbox.block = InvalidDsaPointer;
-  FreeBlocks(blocks);
+  FreeBlocks(connection, blocks);
   inbox.spill_read = inbox.spill_end;
   ReleaseSpill(connection, inbox);
   inbox.overflowed = true;

@@ -8,7 +8,9 @@
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/files.hpp"
+#include "registry/limits.hpp"
 #include "registry/settings.hpp"
+#include "registry/terminated.hpp"
 
 extern "C" {
 #include "common/file_perm.h"
@@ -35,22 +37,21 @@ File OpenSpillForWriting(uint64_t connection_id) {
 
 // A block with `bytes` bytes of records, linked; nullptr without memory. The caller holds the lock.
 std::byte* AppendBlock(ConnectionShared* connection, size_t bytes) {
-  const dsa_pointer pointer = AllocateShared(sizeof(MailBlockShared) + bytes);
+  const dsa_pointer pointer = MakeBlock(connection, bytes);
   if (!DsaPointerIsValid(pointer)) return nullptr;
-  MailBlockShared* block = FromArea<MailBlockShared>(pointer);
-  block->next = InvalidDsaPointer;
-  block->bytes = bytes;
   if (DsaPointerIsValid(connection->mail_last))
     FromArea<MailBlockShared>(connection->mail_last)->next = pointer;
   else
     connection->mail_first = pointer;
   connection->mail_last = pointer;
   connection->mail_bytes += bytes;
-  return reinterpret_cast<std::byte*>(block + 1);
+  return reinterpret_cast<std::byte*>(FromArea<MailBlockShared>(pointer) + 1);
 }
 
 bool PutInMemory(ConnectionShared* connection, std::span<const std::byte> records) {
-  if (connection->mail_bytes + records.size() > mailbox_size_kb * kKilobyte) return false;
+  if (connection->mail_bytes + records.size() > mailbox_size_kb * kKilobyte ||
+      !MayKeepMail(connection, records.size()))
+    return false;
   std::byte* place = AppendBlock(connection, records.size());
   if (place == nullptr) return false;
   memcpy(place, records.data(), records.size());
@@ -122,6 +123,8 @@ void NothingAhead(SpillWriter* writer) {
 
 bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
                      std::string_view body) {
+  // So much again: somebody who never reads and is told over and over again is not told any more.
+  if (connection->mail_bytes > 2 * mailbox_size_kb * kKilobyte) return false;
   std::byte* place = AppendBlock(connection, RecordBytes(header.body_bytes));
   if (place == nullptr) return false;
   memcpy(place, &header, sizeof(header));
@@ -147,6 +150,7 @@ TerminationBody WriteTermination(const ProblemShared& problem) {
 bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription, int sqlstate,
                      const char* reason) {
   if (subscription->status == SubscriptionStatus::kTerminated) return false;
+  MapDefinition(subscription->definition);  // before anything changes
   ProblemShared problem;
   problem.Set(sqlstate, reason, nullptr);
   const TerminationBody body = WriteTermination(problem);
@@ -157,6 +161,7 @@ bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscript
   if (!PutUrgentRecord(connection, header, body.view())) connection->overflowed = true;
   subscription->status = SubscriptionStatus::kTerminated;
   subscription->problem = problem;
+  RetireSubscription(connection, subscription);
   return true;
 }
 

@@ -19,7 +19,7 @@ namespace live_queries {
 
 // ----- any process that holds the connection's lock -----
 
-// Puts one small record, whatever the limit; false without memory.
+// Puts one small record past the limit, up to twice that; false without memory.
 bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
                      std::string_view body);
 

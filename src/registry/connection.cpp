@@ -3,10 +3,12 @@
 
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
+#include "registry/limits.hpp"
 #include "registry/mail_storage.hpp"
-#include "registry/settings.hpp"
+#include "registry/terminated.hpp"
 
 extern "C" {
+#include "mb/pg_wchar.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
 }
@@ -20,20 +22,21 @@ ConnectionShared* my_connection = nullptr;
 // it here, for AbandonRegistration.
 struct Unfinished {
   bool counted;
+  uint64_t reserved;  // bytes
   dsa_pointer definition;
   dsa_pointer subscription;
 };
-Unfinished unfinished = {false, InvalidDsaPointer, InvalidDsaPointer};
+Unfinished unfinished = {false, 0, InvalidDsaPointer, InvalidDsaPointer};
 
-void FreeSubscription(dsa_pointer pointer) {
-  FreeShared(FromArea<SubscriptionShared>(pointer)->definition);
+void FreeSubscription(ConnectionShared* connection, dsa_pointer pointer) {
+  const dsa_pointer definition = FromArea<SubscriptionShared>(pointer)->definition;
+  uint64_t bytes = sizeof(SubscriptionShared);
+  if (DsaPointerIsValid(definition)) {
+    bytes += DefinitionBytes(*FromArea<DefinitionShared>(definition));
+    FreeDefinition(definition);
+  }
   FreeShared(pointer);
-}
-
-[[noreturn]] void RaiseOutOfMemory() {
-  ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of shared memory for live queries"),
-          errhint("End some live queries, or raise live_queries.memory_limit."));
-  pg_unreachable();
+  Discharge(connection, bytes);
 }
 
 // Doubles the slots. False if there is no memory, or no index left. The caller holds the lock.
@@ -43,10 +46,12 @@ bool GrowSlots(ConnectionShared* connection) {
   if (capacity > (1 << kSlotBits)) return false;
   const dsa_pointer grown = AllocateShared(sizeof(SlotShared) * capacity, DSA_ALLOC_ZERO);
   if (!DsaPointerIsValid(grown)) return false;
+  Charge(connection, sizeof(SlotShared) * capacity);
   SlotShared* slots = FromArea<SlotShared>(grown);
   if (old_capacity > 0) {
     memcpy(slots, FromArea<SlotShared>(connection->slots), sizeof(SlotShared) * old_capacity);
     FreeShared(connection->slots);
+    Discharge(connection, sizeof(SlotShared) * old_capacity);
   }
   for (int slot = old_capacity; slot < capacity; ++slot) {
     slots[slot].next_dirty = -1;
@@ -65,25 +70,8 @@ void MarkSlotOnList(ConnectionShared* connection, SlotShared* slots, int slot) {
   connection->dirty_slot = slot;
 }
 
-bool MakeDefinition(const NewSubscription& subscription) {
-  size_t bytes = 0;
-  for (std::string_view field : subscription.fields) bytes += field.size() + 1;
-  unfinished.definition = AllocateShared(offsetof(DefinitionShared, data) + bytes, DSA_ALLOC_ZERO);
-  if (!DsaPointerIsValid(unfinished.definition)) return false;
-  DefinitionShared* definition = FromArea<DefinitionShared>(unfinished.definition);
-  definition->bytes = static_cast<uint32_t>(bytes);
-  uint32_t offset = 0;
-  for (int i = 0; i < kDefinitionFields; ++i) {
-    const std::string_view field = subscription.fields[i];
-    definition->offsets[i] = offset;
-    memcpy(definition->data + offset, field.data(), field.size());
-    offset += static_cast<uint32_t>(field.size()) + 1;  // the NUL is there: memory is zeroed
-  }
-  return true;
-}
-
 bool MakeSubscription(const NewSubscription& subscription) {
-  if (!MakeDefinition(subscription)) return false;
+  if (!MakeDefinition(subscription.fields, &unfinished.definition)) return false;
   unfinished.subscription = AllocateShared(sizeof(SubscriptionShared), DSA_ALLOC_ZERO);
   if (!DsaPointerIsValid(unfinished.subscription)) return false;
   SubscriptionShared* shared = FromArea<SubscriptionShared>(unfinished.subscription);
@@ -95,74 +83,86 @@ bool MakeSubscription(const NewSubscription& subscription) {
   shared->role = subscription.role;
   shared->session = subscription.session;
   shared->database = MyDatabaseId;
+  shared->encoding = GetDatabaseEncoding();
+  shared->replaces = subscription.replaces;
   shared->created_at = GetCurrentTimestamp();
   return true;
 }
 
-// Counts one more subscription, or raises why there cannot be one.
-DatabaseShared* ReservePlace() {
-  if (pg_atomic_fetch_add_u32(&Control()->subscription_count, 1) >=
-      static_cast<uint32>(max_subscriptions)) {
-    pg_atomic_fetch_sub_u32(&Control()->subscription_count, 1);
-    ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-            errmsg("too many live queries on this server"),
-            errdetail("There can be %d.", max_subscriptions),
-            errhint("End some live queries, or raise live_queries.max_subscriptions."));
-  }
-  DatabaseShared* database = WithLock(ControlLock(), LW_EXCLUSIVE, [] {
-    DatabaseShared* found = FindOrAddDatabase(MyDatabaseId);
-    if (found != nullptr) pg_atomic_fetch_add_u32(&found->subscriptions, 1);
-    return found;
+// Whether the subscription of that serial can leave its place to another one.
+bool HasPlace(const ConnectionShared& connection, uint64_t serial) {
+  return WithLock(connection.lock, LW_SHARED, [&] {
+    const SubscriptionShared* subscription = FindSubscription(connection, serial);
+    return subscription != nullptr && subscription->counted;
   });
-  if (database == nullptr) {
-    pg_atomic_fetch_sub_u32(&Control()->subscription_count, 1);
-    ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-            errmsg("too many databases have live queries"),
-            errdetail("There can be %d.", max_databases),
-            errhint("Raise live_queries.max_databases."));
-  }
+}
+
+// Counts a place unless there is one to take over; true if it did.
+bool ReserveOwnPlace(ConnectionShared* connection, const NewSubscription& subscription) {
+  if (unfinished.counted || HasPlace(*connection, subscription.replaces)) return false;
+  (void)ReservePlace(connection);
   unfinished.counted = true;
-  return database;
+  return true;
 }
 
-void ReleasePlaces(Oid database, uint32 count) {
-  pg_atomic_fetch_sub_u32(&Control()->subscription_count, count);
-  DatabaseShared* slot = FindDatabase(database);
-  if (slot == nullptr) return;
-  pg_atomic_fetch_sub_u32(&slot->subscriptions, count);
-  WakeDecoder(slot);
+// What a new subscription takes is counted before there is any of it, or raises an error.
+void Reserve(ConnectionShared* connection, const NewSubscription& subscription) {
+  (void)ReserveOwnPlace(connection, subscription);
+  const uint64_t bytes = DefinitionBytes(subscription.fields) + sizeof(SubscriptionShared);
+  ReserveMemory(connection, bytes);
+  unfinished.reserved = bytes;
 }
 
-// Keeps what a terminated subscription was, for the view, in the place of the oldest one kept.
-void KeepTerminated(const ConnectionShared& connection, dsa_pointer subscription) {
-  const dsa_pointer evicted = WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    ControlShared* control = Control();
-    TerminatedShared& kept = control->terminated[control->terminated_next];
-    control->terminated_next = (control->terminated_next + 1) % kTerminatedKept;
-    const dsa_pointer oldest = kept.subscription;
-    kept = {subscription, connection.connection_id, connection.database, connection.pid};
-    return oldest;
-  });
-  if (DsaPointerIsValid(evicted)) FreeSubscription(evicted);
+// Counts a subscription in the place that is reserved for it, or in that of the one that it
+// replaces; false if that has been ended meanwhile. The caller holds the lock.
+bool TakePlace(ConnectionShared* connection, SubscriptionShared* subscription) {
+  if (unfinished.counted) {
+    subscription->replaces = 0;
+    ++connection->subscription_count;
+  } else {
+    SubscriptionShared* replaced = FindSubscription(*connection, subscription->replaces);
+    if (replaced == nullptr || !replaced->counted) return false;
+    replaced->counted = false;
+  }
+  subscription->counted = true;
+  return true;
 }
 
-void FreeSlots(dsa_pointer pointer, int capacity) {
+// Puts what is unfinished into a slot; 0 if there is none, or no place. The caller holds the lock.
+uint64_t EnterSlot(ConnectionShared* connection) {
+  const dsa_pointer pointer = unfinished.subscription;
+  SubscriptionShared* subscription = FromArea<SubscriptionShared>(pointer);
+  if ((connection->free_slot < 0 && !GrowSlots(connection)) || !TakePlace(connection, subscription))
+    return 0;
+  const uint64_t number = pg_atomic_add_fetch_u64(&Control()->subscriptions_created, 1);
+  SlotShared* slots = FromArea<SlotShared>(connection->slots);
+  const int slot = connection->free_slot;
+  connection->free_slot = slots[slot].next_free;
+  slots[slot].serial = (number << kSlotBits) | static_cast<uint64_t>(slot);
+  slots[slot].subscription = pointer;
+  subscription->serial = slots[slot].serial;
+  MarkSlotOnList(connection, slots, slot);
+  return slots[slot].serial;
+}
+
+void FreeSlots(ConnectionShared* connection, dsa_pointer pointer, int capacity) {
   if (!DsaPointerIsValid(pointer)) return;
   const SlotShared* slots = FromArea<SlotShared>(pointer);
   for (int slot = 0; slot < capacity; ++slot)
-    if (slots[slot].serial != 0) FreeSubscription(slots[slot].subscription);
+    if (slots[slot].serial != 0) FreeSubscription(connection, slots[slot].subscription);
   FreeShared(pointer);
+  Discharge(connection, sizeof(SlotShared) * capacity);
 }
 
 // Frees all that this backend has in the registry, however it ends.
 void OnBackendExit(int, Datum) {
   ConnectionShared* connection = my_connection;
   if (connection == nullptr) return;
+  AbandonRegistration();
   my_connection = nullptr;
   LIVE_QUERIES_FAULT("client-exit");
-  AbandonRegistration();
   const uint64_t connection_id = connection->connection_id;
-  const uint32 subscriptions = static_cast<uint32>(connection->subscription_count);
+  uint32 subscriptions = 0;
   const dsa_pointer slots = connection->slots;
   const int slot_capacity = connection->slot_capacity;
   dsa_pointer mail = InvalidDsaPointer;
@@ -171,17 +171,21 @@ void OnBackendExit(int, Datum) {
     connection->pid = 0;
     connection->slots = InvalidDsaPointer;
     connection->slot_capacity = 0;
+    subscriptions = static_cast<uint32>(connection->subscription_count);
     connection->subscription_count = 0;
     mail = connection->mail_first;
     ResetMailbox(connection);
   });
   RemoveSpillFile(connection_id);
   MarkConnectionDirty(connection);
-  ReleasePlaces(connection->database, subscriptions);
+  ReleasePlaces(connection, subscriptions);
   // Last, since it may have to map memory that the decoder has put mail in.
-  FreeSlots(slots, slot_capacity);
-  FreeBlocks(mail);
+  FreeSlots(connection, slots, slot_capacity);
+  FreeBlocks(connection, mail);
 }
+
+// After that, and even if an error cuts it short.
+void OnBackendLeft(int, Datum) { LeaveRole(ConnectionAt(ProcIndex(MyProc))); }
 
 }  // namespace
 
@@ -209,17 +213,15 @@ ConnectionShared* MyConnection() {
   ChannelName channel;
   MakeUnguessableName(channel);
   ConnectionShared* connection = ConnectionAt(ProcIndex(MyProc));
-  static bool exit_registered = false;
-  if (!exit_registered) {
-    before_shmem_exit(OnBackendExit, 0);
-    exit_registered = true;
-  }
+  connection->user = GetSessionUserId();
+  before_shmem_exit(OnBackendLeft, 0);
+  JoinRole(connection);
+  before_shmem_exit(OnBackendExit, 0);
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     memcpy(connection->channel, channel, sizeof(channel));
     connection->pid = MyProcPid;
     connection->backend_id = MyBackendNumber();
     connection->database = MyDatabaseId;
-    connection->user = GetSessionUserId();
     connection->slots = InvalidDsaPointer;
     connection->slot_capacity = 0;
     connection->free_slot = -1;
@@ -235,29 +237,23 @@ ConnectionShared* MyConnection() {
 
 uint64_t RegisterSubscription(const NewSubscription& subscription) {
   ConnectionShared* connection = MyConnection();
-  DatabaseShared* database = ReservePlace();
+  Reserve(connection, subscription);
   LIVE_QUERIES_FAULT("registry-enter");
+  auto enter = [&] {
+    return WithLock(connection->lock, LW_EXCLUSIVE, [&] { return EnterSlot(connection); });
+  };
   const bool made = MakeSubscription(subscription);
-  const dsa_pointer pointer = unfinished.subscription;
-  const uint64_t number = pg_atomic_add_fetch_u64(&Control()->subscriptions_created, 1);
-  const uint64_t serial = WithLock(connection->lock, LW_EXCLUSIVE, [&]() -> uint64_t {
-    if (!made || (connection->free_slot < 0 && !GrowSlots(connection))) return 0;
-    SlotShared* slots = FromArea<SlotShared>(connection->slots);
-    const int slot = connection->free_slot;
-    connection->free_slot = slots[slot].next_free;
-    slots[slot].serial = (number << kSlotBits) | static_cast<uint64_t>(slot);
-    slots[slot].subscription = pointer;
-    FromArea<SubscriptionShared>(pointer)->serial = slots[slot].serial;
-    MarkSlotOnList(connection, slots, slot);
-    ++connection->subscription_count;
-    return slots[slot].serial;
-  });
+  uint64_t serial = made ? enter() : 0;
+  // What it replaces may have been ended meanwhile.
+  if (made && serial == 0 && ReserveOwnPlace(connection, subscription)) serial = enter();
   if (serial == 0) {
     AbandonRegistration();
     RaiseOutOfMemory();
   }
-  unfinished = {false, InvalidDsaPointer, InvalidDsaPointer};
+  unfinished = {false, 0, InvalidDsaPointer, InvalidDsaPointer};
   MarkConnectionDirty(connection);
+  DatabaseShared* database = FindDatabase(MyDatabaseId);
+  if (database == nullptr) return serial;  // it was killed already
   WakeDecoder(database);
   if (database->decoder_pid == 0) WakeLauncher();  // one that is ending does so itself
   return serial;
@@ -265,10 +261,11 @@ uint64_t RegisterSubscription(const NewSubscription& subscription) {
 
 void AbandonRegistration() {
   const Unfinished abandoned = unfinished;
-  unfinished = {false, InvalidDsaPointer, InvalidDsaPointer};
+  unfinished = {false, 0, InvalidDsaPointer, InvalidDsaPointer};
   if (DsaPointerIsValid(abandoned.subscription)) FreeShared(abandoned.subscription);
-  if (DsaPointerIsValid(abandoned.definition)) FreeShared(abandoned.definition);
-  if (abandoned.counted) ReleasePlaces(MyDatabaseId, 1);
+  if (DsaPointerIsValid(abandoned.definition)) FreeDefinition(abandoned.definition);
+  if (abandoned.reserved > 0) Discharge(my_connection, abandoned.reserved);
+  if (abandoned.counted) ReleasePlaces(my_connection, 1);
 }
 
 void RemoveSubscription(uint64_t serial, bool kept) {
@@ -283,16 +280,15 @@ void RemoveSubscription(uint64_t serial, bool kept) {
     slots[slot].next_free = connection->free_slot;
     connection->free_slot = slot;
     MarkSlotOnList(connection, slots, slot);
-    --connection->subscription_count;
+    SubscriptionShared* subscription = FromArea<SubscriptionShared>(slots[slot].subscription);
+    GiveUpPlace(connection, subscription);
+    if (kept) UpdateTerminated(*subscription);
     return slots[slot].subscription;
   });
   if (!DsaPointerIsValid(removed)) return;
-  if (kept)
-    KeepTerminated(*connection, removed);
-  else
-    FreeSubscription(removed);
+  FreeSubscription(connection, removed);
   MarkConnectionDirty(connection);
-  ReleasePlaces(connection->database, 1);
+  if (DatabaseShared* database = FindDatabase(connection->database)) WakeDecoder(database);
 }
 
 void InheritCounters(uint64_t old_serial, uint64_t new_serial) {
@@ -307,6 +303,18 @@ void InheritCounters(uint64_t old_serial, uint64_t new_serial) {
     fresh->changes = old->changes;
     fresh->resets = old->resets;
   });
+}
+
+void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription) {
+  if (!subscription->counted) return;
+  subscription->counted = false;
+  SubscriptionShared* replaced = FindSubscription(*connection, subscription->replaces);
+  if (replaced != nullptr && replaced->status != SubscriptionStatus::kTerminated) {
+    replaced->counted = true;
+    return;
+  }
+  --connection->subscription_count;
+  ReleasePlaces(connection, 1);
 }
 
 void MarkSlotDirty(ConnectionShared* connection, uint64_t serial) {

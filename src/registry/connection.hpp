@@ -2,41 +2,16 @@
 // Process: any; each function says who calls it.
 #pragma once
 
-#include <span>
-
 #include "model/delivery.hpp"
 #include "model/identifiers.hpp"
 #include "model/subscription_status.hpp"
 #include "pg/locks.hpp"
 #include "pg/session_identity.hpp"
 #include "registry/database.hpp"
+#include "registry/definition.hpp"
 #include "registry/shared_memory.hpp"
 
 namespace live_queries {
-
-// What a subscription was made from: texts that end with NUL, one after the other.
-enum class DefinitionField : uint8_t {
-  kQuery,
-  kParams,    // for people: a text[] literal
-  kValues,    // node tree: the parameters' texts
-  kTables,    // for people: a text[] literal
-  kSettings,  // query/settings_capture.hpp
-  kSpec,      // query/spec.hpp: the template
-  kRoute,     // node tree: the constants that select this subscription within the template
-  // query/frozen_values.hpp, as of subscribe time; node trees.
-  kSessionValues,
-  kCatalogValues,
-  kOwnSettings,  // query/settings_capture.hpp: those without which kCatalogValues would differ
-};
-inline constexpr int kDefinitionFields = 10;
-
-struct DefinitionShared {
-  uint32_t offsets[kDefinitionFields];  // into data
-  uint32_t bytes;
-  char data[FLEXIBLE_ARRAY_MEMBER];
-
-  const char* Field(DefinitionField field) const { return data + offsets[static_cast<int>(field)]; }
-};
 
 enum class Phase : uint8_t {
   kRegistered,  // waits for the decoder
@@ -45,7 +20,7 @@ enum class Phase : uint8_t {
   kOutdated,    // its definition may have changed since: to be analysed again
 };
 
-// Guarded by the lock of its connection, or by ControlLock once it is terminated and kept.
+// Guarded by the lock of its connection.
 struct SubscriptionShared {
   uint64_t serial;
   SubscriptionId id;
@@ -55,6 +30,9 @@ struct SubscriptionShared {
   Oid role;
   SessionIdentity session;
   Oid database;
+  int encoding;       // of the database, and so of the definition
+  bool counted;       // it takes one of the places among the live ones
+  uint64_t replaces;  // the subscription whose place it has, and to which that falls back. 0: none
   TimestampTz created_at;
   TimestampTz last_delivered_at;
   uint64_t seq;
@@ -66,7 +44,7 @@ struct SubscriptionShared {
   uint64_t changes;
   uint64_t resets;
   ProblemShared problem;
-  dsa_pointer definition;
+  dsa_pointer definition;  // invalid once it is terminated
 };
 
 // A place for a subscription within its connection. A serial contains the index of its slot.
@@ -104,8 +82,12 @@ struct ConnectionShared {
   dsa_pointer slots;  // SlotShared[slot_capacity]
   int32_t slot_capacity;
   int32_t free_slot;
-  int32_t dirty_slot;  // head of the list of slots that changed; -1: none
-  int32_t subscription_count;
+  int32_t dirty_slot;          // head of the list of slots that changed; -1: none
+  int32_t subscription_count;  // that are counted
+
+  // What it takes (registry/limits.hpp): set with the connection, and atomic.
+  int usage;  // of its role: the index
+  pg_atomic_uint64 bytes;
 
   // The mailbox (deliver/mailbox.hpp).
   dsa_pointer mail_first;
@@ -162,6 +144,7 @@ ConnectionShared* MyConnectionIfAny();
 
 struct NewSubscription {
   SubscriptionId id;
+  uint64_t replaces;  // one of this connection's, which will go with this transaction. 0: none
   Delivery delivery;
   Oid role;
   SessionIdentity session;
@@ -175,14 +158,18 @@ uint64_t RegisterSubscription(const NewSubscription& subscription);
 // Gives back what a RegisterSubscription that raised an error had made. Never ereports.
 void AbandonRegistration();
 
-// Removes a subscription of this backend and tells the decoder. Never ereports. If it is `kept`, it
-// was terminated and stays visible for a while.
+// Removes a subscription of this backend and tells the decoder. Never ereports. If it is `kept`, its
+// client has been told that it is over, which the view shows for a while.
 void RemoveSubscription(uint64_t serial, bool kept);
 
 // Lets a subscription that begins anew go on counting where the old one is. Never ereports.
 void InheritCounters(uint64_t old_serial, uint64_t new_serial);
 
 // ----- any process -----
+
+// Gives back a subscription's place among the live ones, or to the one that it replaces. The caller
+// holds the connection's lock exclusively. Never ereports.
+void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription);
 
 // Puts a subscription on the list of its connection's that the decoder must look at; followed by
 // MarkConnectionDirty. The caller holds the connection's lock exclusively.

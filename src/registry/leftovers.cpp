@@ -5,6 +5,7 @@
 #ifdef LIVE_QUERIES_FAULTS
 
 #include "registry/connection.hpp"
+#include "registry/limits.hpp"
 #include "registry/settings.hpp"
 
 extern "C" {
@@ -20,18 +21,18 @@ bool IsHeld(LWLock* lock) {
   return false;
 }
 
-// What the view still shows of terminated subscriptions is there on purpose.
-SharedCount CountKept() {
-  SharedCount kept = {0, 0};
-  WithLock(ControlLock(), LW_SHARED, [&] {
-    for (const TerminatedShared& one : Control()->terminated) {
-      if (!DsaPointerIsValid(one.subscription)) continue;
-      kept.pieces += 2;
-      kept.bytes += SharedBytes(one.subscription) +
-                    SharedBytes(FromArea<SubscriptionShared>(one.subscription)->definition);
-    }
-  });
-  return kept;
+struct Counted {
+  uint64_t bytes;
+  uint32 subscriptions;
+};
+
+Counted CountedOfRoles() {
+  Counted counted = {0, 0};
+  for (int index = 0; index < ConnectionCapacity(); ++index) {
+    counted.bytes += pg_atomic_read_u64(&RoleUsageAt(index)->bytes);
+    counted.subscriptions += pg_atomic_read_u32(&RoleUsageAt(index)->subscriptions);
+  }
+  return counted;
 }
 
 text* Leftovers() {
@@ -45,12 +46,13 @@ text* Leftovers() {
   for (int i = 0; i < max_databases; ++i)
     of_databases += pg_atomic_read_u32(&DatabaseAt(i)->subscriptions);
   const SharedCount used = CountedShared();
-  const SharedCount kept = CountKept();
-  return cstring_to_text(psprintf("pieces " INT64_FORMAT ", bytes " INT64_FORMAT
-                                  ", connections %d, subscriptions %u, of databases %u, locks %d",
-                                  used.pieces - kept.pieces, used.bytes - kept.bytes, connections,
-                                  pg_atomic_read_u32(&Control()->subscription_count), of_databases,
-                                  held));
+  const Counted of_roles = CountedOfRoles();
+  return cstring_to_text(
+      psprintf("pieces " INT64_FORMAT ", bytes " INT64_FORMAT ", of roles " UINT64_FORMAT
+               ", connections %d, subscriptions %u, of databases %u, of roles %u, locks %d",
+               used.pieces, used.bytes, of_roles.bytes, connections,
+               pg_atomic_read_u32(&Control()->subscription_count), of_databases,
+               of_roles.subscriptions, held));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "registry/connection.hpp"
+#include "registry/limits.hpp"
 
 extern "C" {
 #include "common/file_utils.h"
@@ -22,11 +23,27 @@ void ResetMailbox(ConnectionShared* connection) {
   connection->overflowed = false;
 }
 
-void FreeBlocks(dsa_pointer first) {
+dsa_pointer MakeBlock(ConnectionShared* connection, size_t bytes) {
+  const dsa_pointer pointer = AllocateShared(sizeof(MailBlockShared) + bytes);
+  if (!DsaPointerIsValid(pointer)) return pointer;
+  *FromArea<MailBlockShared>(pointer) = {InvalidDsaPointer, bytes};
+  Charge(connection, sizeof(MailBlockShared) + bytes);
+  pg_atomic_fetch_add_u64(&Control()->mail_bytes, static_cast<int64>(bytes));
+  return pointer;
+}
+
+void FreeBlock(ConnectionShared* connection, dsa_pointer block) {
+  const uint64_t bytes = FromArea<MailBlockShared>(block)->bytes;
+  FreeShared(block);
+  Discharge(connection, sizeof(MailBlockShared) + bytes);
+  pg_atomic_fetch_sub_u64(&Control()->mail_bytes, static_cast<int64>(bytes));
+}
+
+void FreeBlocks(ConnectionShared* connection, dsa_pointer first) {
   while (DsaPointerIsValid(first)) {
     const dsa_pointer block = first;
     first = FromArea<MailBlockShared>(block)->next;
-    FreeShared(block);
+    FreeBlock(connection, block);
   }
 }
 

@@ -19,8 +19,12 @@ struct MailBlockShared {
 // Makes a mailbox empty; its blocks are the caller's to free. The caller holds the lock.
 void ResetMailbox(ConnectionShared* connection);
 
-// Frees a list of blocks that nobody else knows of any more. May ereport if one cannot be mapped.
-void FreeBlocks(dsa_pointer first);
+// A block with room for `bytes` of records; InvalidDsaPointer without memory. May ereport.
+dsa_pointer MakeBlock(ConnectionShared* connection, size_t bytes);
+// Frees one of the connection's that nobody else knows of any more, or a list of them. May ereport
+// if one cannot be mapped.
+void FreeBlock(ConnectionShared* connection, dsa_pointer block);
+void FreeBlocks(ConnectionShared* connection, dsa_pointer first);
 
 // The path of a connection's spill file, below the data directory.
 void SpillPath(uint64_t connection_id, char (&path)[MAXPGPATH]);

@@ -15,6 +15,8 @@ namespace live_queries {
 int max_subscriptions = 10000;
 int max_databases = 16;
 int memory_limit_kb = 256 * 1024;
+int role_share = 75;
+int connection_share = 50;
 int mailbox_size_kb = 1024;
 int spill_size_kb = 256 * 1024;
 int transaction_memory_kb = 16 * 1024;
@@ -35,6 +37,16 @@ void DefineSettings() {
                           "Shared memory for all live queries and their mailboxes.", nullptr,
                           &memory_limit_kb, 256 * 1024, 4 * 1024, INT_MAX, PGC_POSTMASTER,
                           GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "live_queries.role_share",
+      "Percentage of max_subscriptions and of memory_limit that the sessions of one role may take.",
+      "100 is no limit. It does not hold for superusers.", &role_share, 75, 1, 100, PGC_SIGHUP, 0,
+      nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "live_queries.connection_share",
+      "Percentage of max_subscriptions and of memory_limit that one connection may take.",
+      "100 is no limit. It does not hold for superusers.", &connection_share, 50, 1, 100,
+      PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("live_queries.mailbox_size",
                           "Shared memory for the undelivered messages of one connection.",
                           "Messages past it wait in a temporary file.", &mailbox_size_kb, 1024, 64,

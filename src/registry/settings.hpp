@@ -7,6 +7,8 @@ namespace live_queries {
 extern int max_subscriptions;      // of the whole server
 extern int max_databases;          // with a decoder at one time
 extern int memory_limit_kb;        // of the shared registry and all mailboxes
+extern int role_share;             // percent of both that the sessions of one role may take
+extern int connection_share;       // percent of both that one connection may take
 extern int mailbox_size_kb;        // of one connection, in shared memory
 extern int spill_size_kb;          // of one connection, on disk
 extern int transaction_memory_kb;  // of the changes of one decoded transaction

@@ -5,7 +5,9 @@
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "registry/connection.hpp"
+#include "registry/limits.hpp"
 #include "registry/settings.hpp"
+#include "registry/terminated.hpp"
 
 extern "C" {
 #include "storage/ipc.h"
@@ -27,6 +29,8 @@ constexpr Size kPieceHeader = 16;
 ControlShared* control = nullptr;
 DatabaseShared* databases = nullptr;
 ConnectionShared* connections = nullptr;
+RoleUsageShared* role_usages = nullptr;
+TerminatedRingShared* terminated_ring = nullptr;
 void* area_place = nullptr;
 LWLock* control_lock = nullptr;
 dsa_area* area = nullptr;
@@ -38,9 +42,14 @@ Size ControlBytes() { return MAXALIGN(sizeof(ControlShared)); }
 Size DatabasesBytes() { return MAXALIGN(mul_size(sizeof(DatabaseShared), max_databases)); }
 Size ConnectionsBytes() { return MAXALIGN(mul_size(sizeof(ConnectionShared), MaxBackends)); }
 
+Size RoleUsagesBytes() { return MAXALIGN(mul_size(sizeof(RoleUsageShared), MaxBackends)); }
+Size RingBytes() { return MAXALIGN(sizeof(TerminatedRingShared)); }
+
 Size TotalBytes() {
-  Size bytes = add_size(add_size(ControlBytes(), DatabasesBytes()),
-                        add_size(ConnectionsBytes(), kInitialAreaBytes));
+  Size bytes = kInitialAreaBytes;
+  for (const Size part :
+       {ControlBytes(), DatabasesBytes(), ConnectionsBytes(), RoleUsagesBytes(), RingBytes()})
+    bytes = add_size(bytes, part);
 #ifdef LIVE_QUERIES_FAULTS
   bytes = add_size(bytes, FaultMemoryBytes());
 #endif
@@ -50,11 +59,10 @@ Size TotalBytes() {
 void InitControl() {
   control->launcher_pid = 0;
   control->launcher_proc = -1;
-  control->terminated_next = 0;
-  for (TerminatedShared& kept : control->terminated) kept.subscription = InvalidDsaPointer;
   pg_atomic_init_u64(&control->connections_created, 0);
   pg_atomic_init_u64(&control->subscriptions_created, 0);
   pg_atomic_init_u32(&control->subscription_count, 0);
+  pg_atomic_init_u64(&control->mail_bytes, 0);
   if (!pg_strong_random(control->key_secret, sizeof(control->key_secret)))
     ereport(FATAL, errmsg("live_queries could not make a random secret"));
 }
@@ -79,6 +87,19 @@ void InitConnection(ConnectionShared* connection, int index, LWLock* lock) {
   connection->proc = index;
   connection->next_dirty = -1;
   pg_atomic_init_u32(&connection->wake_pending, 0);
+  pg_atomic_init_u64(&connection->bytes, 0);
+}
+
+void InitRoleUsage(RoleUsageShared* usage) {
+  usage->role = InvalidOid;
+  usage->connections = 0;
+  pg_atomic_init_u32(&usage->subscriptions, 0);
+  pg_atomic_init_u64(&usage->bytes, 0);
+}
+
+void InitTerminatedRing() {
+  terminated_ring->next = 0;
+  for (TerminatedShared& kept : terminated_ring->kept) kept.subscription.serial = 0;
 }
 
 // Like pgstat's: created in place and pinned, then let go of, so that children attach themselves.
@@ -104,13 +125,17 @@ void StartUpSharedMemory() {
   LWLockPadded* locks = GetNamedLWLockTranche(kTranche);
   control_lock = &locks[0].lock;
   control = reinterpret_cast<ControlShared*>(place);
-  databases = reinterpret_cast<DatabaseShared*>(place + ControlBytes());
-  connections = reinterpret_cast<ConnectionShared*>(place + ControlBytes() + DatabasesBytes());
-  area_place = place + ControlBytes() + DatabasesBytes() + ConnectionsBytes();
+  databases = reinterpret_cast<DatabaseShared*>(place += ControlBytes());
+  connections = reinterpret_cast<ConnectionShared*>(place += DatabasesBytes());
+  role_usages = reinterpret_cast<RoleUsageShared*>(place += ConnectionsBytes());
+  terminated_ring = reinterpret_cast<TerminatedRingShared*>(place += RoleUsagesBytes());
+  area_place = place + RingBytes();
   if (!found) {
     InitControl();
     for (int i = 0; i < max_databases; ++i) InitDatabase(&databases[i]);
     for (int i = 0; i < MaxBackends; ++i) InitConnection(&connections[i], i, &locks[1 + i].lock);
+    for (int i = 0; i < MaxBackends; ++i) InitRoleUsage(&role_usages[i]);
+    InitTerminatedRing();
     CreateArea();
   }
 #ifdef LIVE_QUERIES_FAULTS
@@ -142,6 +167,8 @@ LWLock* ControlLock() { return control_lock; }
 int ConnectionCapacity() { return MaxBackends; }
 ConnectionShared* ConnectionAt(int index) { return &connections[index]; }
 DatabaseShared* DatabaseAt(int index) { return &databases[index]; }
+RoleUsageShared* RoleUsageAt(int index) { return &role_usages[index]; }
+TerminatedRingShared* TerminatedRing() { return terminated_ring; }
 
 dsa_area* Area() {
   if (area == nullptr) {

@@ -14,29 +14,18 @@ namespace live_queries {
 
 struct ConnectionShared;
 struct DatabaseShared;
-struct SubscriptionShared;
-
-// How many terminated subscriptions the view still shows.
-inline constexpr int kTerminatedKept = 64;
-
-// A subscription that is over, kept for the view. Guarded by ControlLock.
-struct TerminatedShared {
-  dsa_pointer subscription;  // owned; InvalidDsaPointer: unused
-  uint64_t connection_id;
-  Oid database;
-  pid_t pid;
-};
+struct RoleUsageShared;
+struct TerminatedRingShared;
 
 struct ControlShared {
   // Guarded by ControlLock.
   pid_t launcher_pid;
   int launcher_proc;  // of the launcher's PGPROC; -1: none
-  int terminated_next;
-  TerminatedShared terminated[kTerminatedKept];
   // Atomic.
   pg_atomic_uint64 connections_created;
   pg_atomic_uint64 subscriptions_created;
   pg_atomic_uint32 subscription_count;  // of the whole server
+  pg_atomic_uint64 mail_bytes;          // of all mailboxes, in shared memory
   // Never changed: the secret of all opaque keys (query/key.hpp).
   uint8 key_secret[32];
 };
@@ -54,6 +43,8 @@ LWLock* ControlLock();
 int ConnectionCapacity();
 ConnectionShared* ConnectionAt(int index);
 DatabaseShared* DatabaseAt(int index);
+RoleUsageShared* RoleUsageAt(int index);  // as many as connections
+TerminatedRingShared* TerminatedRing();
 
 // The area, attached to at the first call of a process. May ereport then.
 dsa_area* Area();

@@ -39,6 +39,7 @@ struct Request {
   SessionIdentity session;
   bool with_snapshot;
   Delivery delivery;
+  uint64_t replaces;  // live.refresh: the subscription that this one takes the place of
 };
 
 void RequireDecoding() {
@@ -108,6 +109,7 @@ char* ParamsForPeople(List* params) {
 uint64_t Register(const Request& request, const Analysis& analysis) {
   NewSubscription subscription = {};
   subscription.id = request.id;
+  subscription.replaces = request.replaces;
   subscription.delivery = request.delivery;
   subscription.role = GetUserId();
   subscription.session = request.session;
@@ -236,8 +238,8 @@ Datum SubscribeCall(FunctionCallInfo call) {
 // this transaction rolls back. It keeps its role, session and settings, whoever calls this.
 Datum RefreshCall(FunctionCallInfo call) {
   LocalSubscription* old = SubscriptionArgument(call, 0);
-  const Request request = {old->id,      old->query, old->params,  old->settings,
-                           old->session, true,       old->delivery};
+  const Request request = {old->id,      old->query, old->params,   old->settings,
+                           old->session, true,       old->delivery, old->serial};
   const Oid role = old->role;
   RequireSession(old->session, role);
   const bool paused = old->flow.status() == SubscriptionStatus::kPaused;

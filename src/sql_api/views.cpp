@@ -5,6 +5,7 @@
 #include "pg/encoding.hpp"
 #include "registry/connection.hpp"
 #include "registry/settings.hpp"
+#include "registry/terminated.hpp"
 #include "sql_api/arguments.hpp"
 
 extern "C" {
@@ -38,29 +39,52 @@ struct ShownSubscription {
 
 List* shown = NIL;
 
-void Show(const SubscriptionShared& subscription, uint64_t connection_id, pid_t pid) {
-  ShownSubscription* one = static_cast<ShownSubscription*>(palloc0(sizeof(ShownSubscription)));
-  one->shared = subscription;
-  one->connection_id = connection_id;
-  one->pid = pid;
-  const DefinitionShared* definition = FromArea<DefinitionShared>(subscription.definition);
-  one->query = pstrdup(definition->Field(DefinitionField::kQuery));
-  one->params = pstrdup(definition->Field(DefinitionField::kParams));
-  one->tables = pstrdup(definition->Field(DefinitionField::kTables));
+void Show(const SubscriptionShared& subscription, uint64_t connection_id, pid_t pid, char* query,
+          char* params, char* tables) {
+  ShownSubscription* one = static_cast<ShownSubscription*>(palloc(sizeof(ShownSubscription)));
+  *one = {subscription, connection_id, pid, query, params, tables};
   shown = lappend(shown, one);
+}
+
+char* WholeField(const DefinitionShared& definition, DefinitionField field) {
+  const size_t length = definition.Length(field);
+  char* text = static_cast<char*>(palloc(length + 1));
+  text[CopyField(definition, field, text, length)] = '\0';
+  return text;
+}
+
+// One that has ended is in the ring, whether its client knows or not.
+void ShowLive(const ConnectionShared& connection) {
+  ForEachSubscription(connection, [&](const SubscriptionShared& subscription) {
+    if (subscription.status == SubscriptionStatus::kTerminated) return;
+    const DefinitionShared& definition = *FromArea<DefinitionShared>(subscription.definition);
+    Show(subscription, connection.connection_id, connection.pid,
+         WholeField(definition, DefinitionField::kQuery),
+         WholeField(definition, DefinitionField::kParams),
+         WholeField(definition, DefinitionField::kTables));
+  });
+}
+
+// Shown as live already, it has ended since.
+void HideShown(uint64_t serial) {
+  ListCell* cell;
+  foreach (cell, shown) {
+    if (static_cast<ShownSubscription*>(lfirst(cell))->shared.serial != serial) continue;
+    shown = foreach_delete_current(shown, cell);
+    return;
+  }
 }
 
 void CollectShown() {
   shown = NIL;
-  ForEachConnection(LW_SHARED, [](ConnectionShared& connection) {
-    ForEachSubscription(connection, [&](const SubscriptionShared& subscription) {
-      Show(subscription, connection.connection_id, connection.pid);
-    });
-  });
+  ForEachConnection(LW_SHARED, [](ConnectionShared& connection) { ShowLive(connection); });
   WithLock(ControlLock(), LW_SHARED, [] {
-    for (const TerminatedShared& kept : Control()->terminated)
-      if (DsaPointerIsValid(kept.subscription))
-        Show(*FromArea<SubscriptionShared>(kept.subscription), kept.connection_id, kept.pid);
+    for (const TerminatedShared& kept : TerminatedRing()->kept) {
+      if (kept.subscription.serial == 0) continue;
+      HideShown(kept.subscription.serial);
+      Show(kept.subscription, kept.connection_id, kept.pid, pstrdup(kept.query),
+           pstrdup(kept.params), pstrdup(kept.tables));
+    }
   });
 }
 

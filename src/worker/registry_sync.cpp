@@ -240,8 +240,8 @@ bool CopyDefinition(int connection, uint64_t connection_id, uint64_t serial,
     if (subscription == nullptr || subscription->status == SubscriptionStatus::kTerminated)
       return false;
     const DefinitionShared* source = FromArea<DefinitionShared>(subscription->definition);
-    char* data = static_cast<char*>(palloc(source->bytes));
-    memcpy(data, source->data, source->bytes);
+    char* data = static_cast<char*>(palloc(source->bytes()));
+    CopyDefinitionData(*source, data);
     for (int i = 0; i < kDefinitionFields; ++i) definition->fields[i] = data + source->offsets[i];
     definition->role = subscription->role;
     definition->session = subscription->session;

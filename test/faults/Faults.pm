@@ -77,7 +77,7 @@ sub nothing_left {
     my ($node, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     until_ok($node, 'SELECT fault_leftovers()',
-        'pieces 0, bytes 0, connections 0, subscriptions 0, of databases 0, locks 0', "$name: nothing is left in shared memory");
+        'pieces 0, bytes 0, of roles 0, connections 0, subscriptions 0, of databases 0, of roles 0, locks 0', "$name: nothing is left in shared memory");
     ok(wait_until(sub { !temp_files($node) }), "$name: no file is left");
     no_locks($node, $name);
     return;
@@ -99,6 +99,7 @@ sub is_clean {
     until_ok($node, q(SELECT count(*) FROM live_queries WHERE status <> 'terminated'), $count, "$name: $count live queries");
     my $pid = decoder_pid($node);
     is(asked($node, 'SELECT subscriptions FROM live.workers'), $count, "$name: counted as many");
+    like(asked($node, 'SELECT fault_leftovers()'), qr/bytes (\d+), of roles \1,.* of roles $count,/, "$name: all that is allocated is somebody's");
     is(asked($node, "SELECT count(*) || ' ' || bool_and(active_pid = $pid) FROM pg_replication_slots"), '1 true',
         "$name: one slot, the decoder's");
     no_locks($node, $name);

@@ -1,0 +1,176 @@
+// Counting and refusing. Process: any.
+#include "registry/limits.hpp"
+
+#include "registry/connection.hpp"
+#include "registry/settings.hpp"
+
+namespace live_queries {
+namespace {
+
+constexpr uint64_t kKilobyte = 1024;
+
+// At least one live query, whatever the settings.
+uint64_t Share(uint64_t whole, int percent) {
+  const uint64_t share = whole * static_cast<uint64_t>(percent) / 100;
+  return share > 0 ? share : 1;
+}
+
+uint64_t MemoryLimit() { return static_cast<uint64_t>(memory_limit_kb) * kKilobyte; }
+
+RoleUsageShared* UsageOf(const ConnectionShared& connection) {
+  return RoleUsageAt(connection.usage);
+}
+
+// As for PostgreSQL's own limits of connections: a superuser, as long as it acts as one.
+bool IsExempt(const ConnectionShared& connection) {
+  return superuser() && superuser_arg(connection.user);
+}
+
+[[noreturn]] void RaiseTooMany(const char* setting, int percent, const char* of_whom) {
+  ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+          errmsg("too many live queries of this %s", of_whom),
+          errdetail(
+              "A %s can have " UINT64_FORMAT ": %s is %d %% of live_queries.max_subscriptions.",
+              of_whom, Share(static_cast<uint64_t>(max_subscriptions), percent), setting, percent),
+          errhint("End some of them, or raise %s.", setting));
+  pg_unreachable();
+}
+
+[[noreturn]] void RaiseTooMuch(const char* setting, int percent, const char* of_whom) {
+  ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY),
+          errmsg("too much shared memory for live queries of this %s", of_whom),
+          errdetail("A %s can have " UINT64_FORMAT " kB: %s is %d %% of live_queries.memory_limit.",
+                    of_whom, Share(MemoryLimit(), percent) / kKilobyte, setting, percent),
+          errhint("End some of them, read the messages that wait, or raise %s.", setting));
+  pg_unreachable();
+}
+
+// Counts one more unless that were more than `limit`.
+bool CountWithin(pg_atomic_uint32* count, uint64_t limit) {
+  if (pg_atomic_fetch_add_u32(count, 1) < limit) return true;
+  pg_atomic_fetch_sub_u32(count, 1);
+  return false;
+}
+
+// The index of a role's usage, or of a free one for InvalidOid; -1: none. The caller holds
+// ControlLock.
+int FindUsage(Oid role) {
+  for (int index = 0; index < ConnectionCapacity(); ++index)
+    if (RoleUsageAt(index)->role == role) return index;
+  return -1;
+}
+
+// From nothing, whatever an exit that an error cut short has left there.
+int BeginUsage(int index, Oid role) {
+  RoleUsageShared* usage = RoleUsageAt(index);
+  usage->role = role;
+  usage->connections = 0;
+  pg_atomic_write_u32(&usage->subscriptions, 0);
+  pg_atomic_write_u64(&usage->bytes, 0);
+  return index;
+}
+
+DatabaseShared* CountInDatabase() {
+  return WithLock(ControlLock(), LW_EXCLUSIVE, [] {
+    DatabaseShared* found = FindOrAddDatabase(MyDatabaseId);
+    if (found != nullptr) pg_atomic_fetch_add_u32(&found->subscriptions, 1);
+    return found;
+  });
+}
+
+}  // namespace
+
+void JoinRole(ConnectionShared* connection) {
+  pg_atomic_write_u64(&connection->bytes, 0);
+  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    int index = FindUsage(connection->user);
+    // There are as many as connections, so one is free.
+    if (index < 0) index = BeginUsage(FindUsage(InvalidOid), connection->user);
+    connection->usage = index;
+    ++RoleUsageAt(index)->connections;
+  });
+}
+
+void LeaveRole(ConnectionShared* connection) {
+  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    RoleUsageShared* usage = UsageOf(*connection);
+    if (--usage->connections == 0) usage->role = InvalidOid;
+  });
+}
+
+DatabaseShared* ReservePlace(ConnectionShared* connection) {
+  const bool exempt = IsExempt(*connection);
+  const uint64_t whole = static_cast<uint64_t>(max_subscriptions);
+  if (!exempt &&
+      static_cast<uint64_t>(connection->subscription_count) >= Share(whole, connection_share))
+    RaiseTooMany("live_queries.connection_share", connection_share, "connection");
+  RoleUsageShared* usage = UsageOf(*connection);
+  if (!CountWithin(&usage->subscriptions, exempt ? PG_UINT32_MAX : Share(whole, role_share)))
+    RaiseTooMany("live_queries.role_share", role_share, "role");
+  if (!CountWithin(&Control()->subscription_count, whole)) {
+    pg_atomic_fetch_sub_u32(&usage->subscriptions, 1);
+    ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+            errmsg("too many live queries on this server"),
+            errdetail("There can be %d.", max_subscriptions),
+            errhint("End some live queries, or raise live_queries.max_subscriptions."));
+  }
+  if (DatabaseShared* database = CountInDatabase()) return database;
+  pg_atomic_fetch_sub_u32(&usage->subscriptions, 1);
+  pg_atomic_fetch_sub_u32(&Control()->subscription_count, 1);
+  ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+          errmsg("too many databases have live queries"),
+          errdetail("There can be %d.", max_databases),
+          errhint("Raise live_queries.max_databases."));
+  pg_unreachable();
+}
+
+void ReleasePlaces(ConnectionShared* connection, uint32_t count) {
+  pg_atomic_fetch_sub_u32(&UsageOf(*connection)->subscriptions, static_cast<int32>(count));
+  pg_atomic_fetch_sub_u32(&Control()->subscription_count, static_cast<int32>(count));
+  DatabaseShared* database = FindDatabase(connection->database);
+  if (database == nullptr) return;
+  pg_atomic_fetch_sub_u32(&database->subscriptions, static_cast<int32>(count));
+  WakeDecoder(database);
+}
+
+void ReserveMemory(ConnectionShared* connection, uint64_t bytes) {
+  const bool exempt = IsExempt(*connection);
+  Charge(connection, bytes);
+  if (exempt) return;
+  // Counted first, so that sessions that do this at one time cannot all find room.
+  const bool connection_has_room =
+      pg_atomic_read_u64(&connection->bytes) <= Share(MemoryLimit(), connection_share);
+  const bool role_has_room =
+      pg_atomic_read_u64(&UsageOf(*connection)->bytes) <= Share(MemoryLimit(), role_share);
+  if (connection_has_room && role_has_room) return;
+  Discharge(connection, bytes);
+  if (!connection_has_room)
+    RaiseTooMuch("live_queries.connection_share", connection_share, "connection");
+  RaiseTooMuch("live_queries.role_share", role_share, "role");
+}
+
+void RaiseOutOfMemory() {
+  ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of shared memory for live queries"),
+          errhint("End some live queries, or raise live_queries.memory_limit."));
+  pg_unreachable();
+}
+
+void Charge(ConnectionShared* connection, uint64_t bytes) {
+  pg_atomic_fetch_add_u64(&connection->bytes, static_cast<int64>(bytes));
+  pg_atomic_fetch_add_u64(&UsageOf(*connection)->bytes, static_cast<int64>(bytes));
+}
+
+void Discharge(ConnectionShared* connection, uint64_t bytes) {
+  pg_atomic_fetch_sub_u64(&connection->bytes, static_cast<int64>(bytes));
+  pg_atomic_fetch_sub_u64(&UsageOf(*connection)->bytes, static_cast<int64>(bytes));
+}
+
+bool MayKeepMail(ConnectionShared* connection, uint64_t bytes) {
+  // Half is left for live queries, whoever does not read.
+  return pg_atomic_read_u64(&Control()->mail_bytes) + bytes <= MemoryLimit() / 2 &&
+         pg_atomic_read_u64(&connection->bytes) + bytes <= Share(MemoryLimit(), connection_share) &&
+         pg_atomic_read_u64(&UsageOf(*connection)->bytes) + bytes <=
+             Share(MemoryLimit(), role_share);
+}
+
+}  // namespace live_queries
