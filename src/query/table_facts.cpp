@@ -73,8 +73,8 @@ Bitmapset* AsSet(List* columns) {
   return set;
 }
 
-// `members` and all below them, as the server finds and locks them, but for the temporary children of
-// other sessions: no query of this one reads them, and their owners may hold any lock on them.
+// `members` and all below them, as the server finds and locks them, but for the temporary children
+// of other sessions: no query of this one reads them, and their owners may hold any lock on them.
 // Their schemas are added to `*temporary`. A table can hang in several places, a partition cannot.
 List* Members(List* members, bool partitions, List** temporary) {
   for (int i = 0; i < list_length(members); ++i) {
