@@ -87,6 +87,30 @@ SELECT tries('h');
 COMMIT;
 SELECT next_rows('h');
 
+-- In a procedure that rolls back and commits, and by a cursor of the client's, which reads when it is first fetched from, or at
+-- commit.
+CREATE PROCEDURE rolls_back(name text) LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM next_rows(name, 10);
+  ROLLBACK;
+  RAISE NOTICE '%', next_rows(name, 10);
+  COMMIT;
+  PERFORM next_rows(name, 10);
+  ROLLBACK;
+END $$;
+CALL subscribe('i');
+CALL rolls_back('i');
+BEGIN;
+DECLARE c CURSOR FOR SELECT next_rows('i', 10);
+FETCH c;
+ROLLBACK;
+BEGIN;
+DECLARE c CURSOR WITH HOLD FOR SELECT next_rows('i', 10);
+COMMIT;
+SELECT next_rows('i');
+FETCH c;
+CLOSE c;
+
 -- In the transaction that subscribes: while the cursor streams, rows read at its own level go with the subscription, those read
 -- below it alone.
 BEGIN;
@@ -333,5 +357,5 @@ PREPARE TRANSACTION 'regress_read';
 SELECT next_rows('d');
 SELECT live.unsubscribe_all();
 DROP FUNCTION tries, fails_at, next_rows, shaky;
-DROP PROCEDURE subscribe;
+DROP PROCEDURE subscribe, rolls_back;
 DROP TABLE m;

@@ -1,9 +1,9 @@
 // Reading the first result, and reading it again. Process: client backend.
 //
 // In its transaction the cursor streams: what is read at the level of the transaction that
-// subscribed is undone only together with the subscription. What is read in a savepoint below it may
-// be undone alone. So before that, and at commit by the server, the rest of the rows is put into
-// the cursor's store, where any place can be gone back to.
+// subscribed is undone only together with the subscription. What is read in a savepoint below it
+// may be undone alone. So before that, and at commit by the server, the rest of the rows is put
+// into the cursor's store, where any place can be gone back to.
 #include "deliver/first_result.hpp"
 
 #include "deliver/poll_queue.hpp"

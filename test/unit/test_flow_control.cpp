@@ -219,11 +219,11 @@ TEST(SeqNeverDecreases) {
 class World {
  public:
   enum Event : uint8_t {
-    kCommit,         // of the subscribing transaction
-    kStartSnapshot,  // subscribe's, or refresh
-    kReadSnapshot,   // to its end
-    kReadUncommitted,  // the same, in a transaction that goes on: what is told since can be taken back
-    kUnreadSnapshot,  // it rolls back
+    kCommit,           // of the subscribing transaction
+    kStartSnapshot,    // subscribe's, or refresh
+    kReadSnapshot,     // to its end
+    kReadUncommitted,  // the same, in a transaction that goes on
+    kUnreadSnapshot,   // it rolls back: what was told since the read is taken back
     kPauseIt,
     kResumeIt,
     kChange,           // a transaction changes the result
