@@ -341,9 +341,9 @@ SET ROLE regress_reader;
 BEGIN;
 SELECT count(*) FROM live.subscribe('o', 'SELECT * FROM notes', delivery => 'poll');
 SAVEPOINT a;
-SELECT string_agg(key::text, ' ') AS keys FROM live.snapshot('o') \gset
+SELECT string_agg(key::text, ' ' ORDER BY key::text) AS keys FROM live.snapshot('o') \gset
 ROLLBACK TO a;
-SELECT string_agg(key::text, ' ') = :'keys' AS same, count(DISTINCT key::text) FROM live.snapshot('o');
+SELECT string_agg(key::text, ' ' ORDER BY key::text) = :'keys' AS same, count(DISTINCT key::text) FROM live.snapshot('o');
 COMMIT;
 SELECT live.unsubscribe('o');
 RESET ROLE;
