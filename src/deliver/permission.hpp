@@ -17,7 +17,8 @@ bool MayActFor(Oid role);
 // role.
 bool IsSessionItself();
 
-// Whether the session has lost the role of `subscription`, which is why that is over. Reads catalogs.
+// Whether the session has lost the role of `subscription`, which is why that is over. Reads
+// catalogs.
 bool HasLostRole(const LocalSubscription& subscription);
 
 // Raises 42501 unless it may become the role of `subscription`.

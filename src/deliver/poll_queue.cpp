@@ -3,6 +3,7 @@
 
 #include "deliver/permission.hpp"
 #include "deliver/record_queue.hpp"
+#include "deliver/refusals.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -109,38 +110,14 @@ RoleQueue* QueueOf(Oid role) {
   return queue;
 }
 
-// Whose queued terminations the client does not want any more.
-struct Refusal {
-  Refusal* older;
-  uint64_t number;  // counted by the connection
-  Oid role;
-  bool confirmed;
-  bool all;
-  SubscriptionId id;
-  uint64_t newest_subscription;  // that is meant, as NumberOfSerial
-};
-Refusal* newest_refusal = nullptr;
-uint64_t last_refusal = 0;
-
-enum class Which : uint8_t { kAny, kConfirmed };
-
-bool IsRefused(Oid role, const RecordView& record, Which which) {
-  if (record.header.kind != RecordKind::kTerminated) return false;
-  const uint64_t number = NumberOfSerial(record.header.subscription_serial);
-  for (const Refusal* one = newest_refusal; one != nullptr; one = one->older)
-    if ((one->confirmed || which == Which::kAny) && one->role == role &&
-        number <= one->newest_subscription && (one->all || one->id.view() == QueuedId(record)))
-      return true;
-  return false;
-}
-
 // What becomes of a queued record now.
 enum class Queued : uint8_t { kStays, kHeld, kGone };
 
 Queued Judge(Oid role, const RecordView& record, LocalSubscription** subscription) {
   const RecordHeader& header = record.header;
   if (header.kind == RecordKind::kTerminated)
-    return IsRefused(role, record, Which::kConfirmed) ? Queued::kGone : Queued::kStays;
+    return IsRefused(role, QueuedId(record), record.header, Which::kConfirmed) ? Queued::kGone
+                                                                               : Queued::kStays;
   *subscription = FindLocal(header.subscription_serial);
   if (*subscription == nullptr) return Queued::kGone;
   const bool held = (*subscription)->dropping || (*subscription)->flow.IsWaiting();
@@ -249,18 +226,6 @@ void CopySorted(const RoleQueue& queue, uint64_t polled) {
   pfree(copy.reset_body.data);
 }
 
-void ForgetConfirmedRefusals() {
-  for (Refusal** link = &newest_refusal; *link != nullptr;) {
-    Refusal* one = *link;
-    if (!one->confirmed) {
-      link = &one->older;
-      continue;
-    }
-    *link = one->older;
-    pfree(one);
-  }
-}
-
 // After a subscription was ended or paused: takes what is queued of it out of the queue. An error
 // leaves the queue as it is, or what was taken out in `to_hold`.
 void Sort(RoleQueue* queue, const Holding& holding) {
@@ -359,7 +324,7 @@ bool NextPolled(PolledMessage* message) {
     if (queue == nullptr) return false;
     more = MoreFollows(queue, header);
     (void)queue->records->Read(&record);
-    if (!IsRefused(queue->role, record, Which::kAny)) break;
+    if (!IsRefused(queue->role, QueuedId(record), record.header, Which::kAny)) break;
   } while (true);
   message->subscription_id = QueuedId(record);
   record = Unqueued(record);
@@ -424,7 +389,7 @@ bool EndWaitsForOthers(const SubscriptionId& id) {
     RecordView record;
     auto is_end = [&] {
       return record.header.kind == RecordKind::kTerminated && QueuedId(record) == id.view() &&
-             !IsRefused(queue->role, record, Which::kAny);
+             !IsRefused(queue->role, QueuedId(record), record.header, Which::kAny);
     };
     TryFinally(
         [&] {
@@ -436,34 +401,8 @@ bool EndWaitsForOthers(const SubscriptionId& id) {
 }
 
 void RefuseTerminations(const SubscriptionId* id, Whose whose) {
-  for (const RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) {
-    if (whose == Whose::kActedFor && !MayRead(*queue)) continue;
-    Refusal* refusal = AllocateIn<Refusal>(TopMemoryContext);
-    *refusal = {newest_refusal,
-                ++last_refusal,
-                queue->role,
-                false,
-                id == nullptr,
-                {},
-                pg_atomic_read_u64(&Control()->subscriptions_created)};
-    if (id != nullptr) refusal->id = *id;
-    newest_refusal = refusal;
-  }
-}
-
-uint64_t LastRefusal() { return last_refusal; }
-
-void TakeBackRefusals(uint64_t last) {
-  while (newest_refusal != nullptr && newest_refusal->number > last) {
-    Refusal* refusal = newest_refusal;
-    newest_refusal = refusal->older;
-    pfree(refusal);
-  }
-}
-
-void ConfirmRefusals() {
-  for (Refusal* one = newest_refusal; one != nullptr; one = one->older) one->confirmed = true;
-  SortQueueLater();
+  for (const RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next)
+    if (whose == Whose::kAnybodys || MayRead(*queue)) Refuse(queue->role, id);
 }
 
 size_t PollQueueBytes() {

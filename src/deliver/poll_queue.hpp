@@ -47,12 +47,6 @@ bool EndWaitsForOthers(const SubscriptionId& id);
 // The client has unsubscribed from what is over already (nullptr: all of that): the terminations
 // that are queued are not to be polled.
 void RefuseTerminations(const SubscriptionId* id, Whose whose);
-// The how manieth refusal of this connection was the last one.
-uint64_t LastRefusal();
-// At rollback: those after that one.
-void TakeBackRefusals(uint64_t last);
-// At commit.
-void ConfirmRefusals();
 
 // At commit and at rollback of a transaction that polled: forgets what was polled, or gives back
 // all of a role since `before` (see NotePolled). Never ereport.

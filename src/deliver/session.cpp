@@ -5,6 +5,7 @@
 #include "deliver/first_result.hpp"
 #include "deliver/permission.hpp"
 #include "deliver/poll_queue.hpp"
+#include "deliver/refusals.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "registry/connection.hpp"
@@ -144,7 +145,10 @@ void OnCommit() {
   }
   newest_undo = nullptr;
   if (polled) ForgetPolled();
-  if (refused) ConfirmRefusals();
+  if (refused) {
+    ConfirmRefusals();
+    SortQueueLater();
+  }
   for (LocalSubscription* one = first_subscription; one != nullptr;) {
     LocalSubscription* next = one->next;
     if (one->dropping) Forget(one, false);

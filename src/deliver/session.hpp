@@ -81,8 +81,8 @@ LocalSubscription* AddLocal(const SubscriptionId& id);
 void SetSerial(LocalSubscription* subscription, uint64_t serial);
 // Ends it at commit.
 void DropAtCommit(LocalSubscription* subscription);
-// The same for the one of that id, or for many. A termination that waits for live.poll, and that the
-// current role might poll, goes with them. Returns whether there was one, or how many.
+// The same for the one of that id, or for many. A termination that waits for live.poll, and that
+// the current role might poll, goes with them. Returns whether there was one, or how many.
 bool UnsubscribeAtCommit(const SubscriptionId& id);
 enum class Whose : uint8_t { kAnybodys, kActedFor };  // for whom the current role may act
 int32_t UnsubscribeAllAtCommit(Whose whose);
