@@ -143,6 +143,20 @@ SELECT live.unsubscribe_all();
 DROP TABLE parent CASCADE;
 DROP EXTENSION file_fdw CASCADE;
 
+-- What the planner would call for its estimates: this session would be terminated.
+CREATE OPERATOR <<! (LEFTARG = int, RIGHTARG = bigint, FUNCTION = pg_terminate_backend, RESTRICT = scalarltsel);
+CREATE TABLE pids AS SELECT pg_backend_pid() AS pid FROM generate_series(1, 100);
+ANALYZE pids;
+CREATE FUNCTION inlined(int) RETURNS boolean LANGUAGE sql AS 'SELECT $1 <<! 0';
+TRUNCATE t;
+CALL watch('sane', 'SELECT id FROM t');
+CALL attempt('SELECT count(*) FROM pids WHERE pid <<! 0', 'SELECT count(*) FROM pids WHERE inlined(pid)',
+  'SELECT count(*) FROM (SELECT pid FROM pids OFFSET 0) p WHERE pid <<! 0');
+SELECT * FROM feed();
+SELECT live.unsubscribe_all();
+DROP FUNCTION inlined;
+DROP OPERATOR <<! (int, bigint);
+DROP TABLE pids;
 -- So where a function of constants is evaluated anew because it has changed.
 CREATE FUNCTION in_check(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
 CALL watch('in check', 'SELECT in_check(1) AS s FROM t');

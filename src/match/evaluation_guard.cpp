@@ -1,7 +1,7 @@
 // The transaction of an evaluation is read-only and a security-restricted operation, but much is
-// allowed there: a NOTIFY, a message in the log, an advisory lock, VACUUM's relatives, a replication
-// slot (the decoder's own is the process's). The server has a rule for what may not happen beside a
-// transaction, that of parallel mode, but parallel mode as such forbids the subtransactions that
+// allowed there: a NOTIFY, a message in the log, an advisory lock, VACUUM's relatives, a
+// replication slot (the decoder's own is the process's). The server has rules for what leaves no
+// trace, those of parallel mode, but parallel mode as such forbids the subtransactions that
 // EXCEPTION blocks are made of. So its rules are applied here, by what functions declare.
 //
 // The code of SQL functions and of those in trusted languages is not believed but looked at: each
@@ -18,6 +18,8 @@ extern "C" {
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "miscadmin.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/plancat.h"
 #include "optimizer/planner.h"
 #include "tcop/utility.h"
@@ -25,6 +27,7 @@ extern "C" {
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/portal.h"
+#include "utils/selfuncs.h"
 #include "utils/syscache.h"
 }
 
@@ -35,6 +38,8 @@ object_access_hook_type previous_object_access_hook = nullptr;
 ProcessUtility_hook_type previous_utility_hook = nullptr;
 planner_hook_type previous_planner_hook = nullptr;
 get_relation_info_hook_type previous_relation_info_hook = nullptr;
+get_relation_stats_hook_type previous_relation_stats_hook = nullptr;
+get_index_stats_hook_type previous_index_stats_hook = nullptr;
 
 // In this process, only a subscriber's identity is restricted.
 bool IsEvaluating() { return InSecurityRestrictedOperation(); }
@@ -56,9 +61,9 @@ bool IsOpaque(const FormData_pg_proc& function) {
 }
 
 // Whether parallel mode would keep it to the process of the session, whose state it reads or
-// changes. Extensions' functions are unsafe where nobody has thought of it: what is not volatile does
-// not change anything then. Two of the server's are only because of a schema for temporary tables
-// that they might make, see RequireNoTrace.
+// changes. Extensions' functions are unsafe where nobody has thought of it: what is not volatile
+// does not change anything then. Two of the server's are only because of a schema for temporary
+// tables that they might make, see RequireNoTrace.
 bool DependsOnSession(const FormData_pg_proc& function) {
   if (function.oid == F_CURRENT_SCHEMA || function.oid == F_CURRENT_SCHEMAS) return false;
   if (TellsSystemUser(function.oid) || function.proparallel == PROPARALLEL_RESTRICTED) return true;
@@ -126,6 +131,35 @@ void OnRelationInfo(PlannerInfo* root, Oid relation, bool is_parent, RelOptInfo*
     previous_relation_info_hook(root, relation, is_parent, info);
 }
 
+// Whether a query, or one around it, calls a volatile function in a condition. Those of SQL
+// functions that were inlined are in it by now.
+bool HasVolatileConditions(const PlannerInfo* root) {
+  for (; root != nullptr; root = root->parent_root)
+    if (contain_volatile_functions(reinterpret_cast<Node*>(root->parse->jointree))) return true;
+  return false;
+}
+
+// With statistics, the planner's estimates would call the functions of operators, before anybody
+// looks at these.
+bool HidesStatistics(PlannerInfo* root, VariableStatData* variable) {
+  if (!IsEvaluating() || !HasVolatileConditions(root)) return false;
+  variable->statsTuple = nullptr;
+  return true;
+}
+
+bool OnRelationStats(PlannerInfo* root, RangeTblEntry* entry, AttrNumber column,
+                     VariableStatData* variable) {
+  return HidesStatistics(root, variable) ||
+         (previous_relation_stats_hook != nullptr &&
+          previous_relation_stats_hook(root, entry, column, variable));
+}
+
+bool OnIndexStats(PlannerInfo* root, Oid index, AttrNumber column, VariableStatData* variable) {
+  return HidesStatistics(root, variable) ||
+         (previous_index_stats_hook != nullptr &&
+          previous_index_stats_hook(root, index, column, variable));
+}
+
 }  // namespace
 
 // In this process alone: no other has to ask itself anything.
@@ -138,6 +172,10 @@ void PrepareEvaluationGuard() {
   planner_hook = OnPlan;
   previous_relation_info_hook = get_relation_info_hook;
   get_relation_info_hook = OnRelationInfo;
+  previous_relation_stats_hook = get_relation_stats_hook;
+  get_relation_stats_hook = OnRelationStats;
+  previous_index_stats_hook = get_index_stats_hook;
+  get_index_stats_hook = OnIndexStats;
 }
 
 void RequireNoTrace() {

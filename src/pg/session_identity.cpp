@@ -1,6 +1,6 @@
 // A session's identity by the server's own settings: their hooks keep session user, role and
-// is_superuser in step, and the end of a level of settings or an abort restores them without looking
-// into a catalog. Process: client backend, decoder.
+// is_superuser in step, and the end of a level of settings or an abort restores them without
+// looking into a catalog. Process: client backend, decoder.
 #include "pg/session_identity.hpp"
 
 #include "pg/compat.hpp"

@@ -89,8 +89,7 @@ void StartEvaluation() {
   PushActiveSnapshot(GetTransactionSnapshot());
 }
 
-// Functions in C are believed what they declare, and the planner's estimates call those of operators
-// before anybody looks at them: they can have taken advisory locks of the session.
+// Functions in C are believed what they declare: they can have taken advisory locks of the session.
 void ReleaseSessionLocks() { LockReleaseSession(USER_LOCKMETHOD); }
 
 void EndEvaluation() {
