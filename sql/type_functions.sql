@@ -138,10 +138,12 @@ SELECT live.unsubscribe_all();
 ALTER TABLE person DROP COLUMN plain;
 
 -- Input and output functions of a type.
+SET client_min_messages = warning;
 CREATE TYPE raw;
 CREATE FUNCTION raw_in(cstring) RETURNS raw IMMUTABLE STRICT LANGUAGE internal AS 'textin';
 CREATE FUNCTION raw_out(raw) RETURNS cstring IMMUTABLE STRICT LANGUAGE internal AS 'textout';
 CREATE TYPE raw (INPUT = raw_in, OUTPUT = raw_out, LIKE = text);
+RESET client_min_messages;
 CREATE TABLE raws (id int PRIMARY KEY, raw raw);
 ALTER TABLE raws REPLICA IDENTITY FULL;
 CALL watch('output', 'SELECT id, raw FROM raws');

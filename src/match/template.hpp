@@ -99,6 +99,7 @@ struct Template {
   CompiledTemplate* compiled;  // nullptr: to be done
   bool unchecked;              // privileges and definitions must be looked at before use
   int catalog_readers;         // targets with values that any catalog may change
+  uint64_t checked_at;         // the end of the log when that was done last; 0: never
   bool function_changed;       // and that is a reason for it
   bool values_unchecked;       // those of one of them must be looked at before use
   Dependencies dependencies;

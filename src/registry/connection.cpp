@@ -82,6 +82,7 @@ bool MakeSubscription(const NewSubscription& subscription) {
   shared->delivery = subscription.delivery;
   shared->role = subscription.role;
   shared->session = subscription.session;
+  shared->analysed_at = subscription.analysed_at;
   shared->database = MyDatabaseId;
   shared->encoding = GetDatabaseEncoding();
   shared->replaces = subscription.replaces;

@@ -29,6 +29,7 @@ struct SubscriptionShared {
   Delivery delivery;
   Oid role;
   SessionIdentity session;
+  uint64_t analysed_at;  // the end of the log before its query was analysed
   Oid database;
   int encoding;       // of the database, and so of the definition
   bool counted;       // it takes one of the places among the live ones
@@ -148,6 +149,7 @@ struct NewSubscription {
   Delivery delivery;
   Oid role;
   SessionIdentity session;
+  uint64_t analysed_at;
   std::string_view fields[kDefinitionFields];
 };
 

@@ -106,13 +106,14 @@ char* ParamsForPeople(List* params) {
   return text.data;
 }
 
-uint64_t Register(const Request& request, const Analysis& analysis) {
+uint64_t Register(const Request& request, const Analysis& analysis, XLogRecPtr analysed_at) {
   NewSubscription subscription = {};
   subscription.id = request.id;
   subscription.replaces = request.replaces;
   subscription.delivery = request.delivery;
   subscription.role = GetUserId();
   subscription.session = request.session;
+  subscription.analysed_at = analysed_at;
   auto set = [&](DefinitionField field, const char* text) {
     subscription.fields[static_cast<int>(field)] = text;
   };
@@ -154,9 +155,10 @@ void TakeSnapshot(LocalSubscription* subscription, const Request& request,
 SeqId Attach(LocalSubscription* subscription, const Request& request, Analysis* analysis) {
   for (;;) {
     const FrozenValues nothing = {};
+    const XLogRecPtr analysed_at = GetXLogInsertRecPtr();
     *analysis = Analyze(request.query, request.params, nothing);
     LIVE_QUERIES_FAULT("subscribe-analysed");
-    SetSerial(subscription, Register(request, *analysis));
+    SetSerial(subscription, Register(request, *analysis, analysed_at));
     LIVE_QUERIES_FAULT("subscribe-registered");
     if (const auto handled = WaitForAttachment(subscription->serial)) return {*handled};
     RemoveSubscription(subscription->serial, false);

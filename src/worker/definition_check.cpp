@@ -17,6 +17,7 @@
 #include "worker/registry_sync.hpp"
 
 extern "C" {
+#include "access/xlog.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
@@ -199,6 +200,7 @@ const DefinitionCopy* DefinitionOf(const Target& target) {
 
 void CheckDefinitionsOf(Template* one, Pass* pass) {
   DropCompiled(one);
+  one->checked_at = GetXLogInsertRecPtr();
   pass->function_changed = one->function_changed;
   one->function_changed = false;
   pass->temporary = NIL;

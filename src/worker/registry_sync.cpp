@@ -155,6 +155,11 @@ void Attach(int index, LocalConnection* connection, const ChangedSlot& changed, 
   // Until FinishAttachments it sleeps: what committed before is in the snapshot that comes.
   MuteTarget(target);
   target->attaching = true;
+  // The others of its template were looked at again since: it has missed that.
+  if (definition.analysed_at < target->route->owner->checked_at) {
+    AskToSubscribeAgain(target);
+    return;
+  }
   InMemoryContext(TopMemoryContext, [&] {
     Attachment* one = static_cast<Attachment*>(palloc(sizeof(Attachment)));
     *one = {index, connection->id, changed.serial, begin};
@@ -244,6 +249,7 @@ bool CopyDefinition(int connection, uint64_t connection_id, uint64_t serial,
     CopyDefinitionData(*source, data);
     for (int i = 0; i < kDefinitionFields; ++i) definition->fields[i] = data + source->offsets[i];
     definition->role = subscription->role;
+    definition->analysed_at = subscription->analysed_at;
     definition->session = subscription->session;
     definition->phase = subscription->phase;
     return true;

@@ -11,6 +11,7 @@ namespace live_queries {
 struct DefinitionCopy {
   Oid role;
   SessionIdentity session;
+  uint64_t analysed_at;
   Phase phase;
   const char* fields[kDefinitionFields];
 
