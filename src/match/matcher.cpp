@@ -88,18 +88,18 @@ void MustCheckValues(Target* target) {
   any_values_unchecked = true;
 }
 
-void MustCheckAllValues() {
-  ForEachTemplate([](Template* one) {
-    if (one->catalog_readers == 0) return;
-    ForEachRoute(
-        one,
-        [](Route* route, void*) {
-          for (Target* target = route->targets; target != nullptr; target = target->next)
-            if (target->reads_catalogs) MustCheckValues(target);
-        },
-        nullptr);
-  });
+void MustCheckValuesOf(Template* one) {
+  if (one->catalog_readers == 0) return;
+  ForEachRoute(
+      one,
+      [](Route* route, void*) {
+        for (Target* target = route->targets; target != nullptr; target = target->next)
+          if (target->reads_catalogs) MustCheckValues(target);
+      },
+      nullptr);
 }
+
+void MustCheckAllValues() { ForEachTemplate(MustCheckValuesOf); }
 
 char* TemplateKey(Oid role, const SessionIdentity& session, const char* settings,
                   const char* spec_text) {
@@ -414,28 +414,48 @@ void WatchValues(Target* target) {
   MustCheckValues(target);
 }
 
-bool AnyUnchecked() {
+bool AnyValuesUnchecked() {
   const bool catalogs_changed = TakeCatalogsChanged();
   if (catalogs_changed || shared_catalog_changed) MustCheckAllValues();
   shared_catalog_changed = false;
+  return any_values_unchecked;
+}
+
+bool AnyUnchecked() {
+  (void)AnyValuesUnchecked();
+  ForEachTemplate([](Template* one) {
+    if (any_unchecked && one->unchecked) MustCheckValuesOf(one);
+  });
   return any_unchecked || any_values_unchecked;
 }
 
-void TakeUnchecked(void (*check)(Template*, bool, void*), void* context) {
-  any_unchecked = false;
+void TakeUncheckedValues(void (*check)(Template*, void*), void* context) {
   any_values_unchecked = false;
   List* unchecked = NIL;
   ForEachTemplate([&](Template* one) {
-    if (one->unchecked || one->values_unchecked) unchecked = lappend(unchecked, one);
+    if (one->values_unchecked) unchecked = lappend(unchecked, one);
   });
   ListCell* cell;
   foreach (cell, unchecked) {
     Template* one = static_cast<Template*>(lfirst(cell));
-    const bool whole = one->unchecked;
     // Before the check: what changes while it runs counts again.
-    one->unchecked = false;
     one->values_unchecked = false;
-    check(one, whole, context);
+    check(one, context);
+  }
+  list_free(unchecked);
+}
+
+void TakeUnchecked(void (*check)(Template*, void*), void* context) {
+  any_unchecked = false;
+  List* unchecked = NIL;
+  ForEachTemplate([&](Template* one) {
+    if (one->unchecked) unchecked = lappend(unchecked, one);
+  });
+  ListCell* cell;
+  foreach (cell, unchecked) {
+    Template* one = static_cast<Template*>(lfirst(cell));
+    one->unchecked = false;
+    check(one, context);
   }
   list_free(unchecked);
 }

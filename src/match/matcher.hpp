@@ -43,9 +43,11 @@ void WatchValues(Target* target);
 
 // Templates whose definitions, or values, may have changed since they were looked at.
 bool AnyUnchecked();
-// Visits them, after marking them as looked at; `whole` is false if it is only the values of those
-// targets that are marked.
-void TakeUnchecked(void (*check)(Template*, bool whole, void*), void* context);
+bool AnyValuesUnchecked();
+// Visits those, after marking them as looked at: first the ones with targets whose values may have
+// changed, which are marked; then the others, whose values are right.
+void TakeUncheckedValues(void (*check)(Template*, void*), void* context);
+void TakeUnchecked(void (*check)(Template*, void*), void* context);
 
 uint64 TakeMatchedCount();
 

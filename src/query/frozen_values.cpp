@@ -115,10 +115,11 @@ Node* FreezeNode(Node* node, FrozenValues* frozen) {
   RequireNoClockInside(node);
   const ValueSource source = SourceOf(node);
   if (source == ValueSource::kSession) return Keep(node, true, frozen);
+  if (source != ValueSource::kCatalogs) return reinterpret_cast<Node*>(Evaluate(node));
   char* text = TreeToText(node);
-  Const* value = Evaluate(node);
-  if (source == ValueSource::kCatalogs)
-    frozen->catalogs = lappend(frozen->catalogs, list_make2(makeString(text), value));
+  List* held = Find(frozen->held, text);
+  Node* value = held != NIL ? CopyOf(lsecond(held)) : reinterpret_cast<Node*>(Evaluate(node));
+  frozen->catalogs = lappend(frozen->catalogs, list_make2(makeString(text), value));
   return CopyOf(value);
 }
 
@@ -129,14 +130,15 @@ List* Freeze(List* expressions, FrozenValues* frozen) {
   return castNode(List, FreezeNode(reinterpret_cast<Node*>(expressions), frozen));
 }
 
-bool StillHold(List* catalogs) {
+List* EvaluateAgain(List* catalogs) {
+  List* values = NIL;
   ListCell* cell;
   foreach (cell, catalogs) {
-    List* pair = static_cast<List*>(lfirst(cell));
-    Node* expression = static_cast<Node*>(stringToNode(strVal(linitial(pair))));
-    if (!equal(Evaluate(expression), lsecond(pair))) return false;
+    Node* text = static_cast<Node*>(linitial(static_cast<List*>(lfirst(cell))));
+    Node* expression = static_cast<Node*>(stringToNode(strVal(text)));
+    values = lappend(values, list_make2(text, Evaluate(expression)));
   }
-  return true;
+  return values;
 }
 
 }  // namespace live_queries

@@ -12,13 +12,14 @@ struct FrozenValues {
   bool unknown;    // out: one was not, and counts as NULL
   List* session;   // in and out: what of the client's session was read; kept
   List* catalogs;  // out: what may be another value once any catalog has changed
+  List* held;      // in: `catalogs` of an earlier call, for what is not to be evaluated again
 };
 
 // Replaces each such part of `expressions` by its value, evaluated as the current role, or kept.
 // They are as the planner leaves them.
 List* Freeze(List* expressions, FrozenValues* frozen);
 
-// Whether `catalogs`, of an earlier Freeze, are still what evaluating them gives.
-bool StillHold(List* catalogs);
+// `catalogs`, of an earlier Freeze, with the values that evaluating them gives now.
+List* EvaluateAgain(List* catalogs);
 
 }  // namespace live_queries

@@ -77,6 +77,21 @@ List* CaptureOwnSettings() {
   return settings;
 }
 
+bool HaveAllOwnSettings(List* settings) {
+  int count;
+  struct config_generic** all = AllSettings(&count);
+  for (int i = 0; i < count; ++i) {
+    if ((all[i]->flags & GUC_CUSTOM_PLACEHOLDER) == 0) continue;
+    bool known = false;
+    ListCell* cell;
+    foreach (cell, settings)
+      known =
+          known || strcmp(strVal(linitial(static_cast<List*>(lfirst(cell)))), all[i]->name) == 0;
+    if (!known) return false;
+  }
+  return true;
+}
+
 void ApplyOwnSettings(List* settings) {
   ListCell* cell;
   foreach (cell, settings) {

@@ -16,6 +16,10 @@ char* CaptureSettings();
 // not, so they are no part of what queries of one shape have in common.
 List* CaptureOwnSettings();
 
+// Whether the process knows no other name of an application. It keeps those that it ever had, as
+// empty, where a session that never had them raises an error, or reads NULL.
+bool HaveAllOwnSettings(List* settings);
+
 // Applies these, within EnterSettings. What cannot be set here stays as it is.
 void ApplyOwnSettings(List* settings);
 

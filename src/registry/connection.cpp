@@ -83,6 +83,7 @@ bool MakeSubscription(const NewSubscription& subscription) {
   shared->role = subscription.role;
   shared->session = subscription.session;
   shared->analysed_at = subscription.analysed_at;
+  shared->values_here = subscription.values_here;
   shared->database = MyDatabaseId;
   shared->encoding = GetDatabaseEncoding();
   shared->replaces = subscription.replaces;

@@ -10,6 +10,7 @@
 #include "pg/memory.hpp"
 #include "query/analyze.hpp"
 #include "query/settings_capture.hpp"
+#include "query/unsupported.hpp"
 #include "registry/connection.hpp"
 #include "registry/settings.hpp"
 #include "sql_api/arguments.hpp"
@@ -30,6 +31,9 @@ LIVE_QUERIES_FUNCTION(live_queries_refresh);
 
 namespace live_queries {
 namespace {
+
+// So often the decoder may find other values of STABLE functions than it did before.
+constexpr int kMostSurprises = 5;
 
 struct Request {
   SubscriptionId id;
@@ -106,14 +110,22 @@ char* ParamsForPeople(List* params) {
   return text.data;
 }
 
-uint64_t Register(const Request& request, const Analysis& analysis, XLogRecPtr analysed_at) {
+// When and where a query was analysed.
+struct Circumstances {
+  XLogRecPtr analysed_at;
+  uint64_t values_here;
+};
+
+uint64_t Register(const Request& request, const Analysis& analysis,
+                  const Circumstances& circumstances) {
   NewSubscription subscription = {};
   subscription.id = request.id;
   subscription.replaces = request.replaces;
   subscription.delivery = request.delivery;
   subscription.role = GetUserId();
   subscription.session = request.session;
-  subscription.analysed_at = analysed_at;
+  subscription.analysed_at = circumstances.analysed_at;
+  subscription.values_here = circumstances.values_here;
   auto set = [&](DefinitionField field, const char* text) {
     subscription.fields[static_cast<int>(field)] = text;
   };
@@ -153,15 +165,25 @@ void TakeSnapshot(LocalSubscription* subscription, const Request& request,
 // attached. Returns the position that it had handled then. The locks of the analysis stay, so that
 // doing it again never waits for who has queued up behind them meanwhile.
 SeqId Attach(LocalSubscription* subscription, const Request& request, Analysis* analysis) {
-  for (;;) {
+  uint64_t values_here = 0;
+  char* values = nullptr;
+  for (int surprises = 0;;) {
     const FrozenValues nothing = {};
     const XLogRecPtr analysed_at = GetXLogInsertRecPtr();
     *analysis = Analyze(request.query, request.params, nothing);
     LIVE_QUERIES_FAULT("subscribe-analysed");
-    SetSerial(subscription, Register(request, *analysis, analysed_at));
+    char* values_now = nodeToString(analysis->frozen.catalogs);
+    // What the decoder has found is about the values of the time before.
+    if (values == nullptr || strcmp(values, values_now) != 0) values_here = 0;
+    values = values_now;
+    SetSerial(subscription, Register(request, *analysis, {analysed_at, values_here}));
     LIVE_QUERIES_FAULT("subscribe-registered");
-    if (const auto handled = WaitForAttachment(subscription->serial)) return {*handled};
+    uint64_t found = 0;
+    if (const auto handled = WaitForAttachment(subscription->serial, &found)) return {*handled};
     RemoveSubscription(subscription->serial, false);
+    if (found != 0 && ++surprises > kMostSurprises)
+      RaiseUnsupported("a function that it calls gives another value each time");
+    values_here = found;
   }
 }
 

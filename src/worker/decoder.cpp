@@ -230,6 +230,8 @@ void Loop() {
     const Progress progress = EvaluateReady(database);
     MemoryContextSwitchTo(TopMemoryContext);
     const XLogRecPtr read = at_end && flushed > StreamPosition() ? flushed : StreamPosition();
+    CheckValues();
+    MemoryContextSwitchTo(TopMemoryContext);
     FinishAttachments(database, HandledPosition(read));
     // Also while there is always more to do. What waits is in memory or in our files.
     ConfirmNowAndThen();

@@ -160,7 +160,7 @@ void WaitForDecoder() {
   if (!running) RaiseTimeout();
 }
 
-std::optional<uint64_t> WaitForAttachment(uint64_t serial) {
+std::optional<uint64_t> WaitForAttachment(uint64_t serial, uint64_t* values_here) {
   ConnectionShared* connection = MyConnection();
   DatabaseShared* database = MyDatabase();
   Phase phase = Phase::kRegistered;
@@ -172,6 +172,7 @@ std::optional<uint64_t> WaitForAttachment(uint64_t serial) {
           const SubscriptionShared* shared = FindSubscription(*connection, serial);
           if (shared == nullptr) return;
           phase = shared->phase;
+          *values_here = shared->values_here;
           problem = shared->problem;
         });
         return phase != Phase::kRegistered || problem.sqlstate != 0;

@@ -18,7 +18,7 @@ void WaitForDecoder();
 // Returns once the decoder has attached this backend's subscription; gives the position that it
 // had handled then, or nothing if what the query names may have changed since it was analysed.
 // Raises the same, and the decoder's reason if it refuses.
-std::optional<uint64_t> WaitForAttachment(uint64_t serial);
+std::optional<uint64_t> WaitForAttachment(uint64_t serial, uint64_t* values_here);
 
 // Returns once all that committed up to `lsn` (invalid: now) is in this connection's mailbox; false
 // after `timeout_ms`.

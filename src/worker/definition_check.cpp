@@ -18,6 +18,7 @@
 
 extern "C" {
 #include "access/xlog.h"
+#include "common/hashfn.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
@@ -47,8 +48,8 @@ List* ListIn(const DefinitionCopy& definition, DefinitionField field) {
 // So long the decoder waits in one pass for tables that somebody has locked; for each of them only
 // once, however many queries there are on it.
 constexpr int64 kLockBudgetUs = 500'000;
-// The analysis of a query, or of what was frozen, takes as long as so many rows do, without anybody's
-// fault.
+// The analysis of a query, or of what was frozen, takes as long as so many rows do, without
+// anybody's fault.
 constexpr int kRowsOfAnalysis = 100;
 
 // What one pass over the templates remembers.
@@ -59,7 +60,8 @@ struct Pass {
   int64 lock_left_us;
   // Of the present template.
   bool function_changed;
-  List* temporary;  // Analysis::temporary
+  List* temporary;       // Analysis::temporary
+  uint64_t values_here;  // of the definition that was looked at last
 };
 
 int64 LockMsLeft(const Pass& pass) { return pass.lock_left_us / 1000; }
@@ -87,11 +89,13 @@ void LockTable(Oid relation, const Pass& pass) {
 }
 
 // What subscribing again would give, as the subscriber: template and route.
-bool IsSameNow(const Template& one, const DefinitionCopy& definition, Pass* pass) {
+bool IsSameNow(const Template& one, const DefinitionCopy& definition, bool values_hold,
+               Pass* pass) {
   ApplyOwnSettings(ListIn(definition, DefinitionField::kOwnSettings));
   FrozenValues frozen = {};
   frozen.kept_only = true;
   frozen.session = ListIn(definition, DefinitionField::kSessionValues);
+  if (values_hold) frozen.held = ListIn(definition, DefinitionField::kCatalogValues);
   List* params = ListIn(definition, DefinitionField::kValues);
   Analysis analysis = Analyze(definition.Field(DefinitionField::kQuery), params, frozen);
   InMemoryContext(pass->context,
@@ -159,11 +163,12 @@ bool ReadsTemporary(const Target& target, const List* schemas) {
          list_member_oid(schemas, process.tempNamespaceId);
 }
 
-CheckResult CheckDefinition(const Target& target, const DefinitionCopy& definition, Pass* pass) {
+CheckResult CheckDefinition(const Target& target, const DefinitionCopy& definition,
+                            bool values_hold, Pass* pass) {
   const Template* one = target.route->owner;
   if (list_member_oid(pass->locked, one->spec.relation)) return {Finding::kLocked, 0, nullptr};
   const CheckResult result =
-      Check(target, true, pass, [&] { return IsSameNow(*one, definition, pass); });
+      Check(target, true, pass, [&] { return IsSameNow(*one, definition, values_hold, pass); });
   if (result.finding == Finding::kLocked)
     pass->locked = lappend_oid(pass->locked, one->spec.relation);
   return result;
@@ -198,34 +203,6 @@ const DefinitionCopy* DefinitionOf(const Target& target) {
   return exists ? definition : nullptr;
 }
 
-void CheckDefinitionsOf(Template* one, Pass* pass) {
-  DropCompiled(one);
-  one->checked_at = GetXLogInsertRecPtr();
-  pass->function_changed = one->function_changed;
-  one->function_changed = false;
-  pass->temporary = NIL;
-  const DefinitionCopy* unchanged = nullptr;
-  ListCell* cell;
-  List* targets = TargetsOf(one);
-  foreach (cell, targets) {
-    Target* target = static_cast<Target*>(lfirst(cell));
-    target->values_unchecked = false;
-    if (target->attaching) {
-      AskToSubscribeAgain(target);
-      continue;
-    }
-    const DefinitionCopy* definition = target->muted ? nullptr : DefinitionOf(*target);
-    if (definition == nullptr) continue;
-    CheckResult result = {Finding::kSame, 0, nullptr};
-    if (unchanged == nullptr || !SpeaksFor(*one, *unchanged, *definition))
-      result = CheckDefinition(*target, *definition, pass);
-    if (result.finding == Finding::kSame) unchanged = definition;
-    if (ReadsTemporary(*target, pass->temporary))
-      result = {Finding::kError, ERRCODE_WRONG_OBJECT_TYPE, kTemporaryChild};
-    Tell(target, result);
-  }
-}
-
 // A target whose values are to be looked at again.
 struct Pending {
   Target* target;
@@ -249,12 +226,22 @@ List* TakePending(Template* one) {
   return pending;
 }
 
-bool ValuesHold(const DefinitionCopy& definition) {
+uint64_t Digest(const char* text) {
+  const uint64_t digest = hash_bytes_extended(reinterpret_cast<const unsigned char*>(text),
+                                              static_cast<int>(strlen(text)), 0);
+  return digest == 0 ? 1 : digest;
+}
+
+// Whether the values are those of the client; leaves in `*values_here` what they are.
+bool ValuesHold(const DefinitionCopy& definition, uint64_t* values_here) {
   const int level = NewGUCNestLevel();
   ApplyOwnSettings(ListIn(definition, DefinitionField::kOwnSettings));
-  const bool hold = StillHold(ListIn(definition, DefinitionField::kCatalogValues));
+  const char* former = definition.Field(DefinitionField::kCatalogValues);
+  const char* now =
+      nodeToString(EvaluateAgain(ListIn(definition, DefinitionField::kCatalogValues)));
+  *values_here = Digest(now);
   LeaveSettings(level);
-  return hold;
+  return strcmp(former, now) == 0;
 }
 
 // Whether those of all hold from the `*next` of `pending` on, which is left at the first that does
@@ -267,55 +254,118 @@ bool AllHold(Template* one, List* pending, int* next, Pass* pass) {
     culprit.route = item.target->route;
     StopEvaluationClock();
     StartEvaluationClock(one->role, kRowsOfAnalysis);
-    const bool hold = ValuesHold(*item.definition);
+    const bool hold = ValuesHold(*item.definition, &pass->values_here);
     MemoryContextReset(pass->scratch);
-    if (!hold) return false;
-    unchanged = item.definition;
+    if (!hold && pass->values_here != item.target->values_here) return false;
+    if (hold) unchanged = item.definition;
   }
   return true;
+}
+
+// Whether an error is one that the client would meet as well, whatever its session has.
+bool IsOfItsOwn(const Target* target, const Pending& item, const CheckResult& error) {
+  if (error.sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE) return true;
+  return target->values_here == 0 &&
+         HaveAllOwnSettings(ListIn(*item.definition, DefinitionField::kOwnSettings));
+}
+
+// A value that is another here from the start depends on what only the client's session has: then
+// it is compared with that. To be sure that it is not a change that makes the difference, the client
+// has to find the same values again, and so has this.
+void TellOfValues(const Pending& item, const CheckResult& result, Pass* pass) {
+  const bool is_error = result.finding == Finding::kError;
+  const uint64_t here = is_error ? Digest(result.message) : pass->values_here;
+  Target* target = item.target;
+  if (result.finding != Finding::kDifferent && !is_error) {
+    target->attaching ? AskToSubscribeAgain(target) : Tell(target, result);
+  } else if (target->attaching) {
+    if (item.definition->values_here == here)
+      target->values_here = here;
+    else
+      AskToSubscribeAgain(target, here);
+  } else if (target->values_here == here) {
+    return;
+  } else if (is_error && IsOfItsOwn(target, item, result)) {
+    Tell(target, result);
+  } else if (is_error || target->values_here != 0) {
+    ResetTargetNow(target, kRowsMayDiffer);
+  } else {
+    Tell(target, CheckDefinition(*target, *item.definition, false, pass));
+  }
 }
 
 // Only what was frozen may have changed, of those targets that are marked. Some catalog changes all
 // the time, so no more is done than has to be: whether another value makes another query, the whole
 // analysis says.
-void CheckValuesOf(Template* one, Pass* pass) {
+void CheckValuesOf(Template* one, void* context) {
+  Pass* pass = static_cast<Pass*>(context);
+  pass->function_changed = one->function_changed;
   List* pending = TakePending(one);
   for (int next = 0; next < list_length(pending); ++next) {
     Target* first = static_cast<Pending*>(list_nth(pending, next))->target;
     const CheckResult result =
         Check(*first, false, pass, [&] { return AllHold(one, pending, &next, pass); });
     if (result.finding == Finding::kSame) break;
-    const Pending& item = *static_cast<Pending*>(list_nth(pending, next));
-    if (item.target->attaching)
-      AskToSubscribeAgain(item.target);
-    else if (result.finding != Finding::kDifferent)
-      Tell(item.target, result);
-    else
-      Tell(item.target, CheckDefinition(*item.target, *item.definition, pass));
+    TellOfValues(*static_cast<Pending*>(list_nth(pending, next)), result, pass);
   }
 }
 
-void CheckTemplate(Template* one, bool whole, void* context) {
+// After its values: those hold.
+void CheckDefinitionsOf(Template* one, void* context) {
   Pass* pass = static_cast<Pass*>(context);
-  if (whole)
-    CheckDefinitionsOf(one, pass);
-  else
-    CheckValuesOf(one, pass);
+  DropCompiled(one);
+  one->checked_at = GetXLogInsertRecPtr();
+  pass->function_changed = one->function_changed;
+  one->function_changed = false;
+  pass->temporary = NIL;
+  const DefinitionCopy* unchanged = nullptr;
+  ListCell* cell;
+  List* targets = TargetsOf(one);
+  foreach (cell, targets) {
+    Target* target = static_cast<Target*>(lfirst(cell));
+    if (target->attaching) {
+      AskToSubscribeAgain(target, target->values_here);
+      continue;
+    }
+    const DefinitionCopy* definition = target->muted ? nullptr : DefinitionOf(*target);
+    if (definition == nullptr) continue;
+    CheckResult result = {Finding::kSame, 0, nullptr};
+    if (unchanged == nullptr || !SpeaksFor(*one, *unchanged, *definition))
+      result = CheckDefinition(*target, *definition, true, pass);
+    if (result.finding == Finding::kSame) unchanged = definition;
+    if (ReadsTemporary(*target, pass->temporary))
+      result = {Finding::kError, ERRCODE_WRONG_OBJECT_TYPE, kTemporaryChild};
+    Tell(target, result);
+  }
 }
 
-}  // namespace
-
-void CheckChangedDefinitions() {
-  if (!AnyUnchecked()) return;
+// Runs `body` with a Pass.
+template <class Body>
+void InPass(Body&& body) {
   // The log is ahead of what is visible: a change that was decoded may not be in the catalogs yet.
   WaitForRecentCommits();
   MemoryContext context = AllocSetContextCreate(
       CurrentMemoryContext, "live_queries definition check", ALLOCSET_DEFAULT_SIZES);
   MemoryContext scratch =
       AllocSetContextCreate(context, "live_queries checked definition", ALLOCSET_DEFAULT_SIZES);
-  Pass pass = {context, scratch, NIL, kLockBudgetUs, false, NIL};
-  InMemoryContext(context, [&] { TakeUnchecked(CheckTemplate, &pass); });
+  Pass pass = {context, scratch, NIL, kLockBudgetUs, false, NIL, 0};
+  InMemoryContext(context, [&] { body(&pass); });
   MemoryContextDelete(context);
+}
+
+}  // namespace
+
+void CheckChangedValues() {
+  if (!AnyValuesUnchecked()) return;
+  InPass([](Pass* pass) { TakeUncheckedValues(CheckValuesOf, pass); });
+}
+
+void CheckChangedDefinitions() {
+  if (!AnyUnchecked()) return;
+  InPass([](Pass* pass) {
+    TakeUncheckedValues(CheckValuesOf, pass);
+    TakeUnchecked(CheckDefinitionsOf, pass);
+  });
 }
 
 }  // namespace live_queries

@@ -237,4 +237,12 @@ void CheckDefinitions(DatabaseShared*) {
   BeginTurn();
 }
 
+void CheckValues() {
+  if (!AnyValuesUnchecked()) return;
+  StartEvaluation();
+  CheckChangedValues();
+  EndEvaluation();
+  BeginTurn();
+}
+
 }  // namespace live_queries

@@ -22,6 +22,9 @@ Progress EvaluateReady(DatabaseShared* database);
 // Looks at definitions that may have changed, where no transaction is ready to be evaluated.
 void CheckDefinitions(DatabaseShared* database);
 
+// The same for what was frozen, alone. Must be called before FinishAttachments.
+void CheckValues();
+
 // While this process ends: if that is because of an evaluation, ends the subscriptions that are to
 // blame, so that the next decoder does not meet it again.
 void BlameForEnd();

@@ -250,6 +250,7 @@ bool CopyDefinition(int connection, uint64_t connection_id, uint64_t serial,
     for (int i = 0; i < kDefinitionFields; ++i) definition->fields[i] = data + source->offsets[i];
     definition->role = subscription->role;
     definition->analysed_at = subscription->analysed_at;
+    definition->values_here = subscription->values_here;
     definition->session = subscription->session;
     definition->phase = subscription->phase;
     return true;
@@ -310,13 +311,14 @@ void TerminateTarget(Target* target, int sqlstate, const char* reason) {
   DetachSlot(connection, SlotOfSerial(target->serial));
 }
 
-void AskToSubscribeAgain(Target* target) {
+void AskToSubscribeAgain(Target* target, uint64_t values_here) {
   ConnectionShared* shared = ConnectionAt(target->connection);
   WithLock(shared->lock, LW_EXCLUSIVE, [&] {
     if (shared->connection_id != target->connection_id) return;
     SubscriptionShared* subscription = FindSubscription(*shared, target->serial);
-    if (subscription != nullptr && subscription->phase == Phase::kRegistered)
-      subscription->phase = Phase::kOutdated;
+    if (subscription == nullptr || subscription->phase != Phase::kRegistered) return;
+    subscription->phase = Phase::kOutdated;
+    subscription->values_here = values_here;
   });
   DetachSlot(LocalConnectionAt(target->connection), SlotOfSerial(target->serial));
   ConditionVariableBroadcast(&FindDatabase(MyDatabaseId)->progress);

@@ -12,6 +12,7 @@ struct DefinitionCopy {
   Oid role;
   SessionIdentity session;
   uint64_t analysed_at;
+  uint64_t values_here;
   Phase phase;
   const char* fields[kDefinitionFields];
 
@@ -34,7 +35,8 @@ void FinishAttachments(DatabaseShared* database, XLogRecPtr handled);
 void TerminateTarget(Target* target, int sqlstate, const char* reason);
 
 // Ends the attachment of a target whose definition may have changed: its subscriber begins anew.
-void AskToSubscribeAgain(Target* target);
+// `values_here`: for the next time, if that is why.
+void AskToSubscribeAgain(Target* target, uint64_t values_here = 0);
 
 // Tells a target's client to refresh, now; it gets nothing until then.
 void ResetTargetNow(Target* target, const char* reason);
