@@ -147,12 +147,10 @@ TerminationBody WriteTermination(const ProblemShared& problem) {
   return body;
 }
 
-bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription, int sqlstate,
-                     const char* reason) {
+bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription,
+                     const ProblemShared& problem) {
   if (subscription->status == SubscriptionStatus::kTerminated) return false;
   MapDefinition(subscription->definition);  // before anything changes
-  ProblemShared problem;
-  problem.Set(sqlstate, reason, nullptr);
   const TerminationBody body = WriteTermination(problem);
   RecordHeader header;
   header.kind = RecordKind::kTerminated;

@@ -34,8 +34,8 @@ TerminationBody WriteTermination(const ProblemShared& problem);
 // Marks a subscription as terminated and puts its last message; false if it was terminated already.
 // Without memory, the status alone tells the backend (overflowed). The caller holds the
 // connection's lock exclusively. If it ereports, nothing has changed.
-bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription, int sqlstate,
-                     const char* reason);
+bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription,
+                     const ProblemShared& problem);
 
 // Interrupts the backend of `connection` unless that is under way already. No lock needed.
 void WakeConnection(ConnectionShared* connection);

@@ -108,11 +108,6 @@ void FreeRoute(Route* route) {
   pfree(route);
 }
 
-void CountListening(Target* target, int change) {
-  target->route->listening += change;
-  target->route->owner->listening += change;
-}
-
 }  // namespace
 
 void PrepareRouting(Template* one) {
@@ -149,7 +144,7 @@ Target* AddTarget(Template* one, const char* route_text) {
   target->route = FindOrAddRoute(one, constants);
   target->next = target->route->targets;
   target->route->targets = target;
-  CountListening(target, 1);
+  ++target->route->listening;
   ++one->target_count;
   return target;
 }
@@ -169,13 +164,13 @@ void RemoveTarget(Target* target) {
 void MuteTarget(Target* target) {
   if (target->muted) return;
   target->muted = true;
-  CountListening(target, -1);
+  --target->route->listening;
 }
 
 void UnmuteTarget(Target* target) {
   if (!target->muted) return;
   target->muted = false;
-  CountListening(target, 1);
+  ++target->route->listening;
 }
 
 Route* FindRoute(Template* one, TupleTableSlot* row) {

@@ -56,6 +56,7 @@ std::string_view ToText(DecoderState state) {
 
 void ProblemShared::Set(int code, const char* text, const char* advice) {
   sqlstate = code;
+  may_quote_rows = false;
   // Cut between characters.
   auto copy = [](char(&to)[kMaxProblemBytes], const char* from) {
     if (from == nullptr) from = "";

@@ -29,6 +29,7 @@ struct ProblemShared {
   int sqlstate;  // 0: none
   char message[kMaxProblemBytes];
   char hint[kMaxProblemBytes];
+  bool may_quote_rows;  // of a query: for its own session alone
 
   void Set(int code, const char* text, const char* advice);
 };

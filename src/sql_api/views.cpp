@@ -118,9 +118,12 @@ class RowBuilder {
 };
 
 // nullptr: none.
+const char* ProblemCode(const ProblemShared& problem) {
+  return problem.sqlstate == 0 ? nullptr : pstrdup(unpack_sql_state(problem.sqlstate));
+}
 const char* ProblemText(const ProblemShared& problem) {
-  if (problem.sqlstate == 0) return nullptr;
-  return psprintf("%s: %s", unpack_sql_state(problem.sqlstate), problem.message);
+  const char* code = ProblemCode(problem);
+  return code == nullptr ? nullptr : psprintf("%s: %s", code, problem.message);
 }
 
 uint64_t Pending(uint64_t put, uint64_t taken) { return put > taken ? put - taken : 0; }
@@ -170,7 +173,12 @@ void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRow
   row.AddCount(shared.changes);
   row.AddCount(shared.resets);
   row.AddTime(shared.last_delivered_at);
-  row.AddText(readable(ProblemText(shared.problem)));
+  // Other sessions of the role need not be allowed to see that row: their settings can be part of
+  // its row security.
+  if (shared.problem.may_quote_rows && !may_act && !superuser())
+    row.AddText(readable(ProblemCode(shared.problem)));
+  else
+    row.AddText(readable(ProblemText(shared.problem)));
   row.Emit(rows);
 }
 

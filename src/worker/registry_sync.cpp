@@ -301,10 +301,14 @@ void FinishAttachments(DatabaseShared* database, XLogRecPtr handled) {
 void TerminateTarget(Target* target, int sqlstate, const char* reason) {
   ConnectionShared* shared = ConnectionAt(target->connection);
   LIVE_QUERIES_FAULT("decoder-terminate");
+  // An expression of the query has raised it.
+  ProblemShared problem;
+  problem.Set(sqlstate, reason, nullptr);
+  problem.may_quote_rows = true;
   const bool told = WithLock(shared->lock, LW_EXCLUSIVE, [&] {
     if (shared->connection_id != target->connection_id) return false;
     SubscriptionShared* subscription = FindSubscription(*shared, target->serial);
-    return subscription != nullptr && EndSubscription(shared, subscription, sqlstate, reason);
+    return subscription != nullptr && EndSubscription(shared, subscription, problem);
   });
   if (told) WakeConnection(shared);
   LocalConnection* connection = LocalConnectionAt(target->connection);

@@ -9,10 +9,12 @@ namespace live_queries {
 bool TerminateSubscription(ConnectionShared* connection, uint64_t connection_id, uint64_t serial,
                            int sqlstate, const char* reason) {
   LIVE_QUERIES_FAULT("subscription-terminate");
+  ProblemShared problem;
+  problem.Set(sqlstate, reason, nullptr);
   const bool ended = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     if (connection->connection_id != connection_id) return false;
     SubscriptionShared* subscription = FindSubscription(*connection, serial);
-    if (subscription == nullptr || !EndSubscription(connection, subscription, sqlstate, reason))
+    if (subscription == nullptr || !EndSubscription(connection, subscription, problem))
       return false;
     MarkSlotDirty(connection, serial);
     return true;
@@ -35,6 +37,9 @@ void NoteExtensionDropped() {
 void TerminateDropped(DatabaseShared* database) {
   const uint64 latest = pg_atomic_read_u64(&database->terminate_up_to);
   if (latest == 0) return;
+  ProblemShared problem;
+  problem.Set(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "extension live_queries was dropped",
+              nullptr);
   for (int index = 0; index < ConnectionCapacity(); ++index) {
     ConnectionShared* connection = ConnectionAt(index);
     if (connection->connection_id == 0 || connection->database != database->database) continue;
@@ -45,8 +50,7 @@ void TerminateDropped(DatabaseShared* database) {
       ForEachSubscription(*connection, [&](SubscriptionShared& subscription) {
         if (NumberOfSerial(subscription.serial) > latest) return;
         // Those that an earlier attempt has ended are woken again.
-        (void)EndSubscription(connection, &subscription, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                              "extension live_queries was dropped");
+        (void)EndSubscription(connection, &subscription, problem);
         MarkSlotDirty(connection, subscription.serial);
         ended = true;
       });

@@ -162,4 +162,28 @@ subtest 'a long reason is cut between characters' => sub {
     $_->disconnect for $own, $latin;
 };
 
+# An error quotes a row, which may be one that other sessions of the role may not see.
+subtest 'the text of an error is for its own session' => sub {
+    $node->safe_psql('postgres', <<~SQL);
+        CREATE TABLE acct (id int PRIMARY KEY, tenant text, txt text);
+        ALTER TABLE acct REPLICA IDENTITY FULL;
+        CREATE ROLE tenants LOGIN;
+        CREATE ROLE watcher LOGIN IN ROLE pg_read_all_stats;
+        GRANT SELECT ON acct TO tenants;
+        SQL
+    my ($one, $other) = map { connect_client($node, user => 'tenants') } 1 .. 2;
+    $one->subscribe('numbers', 'SELECT id, txt::int AS n FROM acct WHERE tenant = $1', 'one');
+    $node->safe_psql('postgres', q(INSERT INTO acct VALUES (1, 'one', 'secret')));
+    my $message = $one->next_message->{message};
+    is($message->{type}, 'terminated', 'a row that cannot be shown');
+    my $error = q(SELECT error FROM live_queries WHERE subscription_id = 'numbers');
+    my $text = '22P02: invalid input syntax for type integer: "secret"';
+    is($one->value($error), $text, 'its session is told all');
+    is($other->value($error), '22P02', 'another session of the role the code');
+    my $watcher = connect_client($node, user => 'watcher');
+    is($watcher->value($error), '22P02', 'and so a member of pg_read_all_stats');
+    is(connect_client($node)->value($error), $text, 'a superuser all');
+    $_->disconnect for $one, $other, $watcher;
+};
+
 done_testing();
