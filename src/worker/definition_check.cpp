@@ -270,8 +270,8 @@ bool IsOfItsOwn(const Target* target, const Pending& item, const CheckResult& er
 }
 
 // A value that is another here from the start depends on what only the client's session has: then
-// it is compared with that. To be sure that it is not a change that makes the difference, the client
-// has to find the same values again, and so has this.
+// it is compared with that. To be sure that no change makes the difference, the client has to find
+// the same values again, and so has this.
 void TellOfValues(const Pending& item, const CheckResult& result, Pass* pass) {
   const bool is_error = result.finding == Finding::kError;
   const uint64_t here = is_error ? Digest(result.message) : pass->values_here;
