@@ -109,7 +109,13 @@ class Session:
             else:
                 self.trace.add("committed", made[0])
 
-        self.run_as_role(self.subscribe_text(name, query, snapshot), then)
+        try:
+            self.run_as_role(self.subscribe_text(name, query, snapshot), then)
+        except psycopg2.Error:
+            if made:  # the rest of its first result was read at commit, and failed
+                self.trace.add("forgotten", made[0])
+                del self.subscriptions[name]
+            raise
         return made[0]
 
     def subscribe_text(self, name, query, snapshot=True):

@@ -168,7 +168,7 @@ class Client(threading.Thread):
 
     def _venture(self, subscription, call):
         """Makes a call that fails where the subscription has ended, or cannot be shown; then it is given up."""
-        if subscription.over:
+        if subscription.over or subscription.killed:
             return
         try:
             call()
