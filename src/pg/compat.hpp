@@ -5,6 +5,7 @@
 #include "pg/postgres.hpp"
 
 extern "C" {
+#include "access/table.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -15,6 +16,7 @@ extern "C" {
 #include "postmaster/bgworker_internals.h"
 #include "replication/reorderbuffer.h"
 #include "replication/slot.h"
+#include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
 #include "storage/buffile.h"
 #include "storage/fd.h"
@@ -278,6 +280,23 @@ inline bool IsRegisteredWorker(const char* name) {
     if (strcmp(worker->rw_worker.bgw_name, name) == 0) return true;
   }
   return false;
+}
+
+// `expressions` with virtual generated columns of the table, which is locked and has the number
+// `index` in them, replaced by what they are computed from: no row contains them. 18 has these
+// (commit 83ea6c540).
+inline List* WithoutVirtualColumns(List* expressions, Oid relation, int index) {
+#if PG_VERSION_NUM >= 180000
+  Relation table = table_open(relation, NoLock);
+  Node* expanded =
+      expand_generated_columns_in_expr(reinterpret_cast<Node*>(expressions), table, index);
+  table_close(table, NoLock);
+  return castNode(List, expanded);
+#else
+  (void)relation;
+  (void)index;
+  return expressions;
+#endif
 }
 
 inline bool MayUseSchema(Oid schema) {

@@ -13,6 +13,7 @@
 #include "query/type_functions.hpp"
 #include "query/type_shapes.hpp"
 #include "query/unsupported.hpp"
+#include "query/value_sources.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -305,10 +306,18 @@ void NoteDependencies(List* expressions, QuerySpec* spec) {
   RequireSteadyJson(TypesMadeJson(expressions));
 }
 
-// Whether one of `types` has values whose meaning ALTER TYPE and the like can change.
+// As those of regrole and its like do.
+bool InputReadsCatalogs(Oid type) {
+  Oid input;
+  Oid io_param;
+  getTypeInputInfo(type, &input, &io_param);
+  return SourceOf(input) == ValueSource::kCatalogs;
+}
+
+// Whether one of `types` has values whose meaning ALTER TYPE, RENAME and the like can change.
 bool ReadCatalogs(const Oid* types, int count) {
   for (int i = 0; i < count; ++i)
-    if (UserTypesOf(types[i]) != NIL) return true;
+    if (UserTypesOf(types[i]) != NIL || AnyComponent(types[i], InputReadsCatalogs)) return true;
   return false;
 }
 
@@ -350,6 +359,7 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   // A value that is frozen, or computed here for good, asks for nobody's privileges later on.
   RequireExecute(everything);
   everything = Freeze(everything, &result.frozen);
+  spec.of_roles = result.frozen.of_roles;
   everything = Simplify(everything, &spec.inlined);
   RequireRowFunctions(everything);
   result.barriers = static_cast<List*>(linitial(everything));
@@ -395,6 +405,8 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   DescribeColumns(&spec, used);
   NoteDependencies(lcons(KeyExpression(spec), list_copy(spec.columns)), &spec);
   spec.params_read_catalogs = ReadCatalogs(types, param_count);
+  result.calls_procedures =
+      CallProcedures(list_make4(spec.barrier_quals, spec.quals, spec.targets, spec.columns));
   spec.access = access.data;
   return result;
 }

@@ -12,10 +12,11 @@ namespace live_queries {
 
 struct Analysis {
   QuerySpec spec;
-  List* route_values;   // Const, beside spec.routes
-  FrozenValues frozen;  // what is to be passed when the query is analysed again
-  List* table_names;    // String, qualified
-  List* temporary;      // TableFacts::temporary
+  List* route_values;     // Const, beside spec.routes
+  FrozenValues frozen;    // what is to be passed when the query is analysed again
+  List* table_names;      // String, qualified
+  List* temporary;        // TableFacts::temporary
+  bool calls_procedures;  // for each row
   // For the snapshot, and for people.
   RangeTblEntry* table;
   Query* owner;

@@ -10,6 +10,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/nbtree.h"
 #include "access/transam.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
@@ -42,6 +43,14 @@ uint32 VersionOf(Oid function) {
   version = hash_combine(version, row->proisstrict);
   ReleaseSysCache(tuple);
   return version;
+}
+
+bool IsProcedural(Oid function) {
+  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(tuple)) return false;
+  const Oid language = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->prolang;
+  ReleaseSysCache(tuple);
+  return language != INTERNALlanguageId && language != ClanguageId;
 }
 
 bool NoteFunction(Oid function, void* oids) {
@@ -93,6 +102,15 @@ void NoteCalledFunctions(List* expressions, CalledFunctions* called) {
   *called = {oids, NIL};
   foreach (cell, oids)
     called->versions = lappend_int(called->versions, static_cast<int>(VersionOf(lfirst_oid(cell))));
+}
+
+bool CallProcedures(List* expressions) {
+  CalledFunctions called = {};
+  NoteCalledFunctions(expressions, &called);
+  ListCell* cell;
+  foreach (cell, called.oids)
+    if (IsProcedural(lfirst_oid(cell))) return true;
+  return false;
 }
 
 bool IncludesFunctions(const CalledFunctions& now, const CalledFunctions& former) {

@@ -95,7 +95,13 @@ FlatQuery FlattenTable(Query* query, RangeTblEntry* table, int index) {
   table->securityQuals = NIL;
   ChangeVarNodes(reinterpret_cast<Node*>(level.quals), index, 1, 0);
   ChangeVarNodes(reinterpret_cast<Node*>(level.targets), index, 1, 0);
-  return {table, query, barriers, level.quals, level.targets, query->sortClause};
+  auto stored = [&](List* list) { return WithoutVirtualColumns(list, table->relid, 1); };
+  return {table,
+          query,
+          stored(barriers),
+          stored(level.quals),
+          stored(level.targets),
+          query->sortClause};
 }
 
 FlatQuery FlattenSubquery(Query* query, RangeTblEntry* entry, int index) {

@@ -8,6 +8,7 @@
 #include "query/value_sources.hpp"
 
 extern "C" {
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
@@ -37,6 +38,11 @@ List* Find(List* values, const char* text) {
     if (strcmp(strVal(linitial(pair)), text) == 0) return pair;
   }
   return NIL;
+}
+
+int HashOf(const char* text) {
+  return static_cast<int>(
+      hash_bytes(reinterpret_cast<const unsigned char*>(text), static_cast<int>(strlen(text))));
 }
 
 Node* CopyOf(const void* value) { return static_cast<Node*>(copyObjectImpl(value)); }
@@ -78,8 +84,8 @@ bool MayRaise(Node* call) {
 bool IsSessionCall(Node* node) {
   if (!IsA(node, FuncExpr)) return false;
   const FuncExpr* call = castNode(FuncExpr, node);
-  return SourceOf(call->funcid) == ValueSource::kSession &&
-         !contain_mutable_functions(reinterpret_cast<Node*>(call->args));
+  return !contain_mutable_functions(reinterpret_cast<Node*>(call->args)) &&
+         SourceOf(node) == ValueSource::kSession;
 }
 
 // The value that `expression`, of the session, had when it was first evaluated. One that must not
@@ -115,8 +121,10 @@ Node* FreezeNode(Node* node, FrozenValues* frozen) {
   RequireNoClockInside(node);
   const ValueSource source = SourceOf(node);
   if (source == ValueSource::kSession) return Keep(node, true, frozen);
-  if (source != ValueSource::kCatalogs) return reinterpret_cast<Node*>(Evaluate(node));
   char* text = TreeToText(node);
+  if (source == ValueSource::kRoles)
+    frozen->of_roles = list_append_unique_int(frozen->of_roles, HashOf(text));
+  if (source != ValueSource::kCatalogs) return reinterpret_cast<Node*>(Evaluate(node));
   List* held = Find(frozen->held, text);
   Node* value = held != NIL ? CopyOf(lsecond(held)) : reinterpret_cast<Node*>(Evaluate(node));
   frozen->catalogs = lappend(frozen->catalogs, list_make2(makeString(text), value));

@@ -13,6 +13,7 @@ struct FrozenValues {
   List* session;   // in and out: what of the client's session was read; kept
   List* catalogs;  // out: what may be another value once any catalog has changed
   List* held;      // in: `catalogs` of an earlier call, for what is not to be evaluated again
+  List* of_roles;  // out: int, hashes of the expressions that were evaluated and are in neither
 };
 
 // Replaces each such part of `expressions` by its value, evaluated as the current role, or kept.

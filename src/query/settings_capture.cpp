@@ -1,6 +1,8 @@
 // Captures and applies settings. Process: client backend, decoder.
 #include "query/settings_capture.hpp"
 
+#include <iterator>
+
 #include "pg/compat.hpp"
 
 extern "C" {
@@ -42,6 +44,12 @@ bool IsOwn(const struct config_generic& setting) {
   if (setting.group != CUSTOM_OPTIONS) return false;
   if (setting.context != PGC_USERSET && setting.context != PGC_SUSET) return false;
   return setting.source >= PGC_S_GLOBAL || (setting.flags & GUC_CUSTOM_PLACEHOLDER) != 0;
+}
+
+// What WithOwnSettings has added, if anything: after a line for each of kCaptured.
+const char* OwnPart(const char* settings) {
+  for (size_t i = 0; i < std::size(kCaptured); ++i) settings = strchr(settings, '\n') + 1;
+  return settings;
 }
 
 void Apply(const char* name, const char* value) {
@@ -101,6 +109,11 @@ void ApplyOwnSettings(List* settings) {
   }
 }
 
+const char* WithOwnSettings(const char* settings) {
+  if (*OwnPart(settings) != '\0') return settings;
+  return psprintf("%s%s", settings, nodeToString(CaptureOwnSettings()));
+}
+
 int EnterSettings(const char* settings) {
   const int level = NewGUCNestLevel();
   char* lines = pstrdup(settings);
@@ -113,6 +126,8 @@ int EnterSettings(const char* settings) {
     line = end + 1;
   }
   pfree(lines);
+  const char* own = OwnPart(settings);
+  if (*own != '\0') ApplyOwnSettings(static_cast<List*>(stringToNode(own)));
   return level;
 }
 

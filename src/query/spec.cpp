@@ -54,6 +54,7 @@ char* SpecToText(const QuerySpec& spec) {
   fields = lappend(fields, spec.called.oids);
   fields = lappend(fields, spec.called.versions);
   fields = lappend(fields, spec.inlined);
+  fields = lappend(fields, spec.of_roles);
   fields = lappend(fields, spec.types);
   fields = lappend(fields, Number(spec.params_read_catalogs));
   fields = lappend(fields, spec.shapes);
@@ -85,6 +86,7 @@ QuerySpec SpecFromText(const char* text) {
   spec.called.oids = list();
   spec.called.versions = list();
   spec.inlined = list();
+  spec.of_roles = list();
   spec.types = list();
   spec.params_read_catalogs = number() != 0;
   spec.shapes = list();

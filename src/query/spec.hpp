@@ -33,6 +33,7 @@ struct QuerySpec {
   char* access;               // text that names what was checked for privileges
   CalledFunctions called;     // by the expressions, inlined ones and those of types too
   List* inlined;              // hashes in the catalog cache of functions, some within `called`
+  List* of_roles;             // FrozenValues::of_roles: what may change for one, changes for all
   List* types;                // oids of the users' types that the query names or shows
   bool params_read_catalogs;  // which values its parameters are depends on more than their texts
   List* shapes;               // query/type_shapes.hpp

@@ -9,6 +9,7 @@
 extern "C" {
 #include "access/transam.h"
 #include "catalog/pg_proc.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 }
 
@@ -203,9 +204,18 @@ bool NoteFunction(Oid function, void* highest) {
   return RaiseTo(SourceOf(function), static_cast<ValueSource*>(highest));
 }
 
+// current_schemas(false) leaves the session's own schema out, and reads who may use which others.
+bool ReadsSchemasOfAll(Node* node) {
+  if (!IsA(node, FuncExpr) || castNode(FuncExpr, node)->funcid != F_CURRENT_SCHEMAS) return false;
+  const Node* with_own = static_cast<Node*>(linitial(castNode(FuncExpr, node)->args));
+  return IsA(with_own, Const) && !castNode(Const, with_own)->constisnull &&
+         !DatumGetBool(castNode(Const, with_own)->constvalue);
+}
+
 bool NoteNode(Node* node, ValueSource* highest) {
   if (node == nullptr) return false;
-  if (IsA(node, SQLValueFunction) && RaiseTo(ValueSource::kRoles, highest)) return true;
+  if (IsA(node, SQLValueFunction) || ReadsSchemasOfAll(node))
+    (void)RaiseTo(ValueSource::kRoles, highest);
   if (check_functions_in_node(node, NoteFunction, highest)) return true;
   return WalkChildren(node, NoteNode, highest);
 }

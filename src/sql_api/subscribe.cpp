@@ -110,6 +110,10 @@ char* ParamsForPeople(List* params) {
   return text.data;
 }
 
+const char* SettingsFor(const Request& request, const Analysis& analysis) {
+  return analysis.calls_procedures ? WithOwnSettings(request.settings) : request.settings;
+}
+
 // When and where a query was analysed.
 struct Circumstances {
   XLogRecPtr analysed_at;
@@ -133,7 +137,7 @@ uint64_t Register(const Request& request, const Analysis& analysis,
   set(DefinitionField::kParams, ParamsForPeople(request.params));
   set(DefinitionField::kValues, nodeToString(request.params));
   set(DefinitionField::kTables, ParamsForPeople(analysis.table_names));
-  set(DefinitionField::kSettings, request.settings);
+  set(DefinitionField::kSettings, SettingsFor(request, analysis));
   set(DefinitionField::kSpec, SpecToText(analysis.spec));
   set(DefinitionField::kRoute, nodeToString(analysis.route_values));
   set(DefinitionField::kSessionValues, nodeToString(analysis.frozen.session));
@@ -147,7 +151,6 @@ void KeepText(LocalSubscription* subscription, const Request& request) {
   InMemoryContext(subscription->context, [&] {
     subscription->query = pstrdup(request.query);
     subscription->params = static_cast<List*>(copyObjectImpl(request.params));
-    subscription->settings = pstrdup(request.settings);
   });
 }
 
@@ -210,6 +213,8 @@ Subscribed Subscribe(const Request& request) {
   SetUserIdAndSecContext(role, context | SECURITY_RESTRICTED_OPERATION);
   Analysis analysis = {};
   const SeqId handled = Attach(subscription, request, &analysis);
+  subscription->settings = InMemoryContext(subscription->context,
+                                           [&] { return pstrdup(SettingsFor(request, analysis)); });
   LIVE_QUERIES_FAULT("subscribe-attached");
   TakeSnapshot(subscription, request, analysis);
   LIVE_QUERIES_FAULT("subscribe-snapshot-taken");
