@@ -364,6 +364,11 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
     ListCell* cell;
     foreach (cell, relevant) {
       Template* one = static_cast<Template*>(lfirst(cell));
+      // After a change of the table, what it was compiled for may not even exist.
+      if (one->listening == 0) {
+        one->piece_count = 0;
+        continue;
+      }
       if (RoleIsSpent(one->role)) {
         ResetTemplate(one, {&sink, batch->commit_end, kRoleIsSpentReason});
         one->piece_count = 0;

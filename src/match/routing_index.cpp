@@ -108,6 +108,11 @@ void FreeRoute(Route* route) {
   pfree(route);
 }
 
+void CountListening(Target* target, int change) {
+  target->route->listening += change;
+  target->route->owner->listening += change;
+}
+
 }  // namespace
 
 void PrepareRouting(Template* one) {
@@ -144,7 +149,7 @@ Target* AddTarget(Template* one, const char* route_text) {
   target->route = FindOrAddRoute(one, constants);
   target->next = target->route->targets;
   target->route->targets = target;
-  ++target->route->listening;
+  CountListening(target, 1);
   ++one->target_count;
   return target;
 }
@@ -164,13 +169,13 @@ void RemoveTarget(Target* target) {
 void MuteTarget(Target* target) {
   if (target->muted) return;
   target->muted = true;
-  --target->route->listening;
+  CountListening(target, -1);
 }
 
 void UnmuteTarget(Target* target) {
   if (!target->muted) return;
   target->muted = false;
-  ++target->route->listening;
+  CountListening(target, 1);
 }
 
 Route* FindRoute(Template* one, TupleTableSlot* row) {

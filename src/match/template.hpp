@@ -89,6 +89,7 @@ struct Template {
   char* spec_text;
   QuerySpec spec;
   int target_count;
+  int listening;  // targets that are not muted; without any it is not evaluated
   int route_count;
   // The routing columns, beside spec.routes.
   AttrNumber* route_columns;

@@ -153,6 +153,7 @@ def parallel(session, call):
 @context(4)
 def other_role(session, call):
     """As another role, for this transaction or by a function."""
+    session.as_other = True
     role = session.world.roles[session.rng.choice("abc")]
     if session.rng.random() < 0.3:
         _direct(session, call, "SELECT fz.as_other(%s)" % _quoted(call))

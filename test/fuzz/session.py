@@ -60,6 +60,8 @@ class Session(threading.Thread):
         self.known = {}           # id -> "active" or "paused", as the calls have said
         self.unsure = set()       # ids of which the calls have not said enough
         self.blind = False        # messages may have been polled where nobody sees them
+        self.fresh = set()        # ids of what the last statement has subscribed to
+        self.as_other = False     # the calls are made as another role
         self.pending = []         # the effects of the open transaction
         self.counts = {}
 
@@ -146,6 +148,8 @@ class Session(threading.Thread):
 
     def effect(self, call, done, rows=None):
         """Notes a call that has succeeded (True), failed (None), or nobody knows ("?")."""
+        if done and self.as_other and call.name == "unsubscribe_all":
+            done = "?"  # it passes over what belongs to others
         if done is not None:
             self.pending.append((call, done, rows))
         if not self.in_transaction():
@@ -177,7 +181,10 @@ class Session(threading.Thread):
         pending, self.pending = self.pending, []
         for call, done, rows in pending:
             self._count_effect(call, done, rows)
+            if call.name == "subscribe":
+                self.fresh.add(self._name_of(call))
         self.receive()
+        self.fresh = set()
 
     def _count_effect(self, call, done, rows):
         if call.name == "poll":
@@ -187,9 +194,7 @@ class Session(threading.Thread):
                 self._message(row[2])
         if not call.changes():
             return
-        identity = call.id
-        if identity and self.latin:
-            identity = identity.encode("utf-8", "surrogateescape").decode("latin-1")
+        identity = self._name_of(call)
         if done == "?":
             self.unsure.update([identity] if identity else self.known)
         elif call.name == "subscribe":
@@ -201,6 +206,12 @@ class Session(threading.Thread):
             self.known = {}
         elif call.name in ("pause", "resume") and identity in self.known:
             self.known[identity] = "paused" if call.name == "pause" else "active"
+
+    def _name_of(self, call):
+        """Returns the id that the server has understood."""
+        if call.id and self.latin:
+            return call.id.encode("utf-8", "surrogateescape").decode("latin-1")
+        return call.id
 
     def forget_all(self):
         """All subscriptions have been ended, by DISCARD ALL and the like."""
@@ -230,6 +241,8 @@ class Session(threading.Thread):
             check_error(message["code"], message["reason"])
             self.known.pop(message["subscription_id"], None)
             self.unsure.discard(message["subscription_id"])
+            if message["subscription_id"] in self.fresh:
+                self.unsure.add(message["subscription_id"])  # it may be the end of the one before it
 
     def count(self, what):
         """Counts something for the summary."""
@@ -242,6 +255,7 @@ class Session(threading.Thread):
             choice = self.rng.random()
             if choice < 0.78:
                 contexts.random_context(self.rng)(self, self.calls.random(self.rng))
+                self.as_other = False
                 if self.in_transaction():
                     self.end("ROLLBACK")
             elif choice < 0.92:

@@ -96,10 +96,9 @@ class Verdict:
 
     def decoders_are_well(self):
         """Raises a Problem if one has a problem."""
-        with self.world.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT problem FROM live.workers WHERE database = current_database() AND problem IS NOT NULL")
-            for (problem,) in cursor:
-                raise Problem("the decoder says: %s" % problem)
+        for (problem,) in self.world.rows("SELECT problem FROM live.workers WHERE database = current_database()"
+                                          " AND problem IS NOT NULL"):
+            raise Problem("the decoder says: %s" % problem)
 
     def nothing_is_left(self):
         """Raises a Problem if something is left in shared memory, or of locks, once everybody is gone."""

@@ -197,6 +197,16 @@ class World:
         """Returns a connection to the database; as a role, or as the superuser."""
         return connection_to(dbname=self.name, application_name=name, **({"user": role} if role else {}))
 
+    def rows(self, text):
+        """Runs a query in the database, as the superuser; returns its rows."""
+        connection = self.connect()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(text)
+                return cursor.fetchall()
+        finally:
+            connection.close()
+
     def repair(self, cursor):
         """Makes what is missing, as far as it can be made."""
         for text in ["ALTER SCHEMA fz2 RENAME TO fz", "CREATE EXTENSION live_queries",
