@@ -164,33 +164,43 @@ SELECT live.unsubscribe_all();
 RESET regress.tenant;
 
 -- What only the session has is another value, or an error, in the decoder from the start: that is no
--- change.
+-- change. Whether anything else in it changes, such as a right, cannot be told there.
 CREATE TEMPORARY TABLE mine AS SELECT 7 AS val;
 GRANT SELECT ON mine TO regress_live_dora;
 CREATE FUNCTION of_session() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT val FROM mine); END';
 CREATE FUNCTION of_process() RETURNS boolean STABLE LANGUAGE plpgsql AS $$
   BEGIN RETURN current_setting('application_name') LIKE 'pg_regress%' OR has_table_privilege('other', 'select'); END $$;
+CREATE FUNCTION of_both() RETURNS boolean STABLE LANGUAGE plpgsql AS $$
+  BEGIN RETURN current_setting('application_name') LIKE 'pg_regress%' AND has_table_privilege('other', 'select'); END $$;
+CREATE FUNCTION of_address() RETURNS boolean STABLE LANGUAGE plpgsql AS $$
+  BEGIN RETURN coalesce(inet_client_port(), 1) > 0 AND has_table_privilege('other', 'select'); END $$;
 CREATE FUNCTION optional() RETURNS boolean STABLE LANGUAGE plpgsql AS $$
   BEGIN RETURN coalesce(current_setting('regress.optional', true)::boolean, false); END $$;
+GRANT SELECT ON other TO regress_live_dora;
 SET ROLE regress_live_dora;
 CALL watch('session', 'SELECT id FROM doc WHERE val = of_session()');
 CALL watch('process', 'SELECT id FROM doc WHERE of_process()');
+CALL watch('both', 'SELECT id FROM doc WHERE of_both()');
+CALL watch('address', 'SELECT id FROM doc WHERE of_address()');
 CALL watch('optional', 'SELECT id FROM doc WHERE NOT optional()');
 SET regress.optional = 'on';
 CALL watch('other', 'SELECT id FROM doc WHERE optional()');
 RESET ROLE;
-CREATE TABLE unrelated (id int);
-ALTER ROLE regress_live_auditor NOLOGIN;
 INSERT INTO doc VALUES (116, NULL, NULL, 7);
 SELECT * FROM feed() WHERE id <> 'optional';
-GRANT SELECT ON other TO regress_live_dora;
+REVOKE SELECT ON other FROM regress_live_dora;
 INSERT INTO doc VALUES (117, NULL, NULL, 7);
 SELECT * FROM feed() WHERE id <> 'optional';
-REVOKE SELECT ON other FROM regress_live_dora;
+SET ROLE regress_live_dora;
+SELECT live.refresh('both');
+SELECT * FROM live.snapshot('both');
+RESET ROLE;
+INSERT INTO doc VALUES (118, NULL, NULL, 7);
+SELECT * FROM feed() WHERE id = 'both';
 SELECT status FROM live_queries WHERE subscription_id = 'optional' AND pid = pg_backend_pid();
 SELECT live.unsubscribe_all();
-DROP TABLE mine, unrelated;
-DROP FUNCTION of_session, of_process, optional;
+DROP TABLE mine;
+DROP FUNCTION of_session, of_process, of_both, of_address, optional;
 
 -- EXECUTE, wherever a function is: what the query itself would not be allowed, ends it.
 CREATE FUNCTION one() RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';

@@ -88,18 +88,23 @@ void MustCheckValues(Target* target) {
   any_values_unchecked = true;
 }
 
-void MustCheckValuesOf(Template* one) {
+void MustCheckValuesOf(Template* one, bool catalogs_changed) {
   if (one->catalog_readers == 0) return;
   ForEachRoute(
       one,
-      [](Route* route, void*) {
-        for (Target* target = route->targets; target != nullptr; target = target->next)
-          if (target->reads_catalogs) MustCheckValues(target);
+      [](Route* route, void* changed) {
+        for (Target* target = route->targets; target != nullptr; target = target->next) {
+          if (!target->reads_catalogs) continue;
+          target->catalogs_changed = target->catalogs_changed || *static_cast<bool*>(changed);
+          MustCheckValues(target);
+        }
       },
-      nullptr);
+      &catalogs_changed);
 }
 
-void MustCheckAllValues() { ForEachTemplate(MustCheckValuesOf); }
+void MustCheckAllValues() {
+  ForEachTemplate([](Template* one) { MustCheckValuesOf(one, true); });
+}
 
 char* TemplateKey(Oid role, const SessionIdentity& session, const char* settings,
                   const char* spec_text) {
@@ -429,7 +434,7 @@ bool AnyValuesUnchecked() {
 bool AnyUnchecked() {
   (void)AnyValuesUnchecked();
   ForEachTemplate([](Template* one) {
-    if (any_unchecked && one->unchecked) MustCheckValuesOf(one);
+    if (any_unchecked && one->unchecked) MustCheckValuesOf(one, false);
   });
   return any_unchecked || any_values_unchecked;
 }

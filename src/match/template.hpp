@@ -30,6 +30,7 @@ struct Target {
   // Of its frozen values; not of what it has in common with the others of its template.
   bool reads_catalogs;
   bool values_unchecked;
+  bool catalogs_changed;  // since they were looked at
   // What they are here, where the client's session is not, if that is something else: a digest.
   uint64_t values_here;
 };

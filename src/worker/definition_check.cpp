@@ -207,6 +207,7 @@ const DefinitionCopy* DefinitionOf(const Target& target) {
 struct Pending {
   Target* target;
   const DefinitionCopy* definition;
+  bool catalogs_changed;
 };
 
 List* TakePending(Template* one) {
@@ -217,10 +218,12 @@ List* TakePending(Template* one) {
     Target* target = static_cast<Target*>(lfirst(cell));
     const bool marked = target->values_unchecked && (!target->muted || target->attaching);
     target->values_unchecked = false;
+    const bool catalogs_changed = target->catalogs_changed;
+    target->catalogs_changed = false;
     const DefinitionCopy* definition = marked ? DefinitionOf(*target) : nullptr;
     if (definition == nullptr) continue;
     Pending* item = static_cast<Pending*>(palloc(sizeof(Pending)));
-    *item = {target, definition};
+    *item = {target, definition, catalogs_changed};
     pending = lappend(pending, item);
   }
   return pending;
@@ -256,7 +259,8 @@ bool AllHold(Template* one, List* pending, int* next, Pass* pass) {
     StartEvaluationClock(one->role, kRowsOfAnalysis);
     const bool hold = ValuesHold(*item.definition, &pass->values_here);
     MemoryContextReset(pass->scratch);
-    if (!hold && pass->values_here != item.target->values_here) return false;
+    if (!hold && (item.catalogs_changed || pass->values_here != item.target->values_here))
+      return false;
     if (hold) unchanged = item.definition;
   }
   return true;
@@ -269,9 +273,10 @@ bool IsOfItsOwn(const Target* target, const Pending& item, const CheckResult& er
          HaveAllOwnSettings(ListIn(*item.definition, DefinitionField::kOwnSettings));
 }
 
-// A value that is another here from the start depends on what only the client's session has: then
-// it is compared with that. To be sure that no change makes the difference, the client has to find
-// the same values again, and so has this.
+// A value that is another here from the start depends on what only the client's session has. To be
+// sure that it is not a change that makes the difference, the client has to find the same values
+// again, and so has this. Whether it changes later, such as by a right that it asks for as well,
+// cannot be told here: it counts as changed whenever a catalog has.
 void TellOfValues(const Pending& item, const CheckResult& result, Pass* pass) {
   const bool is_error = result.finding == Finding::kError;
   const uint64_t here = is_error ? Digest(result.message) : pass->values_here;
@@ -283,7 +288,7 @@ void TellOfValues(const Pending& item, const CheckResult& result, Pass* pass) {
       target->values_here = here;
     else
       AskToSubscribeAgain(target, here);
-  } else if (target->values_here == here) {
+  } else if (target->values_here == here && !item.catalogs_changed) {
     return;
   } else if (is_error && IsOfItsOwn(target, item, result)) {
     Tell(target, result);
