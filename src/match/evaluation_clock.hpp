@@ -1,7 +1,7 @@
-// The time limits of evaluating subscriptions' expressions: live_queries.evaluation_timeout for those
-// of one template on one piece of changes, and twice that for all of one role's in one turn, that
-// is until changes are published again, since everybody waits for that. There is one clock: only one
-// evaluation runs at a time. Process: decoder.
+// The time limits of evaluating subscriptions' expressions: live_queries.evaluation_timeout for
+// those of one template on one piece of changes, and twice that for all of one role's in one turn,
+// that is until changes are published again, since everybody waits for that. There is one clock:
+// only one evaluation runs at a time. Process: decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

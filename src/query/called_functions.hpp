@@ -16,8 +16,8 @@ struct CalledFunctions {
 // Adds the functions that `expressions` call, and those of the types and domains in them.
 void NoteCalledFunctions(List* expressions, CalledFunctions* called);
 
-// Whether `expressions` call functions in SQL or a procedural language, which can ask for any setting
-// by its name.
+// Whether `expressions` call functions in SQL or a procedural language, which can ask for any
+// setting by its name.
 bool CallProcedures(List* expressions);
 
 // Whether all of `former` is in `now`, each as it was.

@@ -20,8 +20,8 @@ List* CaptureOwnSettings();
 // empty, where a session that never had them raises an error, or reads NULL.
 bool HaveAllOwnSettings(List* settings);
 
-// `settings` with the session's own, where they are not in it yet: for queries of which functions run
-// for each row. There they are a part of what queries of one shape have in common.
+// `settings` with the session's own, where they are not in it yet: for queries of which functions
+// run for each row. There they are a part of what queries of one shape have in common.
 const char* WithOwnSettings(const char* settings);
 
 // Applies these, within EnterSettings. What cannot be set here stays as it is.

@@ -162,8 +162,8 @@ uint64_t RegisterSubscription(const NewSubscription& subscription);
 // Gives back what a RegisterSubscription that raised an error had made. Never ereports.
 void AbandonRegistration();
 
-// Removes a subscription of this backend and tells the decoder. Never ereports. If it is `kept`, its
-// client has been told that it is over, which the view shows for a while.
+// Removes a subscription of this backend and tells the decoder. Never ereports. If it is `kept`,
+// its client has been told that it is over, which the view shows for a while.
 void RemoveSubscription(uint64_t serial, bool kept);
 
 // Lets a subscription that begins anew go on counting where the old one is. Never ereports.

@@ -1,6 +1,6 @@
-// What a subscription was made from, in shared memory: texts that end with NUL, one after the other,
-// in pieces. One piece of several megabytes would leave holes in the area that nobody else can use.
-// Guarded by whatever guards its owner. Process: any.
+// What a subscription was made from, in shared memory: texts that end with NUL, one after the
+// other, in pieces. One piece of several megabytes would leave holes in the area that nobody else
+// can use. Guarded by whatever guards its owner. Process: any.
 #pragma once
 
 #include <span>

@@ -1,7 +1,7 @@
-// Who takes how much: places (live queries) and bytes of shared memory, counted for each connection,
-// for the role that its session logged in as, and for the whole server; and the shares of the whole
-// that one role and one connection may take. What exceeds them is refused to those alone who do.
-// Process: any; each function says who calls it.
+// Who takes how much: places (live queries) and bytes of shared memory, counted for each
+// connection, for the role that its session logged in as, and for the whole server; and the shares
+// of the whole that one role and one connection may take. What exceeds them is refused to those
+// alone who do. Process: any; each function says who calls it.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -1,6 +1,6 @@
 // What is to be known of a command before its database's decoder is touched: stopping one is not
-// free, since with an old transaction open it cannot start again soon. So the conditions under which
-// the server refuses the command (dbcommands.c) come first, and rights are the first of them.
+// free, since with an old transaction open it cannot start again soon. So the conditions under
+// which the server refuses the command (dbcommands.c) come first, and rights are the first of them.
 // Process: any that executes commands.
 #include "worker/database_commands.hpp"
 
