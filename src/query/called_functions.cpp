@@ -1,10 +1,12 @@
 // Walks expressions. Process: client backend, decoder.
 #include "query/called_functions.hpp"
 
+#include "pg/compat.hpp"
 #include "query/domain_checks.hpp"
 #include "query/tree.hpp"
 #include "query/type_components.hpp"
 #include "query/type_functions.hpp"
+#include "query/value_sources.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -14,7 +16,11 @@ extern "C" {
 #include "catalog/pg_proc.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
@@ -77,6 +83,24 @@ bool NoteNode(Node* node, List** oids) {
   return WalkChildren(node, NoteNode, oids);
 }
 
+// A function of the session, which may be asked for in the client alone: elsewhere, its value is
+// known. Those with arguments can be asked for anywhere.
+bool IsOfSession(Node* node) {
+  return IsA(node, FuncExpr) && castNode(FuncExpr, node)->args == NIL &&
+         SourceOf(castNode(FuncExpr, node)->funcid) == ValueSource::kSession;
+}
+
+// `node`, where each of these has been checked and is left out.
+Node* CheckSessionCalls(Node* node, void* unused) {
+  if (node == nullptr) return nullptr;
+  if (!IsOfSession(node)) return RewriteChildren(node, CheckSessionCalls, unused);
+  const Oid function = castNode(FuncExpr, node)->funcid;
+  if (!MayExecute(function, GetUserId()))
+    aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+  return reinterpret_cast<Node*>(
+      makeNullConst(exprType(node), exprTypmod(node), exprCollation(node)));
+}
+
 void RequireExecuteOf(Node* node) {
   if (node == nullptr) return;
   if (IsA(node, List)) {
@@ -129,7 +153,7 @@ void RequireExecute(List* expressions) {
   MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "live_queries EXECUTE check",
                                                 ALLOCSET_SMALL_SIZES);
   MemoryContext outer = MemoryContextSwitchTo(context);
-  RequireExecuteOf(reinterpret_cast<Node*>(expressions));
+  RequireExecuteOf(CheckSessionCalls(reinterpret_cast<Node*>(expressions), nullptr));
   MemoryContextSwitchTo(outer);
   MemoryContextDelete(context);
 }

@@ -63,6 +63,37 @@ bool ReadsClock(std::string_view text, Oid type) {
          (NeedsPresentOffset(text) && AnyComponent(type, IsTimetz));
 }
 
+// The type whose values `call` reads from the text that is its first argument, if it is an input
+// function that reads dates or times. Those of containers are told the type.
+Oid TypeOfInput(const FuncExpr& call) {
+  switch (call.funcid) {
+    case F_DATE_IN:
+    case F_TIME_IN:
+    case F_TIMETZ_IN:
+    case F_TIMESTAMP_IN:
+    case F_TIMESTAMPTZ_IN:
+      return call.funcresulttype;
+    case F_ARRAY_IN:
+    case F_DOMAIN_IN:
+    case F_MULTIRANGE_IN:
+    case F_RANGE_IN:
+    case F_RECORD_IN: {
+      Node* type = static_cast<Node*>(lsecond(call.args));
+      if (!IsA(type, Const) || castNode(Const, type)->constisnull) return TIMESTAMPTZOID;
+      const Oid named = DatumGetObjectId(castNode(Const, type)->constvalue);
+      return named;
+    }
+    default:
+      return InvalidOid;
+  }
+}
+
+// What `node` reads a text as, if it is a cast.
+Oid TypeReadBy(Node* node) {
+  const Oid input = IsA(node, FuncExpr) ? TypeOfInput(*castNode(FuncExpr, node)) : InvalidOid;
+  return OidIsValid(input) ? input : exprType(node);
+}
+
 // The text that `node` reads as a value that contains a date/time; nullptr if it is no such cast.
 Node* TextReadAsTime(Node* node) {
   if (IsA(node, CoerceViaIO)) {
@@ -72,6 +103,9 @@ Node* TextReadAsTime(Node* node) {
   }
   if (IsA(node, FuncExpr)) {
     FuncExpr* call = castNode(FuncExpr, node);
+    const Oid input = TypeOfInput(*call);
+    if (OidIsValid(input))
+      return AnyComponent(input, IsDateTime) ? static_cast<Node*>(linitial(call->args)) : nullptr;
     const bool reads =
         call->funcid == F_JSON_POPULATE_RECORD || call->funcid == F_JSONB_POPULATE_RECORD;
     return reads && AnyComponent(call->funcresulttype, IsDateTime)
@@ -120,7 +154,7 @@ bool RefuseClockTexts(Node* node, void* unused) {
       bool is_varlena;
       getTypeOutputInfo(constant->consttype, &output, &is_varlena);
       const char* shown = OidOutputFunctionCall(output, constant->constvalue);
-      if (ReadsClock(shown, exprType(node))) RaiseUnsupported(kOfTheClock);
+      if (ReadsClock(shown, TypeReadBy(node))) RaiseUnsupported(kOfTheClock);
     }
   }
   return WalkChildren(node, RefuseClockTexts, unused);

@@ -5,12 +5,16 @@
 #include "query/clock.hpp"
 #include "query/spec.hpp"
 #include "query/tree.hpp"
+#include "query/unsupported.hpp"
 #include "query/value_sources.hpp"
 
 extern "C" {
+#include "access/transam.h"
+#include "catalog/pg_proc.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -111,6 +115,20 @@ Node* KeepSessionCalls(Node* node, FrozenValues* frozen) {
   return IsSessionCall(node) ? Keep(node, false, frozen) : node;
 }
 
+// Whether the server's function reads something of the process that nobody keeps, such as the
+// statistics that it has seen: it could not be evaluated again.
+bool ReadsProcess(Oid function, void*) {
+  if (function >= FirstNormalObjectId || SourceOf(function) != ValueSource::kCatalogs) return false;
+  if (func_parallel(function) == PROPARALLEL_SAFE) return false;
+  RaiseUnsupported(psprintf("function %s depends on the session", get_func_name(function)));
+}
+
+bool RequireKnownAnywhere(Node* node, void* unused) {
+  if (node == nullptr) return false;
+  return check_functions_in_node(node, ReadsProcess, unused) ||
+         WalkChildren(node, RequireKnownAnywhere, unused);
+}
+
 Node* FreezeNode(Node* node, FrozenValues* frozen) {
   if (node == nullptr) return nullptr;
   if (IsContainer(node) || NeedsItsSurroundings(node, nullptr) || !contain_mutable_functions(node))
@@ -125,6 +143,7 @@ Node* FreezeNode(Node* node, FrozenValues* frozen) {
   if (source == ValueSource::kRoles)
     frozen->of_roles = list_append_unique_int(frozen->of_roles, HashOf(text));
   if (source != ValueSource::kCatalogs) return reinterpret_cast<Node*>(Evaluate(node));
+  (void)RequireKnownAnywhere(node, nullptr);
   List* held = Find(frozen->held, text);
   Node* value = held != NIL ? CopyOf(lsecond(held)) : reinterpret_cast<Node*>(Evaluate(node));
   frozen->catalogs = lappend(frozen->catalogs, list_make2(makeString(text), value));
