@@ -9,6 +9,7 @@ extern "C" {
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 }
 
 namespace live_queries {
@@ -30,9 +31,20 @@ void RequireMember(Oid user, Oid role) {
                     NameOf(user)));
 }
 
-void Set(const char* setting, const char* value) {
-  (void)set_config_option(setting, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-                          false);
+// As `level` says where it cannot be set.
+bool Set(const char* setting, const char* value, int level) {
+  return set_config_option(setting, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, level,
+                           false) > 0;
+}
+
+// The settings are names, and the role may just now be getting another one.
+void SetToRole(const char* setting, Oid role) {
+  constexpr int kRenamesMeanwhile = 3;
+  for (int i = 0; i < kRenamesMeanwhile; ++i) {
+    if (Set(setting, NameOf(role), DEBUG1)) return;
+    AcceptInvalidationMessages();
+  }
+  (void)Set(setting, NameOf(role), ERROR);
 }
 
 }  // namespace
@@ -60,9 +72,12 @@ void PrepareSessionIdentity() {
 void EnterSession(const SessionIdentity& session) {
   if (InLocalUserIdChange() || InSecurityRestrictedOperation()) return;
   // This resets the role, as in SQL.
-  if (GetSessionUserId() != session.user) Set("session_authorization", NameOf(session.user));
-  if (GetCurrentRoleId() != session.set_role)
-    Set("role", OidIsValid(session.set_role) ? NameOf(session.set_role) : "none");
+  if (GetSessionUserId() != session.user) SetToRole("session_authorization", session.user);
+  if (GetCurrentRoleId() == session.set_role) return;
+  if (OidIsValid(session.set_role))
+    SetToRole("role", session.set_role);
+  else
+    (void)Set("role", "none", ERROR);
 }
 
 }  // namespace live_queries
