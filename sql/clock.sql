@@ -50,6 +50,10 @@ CREATE FUNCTION is_over(timestamptz) RETURNS boolean STABLE LANGUAGE sql AS $$ S
 CALL refused('SELECT id FROM t WHERE at > lately()');
 CALL refused('SELECT id FROM t WHERE is_over(at)');
 
+-- In a function that nobody can look into: it gives another value each time that it is asked.
+CREATE FUNCTION hidden() RETURNS timestamptz STABLE LANGUAGE plpgsql AS 'BEGIN RETURN now(); END';
+CALL refused('SELECT id FROM t WHERE at > hidden()');
+
 -- The same words elsewhere, and times that are fixed.
 SET app.since = '2026-01-01 00:00:00+00';
 CALL watch('words', $$SELECT id, note = 'now' AS is_now FROM t WHERE note IN ('today', $1) AND at > '2026-01-01'$$,
@@ -66,3 +70,4 @@ DROP DOMAIN moment;
 DROP TYPE span_of;
 DROP FUNCTION lately;
 DROP FUNCTION is_over;
+DROP FUNCTION hidden;

@@ -83,6 +83,8 @@ int VisibleGroup() {
 // A transaction in which functions of the subscribers' run: they must not write, nor make the
 // commit fail.
 void StartEvaluation() {
+  // Nobody else tells a background worker the time: now() would stand still.
+  SetCurrentStatementStartTimestamp();
   StartTransactionCommand();
   XactReadOnly = true;
   XactIsoLevel = XACT_READ_COMMITTED;
