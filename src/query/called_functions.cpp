@@ -3,6 +3,7 @@
 
 #include "pg/compat.hpp"
 #include "query/domain_checks.hpp"
+#include "query/function_bodies.hpp"
 #include "query/tree.hpp"
 #include "query/type_components.hpp"
 #include "query/type_functions.hpp"
@@ -122,6 +123,9 @@ void NoteCalledFunctions(List* expressions, CalledFunctions* called) {
     oids = list_concat_unique_oid(oids, FunctionsOfType(lfirst_oid(cell)));
   foreach (cell, TypesMadeJson(expressions)) NoteFunction(JsonCastOf(lfirst_oid(cell)), &oids);
   (void)NoteNode(reinterpret_cast<Node*>(DomainChecksIn(expressions)), &oids);
+  // The list grows, as bodies call functions with bodies.
+  for (int i = 0; i < list_length(oids); ++i)
+    oids = list_concat_unique_oid(oids, FunctionsInBody(list_nth_oid(oids, i)));
   list_sort(oids, list_oid_cmp);
   *called = {oids, NIL};
   foreach (cell, oids)

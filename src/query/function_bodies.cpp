@@ -1,0 +1,94 @@
+// Reads bodies as the planner does when it inlines (inline_function in clauses.c). Process: client
+// backend, decoder.
+#include "query/function_bodies.hpp"
+
+#include "pg/subtransaction.hpp"
+#include "query/tree.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "executor/functions.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/analyze.h"
+#include "parser/parse_node.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/syscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+bool NoteFunction(Oid function, void* oids) {
+  List** list = static_cast<List**>(oids);
+  *list = list_append_unique_oid(*list, function);
+  return false;
+}
+
+bool NoteNode(Node* node, List** oids) {
+  if (node == nullptr) return false;
+  if (IsA(node, Query))
+    return query_tree_walker(
+        castNode(Query, node),
+        reinterpret_cast<bool (*)()>(static_cast<bool (*)(Node*, List**)>(NoteNode)), oids, 0);
+  (void)check_functions_in_node(node, NoteFunction, oids);
+  return WalkChildren(node, NoteNode, oids);
+}
+
+// What its arguments are is not known without a call.
+bool IsPolymorphic(const FormData_pg_proc& function) {
+  for (int i = 0; i < function.pronargs; ++i)
+    if (IsPolymorphicType(function.proargtypes.values[i])) return true;
+  return false;
+}
+
+char* TextOf(HeapTuple tuple, AttrNumber column) {
+  bool is_null;
+  const Datum value = SysCacheGetAttr(PROCOID, tuple, column, &is_null);
+  return is_null ? nullptr : TextDatumGetCString(value);
+}
+
+void NoteStatements(HeapTuple tuple, List** oids) {
+  if (const char* body = TextOf(tuple, Anum_pg_proc_prosqlbody)) {
+    (void)NoteNode(static_cast<Node*>(stringToNode(body)), oids);
+    return;
+  }
+  const char* source = TextOf(tuple, Anum_pg_proc_prosrc);
+  const SQLFunctionParseInfoPtr info = prepare_sql_fn_parse_info(tuple, nullptr, InvalidOid);
+  ListCell* cell;
+  foreach (cell, pg_parse_query(source)) {
+    ParseState* state = make_parsestate(nullptr);
+    state->p_sourcetext = source;
+    sql_fn_parser_setup(state, info);
+    (void)NoteNode(
+        reinterpret_cast<Node*>(transformTopLevelStmt(state, lfirst_node(RawStmt, cell))), oids);
+    free_parsestate(state);
+  }
+}
+
+bool RunsAsCaller(HeapTuple tuple) {
+  const Form_pg_proc function = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+  return function->prolang == SQLlanguageId && !function->prosecdef && !IsPolymorphic(*function) &&
+         heap_attisnull(tuple, Anum_pg_proc_proconfig, nullptr);
+}
+
+}  // namespace
+
+List* FunctionsInBody(Oid function) {
+  if (function < FirstNormalObjectId) return NIL;
+  HeapTuple tuple = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(tuple)) return NIL;
+  List* oids = NIL;
+  // What is wrong in it is for those who run it to tell.
+  if (RunsAsCaller(tuple))
+    InRolledBackSubtransaction([&] { NoteStatements(tuple, &oids); }, [](ErrorData*) {});
+  heap_freetuple(tuple);
+  return oids;
+}
+
+}  // namespace live_queries
