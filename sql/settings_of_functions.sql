@@ -37,3 +37,18 @@ RESET regress.mode;
 DROP TABLE note;
 DROP FUNCTION visible;
 DROP ROLE regress_live_tess;
+
+-- A schema in the search path with a name that no line can hold.
+CREATE TABLE t (id int PRIMARY KEY);
+SELECT format('CREATE SCHEMA %I', E'two\nlines\\') AS command \gexec
+SELECT set_config('search_path', format('%I, public', E'two\nlines\\'), false) IS NOT NULL;
+CREATE FUNCTION odd() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 40';
+CREATE FUNCTION public.uses_odd(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN odd() + $1; END';
+CALL watch('odd', 'SELECT id, uses_odd(id) AS n FROM t');
+INSERT INTO t VALUES (2);
+SELECT * FROM feed();
+SELECT live.unsubscribe_all();
+DROP FUNCTION uses_odd, odd;
+DROP TABLE t;
+RESET search_path;
+SELECT format('DROP SCHEMA %I', E'two\nlines\\') AS command \gexec

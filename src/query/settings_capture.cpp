@@ -52,20 +52,38 @@ const char* OwnPart(const char* settings) {
   return settings;
 }
 
+// A line that contains no line break: the name of a schema may.
+void AppendEscaped(StringInfo line, const char* value) {
+  for (const char* c = value; *c != '\0'; ++c) {
+    if (*c == '\n' || *c == '\\') appendStringInfoChar(line, '\\');
+    appendStringInfoChar(line, *c == '\n' ? 'n' : *c);
+  }
+}
+
+void Unescape(char* line) {
+  char* to = line;
+  for (const char* c = line; *c != '\0'; ++c) {
+    if (*c == '\\')
+      *to++ = *++c == 'n' ? '\n' : *c;
+    else
+      *to++ = *c;
+  }
+  *to = '\0';
+}
+
 void Apply(const char* name, const char* value) {
   (void)set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 }  // namespace
 
-// One line a setting, in the order of kCaptured; no value contains a line break unescaped.
+// One line a setting, in the order of kCaptured.
 char* CaptureSettings() {
   StringInfoData text;
   initStringInfo(&text);
   for (const char* name : kCaptured) {
     const char* value = GetConfigOption(name, true, false);
-    for (const char* c = value == nullptr ? "" : value; *c != '\0'; ++c)
-      appendStringInfoChar(&text, *c == '\n' ? ' ' : *c);
+    AppendEscaped(&text, value == nullptr ? "" : value);
     appendStringInfoChar(&text, '\n');
   }
   return text.data;
@@ -121,6 +139,7 @@ int EnterSettings(const char* settings) {
   for (const char* name : kCaptured) {
     char* end = line + strcspn(line, "\n");
     *end = '\0';
+    Unescape(line);
     const char* current = GetConfigOption(name, true, false);
     if (current == nullptr || strcmp(current, line) != 0) Apply(name, line);
     line = end + 1;

@@ -202,8 +202,10 @@ for my $victim (qw(client decoder)) {
     $client->rows('BEGIN');
     $writer->rows(q(UPDATE t SET a = repeat('z', 1000)));
     $writer->value('SELECT live.wait_for()');
+    my $log_start = -s $node->logfile;
     kill 'KILL', $victim eq 'client' ? $client->pid : decoder_pid($node);
     ok(wait_until(sub { $client->error('SELECT 1')->{C} =~ /^(57P02|08006)$/ }), "$victim killed: connections end");
+    ok(wait_until(sub { slurp_file($node->logfile, $log_start) =~ /reinitializing/ }), "$victim killed: the server starts over");
     comes_back($node, "$victim killed");
     is($node->safe_psql('postgres', 'SELECT count(*) FROM live_queries'), 0, "$victim killed: nothing is left");
     ok(wait_until(sub { !temp_files($node) }), "$victim killed: no file either");
