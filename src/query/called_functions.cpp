@@ -3,7 +3,7 @@
 
 #include "pg/compat.hpp"
 #include "query/domain_checks.hpp"
-#include "query/function_bodies.hpp"
+#include "query/functions_in.hpp"
 #include "query/tree.hpp"
 #include "query/type_components.hpp"
 #include "query/type_functions.hpp"
@@ -11,7 +11,6 @@
 
 extern "C" {
 #include "access/htup_details.h"
-#include "access/nbtree.h"
 #include "access/transam.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
@@ -60,30 +59,6 @@ bool IsProcedural(Oid function) {
   return language != INTERNALlanguageId && language != ClanguageId;
 }
 
-bool NoteFunction(Oid function, void* oids) {
-  List** list = static_cast<List**>(oids);
-  if (OidIsValid(function)) *list = list_append_unique_oid(*list, function);
-  return false;
-}
-
-// Rows are compared by the functions of operator classes, not by those of the operators.
-void NoteRowComparison(const RowCompareExpr& comparison, List** oids) {
-  ListCell* cell;
-  foreach (cell, comparison.opfamilies) {
-    Oid left;
-    Oid right;
-    op_input_types(list_nth_oid(comparison.opnos, foreach_current_index(cell)), &left, &right);
-    NoteFunction(get_opfamily_proc(lfirst_oid(cell), left, right, BTORDER_PROC), oids);
-  }
-}
-
-bool NoteNode(Node* node, List** oids) {
-  if (node == nullptr) return false;
-  (void)check_functions_in_node(node, NoteFunction, oids);
-  if (IsA(node, RowCompareExpr)) NoteRowComparison(*castNode(RowCompareExpr, node), oids);
-  return WalkChildren(node, NoteNode, oids);
-}
-
 // A function of the session, which may be asked for in the client alone: elsewhere, its value is
 // known. Those with arguments can be asked for anywhere.
 bool IsOfSession(Node* node) {
@@ -117,12 +92,14 @@ void RequireExecuteOf(Node* node) {
 
 void NoteCalledFunctions(List* expressions, CalledFunctions* called) {
   List* oids = list_copy(called->oids);
-  (void)NoteNode(reinterpret_cast<Node*>(expressions), &oids);
+  NoteFunctionsIn(reinterpret_cast<Node*>(expressions), &oids);
   ListCell* cell;
   foreach (cell, TypesIn(expressions, true))
     oids = list_concat_unique_oid(oids, FunctionsOfType(lfirst_oid(cell)));
-  foreach (cell, TypesMadeJson(expressions)) NoteFunction(JsonCastOf(lfirst_oid(cell)), &oids);
-  (void)NoteNode(reinterpret_cast<Node*>(DomainChecksIn(expressions)), &oids);
+  foreach (cell, TypesMadeJson(expressions))
+    if (const Oid cast = JsonCastOf(lfirst_oid(cell)); OidIsValid(cast))
+      oids = list_append_unique_oid(oids, cast);
+  NoteFunctionsIn(reinterpret_cast<Node*>(DomainChecksIn(expressions)), &oids);
   // The list grows, as bodies call functions with bodies.
   for (int i = 0; i < list_length(oids); ++i)
     oids = list_concat_unique_oid(oids, FunctionsInBody(list_nth_oid(oids, i)));

@@ -1,12 +1,13 @@
-// Reads bodies as the planner does when it inlines (inline_function in clauses.c). Process: client
-// backend, decoder.
-#include "query/function_bodies.hpp"
+// Walks trees, and reads bodies as the planner does when it inlines (inline_function in clauses.c).
+// Process: client backend, decoder.
+#include "query/functions_in.hpp"
 
 #include "pg/subtransaction.hpp"
 #include "query/tree.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
+#include "access/nbtree.h"
 #include "access/transam.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
@@ -18,6 +19,7 @@ extern "C" {
 #include "parser/parse_node.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
 
@@ -26,8 +28,19 @@ namespace {
 
 bool NoteFunction(Oid function, void* oids) {
   List** list = static_cast<List**>(oids);
-  *list = list_append_unique_oid(*list, function);
+  if (OidIsValid(function)) *list = list_append_unique_oid(*list, function);
   return false;
+}
+
+// Rows are compared by the functions of operator classes, not by those of the operators.
+void NoteRowComparison(const RowCompareExpr& comparison, List** oids) {
+  ListCell* cell;
+  foreach (cell, comparison.opfamilies) {
+    Oid left;
+    Oid right;
+    op_input_types(list_nth_oid(comparison.opnos, foreach_current_index(cell)), &left, &right);
+    NoteFunction(get_opfamily_proc(lfirst_oid(cell), left, right, BTORDER_PROC), oids);
+  }
 }
 
 bool NoteNode(Node* node, List** oids) {
@@ -37,6 +50,7 @@ bool NoteNode(Node* node, List** oids) {
         castNode(Query, node),
         reinterpret_cast<bool (*)()>(static_cast<bool (*)(Node*, List**)>(NoteNode)), oids, 0);
   (void)check_functions_in_node(node, NoteFunction, oids);
+  if (IsA(node, RowCompareExpr)) NoteRowComparison(*castNode(RowCompareExpr, node), oids);
   return WalkChildren(node, NoteNode, oids);
 }
 
@@ -55,7 +69,7 @@ char* TextOf(HeapTuple tuple, AttrNumber column) {
 
 void NoteStatements(HeapTuple tuple, List** oids) {
   if (const char* body = TextOf(tuple, Anum_pg_proc_prosqlbody)) {
-    (void)NoteNode(static_cast<Node*>(stringToNode(body)), oids);
+    NoteFunctionsIn(static_cast<Node*>(stringToNode(body)), oids);
     return;
   }
   const char* source = TextOf(tuple, Anum_pg_proc_prosrc);
@@ -78,6 +92,8 @@ bool RunsAsCaller(HeapTuple tuple) {
 }
 
 }  // namespace
+
+void NoteFunctionsIn(Node* node, List** oids) { (void)NoteNode(node, oids); }
 
 List* FunctionsInBody(Oid function) {
   if (function < FirstNormalObjectId) return NIL;
