@@ -209,7 +209,7 @@ void CopySorted(const RoleQueue& queue, uint64_t polled) {
     LocalSubscription* subscription = nullptr;
     const Queued fate = Judge(queue.role, record, &subscription);
     if (fate == Queued::kStays) copy.Add(record);
-    if (fate != Queued::kHeld) continue;
+    if (fate != Queued::kHeld || subscription == nullptr) continue;
     LIVE_QUERIES_FAULT("poll-queue-sort");
     record = Unqueued(record);
     sorted_out->Append(record.header, record.body);

@@ -321,7 +321,7 @@ void PrepareMatcher(MemoryContext context) {
                                    HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
   CacheRegisterRelcacheCallback(OnRelationChange, 0);
   ListenToCatalogs(OnCatalogChange);
-  for (int cache : {AUTHOID, DATABASEOID, TABLESPACEOID, PARAMETERACLOID})
+  for (int cache : {AUTHOID, AUTHMEMROLEMEM, DATABASEOID, TABLESPACEOID, PARAMETERACLOID})
     CacheRegisterSyscacheCallback(cache, OnSharedCatalogChange, 0);
 }
 
@@ -433,9 +433,10 @@ bool AnyValuesUnchecked() {
 
 bool AnyUnchecked() {
   (void)AnyValuesUnchecked();
-  ForEachTemplate([](Template* one) {
-    if (any_unchecked && one->unchecked) MustCheckValuesOf(one, false);
-  });
+  if (any_unchecked)
+    ForEachTemplate([](Template* one) {
+      if (one->unchecked) MustCheckValuesOf(one, false);
+    });
   return any_unchecked || any_values_unchecked;
 }
 

@@ -1,6 +1,8 @@
 // Conversion that loses characters rather than fail. Process: client backend.
 #include "pg/encoding.hpp"
 
+#include <algorithm>
+
 extern "C" {
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
@@ -56,7 +58,7 @@ const char* ConvertBy(Oid conversion, const char* text, int from, int to) {
     text += done;
     if (done == piece) continue;
     appendStringInfoChar(&converted, kNoCounterpart);
-    text += CharacterBytes(text, from);
+    text += std::max(CharacterBytes(text, from), 1);
   }
   pfree(room);
   return converted.data;

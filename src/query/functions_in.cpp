@@ -67,6 +67,22 @@ char* TextOf(HeapTuple tuple, AttrNumber column) {
   return is_null ? nullptr : TextDatumGetCString(value);
 }
 
+bool HasSublink(Node* node, void* unused) {
+  if (node == nullptr) return false;
+  if (IsA(node, SubLink)) return true;
+  return raw_expression_tree_walker(
+      node, reinterpret_cast<bool (*)()>(static_cast<bool (*)(Node*, void*)>(HasSublink)), unused);
+}
+
+// Whether it reads no table, so that its analysis waits for nobody's locks.
+bool IsExpression(const RawStmt& statement) {
+  if (!IsA(statement.stmt, SelectStmt)) return false;
+  const SelectStmt& select = *castNode(SelectStmt, statement.stmt);
+  return select.op == SETOP_NONE && select.fromClause == NIL && select.withClause == nullptr &&
+         select.valuesLists == NIL && select.intoClause == nullptr &&
+         !HasSublink(statement.stmt, nullptr);
+}
+
 void NoteStatements(HeapTuple tuple, List** oids) {
   if (const char* body = TextOf(tuple, Anum_pg_proc_prosqlbody)) {
     NoteFunctionsIn(static_cast<Node*>(stringToNode(body)), oids);
@@ -76,6 +92,7 @@ void NoteStatements(HeapTuple tuple, List** oids) {
   const SQLFunctionParseInfoPtr info = prepare_sql_fn_parse_info(tuple, nullptr, InvalidOid);
   ListCell* cell;
   foreach (cell, pg_parse_query(source)) {
+    if (!IsExpression(*lfirst_node(RawStmt, cell))) continue;
     ParseState* state = make_parsestate(nullptr);
     state->p_sourcetext = source;
     sql_fn_parser_setup(state, info);

@@ -15,8 +15,9 @@ namespace live_queries {
 // doubles.
 void NoteFunctionsIn(Node* node, List** oids);
 
-// The functions that the body of `function` calls, oids. NIL if it is not one of a user's in SQL
-// that runs as its caller, with its caller's settings, or if its body cannot be read now.
+// The functions that the body of `function` calls, oids, as far as it reads no table. NIL if it is
+// not one of a user's in SQL that runs as its caller, with its caller's settings, or if its body
+// cannot be read now.
 List* FunctionsInBody(Oid function);
 
 }  // namespace live_queries

@@ -36,10 +36,11 @@ void ForEachStretch(DefinitionShared* definition, size_t start, size_t end, Use&
 }
 
 void CopyStretches(const DefinitionShared& definition, size_t start, size_t end, char* to) {
+  size_t copied = 0;
   ForEachStretch(const_cast<DefinitionShared*>(&definition), start, end,
                  [&](const char* data, size_t bytes) {
-                   memcpy(to, data, bytes);
-                   to += bytes;
+                   memcpy(to + copied, data, bytes);
+                   copied += bytes;
                  });
 }
 

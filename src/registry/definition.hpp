@@ -48,10 +48,10 @@ uint64_t DefinitionBytes(const DefinitionShared& definition);
 // Makes one. What has been made stands in `*made` at any time, for FreeDefinition; false without
 // memory. May ereport.
 bool MakeDefinition(DefinitionFields fields, dsa_pointer* made);
-void FreeDefinition(dsa_pointer definition);
+void FreeDefinition(dsa_pointer pointer);
 
 // Maps all of it, so that FreeDefinition and the following do not ereport.
-void MapDefinition(dsa_pointer definition);
+void MapDefinition(dsa_pointer pointer);
 
 // Copies all fields, as they stand one after the other.
 void CopyDefinitionData(const DefinitionShared& definition, char* to);

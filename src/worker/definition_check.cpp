@@ -22,6 +22,7 @@ extern "C" {
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
+#include "utils/snapmgr.h"
 }
 
 namespace live_queries {
@@ -354,7 +355,10 @@ void InPass(Body&& body) {
   MemoryContext scratch =
       AllocSetContextCreate(context, "live_queries checked definition", ALLOCSET_DEFAULT_SIZES);
   Pass pass = {context, scratch, NIL, kLockBudgetUs, false, NIL, 0};
+  // What functions read is as of now as well.
+  PushActiveSnapshot(GetTransactionSnapshot());
   InMemoryContext(context, [&] { body(&pass); });
+  PopActiveSnapshot();
   MemoryContextDelete(context);
 }
 
