@@ -367,8 +367,11 @@ void GiveUpOnErrors(ConnectionShared* connection) {
   const dsa_pointer blocks = inbox.block;
   inbox.block = InvalidDsaPointer;
   FreeBlocks(connection, blocks);
-  inbox.spill_read = inbox.spill_end;
-  ReleaseSpill(connection, inbox);
+  // Unless all of it had been read, and is released already: the decoder may spill again by now.
+  if (inbox.spill_read != inbox.spill_end) {
+    inbox.spill_read = inbox.spill_end;
+    ReleaseSpill(connection, inbox);
+  }
   inbox.overflowed = true;
   lost_because = "messages could not be delivered";
   notify_pipe.waiting = poll_pipe.waiting = false;

@@ -37,10 +37,14 @@ File OpenSpillForWriting(uint64_t connection_id) {
 
 // A block with `bytes` bytes of records, linked; nullptr without memory. The caller holds the lock.
 std::byte* AppendBlock(ConnectionShared* connection, size_t bytes) {
+  // Before there is a block: it may have to be mapped.
+  MailBlockShared* last = DsaPointerIsValid(connection->mail_last)
+                              ? FromArea<MailBlockShared>(connection->mail_last)
+                              : nullptr;
   const dsa_pointer pointer = MakeBlock(connection, bytes);
   if (!DsaPointerIsValid(pointer)) return nullptr;
-  if (DsaPointerIsValid(connection->mail_last))
-    FromArea<MailBlockShared>(connection->mail_last)->next = pointer;
+  if (last != nullptr)
+    last->next = pointer;
   else
     connection->mail_first = pointer;
   connection->mail_last = pointer;
@@ -150,7 +154,9 @@ TerminationBody WriteTermination(const ProblemShared& problem) {
 bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription,
                      const ProblemShared& problem) {
   if (subscription->status == SubscriptionStatus::kTerminated) return false;
-  MapDefinition(subscription->definition);  // before anything changes
+  // Before anything changes, whatever that needs is mapped.
+  MapDefinition(subscription->definition);
+  (void)FindSubscription(*connection, subscription->replaces);
   const TerminationBody body = WriteTermination(problem);
   RecordHeader header;
   header.kind = RecordKind::kTerminated;
@@ -165,7 +171,10 @@ bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscript
 
 void WakeConnection(ConnectionShared* connection) {
   if (pg_atomic_exchange_u32(&connection->wake_pending, 1) != 0) return;
-  SendProcSignal(connection->pid, PROCSIG_NOTIFY_INTERRUPT, connection->backend_id);
+  // 0 would be our own process group.
+  const pid_t pid = connection->pid;
+  if (pid == 0) return;
+  SendProcSignal(pid, PROCSIG_NOTIFY_INTERRUPT, connection->backend_id);
 }
 
 PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,

@@ -363,9 +363,18 @@ void EmptyPollQueue(bool keep_terminations) {
   for (RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) {
     if (keep_terminations) Settle(queue);
     Renew(&sorted);
+    const RecordQueue::ReadPosition position = queue->records->read_position();
     RecordView record;
-    while (keep_terminations && queue->records->Read(&record))
-      if (record.header.kind == RecordKind::kTerminated) sorted->Append(record.header, record.body);
+    // An error leaves all of them for the next attempt.
+    TryFinally(
+        [&] {
+          while (keep_terminations && queue->records->Read(&record))
+            if (record.header.kind == RecordKind::kTerminated)
+              sorted->Append(record.header, record.body);
+        },
+        [&] {
+          if (keep_terminations) queue->records->ReturnTo(position);
+        });
     queue->forgotten = PolledCount(*queue);
     queue->pending = {false, false, 0};
     queue->records->Destroy();

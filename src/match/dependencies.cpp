@@ -1,6 +1,7 @@
 // Tells which changes of catalogs concern a template. Process: decoder.
 #include "match/dependencies.hpp"
 
+#include "pg/memory.hpp"
 #include "query/type_components.hpp"
 
 extern "C" {
@@ -39,11 +40,17 @@ List* HashesOf(int cache, List* oids) {
 
 // Not in what was evaluated for good. The code of a type may be a cast to JSON, or a condition.
 bool RunsUserCode(const QuerySpec& spec) {
-  List* expressions = list_make4(spec.barrier_quals, spec.quals, spec.targets, spec.columns);
-  if (TypesIn(expressions, true) != NIL) return true;
-  CalledFunctions called = {};
-  NoteCalledFunctions(expressions, &called);
-  return called.oids != NIL && llast_oid(called.oids) >= FirstNormalObjectId;
+  MemoryContext walk = AllocSetContextCreate(
+      CurrentMemoryContext, "live_queries functions of users", ALLOCSET_SMALL_SIZES);
+  const bool runs = InMemoryContext(walk, [&] {
+    List* expressions = list_make4(spec.barrier_quals, spec.quals, spec.targets, spec.columns);
+    if (TypesIn(expressions, true) != NIL) return true;
+    CalledFunctions called = {};
+    NoteCalledFunctions(expressions, &called);
+    return called.oids != NIL && llast_oid(called.oids) >= FirstNormalObjectId;
+  });
+  MemoryContextDelete(walk);
+  return runs;
 }
 
 bool Contains(List* hashes, uint32 hash) {

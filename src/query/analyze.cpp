@@ -358,6 +358,7 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   NoteDependencies(everything, &spec);
   // A value that is frozen, or computed here for good, asks for nobody's privileges later on.
   RequireExecute(everything);
+  RequireExecuteInBodies(spec.called);
   everything = Freeze(everything, &result.frozen);
   spec.of_roles = result.frozen.of_roles;
   everything = Simplify(everything, &spec.inlined);

@@ -66,13 +66,16 @@ bool IsOfSession(Node* node) {
          SourceOf(castNode(FuncExpr, node)->funcid) == ValueSource::kSession;
 }
 
+void RequireExecuteOfFunction(Oid function) {
+  if (MayExecute(function, GetUserId())) return;
+  aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+}
+
 // `node`, where each of these has been checked and is left out.
 Node* CheckSessionCalls(Node* node, void* unused) {
   if (node == nullptr) return nullptr;
   if (!IsOfSession(node)) return RewriteChildren(node, CheckSessionCalls, unused);
-  const Oid function = castNode(FuncExpr, node)->funcid;
-  if (!MayExecute(function, GetUserId()))
-    aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+  RequireExecuteOfFunction(castNode(FuncExpr, node)->funcid);
   return reinterpret_cast<Node*>(
       makeNullConst(exprType(node), exprTypmod(node), exprCollation(node)));
 }
@@ -137,6 +140,14 @@ void RequireExecute(List* expressions) {
   RequireExecuteOf(CheckSessionCalls(reinterpret_cast<Node*>(expressions), nullptr));
   MemoryContextSwitchTo(outer);
   MemoryContextDelete(context);
+}
+
+void RequireExecuteInBodies(const CalledFunctions& called) {
+  ListCell* cell;
+  foreach (cell, called.oids) {
+    ListCell* inner;
+    foreach (inner, FunctionsInBody(lfirst_oid(cell))) RequireExecuteOfFunction(lfirst_oid(inner));
+  }
 }
 
 }  // namespace live_queries

@@ -28,4 +28,8 @@ bool IncludesFunctions(const CalledFunctions& now, const CalledFunctions& former
 // leaves them.
 void RequireExecute(List* expressions);
 
+// The same for what the bodies of `called` call: where a value has taken the place of a call, the
+// server may keep a plan (18) that does not ask any more.
+void RequireExecuteInBodies(const CalledFunctions& called);
+
 }  // namespace live_queries

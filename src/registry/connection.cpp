@@ -109,6 +109,11 @@ bool ReserveOwnPlace(ConnectionShared* connection, const NewSubscription& subscr
 
 // What a new subscription takes is counted before there is any of it, or raises an error.
 void Reserve(ConnectionShared* connection, const NewSubscription& subscription) {
+  // The decoder has to copy it in one piece.
+  if (DefinitionBytes(subscription.fields) > MaxAllocSize / 2)
+    ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+            errmsg("the query with its parameters is too large for a live query"),
+            errdetail("It may take %zu bytes.", MaxAllocSize / 2));
   (void)ReserveOwnPlace(connection, subscription);
   const uint64_t bytes = DefinitionBytes(subscription.fields) + sizeof(SubscriptionShared);
   ReserveMemory(connection, bytes);

@@ -8,6 +8,7 @@
 
 #include "pg/compat.hpp"
 #include "pg/locks.hpp"
+#include "pg/try_catch.hpp"
 #include "registry/connection.hpp"
 #include "registry/shared_memory.hpp"
 
@@ -149,7 +150,7 @@ bool HasForeignSlot(Oid database, pid_t decoder) {
   return found;
 }
 
-// Visits each session and prepared transaction of the database but this one. The places of
+// Visits each session, and each prepared transaction (pid 0), of the database but this one. The places of
 // processes that have ended still have what they had.
 template <class Visit>
 void ForEachUser(Oid database, Visit&& visit) {
@@ -157,11 +158,12 @@ void ForEachUser(Oid database, Visit&& visit) {
   for (uint32 i = 0; i < count; ++i) {
     const PGPROC* proc = &ProcGlobal->allProcs[i];
     if (proc->databaseId != database || proc == MyProc) continue;
+    // Once: the process may end.
+    const pid_t pid = proc->pid;
     const TransactionId xid = proc->xid;
-    const bool lives = proc->pid != 0
-                           ? BackendPidGetProc(proc->pid) == proc
-                           : TransactionIdIsNormal(xid) && TransactionIdIsInProgress(xid);
-    if (lives) visit(*proc);
+    const bool lives = pid != 0 ? BackendPidGetProc(pid) == proc
+                                : TransactionIdIsNormal(xid) && TransactionIdIsInProgress(xid);
+    if (lives) visit(*proc, pid);
   }
 }
 
@@ -229,12 +231,12 @@ struct Users {
 // Those that are there but for the decoder. Autovacuum makes way for the command.
 Users CountUsers(Oid database, pid_t decoder) {
   Users users = {0, 0};
-  ForEachUser(database, [&](const PGPROC& proc) {
-    if (proc.pid == 0) {
+  ForEachUser(database, [&](const PGPROC& proc, pid_t pid) {
+    if (pid == 0) {
       ++users.prepared;
-    } else if (proc.pid != decoder) {
+    } else if (pid != decoder) {
       ++users.sessions;
-      if (proc.statusFlags & PROC_IS_AUTOVACUUM) (void)kill(proc.pid, SIGTERM);
+      if (proc.statusFlags & PROC_IS_AUTOVACUUM) (void)kill(pid, SIGTERM);
     }
   });
   return users;
@@ -286,9 +288,9 @@ void RequireMayForce(const DatabaseCommand& command) {
   Users users = {0, 0};
   bool superusers = false;
   bool others = false;
-  ForEachUser(command.database, [&](const PGPROC& proc) {
-    if (proc.pid == 0) ++users.prepared;
-    if (proc.pid == 0 || proc.pid == decoder) return;
+  ForEachUser(command.database, [&](const PGPROC& proc, pid_t pid) {
+    if (pid == 0) ++users.prepared;
+    if (pid == 0 || pid == decoder) return;
     superusers = superusers || (superuser_arg(proc.roleId) && !superuser());
     others = others || (!has_privs_of_role(GetUserId(), proc.roleId) &&
                         !has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND));
@@ -365,7 +367,12 @@ DatabaseCommand PrepareDatabaseCommand(const Node* statement, ProcessUtilityCont
   }
   if (DatabaseShared* slot = Suspend(command.database)) {
     command.suspended = true;
-    StopDecoder(slot);
+    TryCatch(
+        CurrentMemoryContext, [&] { StopDecoder(slot); },
+        [&](ErrorData* error) {
+          FinishDatabaseCommand(command);
+          ReThrowError(error);
+        });
   }
   return command;
 }

@@ -10,15 +10,23 @@ extern "C" {
 #include "access/transam.h"
 #include "access/twophase.h"
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "pgstat.h"
 #include "storage/condition_variable.h"
 #include "storage/proc.h"
+#include "utils/acl.h"
 }
 
 namespace live_queries {
 namespace {
 
 constexpr int kSleepMs = 1000;  // the variable is broadcast; this bounds what a lost one costs
+
+// As pg_stat_activity has it.
+bool MaySeeActivityOf(Oid role) {
+  return has_privs_of_role(GetUserId(), role) ||
+         has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+}
 
 // A transaction that the decoder's slot has to wait for, for a message to people.
 void TellWhoHoldsUp() {
@@ -34,7 +42,8 @@ void TellWhoHoldsUp() {
     const PgBackendStatus* status = proc->pid == 0 ? nullptr : StatusOfPid(proc->pid);
     if (proc->pid == 0)
       appendStringInfo(&who, "prepared transaction %u", xid);
-    else if (status == nullptr || status->st_xact_start_timestamp == 0)
+    else if (status == nullptr || status->st_xact_start_timestamp == 0 ||
+             !MaySeeActivityOf(status->st_userid))
       appendStringInfo(&who, "process %d", proc->pid);
     else
       appendStringInfo(&who, "process %d since %s", proc->pid,

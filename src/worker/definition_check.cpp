@@ -144,6 +144,8 @@ CheckResult Check(const Target& target, bool reads_table, Pass* pass, Holds&& ho
         if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
           pass->lock_left_us -= GetCurrentTimestamp() - start;
           result.finding = table_is_ours ? Finding::kDifferent : Finding::kLocked;
+          // What its values would be cannot be told here, as where only its client's session knows.
+          if (!reads_table) result.finding = target.attaching ? Finding::kError : Finding::kLocked;
         }
         // Without the timeout, a function of the subscriber's has raised it: no other cancel
         // reaches the decoder.
@@ -171,7 +173,8 @@ CheckResult CheckDefinition(const Target& target, const DefinitionCopy& definiti
   const CheckResult result =
       Check(target, true, pass, [&] { return IsSameNow(*one, definition, values_hold, pass); });
   if (result.finding == Finding::kLocked)
-    pass->locked = lappend_oid(pass->locked, one->spec.relation);
+    InMemoryContext(pass->context,
+                    [&] { pass->locked = lappend_oid(pass->locked, one->spec.relation); });
   return result;
 }
 
@@ -303,8 +306,7 @@ void TellOfValues(const Pending& item, const CheckResult& result, Pass* pass) {
 // Only what was frozen may have changed, of those targets that are marked. Some catalog changes all
 // the time, so no more is done than has to be: whether another value makes another query, the whole
 // analysis says.
-void CheckValuesOf(Template* one, void* context) {
-  Pass* pass = static_cast<Pass*>(context);
+void CheckValuesOf(Template* one, Pass* pass) {
   pass->function_changed = one->function_changed;
   List* pending = TakePending(one);
   for (int next = 0; next < list_length(pending); ++next) {
@@ -317,8 +319,7 @@ void CheckValuesOf(Template* one, void* context) {
 }
 
 // After its values: those hold.
-void CheckDefinitionsOf(Template* one, void* context) {
-  Pass* pass = static_cast<Pass*>(context);
+void CheckDefinitionsOf(Template* one, Pass* pass) {
   DropCompiled(one);
   one->checked_at = GetXLogInsertRecPtr();
   pass->function_changed = one->function_changed;
@@ -345,6 +346,16 @@ void CheckDefinitionsOf(Template* one, void* context) {
   }
 }
 
+// `check` for one template, whose subscribers' definitions are not kept longer than that.
+template <void (*check)(Template*, Pass*)>
+void CheckOne(Template* one, void* context) {
+  Pass* pass = static_cast<Pass*>(context);
+  MemoryContext definitions = AllocSetContextCreate(
+      pass->context, "live_queries definitions of a template", ALLOCSET_DEFAULT_SIZES);
+  InMemoryContext(definitions, [&] { check(one, pass); });
+  MemoryContextDelete(definitions);
+}
+
 // Runs `body` with a Pass.
 template <class Body>
 void InPass(Body&& body) {
@@ -366,14 +377,14 @@ void InPass(Body&& body) {
 
 void CheckChangedValues() {
   if (!AnyValuesUnchecked()) return;
-  InPass([](Pass* pass) { TakeUncheckedValues(CheckValuesOf, pass); });
+  InPass([](Pass* pass) { TakeUncheckedValues(CheckOne<CheckValuesOf>, pass); });
 }
 
 void CheckChangedDefinitions() {
   if (!AnyUnchecked()) return;
   InPass([](Pass* pass) {
-    TakeUncheckedValues(CheckValuesOf, pass);
-    TakeUnchecked(CheckDefinitionsOf, pass);
+    TakeUncheckedValues(CheckOne<CheckValuesOf>, pass);
+    TakeUnchecked(CheckOne<CheckDefinitionsOf>, pass);
   });
 }
 

@@ -102,6 +102,8 @@ void OnObjectAccess(ObjectAccessType access, Oid catalog, Oid object, int part, 
   if (access != OAT_DROP || catalog != ExtensionRelationId) return;
   const char* name = get_extension_name(object);
   if (name == nullptr || strcmp(name, "live_queries") != 0) return;
+  // Dropped, made and dropped again: it is gone as long as the first holds.
+  if (extension_dropped) return;
   extension_dropped = true;
   dropped_in = GetCurrentSubTransactionId();
 }
