@@ -150,8 +150,8 @@ bool HasForeignSlot(Oid database, pid_t decoder) {
   return found;
 }
 
-// Visits each session, and each prepared transaction (pid 0), of the database but this one. The places of
-// processes that have ended still have what they had.
+// Visits each session, and each prepared transaction (pid 0), of the database but this one. The
+// places of processes that have ended still have what they had.
 template <class Visit>
 void ForEachUser(Oid database, Visit&& visit) {
   const uint32 count = ProcGlobal->allProcCount + static_cast<uint32>(max_prepared_xacts);
