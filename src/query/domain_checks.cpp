@@ -35,8 +35,8 @@ List* OwnChecks(Oid domain) {
     if (reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple))->contype != CONSTRAINT_CHECK)
       continue;
     bool is_null;
-    const Datum source =
-        heap_getattr(tuple, Anum_pg_constraint_conbin, RelationGetDescr(catalog), &is_null);
+    // Not heap_getattr: what newer minor releases inline of it, older ones do not have.
+    const Datum source = SysCacheGetAttr(CONSTROID, tuple, Anum_pg_constraint_conbin, &is_null);
     if (!is_null) checks = lappend(checks, stringToNode(text_to_cstring(DatumGetTextPP(source))));
   }
   systable_endscan(scan);
