@@ -1,13 +1,13 @@
 // The library's entry: a list of what it installs. Process: postmaster.
-#include "deliver/first_result.hpp"
+#include "client/commit_wakeup.hpp"
+#include "client/first_result.hpp"
+#include "client/utility_hook.hpp"
 #include "deliver/session.hpp"
 #include "pg/fault.hpp"
 #include "pg/postgres.hpp"
-#include "registry/settings.hpp"
+#include "pg/settings.hpp"
 #include "registry/shared_memory.hpp"
-#include "worker/commit_wakeup.hpp"
 #include "worker/launcher.hpp"
-#include "worker/utility_hook.hpp"
 
 extern "C" {
 PG_MODULE_MAGIC;

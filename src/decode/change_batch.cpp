@@ -4,7 +4,7 @@
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
-#include "registry/settings.hpp"
+#include "pg/settings.hpp"
 
 extern "C" {
 #include "access/htup_details.h"

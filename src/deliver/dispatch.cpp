@@ -9,8 +9,8 @@
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "pg/settings.hpp"
 #include "registry/connection.hpp"
-#include "registry/settings.hpp"
 
 extern "C" {
 #include "access/xlog.h"

@@ -8,8 +8,8 @@
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/files.hpp"
+#include "pg/settings.hpp"
 #include "registry/limits.hpp"
-#include "registry/settings.hpp"
 #include "registry/terminated.hpp"
 
 extern "C" {

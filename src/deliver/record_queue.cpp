@@ -3,7 +3,7 @@
 
 #include "pg/files.hpp"
 #include "pg/memory.hpp"
-#include "registry/settings.hpp"
+#include "pg/settings.hpp"
 
 namespace live_queries {
 

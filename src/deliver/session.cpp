@@ -1,8 +1,8 @@
 // The list of local subscriptions and its undo log. Process: client backend.
 #include "deliver/session.hpp"
 
+#include "client/first_result.hpp"
 #include "deliver/dispatch.hpp"
-#include "deliver/first_result.hpp"
 #include "deliver/permission.hpp"
 #include "deliver/poll_queue.hpp"
 #include "deliver/refusals.hpp"

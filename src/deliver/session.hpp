@@ -28,7 +28,7 @@ struct VisibilityBound {
   bool Sees(TransactionId xid, uint64_t commit_lsn) const;
 };
 
-// How far the client has read the first result: deliver/first_result.cpp.
+// How far the client has read the first result: client/first_result.cpp.
 struct FirstResult {
   char cursor[NAMEDATALEN];  // "": none, or read to its end
   uint64_t read;             // of the rows that are in its store

@@ -1,11 +1,11 @@
 // The two by two of old and new row, matching or not. Process: decoder.
 #include "match/evaluate.hpp"
 
-#include "match/evaluation_clock.hpp"
-#include "match/routing_index.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "template/evaluation_clock.hpp"
+#include "template/routing_index.hpp"
 
 extern "C" {
 #include "access/detoast.h"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "decode/change_batch.hpp"
-#include "match/template.hpp"
+#include "template/template.hpp"
 
 namespace live_queries {
 

@@ -3,13 +3,13 @@
 
 #include "decode/output_plugin.hpp"
 #include "match/evaluate.hpp"
-#include "match/evaluation_clock.hpp"
-#include "match/evaluation_guard.hpp"
-#include "match/routing_index.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "query/settings_capture.hpp"
+#include "template/evaluation_clock.hpp"
+#include "template/evaluation_guard.hpp"
+#include "template/routing_index.hpp"
 
 extern "C" {
 #include "common/hashfn.h"

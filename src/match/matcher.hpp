@@ -3,8 +3,8 @@
 #pragma once
 
 #include "decode/change_batch.hpp"
-#include "match/template.hpp"
 #include "pg/postgres.hpp"
+#include "template/template.hpp"
 
 namespace live_queries {
 
@@ -22,7 +22,7 @@ bool MatcherIsDamaged();
 // Removes it, and its template with the last one.
 void DetachTarget(Target* target);
 
-// Where a matcher's results go: called with finished records. worker/outbox.hpp implements them;
+// Where a matcher's results go: called with finished records. deliver/outbox.hpp implements them;
 // a template does not know of connections.
 struct MatchSink {
   // A part of a transaction's changes for all subscriptions of `route`.

@@ -2,7 +2,7 @@
 #include "registry/database.hpp"
 
 #include "pg/locks.hpp"
-#include "registry/settings.hpp"
+#include "pg/settings.hpp"
 #include "registry/shared_memory.hpp"
 
 extern "C" {

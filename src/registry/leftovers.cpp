@@ -4,9 +4,9 @@
 
 #ifdef LIVE_QUERIES_FAULTS
 
+#include "pg/settings.hpp"
 #include "registry/connection.hpp"
 #include "registry/limits.hpp"
-#include "registry/settings.hpp"
 
 extern "C" {
 LIVE_QUERIES_FUNCTION(live_queries_fault_leftovers);

@@ -1,8 +1,8 @@
 // Counting and refusing. Process: any.
 #include "registry/limits.hpp"
 
+#include "pg/settings.hpp"
 #include "registry/connection.hpp"
-#include "registry/settings.hpp"
 
 namespace live_queries {
 namespace {

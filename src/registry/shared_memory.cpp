@@ -4,9 +4,9 @@
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "pg/settings.hpp"
 #include "registry/connection.hpp"
 #include "registry/limits.hpp"
-#include "registry/settings.hpp"
 #include "registry/terminated.hpp"
 
 extern "C" {

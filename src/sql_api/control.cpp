@@ -4,7 +4,7 @@
 #include "pg/encoding.hpp"
 #include "registry/connection.hpp"
 #include "sql_api/arguments.hpp"
-#include "worker/termination.hpp"
+#include "subscribers/termination.hpp"
 
 extern "C" {
 #include "catalog/pg_authid.h"

@@ -1,10 +1,10 @@
 // live.poll and live.wait_for. Process: client backend.
+#include "client/decoder_wait.hpp"
 #include "deliver/dispatch.hpp"
 #include "deliver/poll_queue.hpp"
 #include "pg/compat.hpp"
 #include "registry/shared_memory.hpp"
 #include "sql_api/arguments.hpp"
-#include "worker/decoder_wait.hpp"
 
 extern "C" {
 #include "storage/latch.h"

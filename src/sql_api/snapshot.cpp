@@ -1,5 +1,5 @@
 // live.snapshot: the first result, in batches. Process: client backend.
-#include "deliver/first_result.hpp"
+#include "client/first_result.hpp"
 #include "sql_api/arguments.hpp"
 
 extern "C" {

@@ -1,20 +1,20 @@
 // live.subscribe and live.refresh: analyse, register, wait for the decoder, take the snapshot.
 // Process: client backend.
+#include "client/decoder_wait.hpp"
+#include "client/first_result.hpp"
 #include "deliver/dispatch.hpp"
-#include "deliver/first_result.hpp"
 #include "deliver/poll_queue.hpp"
 #include "deliver/session.hpp"
 #include "model/strategy.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "pg/settings.hpp"
 #include "query/analyze.hpp"
 #include "query/settings_capture.hpp"
 #include "query/unsupported.hpp"
 #include "registry/connection.hpp"
-#include "registry/settings.hpp"
 #include "sql_api/arguments.hpp"
-#include "worker/decoder_wait.hpp"
 
 extern "C" {
 #include "access/xact.h"

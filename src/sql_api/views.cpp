@@ -3,8 +3,8 @@
 #include "model/strategy.hpp"
 #include "pg/compat.hpp"
 #include "pg/encoding.hpp"
+#include "pg/settings.hpp"
 #include "registry/connection.hpp"
-#include "registry/settings.hpp"
 #include "registry/terminated.hpp"
 #include "sql_api/arguments.hpp"
 

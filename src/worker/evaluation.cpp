@@ -6,18 +6,18 @@
 #include <climits>
 
 #include "decode/output_plugin.hpp"
+#include "deliver/outbox.hpp"
 #include "match/evaluate.hpp"
-#include "match/evaluation_clock.hpp"
 #include "match/matcher.hpp"
-#include "match/routing_index.hpp"
 #include "pg/fault.hpp"
 #include "pg/files.hpp"
 #include "pg/memory.hpp"
 #include "pg/try_catch.hpp"
-#include "worker/definition_check.hpp"
-#include "worker/outbox.hpp"
-#include "worker/registry_sync.hpp"
-#include "worker/termination.hpp"
+#include "subscribers/definition_check.hpp"
+#include "subscribers/registry_sync.hpp"
+#include "subscribers/termination.hpp"
+#include "template/evaluation_clock.hpp"
+#include "template/routing_index.hpp"
 
 extern "C" {
 #include "access/xact.h"

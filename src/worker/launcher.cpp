@@ -6,12 +6,12 @@
 #include "pg/fault.hpp"
 #include "pg/locks.hpp"
 #include "pg/memory.hpp"
+#include "pg/settings.hpp"
 #include "registry/connection.hpp"
 #include "registry/database.hpp"
-#include "registry/settings.hpp"
 #include "registry/shared_memory.hpp"
+#include "subscribers/termination.hpp"
 #include "worker/decoder.hpp"
-#include "worker/termination.hpp"
 
 extern "C" {
 #include "access/heapam.h"

@@ -1,5 +1,5 @@
 // Staging and publishing. Process: decoder.
-#include "worker/outbox.hpp"
+#include "deliver/outbox.hpp"
 
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"

@@ -1,4 +1,4 @@
-// The first result of a live query: reads it from its cursor (query/snapshot_cursor.hpp), and reads
+// The first result of a live query: reads it from its cursor (client/snapshot_cursor.hpp), and reads
 // again what was read in a transaction that rolls back. Process: client backend.
 #pragma once
 

@@ -1,6 +1,6 @@
 // Builds the snapshot's query from what was analysed, so that snapshot and changes come from the
 // same expressions. Process: client backend.
-#include "query/snapshot_cursor.hpp"
+#include "client/snapshot_cursor.hpp"
 
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"

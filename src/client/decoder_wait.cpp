@@ -1,9 +1,9 @@
 // Waiting, with patience that ends. Process: client backend.
-#include "worker/decoder_wait.hpp"
+#include "client/decoder_wait.hpp"
 
 #include "pg/compat.hpp"
+#include "pg/settings.hpp"
 #include "registry/connection.hpp"
-#include "registry/settings.hpp"
 #include "worker/launcher.hpp"
 
 extern "C" {

@@ -1,5 +1,5 @@
 // Tells which changes of catalogs concern a template. Process: decoder.
-#include "match/dependencies.hpp"
+#include "template/dependencies.hpp"
 
 #include "pg/memory.hpp"
 #include "query/type_components.hpp"

@@ -2,8 +2,8 @@
 // live query names. Process: decoder.
 #pragma once
 
-#include "match/template.hpp"
 #include "pg/postgres.hpp"
+#include "template/template.hpp"
 
 namespace live_queries {
 

@@ -4,9 +4,9 @@
 #include <span>
 
 #include "deliver/mailbox.hpp"
-#include "match/template.hpp"
 #include "model/mailbox_record.hpp"
 #include "pg/postgres.hpp"
+#include "template/template.hpp"
 
 namespace live_queries {
 

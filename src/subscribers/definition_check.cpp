@@ -1,20 +1,20 @@
 // The check. Process: decoder.
-#include "worker/definition_check.hpp"
+#include "subscribers/definition_check.hpp"
 
 #include <algorithm>
 
+#include "decode/recent_commits.hpp"
 #include "match/evaluate.hpp"
-#include "match/evaluation_clock.hpp"
-#include "match/evaluation_guard.hpp"
 #include "match/matcher.hpp"
-#include "match/routing_index.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
 #include "query/analyze.hpp"
 #include "query/settings_capture.hpp"
-#include "worker/recent_commits.hpp"
-#include "worker/registry_sync.hpp"
+#include "subscribers/registry_sync.hpp"
+#include "template/evaluation_clock.hpp"
+#include "template/evaluation_guard.hpp"
+#include "template/routing_index.hpp"
 
 extern "C" {
 #include "access/xlog.h"

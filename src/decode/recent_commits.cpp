@@ -1,5 +1,5 @@
 // The list of such transactions. Process: decoder.
-#include "worker/recent_commits.hpp"
+#include "decode/recent_commits.hpp"
 
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"

@@ -1,12 +1,12 @@
 // The server's statement timeout cancels an evaluation. When it has, its flag is cleared already:
 // the time tells whether it was that or an expression that raised the same error. A function can
 // catch the cancel, so a second timeout ends the process. Process: decoder.
-#include "match/evaluation_clock.hpp"
+#include "template/evaluation_clock.hpp"
 
 #include <algorithm>
 #include <csignal>
 
-#include "registry/settings.hpp"
+#include "pg/settings.hpp"
 
 extern "C" {
 #include "storage/latch.h"

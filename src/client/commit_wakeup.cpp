@@ -1,5 +1,5 @@
 // The callback. Process: any that commits.
-#include "worker/commit_wakeup.hpp"
+#include "client/commit_wakeup.hpp"
 
 #include "pg/fault.hpp"
 #include "pg/postgres.hpp"

@@ -1,5 +1,5 @@
 // Ending subscriptions of others. Process: any.
-#include "worker/termination.hpp"
+#include "subscribers/termination.hpp"
 
 #include "deliver/mailbox.hpp"
 #include "pg/fault.hpp"

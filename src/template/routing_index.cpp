@@ -1,9 +1,9 @@
 // The routing index of a template: from the values of its routing columns to the subscriptions that
 // want them. A change is looked up once, however many watch. Process: decoder.
-#include "match/routing_index.hpp"
+#include "template/routing_index.hpp"
 
-#include "match/template.hpp"
 #include "pg/memory.hpp"
+#include "template/template.hpp"
 
 extern "C" {
 #include "common/hashfn.h"

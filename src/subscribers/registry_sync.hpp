@@ -1,9 +1,9 @@
 // Keeps the decoder's templates in step with the registry. Process: decoder.
 #pragma once
 
-#include "match/template.hpp"
 #include "pg/postgres.hpp"
 #include "registry/connection.hpp"
+#include "template/template.hpp"
 
 namespace live_queries {
 

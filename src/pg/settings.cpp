@@ -1,6 +1,6 @@
 // Defines the settings. Each is described in the README's table, and a check compares the two.
 // Process: postmaster.
-#include "registry/settings.hpp"
+#include "pg/settings.hpp"
 
 #include <climits>
 

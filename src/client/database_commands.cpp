@@ -2,7 +2,7 @@
 // free, since with an old transaction open it cannot start again soon. So the conditions under
 // which the server refuses the command (dbcommands.c) come first, and rights are the first of them.
 // Process: any that executes commands.
-#include "worker/database_commands.hpp"
+#include "client/database_commands.hpp"
 
 #include <csignal>
 

@@ -1,12 +1,12 @@
 // Compiles templates. Process: decoder.
-#include "match/template.hpp"
+#include "template/template.hpp"
 
 #include "decode/output_plugin.hpp"
-#include "match/routing_index.hpp"
 #include "model/json_text.hpp"
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
 #include "query/key.hpp"
+#include "template/routing_index.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"

@@ -7,7 +7,7 @@
 // The code of SQL functions and of those in trusted languages is not believed but looked at: each
 // function that they call, however deep, comes by here before it can run, and each command too.
 // Functions in C and in untrusted languages can do anything: they are taken by their declaration.
-#include "match/evaluation_guard.hpp"
+#include "template/evaluation_guard.hpp"
 
 #include "pg/compat.hpp"
 

@@ -2,8 +2,8 @@
 // decoder.
 #pragma once
 
-#include "match/template.hpp"
 #include "query/routing_conditions.hpp"
+#include "template/template.hpp"
 
 namespace live_queries {
 

@@ -1,14 +1,14 @@
 // The hooks. Process: any that executes commands.
-#include "worker/utility_hook.hpp"
+#include "client/utility_hook.hpp"
 
+#include "client/commit_wakeup.hpp"
+#include "client/database_commands.hpp"
 #include "deliver/permission.hpp"
 #include "deliver/session.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/connection.hpp"
 #include "registry/shared_memory.hpp"
-#include "worker/commit_wakeup.hpp"
-#include "worker/database_commands.hpp"
-#include "worker/termination.hpp"
+#include "subscribers/termination.hpp"
 
 extern "C" {
 #include "access/xact.h"

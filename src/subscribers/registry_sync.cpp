@@ -1,17 +1,17 @@
 // Attaching and detaching. Process: decoder.
-#include "worker/registry_sync.hpp"
+#include "subscribers/registry_sync.hpp"
 
 #include "decode/output_plugin.hpp"
+#include "decode/recent_commits.hpp"
 #include "deliver/mailbox.hpp"
+#include "deliver/outbox.hpp"
 #include "match/matcher.hpp"
-#include "match/routing_index.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
 #include "query/settings_capture.hpp"
-#include "worker/outbox.hpp"
-#include "worker/recent_commits.hpp"
-#include "worker/termination.hpp"
+#include "subscribers/termination.hpp"
+#include "template/routing_index.hpp"
 
 extern "C" {
 #include "access/xact.h"

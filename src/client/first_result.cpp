@@ -4,13 +4,13 @@
 // subscribed is undone only together with the subscription. What is read in a savepoint below it
 // may be undone alone. So before that, and at commit by the server, the rest of the rows is put
 // into the cursor's store, where any place can be gone back to.
-#include "deliver/first_result.hpp"
+#include "client/first_result.hpp"
 
+#include "client/snapshot_cursor.hpp"
 #include "deliver/poll_queue.hpp"
 #include "pg/fault.hpp"
 #include "pg/try_catch.hpp"
 #include "query/settings_capture.hpp"
-#include "query/snapshot_cursor.hpp"
 #include "registry/connection.hpp"
 
 extern "C" {

@@ -3,10 +3,10 @@
 #pragma once
 
 #include "decode/change_batch.hpp"
-#include "match/dependencies.hpp"
 #include "pg/postgres.hpp"
 #include "pg/session_identity.hpp"
 #include "query/spec.hpp"
+#include "template/dependencies.hpp"
 
 extern "C" {
 #include "executor/tuptable.h"
