@@ -29,6 +29,12 @@ class CannotRun(Exception):
     """The server lacks what was asked for."""
 
 
+def clashed(error):
+    """Tells whether a statement failed because another session changed the same row of a catalog: the one internal
+    error that may come. What did so may be tried again."""
+    return error.pgcode == "XX000" and str(error).startswith("tuple concurrently ")
+
+
 class Server:
     """A server reached by a dsn, as a superuser."""
 
