@@ -27,13 +27,13 @@ constexpr int kOptions = CURSOR_OPT_NO_SCROLL | CURSOR_OPT_HOLD;
 // What the name of a copy has more.
 constexpr char kCopySuffix[] = " stored";
 
-Expr* MakeRow(List* targets) {
+Expr* MakeRow(List* result_columns) {
   RowExpr* row = makeNode(RowExpr);
   row->row_typeid = RECORDOID;
   row->row_format = COERCE_EXPLICIT_CALL;
   row->location = -1;
   ListCell* cell;
-  foreach (cell, targets) {
+  foreach (cell, result_columns) {
     TargetEntry* target = lfirst_node(TargetEntry, cell);
     row->args = lappend(row->args, copyObjectImpl(target->expr));
     row->colnames = lappend(row->colnames, makeString(pstrdup(target->resname)));
@@ -66,9 +66,9 @@ Query* MakeSnapshotQuery(const Analysis& analysis) {
   char* key_name = pstrdup("key");
   char* row_name = pstrdup("row");
   query->targetList = list_make2(makeTargetEntry(KeyExpression(spec), 1, key_name, false),
-                                 makeTargetEntry(MakeRow(spec.targets), 2, row_name, false));
+                                 makeTargetEntry(MakeRow(spec.result_columns), 2, row_name, false));
   query->sortClause = analysis.sort_clause;
-  foreach (cell, analysis.all_targets) {
+  foreach (cell, analysis.target_list) {
     TargetEntry* target = lfirst_node(TargetEntry, cell);
     if (target->ressortgroupref == 0) continue;
     target = static_cast<TargetEntry*>(copyObjectImpl(target));

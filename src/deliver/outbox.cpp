@@ -4,6 +4,7 @@
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "registry/connection.hpp"
+#include "subscribers/subscriber.hpp"
 
 namespace live_queries {
 namespace {
@@ -51,8 +52,8 @@ void PrepareOutboxes(MemoryContext context) {
 
 LocalConnection* LocalConnectionAt(int index) { return &connections[index]; }
 
-void StageRecord(Target* target, const RecordHeader& header, std::string_view body) {
-  LocalConnection* connection = LocalConnectionAt(target->connection);
+void StageRecord(Subscriber* subscriber, const RecordHeader& header, std::string_view body) {
+  LocalConnection* connection = LocalConnectionAt(subscriber->connection);
   if (!connection->touched) {
     connection->touched = true;
     connection->next_touched = first_touched;

@@ -13,7 +13,7 @@ namespace live_queries {
 // A connection as the decoder knows it.
 struct LocalConnection {
   uint64_t id;  // 0: none
-  Target** slots;
+  Subscriber** slots;
   int slot_capacity;
   StringInfoData staged;  // records
   SpillWriter spill;
@@ -26,7 +26,7 @@ void PrepareOutboxes(MemoryContext context);
 LocalConnection* LocalConnectionAt(int index);
 
 // Stages a record for one subscription; large ones go to the spill file at once.
-void StageRecord(Target* target, const RecordHeader& header, std::string_view body);
+void StageRecord(Subscriber* subscriber, const RecordHeader& header, std::string_view body);
 
 // Publishes what is staged, each connection's at once, and wakes them. Returns the number of
 // records. Never leaves anything staged.
@@ -34,7 +34,7 @@ uint64 PublishStaged();
 // Forgets what is staged.
 void AbandonStaged();
 
-// Forgets a connection that ended; its targets are gone already.
+// Forgets a connection that ended; its subscribers are gone already.
 void ForgetConnection(int index);
 
 }  // namespace live_queries

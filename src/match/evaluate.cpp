@@ -207,7 +207,7 @@ void AddDelete(const Evaluation& at, Side* side) {
 
 // Whether the result shows columns of the replica identity alone.
 bool ShowsIdentityOnly(const Evaluation& at) {
-  for (int i = 0; i < list_length(at.one->spec.targets); ++i)
+  for (int i = 0; i < list_length(at.one->spec.result_columns); ++i)
     if (!at.compiled->column_in_identity[i]) return false;
   return !at.one->spec.full_identity;
 }

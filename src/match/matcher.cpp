@@ -7,6 +7,7 @@
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "query/settings_capture.hpp"
+#include "subscribers/subscriber.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/evaluation_guard.hpp"
 #include "template/routing_index.hpp"
@@ -82,9 +83,9 @@ void OnSharedCatalogChange(Datum, int, uint32) {
   if (!flushing) shared_catalog_changed = true;
 }
 
-void MustCheckValues(Target* target) {
-  target->values_unchecked = true;
-  target->route->owner->values_unchecked = true;
+void MustCheckValues(Subscriber* subscriber) {
+  subscriber->values_unchecked = true;
+  subscriber->route->owner->values_unchecked = true;
   any_values_unchecked = true;
 }
 
@@ -93,10 +94,12 @@ void MustCheckValuesOf(Template* one, bool catalogs_changed) {
   ForEachRoute(
       one,
       [](Route* route, void* changed) {
-        for (Target* target = route->targets; target != nullptr; target = target->next) {
-          if (!target->reads_catalogs) continue;
-          target->catalogs_changed = target->catalogs_changed || *static_cast<bool*>(changed);
-          MustCheckValues(target);
+        for (Subscriber* subscriber = route->subscribers; subscriber != nullptr;
+             subscriber = subscriber->next) {
+          if (!subscriber->reads_catalogs) continue;
+          subscriber->catalogs_changed =
+              subscriber->catalogs_changed || *static_cast<bool*>(changed);
+          MustCheckValues(subscriber);
         }
       },
       &catalogs_changed);
@@ -325,17 +328,17 @@ void PrepareMatcher(MemoryContext context) {
     CacheRegisterSyscacheCallback(cache, OnSharedCatalogChange, 0);
 }
 
-Target* AttachTarget(Oid role, const SessionIdentity& session, const char* settings,
-                     const char* spec_text, const char* route_text) {
+Subscriber* AttachSubscriber(Oid role, const SessionIdentity& session, const char* settings,
+                             const char* spec_text, const char* route_text) {
   const char* key = TemplateKey(role, session, settings, spec_text);
-  if (Template* one = FindTemplate(key)) return AddTarget(one, route_text);
+  if (Template* one = FindTemplate(key)) return AddSubscriber(one, route_text);
   // Not ours before it is complete: an error frees it.
   Template* made = MakeTemplate(CurTransactionContext, key, role, session, settings, spec_text);
   LIVE_QUERIES_FAULT("template-made");
-  Target* target = AddTarget(made, route_text);
+  Subscriber* subscriber = AddSubscriber(made, route_text);
   MemoryContextSetParent(made->context, matcher_context);
   KeepTemplate(made);
-  return target;
+  return subscriber;
 }
 
 void FlushCatalogCaches() {
@@ -346,10 +349,10 @@ void FlushCatalogCaches() {
 
 bool MatcherIsDamaged() { return damaged; }
 
-void DetachTarget(Target* target) {
-  Template* one = target->route->owner;
-  RemoveTarget(target);
-  if (one->target_count > 0) return;
+void DetachSubscriber(Subscriber* subscriber) {
+  Template* one = subscriber->route->owner;
+  RemoveSubscriber(subscriber);
+  if (one->subscriber_count > 0) return;
   UnindexTables(one);
   TemplateBucket* bucket = BucketOf(one->key, HASH_FIND, nullptr);
   Template** link = &bucket->first;
@@ -417,11 +420,11 @@ void AbandonEvaluation() {
   ForEachTemplate([](Template* one) { one->piece_count = 0; });
 }
 
-void WatchValues(Target* target) {
-  target->reads_catalogs = true;
-  ++target->route->owner->catalog_readers;
+void WatchValues(Subscriber* subscriber) {
+  subscriber->reads_catalogs = true;
+  ++subscriber->route->owner->catalog_readers;
   // Since they were computed, what they were computed from may have changed.
-  MustCheckValues(target);
+  MustCheckValues(subscriber);
 }
 
 bool AnyValuesUnchecked() {

@@ -58,15 +58,15 @@ inline int MyBackendNumber() {
 #endif
 }
 
-// Replaces the Vars of range table entry `index` by the expressions of `targets`.
+// Replaces the Vars of range table entry `index` by the expressions of `target_list`.
 // 18, which has OLD and NEW in RETURNING, wants the number of a result relation as well.
-inline Node* ReplaceVars(Node* node, int index, RangeTblEntry* entry, List* targets) {
+inline Node* ReplaceVars(Node* node, int index, RangeTblEntry* entry, List* target_list) {
   bool has_sublinks = false;
 #if PG_VERSION_NUM >= 180000
-  return ReplaceVarsFromTargetList(node, index, 0, entry, targets, 0, REPLACEVARS_REPORT_ERROR, 0,
-                                   &has_sublinks);
+  return ReplaceVarsFromTargetList(node, index, 0, entry, target_list, 0, REPLACEVARS_REPORT_ERROR,
+                                   0, &has_sublinks);
 #else
-  return ReplaceVarsFromTargetList(node, index, 0, entry, targets, REPLACEVARS_REPORT_ERROR, 0,
+  return ReplaceVarsFromTargetList(node, index, 0, entry, target_list, REPLACEVARS_REPORT_ERROR, 0,
                                    &has_sublinks);
 #endif
 }

@@ -118,22 +118,22 @@ bool CheckPermissions(Node* node, StringInfo access) {
       access, 0);
 }
 
-void RequireDistinctNames(List* targets) {
+void RequireDistinctNames(List* result_columns) {
   ListCell* cell;
-  foreach (cell, targets) {
+  foreach (cell, result_columns) {
     const char* name = lfirst_node(TargetEntry, cell)->resname;
     for (int i = 0; i < foreach_current_index(cell); ++i)
-      if (strcmp(list_nth_node(TargetEntry, targets, i)->resname, name) == 0)
+      if (strcmp(list_nth_node(TargetEntry, result_columns, i)->resname, name) == 0)
         ereport(ERROR, errcode(ERRCODE_DUPLICATE_COLUMN),
                 errmsg("column \"%s\" appears twice in the result", name),
                 errhint("Give each result column a name of its own, with AS."));
   }
 }
 
-List* VisibleTargets(List* targets) {
+List* ResultColumns(List* target_list) {
   List* visible = NIL;
   ListCell* cell;
-  foreach (cell, targets)
+  foreach (cell, target_list)
     if (!lfirst_node(TargetEntry, cell)->resjunk) visible = lappend(visible, lfirst(cell));
   return visible;
 }
@@ -169,10 +169,10 @@ void RequireIdentity(const TableFacts& facts, List* conditions) {
 }
 
 // The columns that are selected as they are; 0 stands for the whole row.
-Bitmapset* ShownColumns(List* targets) {
+Bitmapset* ShownColumns(List* result_columns) {
   Bitmapset* shown = nullptr;
   ListCell* cell;
-  foreach (cell, targets) {
+  foreach (cell, result_columns) {
     const Node* expression = reinterpret_cast<Node*>(lfirst_node(TargetEntry, cell)->expr);
     if (IsA(expression, Var)) shown = bms_add_member(shown, castNode(Var, expression)->varattno);
   }
@@ -189,9 +189,9 @@ bool AreAmong(List* columns, const Bitmapset* shown) {
 
 // Without old rows, any update of a row is told as an update. That must not tell of a column which
 // the role may neither see in the result nor read in the table. A change of the key is known.
-void RequireUpdatesToBeKnown(const TableFacts& facts, Oid relation, List* targets) {
-  if (facts.full_identity || bms_is_subset(UsedColumns(targets), facts.identity)) return;
-  Bitmapset* known = ShownColumns(targets);
+void RequireUpdatesToBeKnown(const TableFacts& facts, Oid relation, List* result_columns) {
+  if (facts.full_identity || bms_is_subset(UsedColumns(result_columns), facts.identity)) return;
+  Bitmapset* known = ShownColumns(result_columns);
   ListCell* cell;
   foreach (cell, facts.key) known = bms_add_member(known, lfirst_int(cell));
   if (bms_is_member(0, known) || MayReadAllBut(relation, known)) return;
@@ -237,7 +237,7 @@ void DescribeColumns(QuerySpec* spec, Bitmapset* used) {
     spec->column_count = number;
   }
   if (whole_row) spec->column_count = natts;
-  spec->shapes = TypeShapes(list_make5(spec->barrier_quals, spec->quals, spec->targets,
+  spec->shapes = TypeShapes(list_make5(spec->barrier_quals, spec->quals, spec->result_columns,
                                        spec->columns, KeyExpression(*spec)));
 }
 
@@ -270,11 +270,11 @@ char* TableName(Oid relation) {
 void KeepColumns(QuerySpec* spec, const QuerySpec& former) {
   List* kept = NIL;
   ListCell* cell;
-  foreach (cell, former.targets) {
+  foreach (cell, former.result_columns) {
     const char* name = lfirst_node(TargetEntry, cell)->resname;
     TargetEntry* found = nullptr;
     ListCell* candidate;
-    foreach (candidate, spec->targets)
+    foreach (candidate, spec->result_columns)
       if (strcmp(lfirst_node(TargetEntry, candidate)->resname, name) == 0)
         found = lfirst_node(TargetEntry, candidate);
     if (found == nullptr) return;
@@ -282,15 +282,15 @@ void KeepColumns(QuerySpec* spec, const QuerySpec& former) {
     found->resno = lfirst_node(TargetEntry, cell)->resno;
     kept = lappend(kept, found);
   }
-  if (list_length(kept) == list_length(spec->targets)) return;
-  spec->targets = kept;
+  if (list_length(kept) == list_length(spec->result_columns)) return;
+  spec->result_columns = kept;
   if (IsOpaque(*spec)) spec->opaque_key = NameForSecret(*spec);
   if (SameTables(spec->access, former.access)) spec->access = former.access;
   spec->columns = NIL;
   spec->column_names = NIL;
   spec->column_count = 0;
-  Bitmapset* used =
-      UsedColumns(list_make4(spec->barrier_quals, spec->quals, spec->targets, spec->routes));
+  Bitmapset* used = UsedColumns(
+      list_make4(spec->barrier_quals, spec->quals, spec->result_columns, spec->routing_conditions));
   foreach (cell, spec->key) used = bms_add_member(used, lfirst_int(cell));
   DescribeColumns(spec, used);
 }
@@ -344,10 +344,10 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   result.owner = flat.owner;
   result.sort_clause = flat.sort_clause;
   result.table_names = list_make1(makeString(TableName(flat.table->relid)));
-  RequireDistinctNames(VisibleTargets(flat.targets));
+  RequireDistinctNames(ResultColumns(flat.target_list));
 
   // One list, so that each step stands here once.
-  List* everything = list_make3(flat.barriers, flat.quals, flat.targets);
+  List* everything = list_make3(flat.barriers, flat.quals, flat.target_list);
   everything = BindParams(everything, values);
   RequireNoClock(everything);
   RequireNoVolatile(everything);
@@ -365,7 +365,7 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   RequireRowFunctions(everything);
   result.barriers = static_cast<List*>(linitial(everything));
   result.quals = SplitAnds(static_cast<List*>(lsecond(everything)));
-  result.all_targets = static_cast<List*>(lthird(everything));
+  result.target_list = static_cast<List*>(lthird(everything));
 
   ListCell* cell;
   foreach (cell, result.barriers)
@@ -374,7 +374,7 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   RequireIdentity(facts, list_make2(spec.barrier_quals, result.quals));
   const RoutingConditions routing = SplitRouting(result.quals, spec.barrier_quals != NIL);
   const RoutingConditions barrier_routing =
-      SplitRouting(list_length(routing.routes) == 0 ? spec.barrier_quals : NIL, true);
+      SplitRouting(list_length(routing.conditions) == 0 ? spec.barrier_quals : NIL, true);
   spec.relation = flat.table->relid;
   spec.relations = facts.relations;
   spec.parents = facts.parents;
@@ -382,23 +382,23 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   spec.bag = facts.key == NIL;
   spec.full_identity = facts.full_identity;
   spec.identity = BitmapToList(facts.identity);
-  spec.targets = VisibleTargets(result.all_targets);
-  if (barrier_routing.routes != NIL) {
+  spec.result_columns = ResultColumns(result.target_list);
+  if (barrier_routing.conditions != NIL) {
     // tenant = current_setting(...) in a policy has become an equality as well.
     spec.barrier_quals = barrier_routing.quals;
     spec.quals = result.quals;
-    spec.routes = barrier_routing.routes;
+    spec.routing_conditions = barrier_routing.conditions;
     result.route_values = barrier_routing.values;
   } else {
     spec.quals = routing.quals;
-    spec.routes = routing.routes;
+    spec.routing_conditions = routing.conditions;
     result.route_values = routing.values;
   }
   RequireDistinctTexts(spec.relation, spec.key);
-  RequireUpdatesToBeKnown(facts, spec.relation, spec.targets);
-  Bitmapset* used = UsedColumns(list_make3(spec.barrier_quals, result.quals, spec.targets));
-  used = bms_add_members(used, UsedColumns(spec.routes));
-  if (!AreAmong(spec.key, ShownColumns(spec.targets)))
+  RequireUpdatesToBeKnown(facts, spec.relation, spec.result_columns);
+  Bitmapset* used = UsedColumns(list_make3(spec.barrier_quals, result.quals, spec.result_columns));
+  used = bms_add_members(used, UsedColumns(spec.routing_conditions));
+  if (!AreAmong(spec.key, ShownColumns(spec.result_columns)))
     result.why_opaque = WhyKeyIsHidden(
         {spec.relation, AccessOf(flat.owner, flat.table).as_role, bms_copy(used)}, spec.key);
   spec.opaque_key = result.why_opaque == nullptr ? pstrdup("") : NameForSecret(spec);
@@ -407,7 +407,7 @@ Analysis Analyze(const char* text, List* params, const FrozenValues& frozen) {
   NoteDependencies(lcons(KeyExpression(spec), list_copy(spec.columns)), &spec);
   spec.params_read_catalogs = ReadCatalogs(types, param_count);
   result.calls_procedures =
-      CallProcedures(list_make4(spec.barrier_quals, spec.quals, spec.targets, spec.columns));
+      CallProcedures(list_make4(spec.barrier_quals, spec.quals, spec.result_columns, spec.columns));
   spec.access = access.data;
   return result;
 }

@@ -12,7 +12,7 @@ namespace live_queries {
 
 struct Analysis {
   QuerySpec spec;
-  List* route_values;     // Const, beside spec.routes
+  List* route_values;     // Const, beside spec.routing_conditions
   FrozenValues frozen;    // what is to be passed when the query is analysed again
   List* table_names;      // String, qualified
   List* temporary;        // TableFacts::temporary
@@ -20,9 +20,9 @@ struct Analysis {
   // For the snapshot, and for people.
   RangeTblEntry* table;
   Query* owner;
-  List* barriers;  // lists of conditions
-  List* quals;     // with the routing conditions
-  List* all_targets;
+  List* barriers;     // lists of conditions
+  List* quals;        // with the routing conditions
+  List* target_list;  // TargetEntry, resjunk ones included
   List* sort_clause;
   const char* why_opaque;  // the key; nullptr: it is shown
 };

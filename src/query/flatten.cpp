@@ -70,15 +70,15 @@ List* WithoutSublinks(List* list) {
 
 // What one level adds to what it reads.
 struct Level {
-  List* quals;    // zero or one expression
-  List* targets;  // TargetEntry
+  List* quals;        // zero or one expression
+  List* target_list;  // TargetEntry
 };
 
 Level TakeLevel(Query* query) {
   Level level{NIL, NIL};
   if (query->jointree->quals != nullptr) level.quals = list_make1(query->jointree->quals);
   if (level.quals != NIL) level.quals = WithoutSublinks(level.quals);
-  if (query->targetList != NIL) level.targets = WithoutSublinks(query->targetList);
+  if (query->targetList != NIL) level.target_list = WithoutSublinks(query->targetList);
   return level;
 }
 
@@ -94,13 +94,13 @@ FlatQuery FlattenTable(Query* query, RangeTblEntry* table, int index) {
   }
   table->securityQuals = NIL;
   ChangeVarNodes(reinterpret_cast<Node*>(level.quals), index, 1, 0);
-  ChangeVarNodes(reinterpret_cast<Node*>(level.targets), index, 1, 0);
+  ChangeVarNodes(reinterpret_cast<Node*>(level.target_list), index, 1, 0);
   auto stored = [&](List* list) { return WithoutVirtualColumns(list, table->relid, 1); };
   return {table,
           query,
           stored(barriers),
           stored(level.quals),
-          stored(level.targets),
+          stored(level.target_list),
           query->sortClause};
 }
 
@@ -108,14 +108,15 @@ FlatQuery FlattenSubquery(Query* query, RangeTblEntry* entry, int index) {
   FlatQuery inner = Flatten(entry->subquery);
   Level level = TakeLevel(query);
   auto pull_up = [&](List* list) {
-    return castNode(List, ReplaceVars(reinterpret_cast<Node*>(list), index, entry, inner.targets));
+    return castNode(List,
+                    ReplaceVars(reinterpret_cast<Node*>(list), index, entry, inner.target_list));
   };
   if (entry->security_barrier && inner.quals != NIL) {
     inner.barriers = lappend(inner.barriers, inner.quals);
     inner.quals = NIL;
   }
   if (level.quals != NIL) inner.quals = list_concat(inner.quals, pull_up(level.quals));
-  inner.targets = level.targets == NIL ? NIL : pull_up(level.targets);
+  inner.target_list = level.target_list == NIL ? NIL : pull_up(level.target_list);
   inner.sort_clause = query->sortClause;
   return inner;
 }

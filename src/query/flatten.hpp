@@ -16,7 +16,7 @@ struct FlatQuery {
   Query* owner;          // the query level that `table` is of, for its permission info
   List* barriers;        // lists of conditions, one a security level, innermost first
   List* quals;           // conditions that may be evaluated in any order, after `barriers`
-  List* targets;         // TargetEntry, resjunk ones included
+  List* target_list;     // TargetEntry, resjunk ones included
   List* sort_clause;     // of the outermost level
 };
 

@@ -188,8 +188,8 @@ void RequireDistinctTexts(Oid relation, List* key) {
 }
 
 char* NameForSecret(const QuerySpec& spec) {
-  const char* text =
-      TreeToText(list_make4(spec.barrier_quals, spec.quals, spec.targets, spec.routes));
+  const char* text = TreeToText(
+      list_make4(spec.barrier_quals, spec.quals, spec.result_columns, spec.routing_conditions));
   const char* named = psprintf("%u %s", spec.relation, text);
   uint8 digest[PG_SHA256_DIGEST_LENGTH];
   pg_cryptohash_ctx* context = pg_cryptohash_create(PG_SHA256);
@@ -208,7 +208,8 @@ Expr* KeyExpression(const QuerySpec& spec) {
   List* values = NIL;
   ListCell* cell;
   if (spec.bag)
-    foreach (cell, spec.targets) values = lappend(values, lfirst_node(TargetEntry, cell)->expr);
+    foreach (cell, spec.result_columns)
+      values = lappend(values, lfirst_node(TargetEntry, cell)->expr);
   else
     foreach (cell, spec.key) values = lappend(values, ValueInKey(ColumnOf(spec, lfirst_int(cell))));
   Expr* key = JsonArray(static_cast<List*>(copyObjectImpl(values)));

@@ -21,7 +21,7 @@ void RequireDistinctTexts(Oid relation, List* key);
 // constants of its routing conditions are.
 char* NameForSecret(const QuerySpec& spec);
 
-// The key as an expression of type json over the columns of `spec`, or the targets of a bag.
+// The key as an expression of type json over the columns of `spec`, or the result columns of a bag.
 Expr* KeyExpression(const QuerySpec& spec);
 
 // What that expression needs to be evaluated for the current role: the secret of an opaque key, as

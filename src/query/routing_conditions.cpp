@@ -83,15 +83,15 @@ RoutingConditions SplitRouting(List* quals, bool leakproof_only) {
   ListCell* cell;
   foreach (cell, quals) {
     Node* qual = static_cast<Node*>(lfirst(cell));
-    const int number = list_length(result.routes) + 1;
+    const int number = list_length(result.conditions) + 1;
     Const* value = nullptr;
-    OpExpr* route =
+    OpExpr* condition =
         number <= kMaxRoutingColumns ? AsRoute(qual, leakproof_only, number, &value) : nullptr;
-    if (route == nullptr) {
+    if (condition == nullptr) {
       result.quals = lappend(result.quals, qual);
       continue;
     }
-    result.routes = lappend(result.routes, route);
+    result.conditions = lappend(result.conditions, condition);
     result.values = lappend(result.values, value);
   }
   return result;

@@ -10,9 +10,9 @@ namespace live_queries {
 inline constexpr int kMaxRoutingColumns = 8;
 
 struct RoutingConditions {
-  List* routes;  // OpExpr: Var = Param(n), n from 1
-  List* values;  // Const, the n-th beside the n-th route
-  List* quals;   // the rest
+  List* conditions;  // OpExpr: Var = Param(n), n from 1
+  List* values;      // Const, the n-th beside the n-th condition
+  List* quals;       // the rest
 };
 
 // Takes every `column = constant` whose operator hashes out of `quals` (implicitly ANDed, about one

@@ -45,11 +45,11 @@ char* SpecToText(const QuerySpec& spec) {
   fields = lappend(fields, spec.identity);
   fields = lappend(fields, spec.barrier_quals);
   fields = lappend(fields, spec.quals);
-  fields = lappend(fields, spec.targets);
+  fields = lappend(fields, spec.result_columns);
   fields = lappend(fields, spec.columns);
   fields = lappend(fields, spec.column_names);
   fields = lappend(fields, Number(spec.column_count));
-  fields = lappend(fields, spec.routes);
+  fields = lappend(fields, spec.routing_conditions);
   fields = lappend(fields, makeString(spec.access));
   fields = lappend(fields, spec.called.oids);
   fields = lappend(fields, spec.called.versions);
@@ -77,11 +77,11 @@ QuerySpec SpecFromText(const char* text) {
   spec.identity = list();
   spec.barrier_quals = list();
   spec.quals = list();
-  spec.targets = list();
+  spec.result_columns = list();
   spec.columns = list();
   spec.column_names = list();
   spec.column_count = number();
-  spec.routes = list();
+  spec.routing_conditions = list();
   spec.access = strVal(list_nth(fields, next++));
   spec.called.oids = list();
   spec.called.versions = list();

@@ -25,11 +25,11 @@ struct QuerySpec {
   List* identity;             // attribute numbers, if not full_identity
   List* barrier_quals;        // implicitly ANDed, to be evaluated before anything else
   List* quals;                // likewise, after them
-  List* targets;              // TargetEntry, named
+  List* result_columns;       // TargetEntry, named
   List* columns;              // Var: the columns that any of these use, types included
   List* column_names;         // String, beside `columns`
   int column_count;           // of the table, if whole rows are used; else the highest one used
-  List* routes;               // OpExpr: column = Param(n), n from 1
+  List* routing_conditions;   // OpExpr: column = Param(n), n from 1
   char* access;               // text that names what was checked for privileges
   CalledFunctions called;     // by the expressions, inlined ones and those of types too
   List* inlined;              // hashes in the catalog cache of functions, some within `called`

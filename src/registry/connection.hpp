@@ -30,7 +30,7 @@ struct SubscriptionShared {
   Oid role;
   SessionIdentity session;
   uint64_t analysed_at;  // the end of the log before its query was analysed
-  uint64_t values_here;  // Target::values_here, as the decoder last found it
+  uint64_t values_here;  // Subscriber::values_here, as the decoder last found it
   Oid database;
   int encoding;       // of the database, and so of the definition
   bool counted;       // it takes one of the places among the live ones

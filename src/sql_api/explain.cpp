@@ -57,7 +57,7 @@ const char* Conditions(Oid relation, List* quals) {
 const char* Routing(const QuerySpec& spec) {
   const char* text = nullptr;
   ListCell* cell;
-  foreach (cell, spec.routes)
+  foreach (cell, spec.routing_conditions)
     text = Joined(text, ", ", Conditions(spec.relation, list_make1(lfirst(cell))));
   return text;
 }
@@ -73,7 +73,7 @@ const char* TableNames(List* names) {
 const char* Updates(const QuerySpec& spec) {
   if (spec.full_identity) return "those that change a selected column, with its former value";
   Bitmapset* shown = nullptr;
-  pull_varattnos(reinterpret_cast<Node*>(spec.targets), 1, &shown);
+  pull_varattnos(reinterpret_cast<Node*>(spec.result_columns), 1, &shown);
   for (int bit = -1; (bit = bms_next_member(shown, bit)) >= 0;)
     if (!list_member_int(spec.identity, bit + FirstLowInvalidHeapAttributeNumber))
       return "all, without former values: they are not logged (REPLICA IDENTITY FULL)";

@@ -12,6 +12,7 @@
 #include "query/analyze.hpp"
 #include "query/settings_capture.hpp"
 #include "subscribers/registry_sync.hpp"
+#include "subscribers/subscriber.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/evaluation_guard.hpp"
 #include "template/routing_index.hpp"
@@ -109,11 +110,11 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition, bool value
              0;
 }
 
-// Whether `holds`, as the subscriber of `target`, who reads the table or not. In a subtransaction
-// that is rolled back: no lock stays.
+// Whether `holds`, as `subscriber`, who reads the table or not. In a subtransaction that is rolled
+// back: no lock stays.
 template <class Holds>
-CheckResult Check(const Target& target, bool reads_table, Pass* pass, Holds&& holds) {
-  Template* one = target.route->owner;
+CheckResult Check(const Subscriber& subscriber, bool reads_table, Pass* pass, Holds&& holds) {
+  Template* one = subscriber.route->owner;
   if (RoleIsSpent(one->role)) return {Finding::kSpent, 0, nullptr};
   CheckResult result = {Finding::kSame, 0, nullptr};
   const TimestampTz start = GetCurrentTimestamp();
@@ -126,7 +127,7 @@ CheckResult Check(const Target& target, bool reads_table, Pass* pass, Holds&& ho
         table_is_ours = true;
         pass->lock_left_us -= GetCurrentTimestamp() - start;
         // What is evaluated are its parameters, not those of others.
-        culprit = {one, target.route, false, false};
+        culprit = {one, subscriber.route, false, false};
         StartEvaluationClock(one->role, kRowsOfAnalysis);
         RequireSession(one->session, one->role);
         const Identity identity = EnterIdentity(one->session, one->role, one->settings);
@@ -145,7 +146,8 @@ CheckResult Check(const Target& target, bool reads_table, Pass* pass, Holds&& ho
           pass->lock_left_us -= GetCurrentTimestamp() - start;
           result.finding = table_is_ours ? Finding::kDifferent : Finding::kLocked;
           // What its values would be cannot be told here, as where only its client's session knows.
-          if (!reads_table) result.finding = target.attaching ? Finding::kError : Finding::kLocked;
+          if (!reads_table)
+            result.finding = subscriber.attaching ? Finding::kError : Finding::kLocked;
         }
         // Without the timeout, a function of the subscriber's has raised it: no other cancel
         // reaches the decoder.
@@ -160,18 +162,18 @@ CheckResult Check(const Target& target, bool reads_table, Pass* pass, Holds&& ho
 }
 
 // Whether a query of this connection reads temporary tables of one of these schemas.
-bool ReadsTemporary(const Target& target, const List* schemas) {
-  const PGPROC& process = ProcGlobal->allProcs[target.connection];
+bool ReadsTemporary(const Subscriber& subscriber, const List* schemas) {
+  const PGPROC& process = ProcGlobal->allProcs[subscriber.connection];
   return schemas != NIL && process.databaseId == MyDatabaseId &&
          list_member_oid(schemas, process.tempNamespaceId);
 }
 
-CheckResult CheckDefinition(const Target& target, const DefinitionCopy& definition,
+CheckResult CheckDefinition(const Subscriber& subscriber, const DefinitionCopy& definition,
                             bool values_hold, Pass* pass) {
-  const Template* one = target.route->owner;
+  const Template* one = subscriber.route->owner;
   if (list_member_oid(pass->locked, one->spec.relation)) return {Finding::kLocked, 0, nullptr};
   const CheckResult result =
-      Check(target, true, pass, [&] { return IsSameNow(*one, definition, values_hold, pass); });
+      Check(subscriber, true, pass, [&] { return IsSameNow(*one, definition, values_hold, pass); });
   if (result.finding == Finding::kLocked)
     InMemoryContext(pass->context,
                     [&] { pass->locked = lappend_oid(pass->locked, one->spec.relation); });
@@ -191,25 +193,25 @@ bool SpeaksFor(const Template& one, const DefinitionCopy& checked, const Definit
   return true;
 }
 
-void Tell(Target* target, const CheckResult& result) {
+void Tell(Subscriber* subscriber, const CheckResult& result) {
   if (result.finding == Finding::kError)
-    TerminateTarget(target, result.sqlstate, result.message);
+    TerminateSubscriber(subscriber, result.sqlstate, result.message);
   else if (result.finding == Finding::kSpent)
-    ResetTargetNow(target, kRoleIsSpentReason);
+    ResetSubscriberNow(subscriber, kRoleIsSpentReason);
   else if (result.finding != Finding::kSame)
-    ResetTargetNow(target, kRowsMayDiffer);
+    ResetSubscriberNow(subscriber, kRowsMayDiffer);
 }
 
-const DefinitionCopy* DefinitionOf(const Target& target) {
+const DefinitionCopy* DefinitionOf(const Subscriber& subscriber) {
   DefinitionCopy* definition = static_cast<DefinitionCopy*>(palloc0(sizeof(DefinitionCopy)));
-  const bool exists =
-      CopyDefinition(target.connection, target.connection_id, target.serial, definition);
+  const bool exists = CopyDefinition(subscriber.connection, subscriber.connection_id,
+                                     subscriber.serial, definition);
   return exists ? definition : nullptr;
 }
 
-// A target whose values are to be looked at again.
+// A subscriber whose values are to be looked at again.
 struct Pending {
-  Target* target;
+  Subscriber* subscriber;
   const DefinitionCopy* definition;
   bool catalogs_changed;
 };
@@ -217,17 +219,18 @@ struct Pending {
 List* TakePending(Template* one) {
   List* pending = NIL;
   ListCell* cell;
-  List* targets = TargetsOf(one);
-  foreach (cell, targets) {
-    Target* target = static_cast<Target*>(lfirst(cell));
-    const bool marked = target->values_unchecked && (!target->muted || target->attaching);
-    target->values_unchecked = false;
-    const bool catalogs_changed = target->catalogs_changed;
-    target->catalogs_changed = false;
-    const DefinitionCopy* definition = marked ? DefinitionOf(*target) : nullptr;
+  List* subscribers = SubscribersOf(one);
+  foreach (cell, subscribers) {
+    Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
+    const bool marked =
+        subscriber->values_unchecked && (!subscriber->muted || subscriber->attaching);
+    subscriber->values_unchecked = false;
+    const bool catalogs_changed = subscriber->catalogs_changed;
+    subscriber->catalogs_changed = false;
+    const DefinitionCopy* definition = marked ? DefinitionOf(*subscriber) : nullptr;
     if (definition == nullptr) continue;
     Pending* item = static_cast<Pending*>(palloc(sizeof(Pending)));
-    *item = {target, definition, catalogs_changed};
+    *item = {subscriber, definition, catalogs_changed};
     pending = lappend(pending, item);
   }
   return pending;
@@ -258,12 +261,12 @@ bool AllHold(Template* one, List* pending, int* next, Pass* pass) {
   for (; *next < list_length(pending); ++*next) {
     const Pending& item = *static_cast<Pending*>(list_nth(pending, *next));
     if (unchanged != nullptr && SpeaksFor(*one, *unchanged, *item.definition)) continue;
-    culprit.route = item.target->route;
+    culprit.route = item.subscriber->route;
     StopEvaluationClock();
     StartEvaluationClock(one->role, kRowsOfAnalysis);
     const bool hold = ValuesHold(*item.definition, &pass->values_here);
     MemoryContextReset(pass->scratch);
-    if (!hold && (item.catalogs_changed || pass->values_here != item.target->values_here))
+    if (!hold && (item.catalogs_changed || pass->values_here != item.subscriber->values_here))
       return false;
     if (hold) unchanged = item.definition;
   }
@@ -271,9 +274,9 @@ bool AllHold(Template* one, List* pending, int* next, Pass* pass) {
 }
 
 // Whether an error is one that the client would meet as well, whatever its session has.
-bool IsOfItsOwn(const Target* target, const Pending& item, const CheckResult& error) {
+bool IsOfItsOwn(const Subscriber* subscriber, const Pending& item, const CheckResult& error) {
   if (error.sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE) return true;
-  return target->values_here == 0 &&
+  return subscriber->values_here == 0 &&
          HaveAllOwnSettings(ListIn(*item.definition, DefinitionField::kOwnSettings));
 }
 
@@ -284,33 +287,33 @@ bool IsOfItsOwn(const Target* target, const Pending& item, const CheckResult& er
 void TellOfValues(const Pending& item, const CheckResult& result, Pass* pass) {
   const bool is_error = result.finding == Finding::kError;
   const uint64_t here = is_error ? Digest(result.message) : pass->values_here;
-  Target* target = item.target;
+  Subscriber* subscriber = item.subscriber;
   if (result.finding != Finding::kDifferent && !is_error) {
-    target->attaching ? AskToSubscribeAgain(target) : Tell(target, result);
-  } else if (target->attaching) {
+    subscriber->attaching ? AskToSubscribeAgain(subscriber) : Tell(subscriber, result);
+  } else if (subscriber->attaching) {
     if (item.definition->values_here == here)
-      target->values_here = here;
+      subscriber->values_here = here;
     else
-      AskToSubscribeAgain(target, here);
-  } else if (target->values_here == here && !item.catalogs_changed) {
+      AskToSubscribeAgain(subscriber, here);
+  } else if (subscriber->values_here == here && !item.catalogs_changed) {
     return;
-  } else if (is_error && IsOfItsOwn(target, item, result)) {
-    Tell(target, result);
-  } else if (is_error || target->values_here != 0) {
-    ResetTargetNow(target, kRowsMayDiffer);
+  } else if (is_error && IsOfItsOwn(subscriber, item, result)) {
+    Tell(subscriber, result);
+  } else if (is_error || subscriber->values_here != 0) {
+    ResetSubscriberNow(subscriber, kRowsMayDiffer);
   } else {
-    Tell(target, CheckDefinition(*target, *item.definition, false, pass));
+    Tell(subscriber, CheckDefinition(*subscriber, *item.definition, false, pass));
   }
 }
 
-// Only what was frozen may have changed, of those targets that are marked. Some catalog changes all
-// the time, so no more is done than has to be: whether another value makes another query, the whole
-// analysis says.
+// Only what was frozen may have changed, of those subscribers that are marked. Some catalog changes
+// all the time, so no more is done than has to be: whether another value makes another query, the
+// whole analysis says.
 void CheckValuesOf(Template* one, Pass* pass) {
   pass->function_changed = one->function_changed;
   List* pending = TakePending(one);
   for (int next = 0; next < list_length(pending); ++next) {
-    Target* first = static_cast<Pending*>(list_nth(pending, next))->target;
+    Subscriber* first = static_cast<Pending*>(list_nth(pending, next))->subscriber;
     const CheckResult result =
         Check(*first, false, pass, [&] { return AllHold(one, pending, &next, pass); });
     if (result.finding == Finding::kSame) break;
@@ -327,22 +330,22 @@ void CheckDefinitionsOf(Template* one, Pass* pass) {
   pass->temporary = NIL;
   const DefinitionCopy* unchanged = nullptr;
   ListCell* cell;
-  List* targets = TargetsOf(one);
-  foreach (cell, targets) {
-    Target* target = static_cast<Target*>(lfirst(cell));
-    if (target->attaching) {
-      AskToSubscribeAgain(target, target->values_here);
+  List* subscribers = SubscribersOf(one);
+  foreach (cell, subscribers) {
+    Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
+    if (subscriber->attaching) {
+      AskToSubscribeAgain(subscriber, subscriber->values_here);
       continue;
     }
-    const DefinitionCopy* definition = target->muted ? nullptr : DefinitionOf(*target);
+    const DefinitionCopy* definition = subscriber->muted ? nullptr : DefinitionOf(*subscriber);
     if (definition == nullptr) continue;
     CheckResult result = {Finding::kSame, 0, nullptr};
     if (unchanged == nullptr || !SpeaksFor(*one, *unchanged, *definition))
-      result = CheckDefinition(*target, *definition, true, pass);
+      result = CheckDefinition(*subscriber, *definition, true, pass);
     if (result.finding == Finding::kSame) unchanged = definition;
-    if (ReadsTemporary(*target, pass->temporary))
+    if (ReadsTemporary(*subscriber, pass->temporary))
       result = {Finding::kError, ERRCODE_WRONG_OBJECT_TYPE, kTemporaryChild};
-    Tell(target, result);
+    Tell(subscriber, result);
   }
 }
 

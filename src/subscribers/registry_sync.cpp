@@ -10,6 +10,7 @@
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
 #include "query/settings_capture.hpp"
+#include "subscribers/subscriber.hpp"
 #include "subscribers/termination.hpp"
 #include "template/routing_index.hpp"
 
@@ -25,7 +26,7 @@ namespace {
 
 constexpr const char* kRestarted = "the decoder was restarted and may have missed changes";
 
-// A subscription whose target is in its template but sleeps.
+// A subscription whose subscriber is in its template but sleeps.
 struct Attachment {
   int connection;
   uint64_t connection_id;
@@ -43,7 +44,7 @@ struct ChangedSlot {
 
 void DetachSlot(LocalConnection* connection, int slot) {
   if (slot >= connection->slot_capacity || connection->slots[slot] == nullptr) return;
-  DetachTarget(connection->slots[slot]);
+  DetachSubscriber(connection->slots[slot]);
   connection->slots[slot] = nullptr;
 }
 
@@ -55,10 +56,10 @@ void GrowSlots(LocalConnection* connection, int slot) {
   if (slot < connection->slot_capacity) return;
   int capacity = connection->slot_capacity == 0 ? 4 : connection->slot_capacity;
   while (capacity <= slot) capacity *= 2;
-  Target** grown =
-      static_cast<Target**>(MemoryContextAllocZero(TopMemoryContext, sizeof(Target*) * capacity));
+  Subscriber** grown = static_cast<Subscriber**>(
+      MemoryContextAllocZero(TopMemoryContext, sizeof(Subscriber*) * capacity));
   if (connection->slots != nullptr) {
-    memcpy(grown, connection->slots, sizeof(Target*) * connection->slot_capacity);
+    memcpy(grown, connection->slots, sizeof(Subscriber*) * connection->slot_capacity);
     pfree(connection->slots);
   }
   connection->slots = grown;
@@ -108,9 +109,9 @@ void Refuse(int index, uint64_t connection_id, uint64_t serial, const ErrorData&
 
 // An error that one definition raises (a type is gone, a function of its author's fails) must not
 // end the decoder, which would meet it again after its next start.
-Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
-                  const DefinitionCopy& definition) {
-  Target* target = nullptr;
+Subscriber* TryAttach(int index, uint64_t connection_id, uint64_t serial,
+                      const DefinitionCopy& definition) {
+  Subscriber* subscriber = nullptr;
   InRolledBackSubtransaction(
       [&] {
         LIVE_QUERIES_FAULT("decoder-attach");
@@ -118,18 +119,18 @@ Target* TryAttach(int index, uint64_t connection_id, uint64_t serial,
         PushActiveSnapshot(GetTransactionSnapshot());
         const char* settings = definition.Field(DefinitionField::kSettings);
         const Identity identity = EnterIdentity(definition.session, definition.role, settings);
-        target = AttachTarget(definition.role, definition.session, settings,
-                              definition.Field(DefinitionField::kSpec),
-                              definition.Field(DefinitionField::kRoute));
+        subscriber = AttachSubscriber(definition.role, definition.session, settings,
+                                      definition.Field(DefinitionField::kSpec),
+                                      definition.Field(DefinitionField::kRoute));
         LeaveIdentity(identity);
         PopActiveSnapshot();
       },
       [&](ErrorData* error) {
         if (MatcherIsDamaged()) ReThrowError(error);
-        target = nullptr;
+        subscriber = nullptr;
         Refuse(index, connection_id, serial, *error);
       });
-  return target;
+  return subscriber;
 }
 
 // Attaches one subscription to its template. The registry hears of it in
@@ -138,26 +139,26 @@ void Attach(int index, LocalConnection* connection, const ChangedSlot& changed, 
   DefinitionCopy definition;
   if (!CopyDefinition(index, connection->id, changed.serial, &definition)) return;
   if (definition.phase == Phase::kFailed || definition.phase == Phase::kOutdated) return;
-  Target* target = TryAttach(index, connection->id, changed.serial, definition);
-  if (target == nullptr) return;
-  target->connection = index;
-  target->connection_id = connection->id;
-  target->serial = changed.serial;
+  Subscriber* subscriber = TryAttach(index, connection->id, changed.serial, definition);
+  if (subscriber == nullptr) return;
+  subscriber->connection = index;
+  subscriber->connection_id = connection->id;
+  subscriber->serial = changed.serial;
   if (stringToNode(definition.Field(DefinitionField::kCatalogValues)) != nullptr)
-    WatchValues(target);
+    WatchValues(subscriber);
   GrowSlots(connection, changed.slot);
-  connection->slots[changed.slot] = target;
+  connection->slots[changed.slot] = subscriber;
   // Its client has read a first result already, but nobody was decoding meanwhile.
   if (definition.phase == Phase::kAttached) {
-    ResetTargetNow(target, kRestarted);
+    ResetSubscriberNow(subscriber, kRestarted);
     return;
   }
   // Until FinishAttachments it sleeps: what committed before is in the snapshot that comes.
-  MuteTarget(target);
-  target->attaching = true;
+  MuteSubscriber(subscriber);
+  subscriber->attaching = true;
   // The others of its template were looked at again since: it has missed that.
-  if (definition.analysed_at < target->route->owner->checked_at) {
-    AskToSubscribeAgain(target);
+  if (definition.analysed_at < subscriber->route->owner->checked_at) {
+    AskToSubscribeAgain(subscriber);
     return;
   }
   InMemoryContext(TopMemoryContext, [&] {
@@ -180,7 +181,7 @@ void SyncConnection(int index, bool everything, XLogRecPtr begin) {
   ListCell* cell;
   foreach (cell, changed) {
     const ChangedSlot& one = *static_cast<ChangedSlot*>(lfirst(cell));
-    const Target* present =
+    const Subscriber* present =
         one.slot < connection->slot_capacity ? connection->slots[one.slot] : nullptr;
     if (present != nullptr && present->serial == one.serial) {
       DefinitionCopy still_there;
@@ -199,10 +200,10 @@ void WakeUp(const Attachment& attachment) {
   const LocalConnection* connection = LocalConnectionAt(attachment.connection);
   const int slot = SlotOfSerial(attachment.serial);
   if (connection->id != attachment.connection_id || slot >= connection->slot_capacity) return;
-  Target* target = connection->slots[slot];
-  if (target == nullptr || target->serial != attachment.serial) return;
-  target->attaching = false;
-  UnmuteTarget(target);
+  Subscriber* subscriber = connection->slots[slot];
+  if (subscriber == nullptr || subscriber->serial != attachment.serial) return;
+  subscriber->attaching = false;
+  UnmuteSubscriber(subscriber);
   ConnectionShared* shared = ConnectionAt(attachment.connection);
   WithLock(shared->lock, LW_EXCLUSIVE, [&] {
     if (shared->connection_id != attachment.connection_id) return;
@@ -298,44 +299,44 @@ void FinishAttachments(DatabaseShared* database, XLogRecPtr handled) {
   attachments = waiting;
 }
 
-void TerminateTarget(Target* target, int sqlstate, const char* reason) {
-  ConnectionShared* shared = ConnectionAt(target->connection);
+void TerminateSubscriber(Subscriber* subscriber, int sqlstate, const char* reason) {
+  ConnectionShared* shared = ConnectionAt(subscriber->connection);
   LIVE_QUERIES_FAULT("decoder-terminate");
   // An expression of the query has raised it.
   ProblemShared problem;
   problem.Set(sqlstate, reason, nullptr);
   problem.may_quote_rows = true;
   const bool told = WithLock(shared->lock, LW_EXCLUSIVE, [&] {
-    if (shared->connection_id != target->connection_id) return false;
-    SubscriptionShared* subscription = FindSubscription(*shared, target->serial);
+    if (shared->connection_id != subscriber->connection_id) return false;
+    SubscriptionShared* subscription = FindSubscription(*shared, subscriber->serial);
     return subscription != nullptr && EndSubscription(shared, subscription, problem);
   });
   if (told) WakeConnection(shared);
-  LocalConnection* connection = LocalConnectionAt(target->connection);
-  DetachSlot(connection, SlotOfSerial(target->serial));
+  LocalConnection* connection = LocalConnectionAt(subscriber->connection);
+  DetachSlot(connection, SlotOfSerial(subscriber->serial));
 }
 
-void AskToSubscribeAgain(Target* target, uint64_t values_here) {
-  ConnectionShared* shared = ConnectionAt(target->connection);
+void AskToSubscribeAgain(Subscriber* subscriber, uint64_t values_here) {
+  ConnectionShared* shared = ConnectionAt(subscriber->connection);
   WithLock(shared->lock, LW_EXCLUSIVE, [&] {
-    if (shared->connection_id != target->connection_id) return;
-    SubscriptionShared* subscription = FindSubscription(*shared, target->serial);
+    if (shared->connection_id != subscriber->connection_id) return;
+    SubscriptionShared* subscription = FindSubscription(*shared, subscriber->serial);
     if (subscription == nullptr || subscription->phase != Phase::kRegistered) return;
     subscription->phase = Phase::kOutdated;
     subscription->values_here = values_here;
   });
-  DetachSlot(LocalConnectionAt(target->connection), SlotOfSerial(target->serial));
+  DetachSlot(LocalConnectionAt(subscriber->connection), SlotOfSerial(subscriber->serial));
   ConditionVariableBroadcast(&FindDatabase(MyDatabaseId)->progress);
 }
 
-void ResetTargetNow(Target* target, const char* reason) {
-  if (target->muted) return;
-  MuteTarget(target);
-  ConnectionShared* shared = ConnectionAt(target->connection);
+void ResetSubscriberNow(Subscriber* subscriber, const char* reason) {
+  if (subscriber->muted) return;
+  MuteSubscriber(subscriber);
+  ConnectionShared* shared = ConnectionAt(subscriber->connection);
   LIVE_QUERIES_FAULT("decoder-reset");
   WithLock(shared->lock, LW_EXCLUSIVE, [&] {
-    if (shared->connection_id != target->connection_id) return;
-    if (!PutUrgentRecord(shared, ResetHeader(target->serial, 0, reason), reason))
+    if (shared->connection_id != subscriber->connection_id) return;
+    if (!PutUrgentRecord(shared, ResetHeader(subscriber->serial, 0, reason), reason))
       shared->overflowed = true;
   });
   WakeConnection(shared);

@@ -31,14 +31,14 @@ void SyncRegistry(DatabaseShared* database, bool everything);
 // evaluated (`handled`) and visible to new snapshots. Outside a transaction.
 void FinishAttachments(DatabaseShared* database, XLogRecPtr handled);
 
-// Ends a target with an error: marks it in the registry, tells its client, detaches it.
-void TerminateTarget(Target* target, int sqlstate, const char* reason);
+// Ends a subscriber with an error: marks it in the registry, tells its client, detaches it.
+void TerminateSubscriber(Subscriber* subscriber, int sqlstate, const char* reason);
 
-// Ends the attachment of a target whose definition may have changed: its subscriber begins anew.
+// Ends the attachment of a subscriber whose definition may have changed: its client begins anew.
 // `values_here`: for the next time, if that is why.
-void AskToSubscribeAgain(Target* target, uint64_t values_here = 0);
+void AskToSubscribeAgain(Subscriber* subscriber, uint64_t values_here = 0);
 
-// Tells a target's client to refresh, now; it gets nothing until then.
-void ResetTargetNow(Target* target, const char* reason);
+// Tells a subscriber's client to refresh, now; it gets nothing until then.
+void ResetSubscriberNow(Subscriber* subscriber, const char* reason);
 
 }  // namespace live_queries

@@ -43,7 +43,8 @@ bool RunsUserCode(const QuerySpec& spec) {
   MemoryContext walk = AllocSetContextCreate(
       CurrentMemoryContext, "live_queries functions of users", ALLOCSET_SMALL_SIZES);
   const bool runs = InMemoryContext(walk, [&] {
-    List* expressions = list_make4(spec.barrier_quals, spec.quals, spec.targets, spec.columns);
+    List* expressions =
+        list_make4(spec.barrier_quals, spec.quals, spec.result_columns, spec.columns);
     if (TypesIn(expressions, true) != NIL) return true;
     CalledFunctions called = {};
     NoteCalledFunctions(expressions, &called);

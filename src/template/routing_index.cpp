@@ -3,6 +3,7 @@
 #include "template/routing_index.hpp"
 
 #include "pg/memory.hpp"
+#include "subscribers/subscriber.hpp"
 #include "template/template.hpp"
 
 extern "C" {
@@ -31,14 +32,14 @@ const Var* RouteColumn(const OpExpr* condition) {
 
 uint32 HashValues(const Template& one, const Datum* values) {
   uint32 hash = 0;
-  for (int i = 0; i < list_length(one.spec.routes); ++i)
+  for (int i = 0; i < list_length(one.spec.routing_conditions); ++i)
     hash = hash_combine(hash, DatumGetUInt32(FunctionCall1Coll(
                                   &one.route_hash[i], one.route_collations[i], values[i])));
   return hash;
 }
 
 bool EqualValues(const Template& one, const Datum* a, const Datum* b) {
-  for (int i = 0; i < list_length(one.spec.routes); ++i)
+  for (int i = 0; i < list_length(one.spec.routing_conditions); ++i)
     if (!DatumGetBool(FunctionCall2Coll(&one.route_equal[i], one.route_collations[i], a[i], b[i])))
       return false;
   return true;
@@ -100,7 +101,7 @@ void FreeRoute(Route* route) {
     *link = route->next_same_hash;
     if (bucket->first == nullptr) hash_search(one->routes, &route->hash, HASH_REMOVE, nullptr);
     // No catalog is read: after an error this is outside of any transaction.
-    for (int i = 0; i < list_length(one->spec.routes); ++i)
+    for (int i = 0; i < list_length(one->spec.routing_conditions); ++i)
       if (!one->route_by_value[i]) pfree(DatumGetPointer(route->values[i]));
     pfree(route->values);
   }
@@ -108,15 +109,15 @@ void FreeRoute(Route* route) {
   pfree(route);
 }
 
-void CountListening(Target* target, int change) {
-  target->route->listening += change;
-  target->route->owner->listening += change;
+void CountListening(Subscriber* subscriber, int change) {
+  subscriber->route->listening += change;
+  subscriber->route->owner->listening += change;
 }
 
 }  // namespace
 
 void PrepareRouting(Template* one) {
-  const int count = list_length(one->spec.routes);
+  const int count = list_length(one->spec.routing_conditions);
   if (count == 0) return;
   one->route_columns = static_cast<AttrNumber*>(palloc(sizeof(AttrNumber) * count));
   one->route_by_value = static_cast<bool*>(palloc(count));
@@ -124,7 +125,7 @@ void PrepareRouting(Template* one) {
   one->route_equal = static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo) * count));
   one->route_collations = static_cast<Oid*>(palloc(sizeof(Oid) * count));
   ListCell* cell;
-  foreach (cell, one->spec.routes) {
+  foreach (cell, one->spec.routing_conditions) {
     const int i = foreach_current_index(cell);
     const OpExpr* condition = lfirst_node(OpExpr, cell);
     const Oid type = exprType(static_cast<Node*>(linitial(condition->args)));
@@ -143,39 +144,39 @@ void PrepareRouting(Template* one) {
       hash_create("live_queries routes", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-Target* AddTarget(Template* one, const char* route_text) {
+Subscriber* AddSubscriber(Template* one, const char* route_text) {
   List* constants = static_cast<List*>(stringToNode(route_text));
-  Target* target = AllocateIn<Target>(one->context);
-  target->route = FindOrAddRoute(one, constants);
-  target->next = target->route->targets;
-  target->route->targets = target;
-  CountListening(target, 1);
-  ++one->target_count;
-  return target;
+  Subscriber* subscriber = AllocateIn<Subscriber>(one->context);
+  subscriber->route = FindOrAddRoute(one, constants);
+  subscriber->next = subscriber->route->subscribers;
+  subscriber->route->subscribers = subscriber;
+  CountListening(subscriber, 1);
+  ++one->subscriber_count;
+  return subscriber;
 }
 
-void RemoveTarget(Target* target) {
-  Route* route = target->route;
-  Target** link = &route->targets;
-  while (*link != target) link = &(*link)->next;
-  *link = target->next;
-  MuteTarget(target);
-  --route->owner->target_count;
-  if (target->reads_catalogs) --route->owner->catalog_readers;
-  pfree(target);
-  if (route->targets == nullptr) FreeRoute(route);
+void RemoveSubscriber(Subscriber* subscriber) {
+  Route* route = subscriber->route;
+  Subscriber** link = &route->subscribers;
+  while (*link != subscriber) link = &(*link)->next;
+  *link = subscriber->next;
+  MuteSubscriber(subscriber);
+  --route->owner->subscriber_count;
+  if (subscriber->reads_catalogs) --route->owner->catalog_readers;
+  pfree(subscriber);
+  if (route->subscribers == nullptr) FreeRoute(route);
 }
 
-void MuteTarget(Target* target) {
-  if (target->muted) return;
-  target->muted = true;
-  CountListening(target, -1);
+void MuteSubscriber(Subscriber* subscriber) {
+  if (subscriber->muted) return;
+  subscriber->muted = true;
+  CountListening(subscriber, -1);
 }
 
-void UnmuteTarget(Target* target) {
-  if (!target->muted) return;
-  target->muted = false;
-  CountListening(target, 1);
+void UnmuteSubscriber(Subscriber* subscriber) {
+  if (!subscriber->muted) return;
+  subscriber->muted = false;
+  CountListening(subscriber, 1);
 }
 
 Route* FindRoute(Template* one, TupleTableSlot* row) {
@@ -184,7 +185,7 @@ Route* FindRoute(Template* one, TupleTableSlot* row) {
   };
   if (one->routes == nullptr) return if_wanted(one->only_route);
   Datum values[kMaxRoutingColumns];
-  for (int i = 0; i < list_length(one->spec.routes); ++i) {
+  for (int i = 0; i < list_length(one->spec.routing_conditions); ++i) {
     const int column = one->route_columns[i] - 1;
     if (row->tts_isnull[column]) return nullptr;
     values[i] = row->tts_values[column];
@@ -210,17 +211,18 @@ void ForEachRoute(Template* one, void (*visit)(Route*, void*), void* context) {
       visit(route, context);
 }
 
-void CollectTargets(Route* route, List** targets) {
-  for (Target* target = route->targets; target != nullptr; target = target->next)
-    *targets = lappend(*targets, target);
+void CollectSubscribers(Route* route, List** subscribers) {
+  for (Subscriber* subscriber = route->subscribers; subscriber != nullptr;
+       subscriber = subscriber->next)
+    *subscribers = lappend(*subscribers, subscriber);
 }
 
-List* TargetsOf(Template* one) {
-  List* targets = NIL;
+List* SubscribersOf(Template* one) {
+  List* subscribers = NIL;
   ForEachRoute(
-      one, [](Route* route, void* list) { CollectTargets(route, static_cast<List**>(list)); },
-      &targets);
-  return targets;
+      one, [](Route* route, void* list) { CollectSubscribers(route, static_cast<List**>(list)); },
+      &subscribers);
+  return subscribers;
 }
 
 }  // namespace live_queries

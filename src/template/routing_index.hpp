@@ -11,12 +11,12 @@ namespace live_queries {
 void PrepareRouting(Template* one);
 
 // Adds a subscription at the route that `route_text` (a list of Const) names.
-Target* AddTarget(Template* one, const char* route_text);
-void RemoveTarget(Target* target);
-// Lets it have nothing any more, until its client begins anew with another target.
-void MuteTarget(Target* target);
+Subscriber* AddSubscriber(Template* one, const char* route_text);
+void RemoveSubscriber(Subscriber* subscriber);
+// Lets it have nothing any more, until its client begins anew with another subscriber.
+void MuteSubscriber(Subscriber* subscriber);
 // Undoes that, where the reset that was the reason did not go out.
-void UnmuteTarget(Target* target);
+void UnmuteSubscriber(Subscriber* subscriber);
 
 // The route of the values in `row` (the template's own columns), or nullptr if nobody wants it.
 Route* FindRoute(Template* one, TupleTableSlot* row);
@@ -24,9 +24,9 @@ Route* FindRoute(Template* one, TupleTableSlot* row);
 // Forgets the changes that wait in a route, with their memory: there may be very many routes.
 void ClearBody(Route* route);
 
-// Appends the targets of `route` to `*targets`; all those of a template.
-void CollectTargets(Route* route, List** targets);
-List* TargetsOf(Template* one);
+// Appends the subscribers of `route` to `*subscribers`; all those of a template.
+void CollectSubscribers(Route* route, List** subscribers);
+List* SubscribersOf(Template* one);
 
 // Visits each route.
 void ForEachRoute(Template* one, void (*visit)(Route*, void*), void* context);

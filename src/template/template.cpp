@@ -57,40 +57,40 @@ bool UsesOnly(Expr* expression, List* columns) {
 }
 
 void PrepareColumns(CompiledTemplate* compiled, const QuerySpec& spec) {
-  const int count = list_length(spec.targets);
+  const int count = list_length(spec.result_columns);
   compiled->column_json = static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo) * (count + 1)));
   compiled->column_names =
       static_cast<StringInfoData*>(palloc0(sizeof(StringInfoData) * (count + 1)));
   compiled->column_in_identity = static_cast<bool*>(palloc0(count + 1));
   ListCell* cell;
-  foreach (cell, spec.targets) {
+  foreach (cell, spec.result_columns) {
     const int i = foreach_current_index(cell);
-    const TargetEntry* target = lfirst_node(TargetEntry, cell);
-    PrepareToJson(&compiled->column_json[i], target->expr);
+    const TargetEntry* column = lfirst_node(TargetEntry, cell);
+    PrepareToJson(&compiled->column_json[i], column->expr);
     initStringInfo(&compiled->column_names[i]);
     StringInfoSink sink{&compiled->column_names[i]};
-    EscapeJson(sink, std::string_view(target->resname));
+    EscapeJson(sink, std::string_view(column->resname));
     sink.Append(std::string_view(":"));
-    compiled->column_in_identity[i] = spec.full_identity || UsesOnly(target->expr, spec.identity);
+    compiled->column_in_identity[i] = spec.full_identity || UsesOnly(column->expr, spec.identity);
   }
 }
 
-// The targets for old rows: what the replica identity does not tell is not evaluated, since a
+// The result columns of old rows: what the replica identity does not tell is not evaluated, since a
 // function may refuse the NULLs that stand there.
-List* OldTargets(const CompiledTemplate& compiled, const QuerySpec& spec) {
-  List* targets = NIL;
+List* OldResultColumns(const CompiledTemplate& compiled, const QuerySpec& spec) {
+  List* result_columns = NIL;
   ListCell* cell;
-  foreach (cell, spec.targets) {
-    TargetEntry* target = lfirst_node(TargetEntry, cell);
+  foreach (cell, spec.result_columns) {
+    TargetEntry* column = lfirst_node(TargetEntry, cell);
     if (!compiled.column_in_identity[foreach_current_index(cell)]) {
-      const Node* expression = reinterpret_cast<Node*>(target->expr);
-      target = flatCopyTargetEntry(target);
-      target->expr = reinterpret_cast<Expr*>(
+      const Node* expression = reinterpret_cast<Node*>(column->expr);
+      column = flatCopyTargetEntry(column);
+      column->expr = reinterpret_cast<Expr*>(
           makeNullConst(exprType(expression), exprTypmod(expression), exprCollation(expression)));
     }
-    targets = lappend(targets, target);
+    result_columns = lappend(result_columns, column);
   }
-  return targets;
+  return result_columns;
 }
 
 // Whether the column of a partition or child has, after the transaction that is evaluated, the name
@@ -208,14 +208,14 @@ CompiledTemplate* Compile(Template* one) {
     PrepareColumns(compiled, spec);
     compiled->expressions->ecxt_param_list_info = KeyParams(spec);
     compiled->key = spec.bag ? nullptr : ExecInitExpr(KeyExpression(spec), nullptr);
-    TupleDesc result = ExecTypeFromTL(spec.targets);
-    auto project = [&](List* targets) {
-      return ExecBuildProjectionInfo(targets, compiled->expressions,
+    TupleDesc result = ExecTypeFromTL(spec.result_columns);
+    auto project = [&](List* result_columns) {
+      return ExecBuildProjectionInfo(result_columns, compiled->expressions,
                                      MakeSingleTupleTableSlot(result, &TTSOpsVirtual), nullptr,
                                      descriptor);
     };
-    compiled->old_result = project(OldTargets(*compiled, spec));
-    compiled->new_result = project(spec.targets);
+    compiled->old_result = project(OldResultColumns(*compiled, spec));
+    compiled->new_result = project(spec.result_columns);
     one->compiled = compiled;
   });
   return one->compiled;

@@ -15,25 +15,8 @@ extern "C" {
 
 namespace live_queries {
 
-struct Route;
+struct Subscriber;
 struct Template;
-
-// A subscription as the decoder knows it.
-struct Target {
-  Target* next;  // of the same route
-  Route* route;
-  int connection;  // index
-  uint64_t connection_id;
-  uint64_t serial;
-  bool muted;      // gets nothing: was reset, until its client refreshes, as a new target
-  bool attaching;  // and until then is muted too
-  // Of its frozen values; not of what it has in common with the others of its template.
-  bool reads_catalogs;
-  bool values_unchecked;
-  bool catalogs_changed;  // since they were looked at
-  // What they are here, where the client's session is not, if that is something else: a digest.
-  uint64_t values_here;
-};
 
 // The subscriptions of a template that have the same routing values.
 struct Route {
@@ -41,8 +24,8 @@ struct Route {
   Template* owner;
   uint32 hash;
   Datum* values;
-  Target* targets;
-  int listening;  // targets that are not muted
+  Subscriber* subscribers;
+  int listening;  // subscribers that are not muted
   // Of the transaction being evaluated.
   StringInfoData body;
   uint32 change_count;
@@ -71,9 +54,9 @@ struct CompiledTemplate {
   ExprState* quals;
   ProjectionInfo* old_result;
   ProjectionInfo* new_result;
-  FmgrInfo* column_json;         // to_json, beside the targets
+  FmgrInfo* column_json;         // to_json, beside the result columns
   ExprState* key;                // json; nullptr if the result is a bag
-  StringInfoData* column_names;  // `"name":`, beside the targets
+  StringInfoData* column_names;  // `"name":`, beside the result columns
   bool* column_in_identity;      // computable from the replica identity alone
   struct HTAB* maps;             // ColumnMap by shape; of that generation
   uint32 maps_generation;
@@ -89,10 +72,10 @@ struct Template {
   char* settings;
   char* spec_text;
   QuerySpec spec;
-  int target_count;
-  int listening;  // targets that are not muted; without any it is not evaluated
+  int subscriber_count;
+  int listening;  // subscribers that are not muted; without any it is not evaluated
   int route_count;
-  // The routing columns, beside spec.routes.
+  // The routing columns, beside spec.routing_conditions.
   AttrNumber* route_columns;
   bool* route_by_value;
   FmgrInfo* route_hash;
@@ -102,7 +85,7 @@ struct Template {
   Route* only_route;           // the route if there are no routing columns
   CompiledTemplate* compiled;  // nullptr: to be done
   bool unchecked;              // privileges and definitions must be looked at before use
-  int catalog_readers;         // targets with values that any catalog may change
+  int catalog_readers;         // subscribers with values that any catalog may change
   uint64_t checked_at;         // the end of the log when that was done last; 0: never
   bool function_changed;       // and that is a reason for it
   bool values_unchecked;       // those of one of them must be looked at before use
@@ -116,7 +99,7 @@ struct Template {
 // In a transaction.
 Template* MakeTemplate(MemoryContext parent, const char* key, Oid role,
                        const SessionIdentity& session, const char* settings, const char* spec_text);
-// Frees it; it has no targets.
+// Frees it; it has no subscribers.
 void FreeTemplate(Template* one);
 
 // Compiles the expressions, as the current role. In a transaction.

@@ -15,6 +15,7 @@
 #include "pg/try_catch.hpp"
 #include "subscribers/definition_check.hpp"
 #include "subscribers/registry_sync.hpp"
+#include "subscribers/subscriber.hpp"
 #include "subscribers/termination.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/routing_index.hpp"
@@ -36,7 +37,7 @@ constexpr size_t kGroupBytes = 16 * 1024 * 1024;
 
 MemoryContext evaluation_context = nullptr;
 // Those whose reset is staged by the running attempt, in evaluation_context.
-List* muted_targets = NIL;
+List* muted_subscribers = NIL;
 
 void StageChanges(Route* route, const ChangeBatch& batch) {
   RecordHeader header;
@@ -47,21 +48,24 @@ void StageChanges(Route* route, const ChangeBatch& batch) {
   header.change_count = route->change_count;
   header.body_bytes = static_cast<uint32_t>(route->body.len);
   if (route->body.len > 0) {
-    for (Target* target = route->targets; target != nullptr; target = target->next) {
-      if (target->muted) continue;
-      header.subscription_serial = target->serial;
-      StageRecord(target, header, View(route->body));
+    for (Subscriber* subscriber = route->subscribers; subscriber != nullptr;
+         subscriber = subscriber->next) {
+      if (subscriber->muted) continue;
+      header.subscription_serial = subscriber->serial;
+      StageRecord(subscriber, header, View(route->body));
     }
   }
   ClearBody(route);
 }
 
 void StageReset(Route* route, uint64_t seq, const char* reason) {
-  for (Target* target = route->targets; target != nullptr; target = target->next) {
-    if (target->muted) continue;
-    MuteTarget(target);
-    InMemoryContext(evaluation_context, [&] { muted_targets = lappend(muted_targets, target); });
-    StageRecord(target, ResetHeader(target->serial, seq, reason), reason);
+  for (Subscriber* subscriber = route->subscribers; subscriber != nullptr;
+       subscriber = subscriber->next) {
+    if (subscriber->muted) continue;
+    MuteSubscriber(subscriber);
+    InMemoryContext(evaluation_context,
+                    [&] { muted_subscribers = lappend(muted_subscribers, subscriber); });
+    StageRecord(subscriber, ResetHeader(subscriber->serial, seq, reason), reason);
   }
 }
 
@@ -110,11 +114,11 @@ void EvaluateGroup(int count) {
   EndEvaluation();
 }
 
-List* TargetsToBlame(const Culprit& blamed) {
-  if (blamed.route == nullptr) return TargetsOf(blamed.owner);
-  List* targets = NIL;
-  CollectTargets(blamed.route, &targets);
-  return targets;
+List* SubscribersToBlame(const Culprit& blamed) {
+  if (blamed.route == nullptr) return SubscribersOf(blamed.owner);
+  List* subscribers = NIL;
+  CollectSubscribers(blamed.route, &subscribers);
+  return subscribers;
 }
 
 // What those who are ended are told. A value of a row is only for those whose row it is.
@@ -139,20 +143,20 @@ void Recover(DatabaseShared* database, ErrorData* error) {
   AbandonEvaluation();
   AbandonStaged();
   ListCell* cell;
-  foreach (cell, muted_targets) UnmuteTarget(static_cast<Target*>(lfirst(cell)));
+  foreach (cell, muted_subscribers) UnmuteSubscriber(static_cast<Subscriber*>(lfirst(cell)));
   if (blamed.owner == nullptr) ReThrowError(error);
   pg_atomic_fetch_add_u64(&database->errors, 1);
   const char* message = ReasonToTell(blamed, *error, timed_out);
-  // Freed with its last target below: nothing compiled may be used after an error in it.
+  // Freed with its last subscriber below: nothing compiled may be used after an error in it.
   DropCompiled(blamed.owner);
   // It may be innocent: the next attempt resets what the role still has in this turn.
   if (role_timed_out) return;
-  foreach (cell, TargetsToBlame(blamed)) {
-    Target* target = static_cast<Target*>(lfirst(cell));
+  foreach (cell, SubscribersToBlame(blamed)) {
+    Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
     if (blamed.lost_value)
-      ResetTargetNow(target, "a large value that an update left in place is gone already");
+      ResetSubscriberNow(subscriber, "a large value that an update left in place is gone already");
     else
-      TerminateTarget(target, error->sqlerrcode, message);
+      TerminateSubscriber(subscriber, error->sqlerrcode, message);
   }
 }
 
@@ -204,7 +208,7 @@ Progress EvaluateReady(DatabaseShared* database) {
   const int count = VisibleGroup();
   if (count == 0) return Progress::kBlocked;
   MemoryContextReset(evaluation_context);
-  muted_targets = NIL;
+  muted_subscribers = NIL;
   MemoryContextSwitchTo(evaluation_context);
   const bool evaluated = WithTempFileLimit(LimitBesideBatches(temp_file_limit),
                                            [&] { return Attempt(database, count); });
@@ -219,15 +223,16 @@ void BlameForEnd() {
   const int sqlstate = timed_out ? ERRCODE_QUERY_CANCELED : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
   const char* reason =
       timed_out ? kEvaluationTimeoutReason : "evaluating the query has ended the decoder";
-  List* targets = TargetsToBlame(culprit);
-  ereport(LOG,
-          errmsg("live_queries decoder ends, and %d live queries with it", list_length(targets)),
-          errdetail_internal("%s", reason));
+  List* subscribers = SubscribersToBlame(culprit);
+  ereport(
+      LOG,
+      errmsg("live_queries decoder ends, and %d live queries with it", list_length(subscribers)),
+      errdetail_internal("%s", reason));
   ListCell* cell;
-  foreach (cell, targets) {
-    const Target* target = static_cast<Target*>(lfirst(cell));
-    (void)TerminateSubscription(ConnectionAt(target->connection), target->connection_id,
-                                target->serial, sqlstate, reason);
+  foreach (cell, subscribers) {
+    const Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
+    (void)TerminateSubscription(ConnectionAt(subscriber->connection), subscriber->connection_id,
+                                subscriber->serial, sqlstate, reason);
   }
 }
 
