@@ -6,32 +6,20 @@
 
 extern "C" {
 #include "access/htup.h"
-#include "access/tupdesc.h"
 #include "access/xlogdefs.h"
-#include "nodes/pg_list.h"
+#include "datatype/timestamp.h"
 #include "storage/buffile.h"
 }
 
 namespace live_queries {
+
+struct RowShape;
 
 // kRewrite: a table has another storage, and what has become of its rows is not known.
 enum class ChangeKind : uint8_t { kInsert, kUpdate, kDelete, kTruncate, kRewrite };
 
 // Whether a change is about tables, not about rows.
 inline bool IsAboutTables(ChangeKind kind) { return kind >= ChangeKind::kTruncate; }
-
-// What a table's rows looked like when they were written: its columns at that point of the log.
-// Kept until no transaction needs it any more.
-struct RowShape {
-  RowShape* next;
-  Oid relation;
-  uint32 number;  // unique; the decoder never reuses it
-  TupleDesc descriptor;
-  bool full_identity;  // old rows were logged whole; else these columns of them, or nothing
-  List* identity;      // attribute numbers of the replica identity's index
-  List* primary_key;   // attribute numbers; NIL: nothing kept rows from having the same key
-  bool is_partition;
-};
 
 struct Change {
   ChangeKind kind;
@@ -43,7 +31,7 @@ struct Change {
   int table_count;
 };
 
-// Lives in a memory context of its own, a child of the decoder's.
+// Lives in a memory context of its own.
 class ChangeBatch {
  public:
   static ChangeBatch* Create(MemoryContext parent);
@@ -62,7 +50,7 @@ class ChangeBatch {
   uint64 count() const { return count_; }
   size_t bytes() const { return bytes_; }
 
-  ChangeBatch* next;  // in the decoder's queue
+  ChangeBatch* next;  // in the queue of ready transactions
   TransactionId xid;
   XLogRecPtr commit_end;  // end of the commit record
   TimestampTz committed_at;

@@ -1,6 +1,7 @@
 // The two by two of old and new row, matching or not. Process: decoder.
 #include "match/evaluate.hpp"
 
+#include "decode/watched_tables.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"

@@ -2,6 +2,7 @@
 #include "match/matcher.hpp"
 
 #include "decode/output_plugin.hpp"
+#include "decode/watched_tables.hpp"
 #include "match/evaluate.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"

@@ -1,7 +1,6 @@
 // Attaching and detaching. Process: decoder.
 #include "subscribers/registry_sync.hpp"
 
-#include "decode/output_plugin.hpp"
 #include "decode/recent_commits.hpp"
 #include "deliver/mailbox.hpp"
 #include "deliver/outbox.hpp"

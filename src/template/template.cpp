@@ -1,7 +1,7 @@
 // Compiles templates. Process: decoder.
 #include "template/template.hpp"
 
-#include "decode/output_plugin.hpp"
+#include "decode/watched_tables.hpp"
 #include "model/json_text.hpp"
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"

@@ -2,7 +2,7 @@
 #include "worker/decoder.hpp"
 
 #include "decode/output_plugin.hpp"
-#include "decode/recent_commits.hpp"
+#include "decode/ready_transactions.hpp"
 #include "decode/wal_stream.hpp"
 #include "deliver/outbox.hpp"
 #include "match/matcher.hpp"
@@ -278,7 +278,7 @@ void Work() {
   IgnoreTransactionTimeout();
   PrepareSessionIdentity();
   PrepareEvaluationGuard();
-  PreparePlugin(TopMemoryContext, NoteCommit);
+  PreparePlugin(TopMemoryContext);
   PrepareMatcher(TopMemoryContext);
   PrepareOutboxes(TopMemoryContext);
   PrepareEvaluation(TopMemoryContext);

@@ -5,7 +5,8 @@
 
 #include <climits>
 
-#include "decode/output_plugin.hpp"
+#include "decode/ready_transactions.hpp"
+#include "decode/watched_tables.hpp"
 #include "deliver/outbox.hpp"
 #include "match/evaluate.hpp"
 #include "match/matcher.hpp"

@@ -1,0 +1,197 @@
+// The table of watched tables, and the list of row shapes. Process: decoder.
+#include "decode/watched_tables.hpp"
+
+#include "pg/compat.hpp"
+#include "pg/memory.hpp"
+#include "query/table_facts.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+}
+
+namespace live_queries {
+
+// Where a table's rows are, and whether changes of them are logged.
+struct TableStorage {
+  Oid tablespace;
+  Oid file;
+  char persistence;
+
+  bool operator==(const TableStorage&) const = default;
+};
+
+struct WatchedTable {
+  Oid relation;  // hash key
+  int watchers;
+  RowShape* shape;       // nullptr: to be looked at again
+  TableStorage storage;  // at this point of the log; when it was first watched, of then
+};
+
+namespace {
+
+MemoryContext tables_context = nullptr;
+HTAB* watched_tables = nullptr;
+RowShape* shapes = nullptr;
+uint32 last_shape_number = 0;
+uint32 shape_count = 0;
+uint32 shape_generation = 0;
+
+// The shape may have changed from here on in the log. Called for catalog changes as decoding
+// replays them, and for those that other backends make now.
+void OnRelationChange(Datum, Oid relation) {
+  if (watched_tables == nullptr) return;
+  if (OidIsValid(relation)) {
+    if (WatchedTable* table = FindWatched(relation)) table->shape = nullptr;
+    return;
+  }
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, watched_tables);
+  while (auto* table = static_cast<WatchedTable*>(hash_seq_search(&scan))) table->shape = nullptr;
+}
+
+bool SameColumns(TupleDesc a, TupleDesc b) {
+  if (a->natts != b->natts) return false;
+  for (int i = 0; i < a->natts; ++i) {
+    const FormData_pg_attribute* x = TupleDescAttr(a, i);
+    const FormData_pg_attribute* y = TupleDescAttr(b, i);
+    if (x->attisdropped != y->attisdropped || x->atttypid != y->atttypid ||
+        x->attlen != y->attlen || x->attalign != y->attalign ||
+        strcmp(NameStr(x->attname), NameStr(y->attname)) != 0 ||
+        x->atthasmissing != y->atthasmissing)
+      return false;
+  }
+  return true;
+}
+
+// What of `relation`, at this point of the log, makes a shape. Allocates in the current context.
+RowShape Describe(Relation relation) {
+  RowShape shape = {};
+  shape.relation = RelationGetRelid(relation);
+  shape.descriptor = RelationGetDescr(relation);
+  shape.full_identity = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
+  if (!shape.full_identity) shape.identity = IndexColumns(RelationGetReplicaIndex(relation));
+  shape.primary_key = IndexColumns(PrimaryKeyIndex(relation));
+  shape.is_partition = relation->rd_rel->relispartition;
+  return shape;
+}
+
+bool SameShape(const RowShape& a, const RowShape& b) {
+  return a.relation == b.relation && a.full_identity == b.full_identity &&
+         a.is_partition == b.is_partition && equal(a.identity, b.identity) &&
+         equal(a.primary_key, b.primary_key) && SameColumns(a.descriptor, b.descriptor);
+}
+
+RowShape* KeepShape(const RowShape& seen) {
+  return InMemoryContext(tables_context, [&] {
+    RowShape* shape = AllocateIn<RowShape>(tables_context);
+    *shape = seen;
+    shape->number = ++last_shape_number;
+    ++shape_count;
+    shape->identity = list_copy(seen.identity);
+    shape->primary_key = list_copy(seen.primary_key);
+    // With constraints: they hold the values of columns added later.
+    shape->descriptor = CreateTupleDescCopyConstr(seen.descriptor);
+    shape->next = shapes;
+    return shapes = shape;
+  });
+}
+
+void FreeShape(RowShape* shape) {
+  FreeTupleDesc(shape->descriptor);
+  list_free(shape->identity);
+  list_free(shape->primary_key);
+  pfree(shape);
+  --shape_count;
+}
+
+TableStorage StorageOf(const FormData_pg_class& row) {
+  return {row.reltablespace, row.relfilenode, row.relpersistence};
+}
+
+// Who watches a table first holds a lock on it until it is attached: no change of its storage that
+// matters lies between what is decoded and now.
+TableStorage StorageNow(Oid relation) {
+  HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+  if (!HeapTupleIsValid(tuple)) return {};
+  const TableStorage storage = StorageOf(*reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple)));
+  ReleaseSysCache(tuple);
+  return storage;
+}
+
+}  // namespace
+
+void PrepareWatchedTables(MemoryContext context) {
+  tables_context =
+      AllocSetContextCreate(context, "live_queries watched tables", ALLOCSET_DEFAULT_SIZES);
+  HASHCTL control = {};
+  control.keysize = sizeof(Oid);
+  control.entrysize = sizeof(WatchedTable);
+  control.hcxt = tables_context;
+  watched_tables = hash_create("live_queries watched tables", 64, &control,
+                               HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  CacheRegisterRelcacheCallback(OnRelationChange, 0);
+}
+
+void WatchTable(Oid relation) {
+  bool found;
+  auto* table =
+      static_cast<WatchedTable*>(hash_search(watched_tables, &relation, HASH_ENTER, &found));
+  if (!found) {
+    table->watchers = 0;
+    table->shape = nullptr;
+    table->storage = StorageNow(relation);
+  }
+  ++table->watchers;
+}
+
+void UnwatchTable(Oid relation) {
+  WatchedTable* table = FindWatched(relation);
+  if (table != nullptr && --table->watchers == 0)
+    hash_search(watched_tables, &relation, HASH_REMOVE, nullptr);
+}
+
+WatchedTable* FindWatched(Oid relation) {
+  return static_cast<WatchedTable*>(hash_search(watched_tables, &relation, HASH_FIND, nullptr));
+}
+
+RowShape* ShapeOf(WatchedTable* table, Relation relation) {
+  if (table->shape != nullptr) return table->shape;
+  const RowShape seen = Describe(relation);
+  RowShape* shape = shapes;
+  while (shape != nullptr && !SameShape(*shape, seen)) shape = shape->next;
+  return table->shape = shape != nullptr ? shape : KeepShape(seen);
+}
+
+bool NoticeStorage(WatchedTable* table, Relation relation) {
+  const TableStorage storage = StorageOf(*relation->rd_rel);
+  if (storage == table->storage) return false;
+  table->storage = storage;
+  return true;
+}
+
+void FreeUnusedShapes() {
+  constexpr uint32 kFewShapes = 256;
+  static uint32 enough = kFewShapes;  // twice what was left last time: it is not looked in vain
+  if (shape_count < enough) return;
+  for (RowShape** link = &shapes; *link != nullptr;) {
+    RowShape* shape = *link;
+    const WatchedTable* table = FindWatched(shape->relation);
+    if (table != nullptr && table->shape == shape) {
+      link = &shape->next;
+      continue;
+    }
+    *link = shape->next;
+    FreeShape(shape);
+  }
+  enough = shape_count * 2 > kFewShapes ? shape_count * 2 : kFewShapes;
+  ++shape_generation;
+}
+
+uint32 ShapeGeneration() { return shape_generation; }
+
+}  // namespace live_queries

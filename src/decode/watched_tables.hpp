@@ -1,0 +1,54 @@
+// The tables whose changes are copied, as they are at the point of the log that decoding has
+// reached: what their rows look like, and in which file they are. The output plugin asks for each
+// change; whoever evaluates changes watches tables and reads the shapes. Process: decoder.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/tupdesc.h"
+#include "nodes/pg_list.h"
+#include "utils/relcache.h"
+}
+
+namespace live_queries {
+
+// What a table's rows looked like when they were written: its columns at that point of the log.
+// Kept until no transaction needs it any more.
+struct RowShape {
+  RowShape* next;
+  Oid relation;
+  uint32 number;  // unique; the decoder never reuses it
+  TupleDesc descriptor;
+  bool full_identity;  // old rows were logged whole; else these columns of them, or nothing
+  List* identity;      // attribute numbers of the replica identity's index
+  List* primary_key;   // attribute numbers; NIL: nothing kept rows from having the same key
+  bool is_partition;
+};
+
+struct WatchedTable;
+
+// All of it lives below `context`, and learns of changes of catalogs.
+void PrepareWatchedTables(MemoryContext context);
+
+// The tables to copy rows of; counted, so each Watch (in a transaction) has its Unwatch.
+void WatchTable(Oid relation);
+void UnwatchTable(Oid relation);
+
+// The rest is for the output plugin, under the historic snapshot of decoding.
+
+// nullptr: nobody watches it.
+WatchedTable* FindWatched(Oid relation);
+// The shape of the rows that are decoded now. May leave something in the current context.
+RowShape* ShapeOf(WatchedTable* table, Relation relation);
+// Whether `relation` has other files, or is logged in another way, than when it was asked last (or
+// when it was first watched).
+bool NoticeStorage(WatchedTable* table, Relation relation);
+
+// Frees the shapes that no table has any more, if they have become many. No transaction that was
+// decoded may still be waiting for its evaluation: its rows point to their shapes.
+void FreeUnusedShapes();
+// Another one whenever shapes have been freed.
+uint32 ShapeGeneration();
+
+}  // namespace live_queries
