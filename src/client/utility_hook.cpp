@@ -7,8 +7,8 @@
 #include "deliver/session.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/connection.hpp"
+#include "registry/ending.hpp"
 #include "registry/shared_memory.hpp"
-#include "subscribers/termination.hpp"
 
 extern "C" {
 #include "access/xact.h"

@@ -11,6 +11,7 @@
 #include "pg/memory.hpp"
 #include "pg/settings.hpp"
 #include "registry/connection.hpp"
+#include "registry/ending.hpp"
 
 extern "C" {
 #include "access/xlog.h"

@@ -5,24 +5,19 @@
 #include <unistd.h>
 
 #include "model/mailbox_record.hpp"
-#include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/files.hpp"
 #include "pg/settings.hpp"
 #include "registry/limits.hpp"
-#include "registry/terminated.hpp"
 
 extern "C" {
 #include "common/file_perm.h"
 #include "common/file_utils.h"
-#include "storage/procsignal.h"
 #include "utils/wait_event.h"
 }
 
 namespace live_queries {
 namespace {
-
-constexpr uint64_t kKilobyte = 1024;
 
 File OpenSpillForWriting(uint64_t connection_id) {
   char path[MAXPGPATH];
@@ -33,23 +28,6 @@ File OpenSpillForWriting(uint64_t connection_id) {
     file = PathNameOpenFilePerm(path, O_RDWR | O_CREAT | PG_BINARY, pg_file_create_mode);
   }
   return file;
-}
-
-// A block with `bytes` bytes of records, linked; nullptr without memory. The caller holds the lock.
-std::byte* AppendBlock(ConnectionShared* connection, size_t bytes) {
-  // Before there is a block: it may have to be mapped.
-  MailBlockShared* last = DsaPointerIsValid(connection->mail_last)
-                              ? FromArea<MailBlockShared>(connection->mail_last)
-                              : nullptr;
-  const dsa_pointer pointer = MakeBlock(connection, bytes);
-  if (!DsaPointerIsValid(pointer)) return nullptr;
-  if (last != nullptr)
-    last->next = pointer;
-  else
-    connection->mail_first = pointer;
-  connection->mail_last = pointer;
-  connection->mail_bytes += bytes;
-  return reinterpret_cast<std::byte*>(FromArea<MailBlockShared>(pointer) + 1);
 }
 
 bool PutInMemory(ConnectionShared* connection, std::span<const std::byte> records) {
@@ -124,58 +102,6 @@ void NothingAhead(SpillWriter* writer) {
 }
 
 }  // namespace
-
-bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
-                     std::string_view body) {
-  // So much again: somebody who never reads and is told over and over again is not told any more.
-  if (connection->mail_bytes > 2 * mailbox_size_kb * kKilobyte) return false;
-  std::byte* place = AppendBlock(connection, RecordBytes(header.body_bytes));
-  if (place == nullptr) return false;
-  memcpy(place, &header, sizeof(header));
-  memcpy(place + sizeof(header), body.data(), body.size());
-  memset(place + sizeof(header) + body.size(), 0,
-         RecordBytes(header.body_bytes) - sizeof(header) - body.size());
-  if (SubscriptionShared* subscription =
-          FindSubscription(*connection, header.subscription_serial)) {
-    ++subscription->messages_put;
-    subscription->bytes_put += header.body_bytes;
-  }
-  return true;
-}
-
-TerminationBody WriteTermination(const ProblemShared& problem) {
-  TerminationBody body;
-  memcpy(body.bytes, unpack_sql_state(problem.sqlstate), kSqlStateBytes);
-  body.length =
-      kSqlStateBytes + strlcpy(body.bytes + kSqlStateBytes, problem.message, kMaxProblemBytes);
-  return body;
-}
-
-bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription,
-                     const ProblemShared& problem) {
-  if (subscription->status == SubscriptionStatus::kTerminated) return false;
-  // Before anything changes, whatever that needs is mapped.
-  MapDefinition(subscription->definition);
-  (void)FindSubscription(*connection, subscription->replaces);
-  const TerminationBody body = WriteTermination(problem);
-  RecordHeader header;
-  header.kind = RecordKind::kTerminated;
-  header.body_bytes = static_cast<uint32_t>(body.length);
-  header.subscription_serial = subscription->serial;
-  if (!PutUrgentRecord(connection, header, body.view())) connection->overflowed = true;
-  subscription->status = SubscriptionStatus::kTerminated;
-  subscription->problem = problem;
-  RetireSubscription(connection, subscription);
-  return true;
-}
-
-void WakeConnection(ConnectionShared* connection) {
-  if (pg_atomic_exchange_u32(&connection->wake_pending, 1) != 0) return;
-  // 0 would be our own process group.
-  const pid_t pid = connection->pid;
-  if (pid == 0) return;
-  SendProcSignal(pid, PROCSIG_NOTIFY_INTERRUPT, connection->backend_id);
-}
 
 PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
                      std::span<const std::byte> records, SpillWriter* writer) {

@@ -17,29 +17,6 @@ extern "C" {
 
 namespace live_queries {
 
-// ----- any process that holds the connection's lock -----
-
-// Puts one small record past the limit, up to twice that; false without memory.
-bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
-                     std::string_view body);
-
-// The body of a subscription's last message.
-struct TerminationBody {
-  char bytes[kSqlStateBytes + kMaxProblemBytes];
-  size_t length;
-  std::string_view view() const { return {bytes, length}; }
-};
-TerminationBody WriteTermination(const ProblemShared& problem);
-
-// Marks a subscription as terminated and puts its last message; false if it was terminated already.
-// Without memory, the status alone tells the backend (overflowed). The caller holds the
-// connection's lock exclusively. If it ereports, nothing has changed.
-bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription,
-                     const ProblemShared& problem);
-
-// Interrupts the backend of `connection` unless that is under way already. No lock needed.
-void WakeConnection(ConnectionShared* connection);
-
 // ----- decoder -----
 
 // Records of one subscription that were spilled ahead, to be counted when they are published.

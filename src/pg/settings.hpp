@@ -2,6 +2,8 @@
 // everywhere. Process: any.
 #pragma once
 
+#include <cstdint>
+
 namespace live_queries {
 
 extern int max_subscriptions;      // of the whole server
@@ -16,6 +18,8 @@ extern int idle_timeout_ms;        // of a decoder that has no subscribers
 extern int evaluation_timeout_ms;  // of one subscription's expressions on one batch
 extern int subscribe_timeout_ms;   // of waiting for the decoder
 extern char* always_on_databases;  // comma-separated names
+
+inline constexpr uint64_t kKilobyte = 1024;  // the unit of some
 
 // Defines all of them. Postmaster only; may ereport.
 void DefineSettings();

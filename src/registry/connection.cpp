@@ -11,6 +11,7 @@ extern "C" {
 #include "mb/pg_wchar.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
+#include "storage/procsignal.h"
 }
 
 namespace live_queries {
@@ -343,6 +344,14 @@ void MarkConnectionDirty(ConnectionShared* connection) {
     connection->next_dirty = database->dirty_connection;
     database->dirty_connection = connection->proc;
   });
+}
+
+void WakeConnection(ConnectionShared* connection) {
+  if (pg_atomic_exchange_u32(&connection->wake_pending, 1) != 0) return;
+  // 0 would be our own process group.
+  const pid_t pid = connection->pid;
+  if (pid == 0) return;
+  SendProcSignal(pid, PROCSIG_NOTIFY_INTERRUPT, connection->backend_id);
 }
 
 void ForgetDirtyConnections(DatabaseShared* database) {

@@ -183,6 +183,10 @@ void MarkSlotDirty(ConnectionShared* connection, uint64_t serial);
 // Never ereports.
 void MarkConnectionDirty(ConnectionShared* connection);
 
+// Interrupts the backend of `connection`, so that it takes its mail, unless that is under way
+// already. No lock needed. Never ereports.
+void WakeConnection(ConnectionShared* connection);
+
 // Empties that list, when the decoder ends. The caller holds ControlLock exclusively.
 void ForgetDirtyConnections(DatabaseShared* database);
 

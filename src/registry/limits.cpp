@@ -7,8 +7,6 @@
 namespace live_queries {
 namespace {
 
-constexpr uint64_t kKilobyte = 1024;
-
 // At least one live query, whatever the settings.
 uint64_t Share(uint64_t whole, int percent) {
   const uint64_t share = whole * static_cast<uint64_t>(percent) / 100;

@@ -32,6 +32,22 @@ dsa_pointer MakeBlock(ConnectionShared* connection, size_t bytes) {
   return pointer;
 }
 
+std::byte* AppendBlock(ConnectionShared* connection, size_t bytes) {
+  // Before there is a block: it may have to be mapped.
+  MailBlockShared* last = DsaPointerIsValid(connection->mail_last)
+                              ? FromArea<MailBlockShared>(connection->mail_last)
+                              : nullptr;
+  const dsa_pointer pointer = MakeBlock(connection, bytes);
+  if (!DsaPointerIsValid(pointer)) return nullptr;
+  if (last != nullptr)
+    last->next = pointer;
+  else
+    connection->mail_first = pointer;
+  connection->mail_last = pointer;
+  connection->mail_bytes += bytes;
+  return reinterpret_cast<std::byte*>(FromArea<MailBlockShared>(pointer) + 1);
+}
+
 void FreeBlock(ConnectionShared* connection, dsa_pointer block) {
   const uint64_t bytes = FromArea<MailBlockShared>(block)->bytes;
   FreeShared(block);

@@ -1,5 +1,6 @@
-// Where a connection's mailbox (deliver/mailbox.hpp) keeps its records: blocks in shared memory,
-// and past them a spill file. Made empty with the connection, and freed with it. Process: any.
+// Where a connection's mailbox (deliver/mailbox.hpp, and what ending.hpp puts in it) keeps its
+// records: blocks in shared memory, and past them a spill file. Made empty with the connection, and
+// freed with it. Process: any.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -21,6 +22,9 @@ void ResetMailbox(ConnectionShared* connection);
 
 // A block with room for `bytes` of records; InvalidDsaPointer without memory. May ereport.
 dsa_pointer MakeBlock(ConnectionShared* connection, size_t bytes);
+// The same, as the last one of its mailbox: where the records go, or nullptr without memory. The
+// caller holds the lock.
+std::byte* AppendBlock(ConnectionShared* connection, size_t bytes);
 // Frees one of the connection's that nobody else knows of any more, or a list of them. May ereport
 // if one cannot be mapped.
 void FreeBlock(ConnectionShared* connection, dsa_pointer block);

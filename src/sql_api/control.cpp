@@ -3,8 +3,8 @@
 #include "deliver/session.hpp"
 #include "pg/encoding.hpp"
 #include "registry/connection.hpp"
+#include "registry/ending.hpp"
 #include "sql_api/arguments.hpp"
-#include "subscribers/termination.hpp"
 
 extern "C" {
 #include "catalog/pg_authid.h"
@@ -73,9 +73,9 @@ Datum KillCall(FunctionCallInfo call) {
     // Its client reads the encoding of its own database.
     const char* killer =
         ValidText(GetUserNameFromId(GetUserId(), false), EncodingOfDatabase(candidate.database));
-    const bool one = TerminateSubscription(candidate.connection, candidate.connection_id,
-                                           candidate.serial, ERRCODE_QUERY_CANCELED,
-                                           psprintf("ended by live.kill of role %s", killer));
+    ProblemShared problem;
+    problem.Set(ERRCODE_QUERY_CANCELED, psprintf("ended by live.kill of role %s", killer), nullptr);
+    const bool one = TerminateSubscription(candidate.connection, candidate.serial, problem);
     ended = ended || one;
   }
   PG_RETURN_BOOL(ended);

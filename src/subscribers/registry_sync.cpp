@@ -2,15 +2,14 @@
 #include "subscribers/registry_sync.hpp"
 
 #include "decode/recent_commits.hpp"
-#include "deliver/mailbox.hpp"
 #include "deliver/outbox.hpp"
 #include "match/matcher.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
 #include "query/settings_capture.hpp"
+#include "registry/ending.hpp"
 #include "subscribers/subscriber.hpp"
-#include "subscribers/termination.hpp"
 #include "template/routing_index.hpp"
 
 extern "C" {
@@ -92,18 +91,20 @@ List* TakeChangedSlots(ConnectionShared* shared, uint64_t* connection_id, bool e
 // Tells the subscriber that waits why its query cannot be watched, or the client of an older one.
 void Refuse(int index, uint64_t connection_id, uint64_t serial, const ErrorData& error) {
   ConnectionShared* shared = ConnectionAt(index);
+  ProblemShared problem;
+  problem.Set(error.sqlerrcode, error.message, error.hint);
   const bool waits = WithLock(shared->lock, LW_EXCLUSIVE, [&] {
     SubscriptionShared* subscription =
         shared->connection_id == connection_id ? FindSubscription(*shared, serial) : nullptr;
     if (subscription == nullptr || subscription->phase == Phase::kAttached) return false;
     subscription->phase = Phase::kFailed;
-    subscription->problem.Set(error.sqlerrcode, error.message, error.hint);
+    subscription->problem = problem;
     return true;
   });
   if (waits)
     ConditionVariableBroadcast(&FindDatabase(MyDatabaseId)->progress);
   else
-    (void)TerminateSubscription(shared, connection_id, serial, error.sqlerrcode, error.message);
+    (void)TerminateSubscription(shared, serial, problem);
 }
 
 // An error that one definition raises (a type is gone, a function of its author's fails) must not
@@ -299,20 +300,13 @@ void FinishAttachments(DatabaseShared* database, XLogRecPtr handled) {
 }
 
 void TerminateSubscriber(Subscriber* subscriber, int sqlstate, const char* reason) {
-  ConnectionShared* shared = ConnectionAt(subscriber->connection);
   LIVE_QUERIES_FAULT("decoder-terminate");
   // An expression of the query has raised it.
   ProblemShared problem;
   problem.Set(sqlstate, reason, nullptr);
   problem.may_quote_rows = true;
-  const bool told = WithLock(shared->lock, LW_EXCLUSIVE, [&] {
-    if (shared->connection_id != subscriber->connection_id) return false;
-    SubscriptionShared* subscription = FindSubscription(*shared, subscriber->serial);
-    return subscription != nullptr && EndSubscription(shared, subscription, problem);
-  });
-  if (told) WakeConnection(shared);
-  LocalConnection* connection = LocalConnectionAt(subscriber->connection);
-  DetachSlot(connection, SlotOfSerial(subscriber->serial));
+  (void)TerminateSubscription(ConnectionAt(subscriber->connection), subscriber->serial, problem);
+  DetachSlot(LocalConnectionAt(subscriber->connection), SlotOfSerial(subscriber->serial));
 }
 
 void AskToSubscribeAgain(Subscriber* subscriber, uint64_t values_here) {
@@ -331,14 +325,8 @@ void AskToSubscribeAgain(Subscriber* subscriber, uint64_t values_here) {
 void ResetSubscriberNow(Subscriber* subscriber, const char* reason) {
   if (subscriber->muted) return;
   MuteSubscriber(subscriber);
-  ConnectionShared* shared = ConnectionAt(subscriber->connection);
   LIVE_QUERIES_FAULT("decoder-reset");
-  WithLock(shared->lock, LW_EXCLUSIVE, [&] {
-    if (shared->connection_id != subscriber->connection_id) return;
-    if (!PutUrgentRecord(shared, ResetHeader(subscriber->serial, 0, reason), reason))
-      shared->overflowed = true;
-  });
-  WakeConnection(shared);
+  ResetSubscription(ConnectionAt(subscriber->connection), subscriber->serial, reason);
 }
 
 }  // namespace live_queries

@@ -14,10 +14,10 @@
 #include "pg/files.hpp"
 #include "pg/memory.hpp"
 #include "pg/try_catch.hpp"
+#include "registry/ending.hpp"
 #include "subscribers/definition_check.hpp"
 #include "subscribers/registry_sync.hpp"
 #include "subscribers/subscriber.hpp"
-#include "subscribers/termination.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/routing_index.hpp"
 
@@ -229,11 +229,12 @@ void BlameForEnd() {
       LOG,
       errmsg("live_queries decoder ends, and %d live queries with it", list_length(subscribers)),
       errdetail_internal("%s", reason));
+  ProblemShared problem;
+  problem.Set(sqlstate, reason, nullptr);
   ListCell* cell;
   foreach (cell, subscribers) {
     const Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
-    (void)TerminateSubscription(ConnectionAt(subscriber->connection), subscriber->connection_id,
-                                subscriber->serial, sqlstate, reason);
+    (void)TerminateSubscription(ConnectionAt(subscriber->connection), subscriber->serial, problem);
   }
 }
 

@@ -9,8 +9,8 @@
 #include "pg/settings.hpp"
 #include "registry/connection.hpp"
 #include "registry/database.hpp"
+#include "registry/ending.hpp"
 #include "registry/shared_memory.hpp"
-#include "subscribers/termination.hpp"
 #include "worker/decoder.hpp"
 
 extern "C" {

@@ -1,0 +1,126 @@
+// Urgent records, and what goes with them. Process: any.
+#include "registry/ending.hpp"
+
+#include "pg/fault.hpp"
+#include "pg/settings.hpp"
+#include "registry/mail_storage.hpp"
+#include "registry/terminated.hpp"
+
+namespace live_queries {
+namespace {
+
+// Puts one small record past the limit of the mailbox, up to twice that; false without memory. The
+// caller holds the connection's lock exclusively.
+bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
+                     std::string_view body) {
+  // So much again: somebody who never reads and is told over and over again is not told any more.
+  if (connection->mail_bytes > 2 * mailbox_size_kb * kKilobyte) return false;
+  std::byte* place = AppendBlock(connection, RecordBytes(header.body_bytes));
+  if (place == nullptr) return false;
+  memcpy(place, &header, sizeof(header));
+  memcpy(place + sizeof(header), body.data(), body.size());
+  memset(place + sizeof(header) + body.size(), 0,
+         RecordBytes(header.body_bytes) - sizeof(header) - body.size());
+  if (SubscriptionShared* subscription =
+          FindSubscription(*connection, header.subscription_serial)) {
+    ++subscription->messages_put;
+    subscription->bytes_put += header.body_bytes;
+  }
+  return true;
+}
+
+// Marks a subscription as terminated and puts its last message; false if it was terminated already.
+// Without memory, the status alone tells the backend (overflowed). The caller holds the
+// connection's lock exclusively. If it ereports, nothing has changed.
+bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription,
+                     const ProblemShared& problem) {
+  if (subscription->status == SubscriptionStatus::kTerminated) return false;
+  // Before anything changes, whatever that needs is mapped.
+  MapDefinition(subscription->definition);
+  (void)FindSubscription(*connection, subscription->replaces);
+  const TerminationBody body = WriteTermination(problem);
+  RecordHeader header;
+  header.kind = RecordKind::kTerminated;
+  header.body_bytes = static_cast<uint32_t>(body.length);
+  header.subscription_serial = subscription->serial;
+  if (!PutUrgentRecord(connection, header, body.view())) connection->overflowed = true;
+  subscription->status = SubscriptionStatus::kTerminated;
+  subscription->problem = problem;
+  RetireSubscription(connection, subscription);
+  MarkSlotDirty(connection, subscription->serial);
+  return true;
+}
+
+}  // namespace
+
+TerminationBody WriteTermination(const ProblemShared& problem) {
+  TerminationBody body;
+  memcpy(body.bytes, unpack_sql_state(problem.sqlstate), kSqlStateBytes);
+  body.length =
+      kSqlStateBytes + strlcpy(body.bytes + kSqlStateBytes, problem.message, kMaxProblemBytes);
+  return body;
+}
+
+void ResetSubscription(ConnectionShared* connection, uint64_t serial, const char* reason) {
+  const bool told = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    if (FindSubscription(*connection, serial) == nullptr) return false;
+    if (!PutUrgentRecord(connection, ResetHeader(serial, 0, reason), reason))
+      connection->overflowed = true;
+    return true;
+  });
+  if (told) WakeConnection(connection);
+}
+
+bool TerminateSubscription(ConnectionShared* connection, uint64_t serial,
+                           const ProblemShared& problem) {
+  LIVE_QUERIES_FAULT("subscription-terminate");
+  const bool ended = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    SubscriptionShared* subscription = FindSubscription(*connection, serial);
+    return subscription != nullptr && EndSubscription(connection, subscription, problem);
+  });
+  if (!ended) return false;
+  WakeConnection(connection);
+  MarkConnectionDirty(connection);
+  if (DatabaseShared* database = FindDatabase(connection->database)) WakeDecoder(database);
+  return true;
+}
+
+void NoteExtensionDropped() {
+  if (!SharedMemoryExists()) return;
+  DatabaseShared* database = FindDatabase(MyDatabaseId);
+  if (database == nullptr) return;
+  RaiseTo(&database->terminate_up_to, pg_atomic_read_u64(&Control()->subscriptions_created));
+  WakeLauncher();
+}
+
+void TerminateDropped(DatabaseShared* database) {
+  const uint64 latest = pg_atomic_read_u64(&database->terminate_up_to);
+  if (latest == 0) return;
+  ProblemShared problem;
+  problem.Set(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "extension live_queries was dropped",
+              nullptr);
+  for (int index = 0; index < ConnectionCapacity(); ++index) {
+    ConnectionShared* connection = ConnectionAt(index);
+    if (connection->connection_id == 0 || connection->database != database->database) continue;
+    LIVE_QUERIES_FAULT("extension-dropped");
+    bool ended = false;
+    WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+      if (connection->connection_id == 0 || connection->database != database->database) return;
+      ForEachSubscription(*connection, [&](SubscriptionShared& subscription) {
+        if (NumberOfSerial(subscription.serial) > latest) return;
+        // Those that an earlier attempt has ended are woken again.
+        (void)EndSubscription(connection, &subscription, problem);
+        ended = true;
+      });
+    });
+    if (!ended) continue;
+    WakeConnection(connection);
+    MarkConnectionDirty(connection);
+  }
+  // Not before: after an error all of it is done again.
+  uint64 done = latest;
+  (void)pg_atomic_compare_exchange_u64(&database->terminate_up_to, &done, 0);
+  WakeDecoder(database);
+}
+
+}  // namespace live_queries
