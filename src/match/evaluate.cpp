@@ -5,7 +5,7 @@
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
-#include "template/evaluation_clock.hpp"
+#include "template/guard.hpp"
 #include "template/routing_index.hpp"
 
 extern "C" {
@@ -17,18 +17,7 @@ extern "C" {
 
 namespace live_queries {
 
-Culprit culprit = {};
-
 namespace {
-
-struct RouteTimes {
-  uint32 measurement;
-  Route* running;  // or the one that ran last
-  TimestampTz since;
-  Route* slowest;  // of the others
-};
-
-RouteTimes times = {};
 
 DecodedRow TakeRowApart(HeapTupleData* tuple, TupleDesc descriptor) {
   if (tuple->t_data == nullptr) return {};
@@ -66,12 +55,10 @@ void FetchLeftValues(TupleTableSlot* slot, const QuerySpec& spec, MemoryContext 
     if (slot->tts_isnull[i] ||
         !IsOnDisk(*TupleDescAttr(slot->tts_tupleDescriptor, i), slot->tts_values[i]))
       continue;
-    culprit.lost_value = true;
-    slot->tts_values[i] = InMemoryContext(memory, [&] {
-      return PointerGetDatum(
-          detoast_attr(reinterpret_cast<struct varlena*>(DatumGetPointer(slot->tts_values[i]))));
+    auto* value = reinterpret_cast<struct varlena*>(DatumGetPointer(slot->tts_values[i]));
+    slot->tts_values[i] = WhileDoing(Doing::kFetching, [&] {
+      return InMemoryContext(memory, [&] { return PointerGetDatum(detoast_attr(value)); });
     });
-    culprit.lost_value = false;
   }
 }
 
@@ -260,62 +247,29 @@ void FindSide(Template* one, const DecodedRow& row, const ColumnMap& map, Side* 
   side->present = row.present;
   if (!row.present) return;
   FillSlot(side->row, row, map, one->spec);
-  culprit.routing = true;
-  side->route = FindRoute(one, side->row);
-  culprit.routing = false;
-}
-
-// The clock is looked at only where another route's turn comes.
-void ChargeRunning(TimestampTz now) {
-  Route* route = times.running;
-  if (route == nullptr) return;
-  if (route->measurement != times.measurement) route->evaluated_us = 0;
-  route->measurement = times.measurement;
-  route->evaluated_us += now - times.since;
-  if (times.slowest == nullptr || route->evaluated_us > times.slowest->evaluated_us)
-    times.slowest = route;
-}
-
-void MeasureFrom(Route* route) {
-  if (route == times.running) return;
-  const TimestampTz now = GetCurrentTimestamp();
-  ChargeRunning(now);
-  times.running = route;
-  times.since = now;
-}
-
-// Runs `body`, which evaluates expressions on rows of `route`: whatever comes of it (an error, its
-// time is over, the process ends) is that route's alone, and nothing of it may reach another.
-template <class Body>
-void Blaming(Route* route, Body&& body) {
-  culprit.route = LIVE_QUERIES_MUTATION("blame_both_routes") ? nullptr : route;
-  MeasureFrom(route);
-  body();
-  CheckEvaluationClock();
-  CHECK_FOR_INTERRUPTS();
-  culprit.route = nullptr;
+  side->route = WhileDoing(Doing::kRouting, [&] { return FindRoute(one, side->row); });
 }
 
 // Tells each side's subscriptions what they see of a change. The two sides share an expression only
 // where both rows belong to the same subscriptions.
 void EvaluateSides(const Evaluation& at, ChangeKind kind, Side* before, Side* after) {
   if (before->route != nullptr)
-    Blaming(before->route, [&] {
+    BlamingRoute(before->route, [&] {
       before->matches = Matches(at.compiled, before->row) &&
                         !(after->present && LIVE_QUERIES_MUTATION("filter_new_row_only"));
     });
   if (after->route != nullptr)
-    Blaming(after->route, [&] {
+    BlamingRoute(after->route, [&] {
       FetchLeftValues(after->row, at.one->spec, CurrentMemoryContext);
       after->matches = Matches(at.compiled, after->row);
     });
   if (kind == ChangeKind::kUpdate && !before->present) {
-    if (after->matches) Blaming(after->route, [&] { AddUnknownUpdate(at, after); });
+    if (after->matches) BlamingRoute(after->route, [&] { AddUnknownUpdate(at, after); });
   } else if (before->matches && after->matches && before->route == after->route) {
-    Blaming(after->route, [&] { AddUpdate(at, before, after); });
+    BlamingRoute(after->route, [&] { AddUpdate(at, before, after); });
   } else {
-    if (before->matches) Blaming(before->route, [&] { AddDelete(at, before); });
-    if (after->matches) Blaming(after->route, [&] { AddInsert(at, after); });
+    if (before->matches) BlamingRoute(before->route, [&] { AddDelete(at, before); });
+    if (after->matches) BlamingRoute(after->route, [&] { AddInsert(at, after); });
   }
   if (before->matches || after->matches) ++at.touched->matched;
 }
@@ -341,15 +295,7 @@ void TakeApart(DecodedChange* decoded) {
   }
 }
 
-void BeginRouteTimes() { times = {times.measurement + 1}; }
-
-Route* SlowestRoute() {
-  MeasureFrom(nullptr);
-  return times.slowest;
-}
-
 const char* Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {
-  culprit = {one, nullptr, false, false};
   CompiledTemplate* compiled = one->compiled;
   const ColumnMap* map = MapFor(one, decoded->change.shape);
   if (const char* problem = WhyUnusable(*map, decoded->change)) return problem;

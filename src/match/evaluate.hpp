@@ -30,21 +30,7 @@ struct Touched {
   uint64 matched;
 };
 
-// Who is to blame if the expressions that run now raise an error, or do not end.
-struct Culprit {
-  Template* owner;  // nullptr: no user expression is running
-  Route* route;     // nullptr: all of the owner's
-  bool routing;     // a row that nobody may have is being looked up: the error may tell of it
-  bool lost_value;  // a value left in TOAST is gone: not an error of the expression
-};
-extern Culprit culprit;
-
-// Begins to measure how long the expressions of each route take. Where the time of a template is
-// over, the one that runs may be the last straw: who took longest since is to blame, or nullptr.
-void BeginRouteTimes();
-Route* SlowestRoute();
-
-// Evaluates an insert, update or delete; as the template's role, in a transaction. Returns nullptr,
+// Evaluates an insert, update or delete; within the template's guard. Returns nullptr,
 // or why that is impossible, so that the template's subscriptions must be reset.
 const char* Evaluate(Template* one, DecodedChange* decoded, Touched* touched);
 

@@ -7,10 +7,9 @@
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
-#include "query/settings_capture.hpp"
 #include "subscribers/subscriber.hpp"
 #include "template/evaluation_clock.hpp"
-#include "template/evaluation_guard.hpp"
+#include "template/guard.hpp"
 #include "template/routing_index.hpp"
 
 extern "C" {
@@ -166,36 +165,6 @@ void KeepTemplate(Template* one) {
   damaged = false;
 }
 
-// Runs as a template's role, with its settings, and in its session where that can be asked for, as
-// entering that takes longer than many an evaluation; switches only where they differ.
-class CurrentIdentity {
- public:
-  void Become(const Template& one) {
-    const SessionIdentity session = one.dependencies.user_code ? one.session : SessionIdentity{};
-    if (entered_ && role_ == one.role && session_ == session &&
-        strcmp(settings_, one.settings) == 0)
-      return;
-    Leave();
-    identity_ = one.dependencies.user_code ? EnterIdentity(session, one.role, one.settings)
-                                           : EnterIdentity(one.role, one.settings);
-    role_ = one.role;
-    session_ = session;
-    settings_ = one.settings;
-    entered_ = true;
-  }
-  void Leave() {
-    if (entered_) LeaveIdentity(identity_);
-    entered_ = false;
-  }
-
- private:
-  bool entered_ = false;
-  Oid role_ = InvalidOid;
-  SessionIdentity session_ = {};
-  const char* settings_ = nullptr;
-  Identity identity_ = {};
-};
-
 void NoteForTemplate(Template* one, int change, List** relevant) {
   if (one->piece_changes == nullptr)
     one->piece_changes =
@@ -231,18 +200,6 @@ bool IsWhollyTruncated(const Template& one, const Change& change) {
     if (!found) return false;
   }
   return true;
-}
-
-// Runs what is ours between expressions, or before any: its errors and its time are nobody's fault.
-template <class Body>
-void BlamingNobody(Body&& body) {
-  const Culprit blamed = culprit;
-  if (blamed.owner == nullptr) return body();
-  culprit = {};
-  PauseEvaluationClock();
-  body();
-  ResumeEvaluationClock();
-  culprit = blamed;
 }
 
 struct ResetArguments {
@@ -365,7 +322,6 @@ void DetachSubscriber(Subscriber* subscriber) {
 
 void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
   static DecodedChange changes[kPieceChanges];
-  CurrentIdentity identity;
   batch->Rewind();
   while (const int count = ReadPiece(batch, changes)) {
     MemoryContext outer = MemoryContextSwitchTo(piece_context);
@@ -383,23 +339,13 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
         one->piece_count = 0;
         continue;
       }
-      // What it needs may be gone, such as the value of a setting.
-      culprit = {one, nullptr, false, false};
-      BeginRouteTimes();
-      identity.Become(*one);
-      StartEvaluationClock(one->role, one->piece_count);
-      EvaluateTemplate(one, changes, *batch, sink);
-      if (one->dependencies.user_code) RequireNoTrace();
-      StopEvaluationClock();
-      culprit = {};
-      // A large row would stay here until the next one; what functions have set, longer.
+      Guard(one, one->piece_count, [&] { EvaluateTemplate(one, changes, *batch, sink); });
+      // A large row would stay here until the next one.
       ResetExprContext(one->compiled->expressions);
-      if (one->dependencies.user_code) identity.Leave();
       one->piece_count = 0;
     }
     MemoryContextSwitchTo(outer);
   }
-  identity.Leave();
   while (touched.first != nullptr) {
     Route* route = touched.first;
     touched.first = route->next_touched;

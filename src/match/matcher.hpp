@@ -32,7 +32,7 @@ struct MatchSink {
 };
 
 // Evaluates one transaction. In a transaction of the decoder's with an active snapshot. May raise
-// errors of user expressions, with `culprit` set.
+// errors of user expressions, within their guard.
 void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink);
 
 // Forgets what the transaction that raised an error has left in the routes.

@@ -14,7 +14,7 @@
 #include "subscribers/registry_sync.hpp"
 #include "subscribers/subscriber.hpp"
 #include "template/evaluation_clock.hpp"
-#include "template/evaluation_guard.hpp"
+#include "template/guard.hpp"
 #include "template/routing_index.hpp"
 
 extern "C" {
@@ -126,21 +126,16 @@ CheckResult Check(const Subscriber& subscriber, bool reads_table, Pass* pass, Ho
         if (reads_table) LockTable(one->spec.relation, *pass);
         table_is_ours = true;
         pass->lock_left_us -= GetCurrentTimestamp() - start;
-        // What is evaluated are its parameters, not those of others.
-        culprit = {one, subscriber.route, false, false};
-        StartEvaluationClock(one->role, kRowsOfAnalysis);
         RequireSession(one->session, one->role);
-        const Identity identity = EnterIdentity(one->session, one->role, one->settings);
-        if (!InMemoryContext(pass->scratch, holds)) result.finding = Finding::kDifferent;
-        RequireNoTrace();
-        LeaveIdentity(identity);
-        StopEvaluationClock();
+        // What is evaluated are its parameters, not those of others.
+        GuardAnalysis(subscriber.route, kRowsOfAnalysis, [&] {
+          if (!InMemoryContext(pass->scratch, holds)) result.finding = Finding::kDifferent;
+        });
       },
       [&](ErrorData* error) {
-        const bool timed_out = EvaluationTimedOut();
-        const bool role_timed_out = RoleTimedOut();
-        StopEvaluationClock();
-        result = {Finding::kError, error->sqlerrcode, pstrdup(error->message)};
+        const GuardFailure failure = AbandonGuard(*error);
+        result = {Finding::kError, failure.sqlstate, pstrdup(failure.reason)};
+        if (failure.role_timed_out) result.finding = Finding::kSpent;
         // Who may read what cannot be told now: nothing more is delivered until it can.
         if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
           pass->lock_left_us -= GetCurrentTimestamp() - start;
@@ -149,14 +144,7 @@ CheckResult Check(const Subscriber& subscriber, bool reads_table, Pass* pass, Ho
           if (!reads_table)
             result.finding = subscriber.attaching ? Finding::kError : Finding::kLocked;
         }
-        // Without the timeout, a function of the subscriber's has raised it: no other cancel
-        // reaches the decoder.
-        if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && timed_out) {
-          result.message = kEvaluationTimeoutReason;
-          if (role_timed_out) result.finding = Finding::kSpent;
-        }
       });
-  culprit = {};
   MemoryContextReset(pass->scratch);
   return result;
 }
@@ -261,9 +249,7 @@ bool AllHold(Template* one, List* pending, int* next, Pass* pass) {
   for (; *next < list_length(pending); ++*next) {
     const Pending& item = *static_cast<Pending*>(list_nth(pending, *next));
     if (unchanged != nullptr && SpeaksFor(*one, *unchanged, *item.definition)) continue;
-    culprit.route = item.subscriber->route;
-    StopEvaluationClock();
-    StartEvaluationClock(one->role, kRowsOfAnalysis);
+    ContinueAnalysis(item.subscriber->route, kRowsOfAnalysis);
     const bool hold = ValuesHold(*item.definition, &pass->values_here);
     MemoryContextReset(pass->scratch);
     if (!hold && (item.catalogs_changed || pass->values_here != item.subscriber->values_here))

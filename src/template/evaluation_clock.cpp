@@ -148,6 +148,8 @@ void ResumeEvaluationClock() {
   Arm();
 }
 
+TimestampTz EvaluationStart() { return started; }
+
 void CheckEvaluationClock() {
   if (limit_ms == 0 || get_timeout_active(STATEMENT_TIMEOUT)) return;
   StopEvaluationClock();

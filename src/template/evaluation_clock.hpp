@@ -6,6 +6,10 @@
 
 #include "pg/postgres.hpp"
 
+extern "C" {
+#include "datatype/timestamp.h"
+}
+
 namespace live_queries {
 
 inline constexpr const char* kEvaluationTimeoutReason =
@@ -30,6 +34,9 @@ void StartEvaluationClock(Oid role, int rows);
 // Around what is ours within an evaluation. PauseEvaluationClock never raises an error.
 void PauseEvaluationClock();
 void ResumeEvaluationClock();
+
+// When the evaluation that was started last began, without what was ours within it.
+TimestampTz EvaluationStart();
 
 // Raises 57014 if the time is over, where an evaluation has come to an end although: it has not
 // looked for the cancel, or has caught it.

@@ -17,7 +17,7 @@
 #include "registry/database.hpp"
 #include "registry/shared_memory.hpp"
 #include "subscribers/registry_sync.hpp"
-#include "template/evaluation_guard.hpp"
+#include "template/guard.hpp"
 #include "worker/evaluation.hpp"
 
 extern "C" {
@@ -277,7 +277,7 @@ void Work() {
   pgstat_report_activity(STATE_RUNNING, "finding a start point");
   IgnoreTransactionTimeout();
   PrepareSessionIdentity();
-  PrepareEvaluationGuard();
+  PrepareGuard(TopMemoryContext);
   PreparePlugin(TopMemoryContext);
   PrepareMatcher(TopMemoryContext);
   PrepareOutboxes(TopMemoryContext);

@@ -19,6 +19,7 @@
 #include "subscribers/registry_sync.hpp"
 #include "subscribers/subscriber.hpp"
 #include "template/evaluation_clock.hpp"
+#include "template/guard.hpp"
 #include "template/routing_index.hpp"
 
 extern "C" {
@@ -109,35 +110,25 @@ void EvaluateGroup(int count) {
   LIVE_QUERIES_FAULT("decoder-evaluate");
   StartEvaluation();
   CheckChangedDefinitions();
-  ChangeBatch* batch = FirstReadyBatch();
-  for (int i = 0; i < count; ++i, batch = batch->next) EvaluateBatch(batch, kSink);
+  KeepingIdentity([&] {
+    ChangeBatch* batch = FirstReadyBatch();
+    for (int i = 0; i < count; ++i, batch = batch->next) EvaluateBatch(batch, kSink);
+  });
   LIVE_QUERIES_FAULT("decoder-evaluated");
   EndEvaluation();
 }
 
-List* SubscribersToBlame(const Culprit& blamed) {
-  if (blamed.route == nullptr) return SubscribersOf(blamed.owner);
+List* SubscribersToBlame(const Blame& blame) {
+  if (blame.route == nullptr) return SubscribersOf(blame.owner);
   List* subscribers = NIL;
-  CollectSubscribers(blamed.route, &subscribers);
+  CollectSubscribers(blame.route, &subscribers);
   return subscribers;
-}
-
-// What those who are ended are told. A value of a row is only for those whose row it is.
-const char* ReasonToTell(const Culprit& blamed, const ErrorData& error, bool timed_out) {
-  if (timed_out) return kEvaluationTimeoutReason;
-  if (blamed.routing) return "looking up the subscriptions of a changed row has failed";
-  return error.message;
 }
 
 // After an error in the group: rolls back and ends those whose expression raised it.
 void Recover(DatabaseShared* database, ErrorData* error) {
-  Culprit blamed = culprit;
-  culprit = {};
-  const bool timed_out = error->sqlerrcode == ERRCODE_QUERY_CANCELED && EvaluationTimedOut();
-  if (timed_out && blamed.owner != nullptr && SlowestRoute() != nullptr)
-    blamed.route = SlowestRoute();
-  const bool role_timed_out = timed_out && RoleTimedOut();
-  StopEvaluationClock();
+  const GuardFailure failure = AbandonGuard(*error);
+  const Blame& blame = failure.blame;
   AbortCurrentTransaction();
   ReleaseSessionLocks();
   MemoryContextSwitchTo(evaluation_context);
@@ -145,19 +136,18 @@ void Recover(DatabaseShared* database, ErrorData* error) {
   AbandonStaged();
   ListCell* cell;
   foreach (cell, muted_subscribers) UnmuteSubscriber(static_cast<Subscriber*>(lfirst(cell)));
-  if (blamed.owner == nullptr) ReThrowError(error);
+  if (blame.owner == nullptr) ReThrowError(error);
   pg_atomic_fetch_add_u64(&database->errors, 1);
-  const char* message = ReasonToTell(blamed, *error, timed_out);
   // Freed with its last subscriber below: nothing compiled may be used after an error in it.
-  DropCompiled(blamed.owner);
+  DropCompiled(blame.owner);
   // It may be innocent: the next attempt resets what the role still has in this turn.
-  if (role_timed_out) return;
-  foreach (cell, SubscribersToBlame(blamed)) {
+  if (failure.role_timed_out) return;
+  foreach (cell, SubscribersToBlame(blame)) {
     Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
-    if (blamed.lost_value)
+    if (blame.doing == Doing::kFetching)
       ResetSubscriberNow(subscriber, "a large value that an update left in place is gone already");
     else
-      TerminateSubscriber(subscriber, error->sqlerrcode, message);
+      TerminateSubscriber(subscriber, failure.sqlstate, failure.reason);
   }
 }
 
@@ -199,7 +189,6 @@ void Publish(DatabaseShared* database, int count) {
 }  // namespace
 
 void PrepareEvaluation(MemoryContext context) {
-  PrepareEvaluationClock(context);
   evaluation_context =
       AllocSetContextCreate(context, "live_queries evaluation", ALLOCSET_DEFAULT_SIZES);
 }
@@ -218,19 +207,16 @@ Progress EvaluateReady(DatabaseShared* database) {
 }
 
 void BlameForEnd() {
-  if (WasAskedToEnd() || culprit.owner == nullptr) return;
+  const GuardFailure failure = FailureAtExit();
+  if (failure.blame.owner == nullptr) return;
   MemoryContextSwitchTo(TopMemoryContext);
-  const bool timed_out = EvaluationTimedOut();
-  const int sqlstate = timed_out ? ERRCODE_QUERY_CANCELED : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
-  const char* reason =
-      timed_out ? kEvaluationTimeoutReason : "evaluating the query has ended the decoder";
-  List* subscribers = SubscribersToBlame(culprit);
+  List* subscribers = SubscribersToBlame(failure.blame);
   ereport(
       LOG,
       errmsg("live_queries decoder ends, and %d live queries with it", list_length(subscribers)),
-      errdetail_internal("%s", reason));
+      errdetail_internal("%s", failure.reason));
   ProblemShared problem;
-  problem.Set(sqlstate, reason, nullptr);
+  problem.Set(failure.sqlstate, failure.reason, nullptr);
   ListCell* cell;
   foreach (cell, subscribers) {
     const Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));

@@ -7,7 +7,7 @@
 // The code of SQL functions and of those in trusted languages is not believed but looked at: each
 // function that they call, however deep, comes by here before it can run, and each command too.
 // Functions in C and in untrusted languages can do anything: they are taken by their declaration.
-#include "template/evaluation_guard.hpp"
+#include "template/no_trace.hpp"
 
 #include "pg/compat.hpp"
 
@@ -163,7 +163,7 @@ bool OnIndexStats(PlannerInfo* root, Oid index, AttrNumber column, VariableStatD
 }  // namespace
 
 // In this process alone: no other has to ask itself anything.
-void PrepareEvaluationGuard() {
+void PrepareNoTrace() {
   previous_object_access_hook = object_access_hook;
   object_access_hook = OnObjectAccess;
   previous_utility_hook = ProcessUtility_hook;
