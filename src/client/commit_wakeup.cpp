@@ -1,4 +1,4 @@
-// The callback. Process: any that commits.
+// Notices commits that wrote, and tells the consumers of the database. Process: any that commits.
 #include "client/commit_wakeup.hpp"
 
 #include "pg/fault.hpp"
@@ -26,11 +26,11 @@ void OnTransaction(XactEvent event, void*) {
   last_commit = XactLastCommitEnd;
   if (!SharedMemoryExists() || !OidIsValid(MyDatabaseId)) return;
   DatabaseShared* database = FindDatabase(MyDatabaseId);
-  if (database == nullptr || database->decoder_proc < 0) return;
+  if (database == nullptr || !AnyProcess(*database)) return;
   LIVE_QUERIES_FAULT("writer-committed");
   // With synchronous_commit = off the record may not be flushed: the decoder will do that.
-  RaiseTo(&database->commit_lsn, last_commit);
-  WakeDecoder(database);
+  database->commit_lsn.Raise(last_commit);
+  WakeConsumers(*database);
 }
 
 }  // namespace

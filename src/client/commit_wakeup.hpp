@@ -1,5 +1,5 @@
 // What a writer does for live queries at commit: one shared read, and if someone is subscribed in
-// its database, one SetLatch. Process: any that commits.
+// its database, a SetLatch for each consumer. Process: any that commits.
 #pragma once
 
 namespace live_queries {

@@ -95,15 +95,20 @@ DatabaseCommand Recognise(const Node* statement, ProcessUtilityContext context) 
   return command;
 }
 
-// The process that decodes the database; 0: none.
-pid_t DecoderOf(Oid database) {
+// Whether `pid` is one of our workers in the database. They go before the command does.
+bool IsOurs(Oid database, pid_t pid) {
   const DatabaseShared* slot = FindDatabase(database);
-  return slot == nullptr ? 0 : slot->decoder_pid;
+  return slot != nullptr && IsConsumerOf(*slot, pid);
+}
+
+bool AnyOfOurs(Oid database) {
+  const DatabaseShared* slot = FindDatabase(database);
+  return slot != nullptr && AnyProcess(*slot);
 }
 
 bool IsWatched(Oid database) {
-  DatabaseShared* slot = FindDatabase(database);
-  return slot != nullptr && pg_atomic_read_u32(&slot->subscriptions) > 0;
+  const DatabaseShared* slot = FindDatabase(database);
+  return slot != nullptr && CountSubscriptions(*slot) > 0;
 }
 
 // ----- what the server is going to refuse -----
@@ -138,13 +143,13 @@ bool MayUseTablespace(Oid tablespace) {
 }
 
 // Whether another active logical slot of the database is in the way of DROP DATABASE.
-bool HasForeignSlot(Oid database, pid_t decoder) {
+bool HasForeignSlot(Oid database) {
   bool found = false;
   LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
   for (int i = 0; i < max_replication_slots; ++i) {
     const ReplicationSlot* slot = &ReplicationSlotCtl->replication_slots[i];
     found = found || (slot->in_use && slot->data.database == database && slot->active_pid != 0 &&
-                      slot->active_pid != decoder);
+                      !IsOurs(database, slot->active_pid));
   }
   LWLockRelease(ReplicationSlotControlLock);
   return found;
@@ -170,8 +175,7 @@ void ForEachUser(Oid database, Visit&& visit) {
 bool DropIsRefused(const DatabaseCommand& command, const DatabaseFacts& facts) {
   return IsInTransactionBlock(command.top_level) || !OwnsDatabase(command.database) ||
          facts.is_template || command.database == MyDatabaseId ||
-         HasForeignSlot(command.database, DecoderOf(command.database)) ||
-         CountDBSubscriptions(command.database) > 0;
+         HasForeignSlot(command.database) || CountDBSubscriptions(command.database) > 0;
 }
 
 bool RenameIsRefused(const DatabaseCommand& command) {
@@ -228,13 +232,13 @@ struct Users {
   bool none() const { return sessions == 0 && prepared == 0; }
 };
 
-// Those that are there but for the decoder. Autovacuum makes way for the command.
-Users CountUsers(Oid database, pid_t decoder) {
+// Those that are there but for our workers. Autovacuum makes way for the command.
+Users CountUsers(Oid database) {
   Users users = {0, 0};
   ForEachUser(database, [&](const PGPROC& proc, pid_t pid) {
     if (pid == 0) {
       ++users.prepared;
-    } else if (pid != decoder) {
+    } else if (!IsOurs(database, pid)) {
       ++users.sessions;
       if (proc.statusFlags & PROC_IS_AUTOVACUUM) (void)kill(pid, SIGTERM);
     }
@@ -246,7 +250,7 @@ Users CountUsers(Oid database, pid_t decoder) {
 Users WaitForUsers(Oid database) {
   for (int tries = 0;; ++tries) {
     CHECK_FOR_INTERRUPTS();
-    const Users users = CountUsers(database, DecoderOf(database));
+    const Users users = CountUsers(database);
     if (users.none() || tries == kTries) return users;
     pg_usleep(kTryUs);
   }
@@ -284,13 +288,12 @@ void RequireNoUsers(const DatabaseCommand& command) {
 // FORCE ends those whom the role may end (TerminateOtherDBBackends). By itself the server would
 // blame the decoder's slot first.
 void RequireMayForce(const DatabaseCommand& command) {
-  const pid_t decoder = DecoderOf(command.database);
   Users users = {0, 0};
   bool superusers = false;
   bool others = false;
   ForEachUser(command.database, [&](const PGPROC& proc, pid_t pid) {
     if (pid == 0) ++users.prepared;
-    if (pid == 0 || pid == decoder) return;
+    if (pid == 0 || IsOurs(command.database, pid)) return;
     superusers = superusers || (superuser_arg(proc.roleId) && !superuser());
     others = others || (!has_privs_of_role(GetUserId(), proc.roleId) &&
                         !has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND));
@@ -307,7 +310,7 @@ void RequireMayForce(const DatabaseCommand& command) {
                 : errdetail("Only members of their roles, and of pg_signal_backend, may do so."));
 }
 
-// ----- the decoder -----
+// ----- our workers -----
 
 // As the command will do, and as early: from now on nobody connects to the database. False if its
 // name has changed meanwhile.
@@ -318,13 +321,11 @@ bool LockDatabase(const DatabaseCommand& command) {
   return get_database_oid(command.name, true) == command.database;
 }
 
-void StopDecoder(DatabaseShared* slot) {
-  WakeDecoder(slot);
-  const TimestampTz start = GetCurrentTimestamp();
+void Stop(ConsumerShared* consumer, TimestampTz start) {
   bool terminated = false;
-  ConditionVariablePrepareToSleep(&slot->progress);
+  ConditionVariablePrepareToSleep(&consumer->progress);
   for (;;) {
-    const pid_t pid = slot->decoder_pid;
+    const pid_t pid = consumer->pid.Load();
     const TimestampTz now = GetCurrentTimestamp();
     if (pid == 0 || TimestampDifferenceExceeds(start, now, kStopWaitMs)) break;
     // It waits for older transactions before it can start, or replays a large one.
@@ -332,9 +333,15 @@ void StopDecoder(DatabaseShared* slot) {
       (void)kill(pid, SIGTERM);
       terminated = true;
     }
-    (void)ConditionVariableTimedSleep(&slot->progress, 100, WaitEventDecoderStop());
+    (void)ConditionVariableTimedSleep(&consumer->progress, 100, WaitEventDecoderStop());
   }
   ConditionVariableCancelSleep();
+}
+
+void StopConsumers(DatabaseShared* slot) {
+  const TimestampTz start = GetCurrentTimestamp();
+  WakeConsumers(*slot);
+  for (ConsumerShared& consumer : slot->consumers) Stop(&consumer, start);
 }
 
 // The slot stays the database's while it is suspended.
@@ -342,7 +349,7 @@ DatabaseShared* Suspend(Oid database) {
   return WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     DatabaseShared* slot = FindDatabase(database);
     if (slot != nullptr)
-      slot->suspended_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kSuspendMs);
+      slot->suspended_until.Store(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kSuspendMs));
     return slot;
   });
 }
@@ -358,8 +365,8 @@ DatabaseCommand PrepareDatabaseCommand(const Node* statement, ProcessUtilityCont
     return command;
   const bool forced = command.kind == Kind::kDrop &&
                       IsForced(reinterpret_cast<const DropdbStmt*>(command.statement));
-  // Without a decoder the server itself says who is in the way.
-  if (DecoderOf(command.database) != 0) {
+  // Without one of ours the server itself says who is in the way.
+  if (AnyOfOurs(command.database)) {
     if (forced)
       RequireMayForce(command);
     else
@@ -368,7 +375,7 @@ DatabaseCommand PrepareDatabaseCommand(const Node* statement, ProcessUtilityCont
   if (DatabaseShared* slot = Suspend(command.database)) {
     command.suspended = true;
     TryCatch(
-        CurrentMemoryContext, [&] { StopDecoder(slot); },
+        CurrentMemoryContext, [&] { StopConsumers(slot); },
         [&](ErrorData* error) {
           FinishDatabaseCommand(command);
           ReThrowError(error);
@@ -389,10 +396,12 @@ void FinishDatabaseCommand(const DatabaseCommand& command) {
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     DatabaseShared* slot = FindDatabase(command.database);
     if (slot == nullptr) return;
-    slot->suspended_until = 0;
-    // Its end was asked for, if need be by a signal.
-    slot->failures = 0;
-    slot->retry_at = 0;
+    slot->suspended_until.Store(0);
+    // Their end was asked for, if need be by a signal.
+    for (ConsumerShared& consumer : slot->consumers) {
+      consumer.failures = 0;
+      consumer.retry_at = 0;
+    }
   });
   WakeLauncher();
 }

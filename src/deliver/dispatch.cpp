@@ -339,7 +339,7 @@ void ShareCounters() {
     one = next;
   }
   DatabaseShared* database = resets > 0 ? FindDatabase(MyDatabaseId) : nullptr;
-  if (database != nullptr) pg_atomic_fetch_add_u64(&database->resets, static_cast<int64>(resets));
+  if (database != nullptr) database->consumers[kDecoderConsumer].resets.Add(resets);
 }
 
 void ProcessInbox() {

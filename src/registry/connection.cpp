@@ -103,7 +103,7 @@ bool HasPlace(const ConnectionShared& connection, uint64_t serial) {
 // Counts a place unless there is one to take over; true if it did.
 bool ReserveOwnPlace(ConnectionShared* connection, const NewSubscription& subscription) {
   if (unfinished.counted || HasPlace(*connection, subscription.replaces)) return false;
-  (void)ReservePlace(connection);
+  ReservePlace(connection);
   unfinished.counted = true;
   return true;
 }
@@ -221,7 +221,6 @@ ConnectionShared* MyConnection() {
   ChannelName channel;
   MakeUnguessableName(channel);
   ConnectionShared* connection = ConnectionAt(ProcIndex(MyProc));
-  connection->user = GetSessionUserId();
   before_shmem_exit(OnBackendLeft, 0);
   JoinRole(connection);
   before_shmem_exit(OnBackendExit, 0);
@@ -260,10 +259,11 @@ uint64_t RegisterSubscription(const NewSubscription& subscription) {
   }
   unfinished = {false, 0, InvalidDsaPointer, InvalidDsaPointer};
   MarkConnectionDirty(connection);
-  DatabaseShared* database = FindDatabase(MyDatabaseId);
+  const DatabaseShared* database = FindDatabase(MyDatabaseId);
   if (database == nullptr) return serial;  // it was killed already
-  WakeDecoder(database);
-  if (database->decoder_pid == 0) WakeLauncher();  // one that is ending does so itself
+  const ConsumerShared& consumer = database->consumers[kDecoderConsumer];
+  WakeConsumer(consumer);
+  if (consumer.pid.Load() == 0) WakeLauncher();  // one that is ending does so itself
   return serial;
 }
 
@@ -296,7 +296,7 @@ void RemoveSubscription(uint64_t serial, bool kept) {
   if (!DsaPointerIsValid(removed)) return;
   FreeSubscription(connection, removed);
   MarkConnectionDirty(connection);
-  if (DatabaseShared* database = FindDatabase(connection->database)) WakeDecoder(database);
+  if (const DatabaseShared* database = FindDatabase(connection->database)) WakeConsumers(*database);
 }
 
 void InheritCounters(uint64_t old_serial, uint64_t new_serial) {
@@ -332,17 +332,19 @@ void MarkSlotDirty(ConnectionShared* connection, uint64_t serial) {
 void MarkConnectionDirty(ConnectionShared* connection) {
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     DatabaseShared* database = FindDatabase(connection->database);
-    // A decoder looks at everything when it starts.
-    if (database == nullptr || database->decoder_pid == 0) return;
+    if (database == nullptr) return;
+    ConsumerShared& consumer = database->consumers[kDecoderConsumer];
+    // One that starts looks at everything.
+    if (consumer.pid.Load() == 0) return;
     if (connection->dirty) {
       // Still on the list of the database that this place served before.
-      if (connection->dirty_in != database->database) database->all_dirty = true;
+      if (connection->dirty_in != connection->database) consumer.all_dirty.Store(true);
       return;
     }
     connection->dirty = true;
-    connection->dirty_in = database->database;
-    connection->next_dirty = database->dirty_connection;
-    database->dirty_connection = connection->proc;
+    connection->dirty_in = connection->database;
+    connection->next_dirty = consumer.dirty_connection.Load();
+    consumer.dirty_connection.Store(connection->proc);
   });
 }
 
@@ -354,14 +356,14 @@ void WakeConnection(ConnectionShared* connection) {
   SendProcSignal(pid, PROCSIG_NOTIFY_INTERRUPT, connection->backend_id);
 }
 
-void ForgetDirtyConnections(DatabaseShared* database) {
-  for (int index = database->dirty_connection; index >= 0;) {
+void ForgetDirtyConnections(ConsumerShared* consumer) {
+  for (int index = consumer->dirty_connection.Load(); index >= 0;) {
     ConnectionShared* connection = ConnectionAt(index);
     connection->dirty = false;
     index = connection->next_dirty;
   }
-  database->dirty_connection = -1;
-  database->all_dirty = false;
+  consumer->dirty_connection.Store(-1);
+  consumer->all_dirty.Store(false);
 }
 
 }  // namespace live_queries

@@ -79,7 +79,6 @@ struct ConnectionShared {
   int proc;        // the index of this slot
   int backend_id;  // for SendProcSignal
   Oid database;
-  Oid user;  // who logged in
   ChannelName channel;
   dsa_pointer slots;  // SlotShared[slot_capacity]
   int32_t slot_capacity;
@@ -103,7 +102,7 @@ struct ConnectionShared {
   // Atomic: 1 while a wake-up of the backend is under way.
   pg_atomic_uint32 wake_pending;
 
-  // Guarded by ControlLock: the link in DatabaseShared::dirty_connection.
+  // Guarded by ControlLock: the link in ConsumerShared::dirty_connection.
   int next_dirty;
   bool dirty;    // it is on such a list,
   Oid dirty_in;  // of this database
@@ -188,6 +187,6 @@ void MarkConnectionDirty(ConnectionShared* connection);
 void WakeConnection(ConnectionShared* connection);
 
 // Empties that list, when the decoder ends. The caller holds ControlLock exclusively.
-void ForgetDirtyConnections(DatabaseShared* database);
+void ForgetDirtyConnections(ConsumerShared* consumer);
 
 }  // namespace live_queries

@@ -5,72 +5,41 @@
 #include "pg/settings.hpp"
 #include "registry/shared_memory.hpp"
 
-extern "C" {
-#include "mb/pg_wchar.h"
-#include "storage/latch.h"
-#include "storage/proc.h"
-}
-
 namespace live_queries {
 namespace {
 
-constexpr int kFirstBackoffMs = 200;
-constexpr int kLongestBackoffMs = 30 * 1000;
-
-void SetLatchOf(int proc) {
-  if (proc >= 0) SetLatch(&ProcGlobal->allProcs[proc].procLatch);
+void Reuse(DatabaseShared* slot, Oid database) {
+  slot->database.Store(database);
+  slot->suspended_until.Store(0);
+  slot->always_on = false;
+  slot->commit_lsn.Store(0);
+  slot->terminate_up_to.Store(0);
+  for (ConsumerShared& consumer : slot->consumers) ReuseConsumer(&consumer);
 }
 
-void Reuse(DatabaseShared* slot, Oid database) {
-  slot->database = database;
-  slot->failures = 0;
-  slot->retry_at = 0;
-  slot->wanted_until = 0;
-  slot->suspended_until = 0;
-  slot->always_on = false;
-  slot->problem.sqlstate = 0;
-  pg_atomic_write_u64(&slot->commit_lsn, 0);
-  pg_atomic_write_u64(&slot->handled_lsn, 0);
-  pg_atomic_write_u64(&slot->terminate_up_to, 0);
-  for (pg_atomic_uint64* counter :
-       {&slot->transactions, &slot->changes_decoded, &slot->changes_ignored, &slot->changes_matched,
-        &slot->messages, &slot->resets, &slot->errors})
-    pg_atomic_write_u64(counter, 0);
+bool IsUsed(const DatabaseShared& slot) {
+  const TimestampTz now = GetCurrentTimestamp();
+  if (now < slot.suspended_until.Load()) return true;
+  for (const ConsumerShared& consumer : slot.consumers)
+    if (!IsIdle(consumer) || IsWanted(slot, consumer, now)) return true;
+  return false;
 }
 
 }  // namespace
 
-std::string_view ToText(DecoderState state) {
-  switch (state) {
-    case DecoderState::kStopped:
-      return "stopped";
-    case DecoderState::kLaunched:
-      return "launched";
-    case DecoderState::kFindingStart:
-      return "finding start";
-    case DecoderState::kRunning:
-      return "running";
-  }
-  return "unknown";
-}
-
-void ProblemShared::Set(int code, const char* text, const char* advice) {
-  sqlstate = code;
-  may_quote_rows = false;
-  // Cut between characters.
-  auto copy = [](char(&to)[kMaxProblemBytes], const char* from) {
-    if (from == nullptr) from = "";
-    const int length = static_cast<int>(strlen(from));
-    strlcpy(to, from, pg_mbcliplen(from, length, kMaxProblemBytes - 1) + 1);
-  };
-  copy(message, text);
-  copy(hint, advice);
+void InitDatabase(DatabaseShared* database, int index) {
+  database->database.Init(InvalidOid);
+  database->suspended_until.Init(0);
+  database->always_on = false;
+  database->commit_lsn.Init(0);
+  database->terminate_up_to.Init(0);
+  for (int i = 0; i < kMaxConsumers; ++i) InitConsumer(&database->consumers[i], index, i);
 }
 
 DatabaseShared* FindDatabase(Oid database) {
   for (int i = 0; i < max_databases; ++i) {
     DatabaseShared* slot = DatabaseAt(i);
-    if (slot->database == database) return slot;
+    if (slot->database.Load() == database) return slot;
   }
   return nullptr;
 }
@@ -78,56 +47,50 @@ DatabaseShared* FindDatabase(Oid database) {
 DatabaseShared* FindOrAddDatabase(Oid database) {
   Assert(LWLockHeldByMeInMode(ControlLock(), LW_EXCLUSIVE));
   if (DatabaseShared* found = FindDatabase(database)) return found;
-  const TimestampTz now = GetCurrentTimestamp();
-  DatabaseShared* idle = nullptr;
-  for (int i = 0; i < max_databases; ++i) {
-    DatabaseShared* slot = DatabaseAt(i);
-    if (!OidIsValid(slot->database)) {
-      idle = slot;
-      break;
-    }
-    const bool used = slot->state != DecoderState::kStopped || slot->decoder_pid != 0 ||
-                      slot->always_on || slot->wanted_until > now || slot->suspended_until > now ||
-                      pg_atomic_read_u32(&slot->subscriptions) > 0;
-    if (!used && idle == nullptr) idle = slot;
-  }
-  if (idle != nullptr) Reuse(idle, database);
-  return idle;
+  DatabaseShared* unused = FindDatabase(InvalidOid);
+  for (int i = 0; i < max_databases && unused == nullptr; ++i)
+    if (!IsUsed(*DatabaseAt(i))) unused = DatabaseAt(i);
+  if (unused != nullptr) Reuse(unused, database);
+  return unused;
 }
 
 void ForgetDatabase(Oid database) {
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     DatabaseShared* slot = FindDatabase(database);
-    if (slot == nullptr || slot->decoder_pid != 0) return;
-    // A decoder that is on its way finds that its place is not meant for it any more, and goes.
-    slot->state = DecoderState::kStopped;
-    slot->database = InvalidOid;
+    if (slot == nullptr || AnyProcess(*slot)) return;
+    // One that is on its way finds that its place is not meant for it any more, and goes.
+    for (ConsumerShared& consumer : slot->consumers) consumer.state.Store(ConsumerState::kStopped);
+    slot->database.Store(InvalidOid);
     slot->always_on = false;
-    slot->suspended_until = 0;
+    slot->suspended_until.Store(0);
   });
 }
 
-void NoteFailure(DatabaseShared* database) {
-  int backoff = kFirstBackoffMs;
-  for (int i = 0; i < database->failures && backoff < kLongestBackoffMs; ++i) backoff *= 2;
-  ++database->failures;
-  database->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), backoff);
+bool IsWanted(const DatabaseShared& database, const ConsumerShared& consumer, TimestampTz now) {
+  return (consumer.index == kDecoderConsumer && database.always_on) ||
+         now < consumer.wanted_until || consumer.subscriptions.Load() > 0;
 }
 
-void WakeDecoder(DatabaseShared* database) { SetLatchOf(database->decoder_proc); }
-
-void WakeLauncher() { SetLatchOf(Control()->launcher_proc); }
-
-void RaiseProblem(const ProblemShared& problem) {
-  ereport(ERROR, errcode(problem.sqlstate), errmsg("%s", problem.message),
-          problem.hint[0] != '\0' ? errhint("%s", problem.hint) : 0);
-  pg_unreachable();
+uint32_t CountSubscriptions(const DatabaseShared& database) {
+  uint32_t count = 0;
+  for (const ConsumerShared& consumer : database.consumers) count += consumer.subscriptions.Load();
+  return count;
 }
 
-void RaiseTo(pg_atomic_uint64* target, uint64_t value) {
-  uint64 current = pg_atomic_read_u64(target);
-  while (current < value && !pg_atomic_compare_exchange_u64(target, &current, value)) {
-  }
+bool AnyProcess(const DatabaseShared& database) {
+  for (const ConsumerShared& consumer : database.consumers)
+    if (consumer.pid.Load() != 0) return true;
+  return false;
+}
+
+bool IsConsumerOf(const DatabaseShared& database, pid_t pid) {
+  for (const ConsumerShared& consumer : database.consumers)
+    if (consumer.pid.Load() == pid) return true;
+  return false;
+}
+
+void WakeConsumers(const DatabaseShared& database) {
+  for (const ConsumerShared& consumer : database.consumers) WakeConsumer(consumer);
 }
 
 }  // namespace live_queries

@@ -81,7 +81,7 @@ bool TerminateSubscription(ConnectionShared* connection, uint64_t serial,
   if (!ended) return false;
   WakeConnection(connection);
   MarkConnectionDirty(connection);
-  if (DatabaseShared* database = FindDatabase(connection->database)) WakeDecoder(database);
+  if (const DatabaseShared* database = FindDatabase(connection->database)) WakeConsumers(*database);
   return true;
 }
 
@@ -89,23 +89,24 @@ void NoteExtensionDropped() {
   if (!SharedMemoryExists()) return;
   DatabaseShared* database = FindDatabase(MyDatabaseId);
   if (database == nullptr) return;
-  RaiseTo(&database->terminate_up_to, pg_atomic_read_u64(&Control()->subscriptions_created));
+  database->terminate_up_to.Raise(pg_atomic_read_u64(&Control()->subscriptions_created));
   WakeLauncher();
 }
 
 void TerminateDropped(DatabaseShared* database) {
-  const uint64 latest = pg_atomic_read_u64(&database->terminate_up_to);
+  const uint64_t latest = database->terminate_up_to.Load();
   if (latest == 0) return;
+  const Oid oid = database->database.Load();
   ProblemShared problem;
   problem.Set(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "extension live_queries was dropped",
               nullptr);
   for (int index = 0; index < ConnectionCapacity(); ++index) {
     ConnectionShared* connection = ConnectionAt(index);
-    if (connection->connection_id == 0 || connection->database != database->database) continue;
+    if (connection->connection_id == 0 || connection->database != oid) continue;
     LIVE_QUERIES_FAULT("extension-dropped");
     bool ended = false;
     WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-      if (connection->connection_id == 0 || connection->database != database->database) return;
+      if (connection->connection_id == 0 || connection->database != oid) return;
       ForEachSubscription(*connection, [&](SubscriptionShared& subscription) {
         if (NumberOfSerial(subscription.serial) > latest) return;
         // Those that an earlier attempt has ended are woken again.
@@ -118,9 +119,9 @@ void TerminateDropped(DatabaseShared* database) {
     MarkConnectionDirty(connection);
   }
   // Not before: after an error all of it is done again.
-  uint64 done = latest;
-  (void)pg_atomic_compare_exchange_u64(&database->terminate_up_to, &done, 0);
-  WakeDecoder(database);
+  uint64_t done = latest;
+  (void)database->terminate_up_to.Replace(&done, 0);
+  WakeConsumers(*database);
 }
 
 }  // namespace live_queries

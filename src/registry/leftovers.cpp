@@ -43,8 +43,7 @@ text* Leftovers() {
     if (IsHeld(ConnectionAt(index)->lock)) ++held;
   }
   uint32 of_databases = 0;
-  for (int i = 0; i < max_databases; ++i)
-    of_databases += pg_atomic_read_u32(&DatabaseAt(i)->subscriptions);
+  for (int i = 0; i < max_databases; ++i) of_databases += CountSubscriptions(*DatabaseAt(i));
   const SharedCount used = CountedShared();
   const Counted of_roles = CountedOfRoles();
   return cstring_to_text(

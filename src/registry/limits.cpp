@@ -21,7 +21,7 @@ RoleUsageShared* UsageOf(const ConnectionShared& connection) {
 
 // As for PostgreSQL's own limits of connections: a superuser, as long as it acts as one.
 bool IsExempt(const ConnectionShared& connection) {
-  return superuser() && superuser_arg(connection.user);
+  return superuser() && superuser_arg(UsageOf(connection)->role);
 }
 
 [[noreturn]] void RaiseTooMany(const char* setting, int percent, const char* of_whom) {
@@ -68,11 +68,12 @@ int BeginUsage(int index, Oid role) {
   return index;
 }
 
-DatabaseShared* CountInDatabase() {
+bool CountInDatabase() {
   return WithLock(ControlLock(), LW_EXCLUSIVE, [] {
     DatabaseShared* found = FindOrAddDatabase(MyDatabaseId);
-    if (found != nullptr) pg_atomic_fetch_add_u32(&found->subscriptions, 1);
-    return found;
+    if (found == nullptr) return false;
+    found->consumers[kDecoderConsumer].subscriptions.Add(1);
+    return true;
   });
 }
 
@@ -80,10 +81,11 @@ DatabaseShared* CountInDatabase() {
 
 void JoinRole(ConnectionShared* connection) {
   pg_atomic_write_u64(&connection->bytes, 0);
+  const Oid role = GetSessionUserId();
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    int index = FindUsage(connection->user);
+    int index = FindUsage(role);
     // There are as many as connections, so one is free.
-    if (index < 0) index = BeginUsage(FindUsage(InvalidOid), connection->user);
+    if (index < 0) index = BeginUsage(FindUsage(InvalidOid), role);
     connection->usage = index;
     ++RoleUsageAt(index)->connections;
   });
@@ -96,7 +98,7 @@ void LeaveRole(ConnectionShared* connection) {
   });
 }
 
-DatabaseShared* ReservePlace(ConnectionShared* connection) {
+void ReservePlace(ConnectionShared* connection) {
   const bool exempt = IsExempt(*connection);
   const uint64_t whole = static_cast<uint64_t>(max_subscriptions);
   if (!exempt &&
@@ -112,9 +114,13 @@ DatabaseShared* ReservePlace(ConnectionShared* connection) {
             errdetail("There can be %d.", max_subscriptions),
             errhint("End some live queries, or raise live_queries.max_subscriptions."));
   }
-  if (DatabaseShared* database = CountInDatabase()) return database;
+  if (CountInDatabase()) return;
   pg_atomic_fetch_sub_u32(&usage->subscriptions, 1);
   pg_atomic_fetch_sub_u32(&Control()->subscription_count, 1);
+  RaiseTooManyDatabases();
+}
+
+void RaiseTooManyDatabases() {
   ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
           errmsg("too many databases have live queries"),
           errdetail("There can be %d.", max_databases),
@@ -127,8 +133,8 @@ void ReleasePlaces(ConnectionShared* connection, uint32_t count) {
   pg_atomic_fetch_sub_u32(&Control()->subscription_count, static_cast<int32>(count));
   DatabaseShared* database = FindDatabase(connection->database);
   if (database == nullptr) return;
-  pg_atomic_fetch_sub_u32(&database->subscriptions, static_cast<int32>(count));
-  WakeDecoder(database);
+  database->consumers[kDecoderConsumer].subscriptions.Subtract(count);
+  WakeConsumers(*database);
 }
 
 void ReserveMemory(ConnectionShared* connection, uint64_t bytes) {

@@ -10,7 +10,6 @@
 namespace live_queries {
 
 struct ConnectionShared;
-struct DatabaseShared;
 
 // What all connections of one role take. The role is the session user: whoever logs in cannot have
 // more of them by SET ROLE. There is one for each role that has connections.
@@ -25,16 +24,18 @@ struct RoleUsageShared {
 
 // ----- client backend, for its own connection -----
 
-// Begins and ends a connection's part in its role's usage. Never ereport.
+// Begins and ends a connection's part in the usage of the role that has logged in. Never ereport.
 void JoinRole(ConnectionShared* connection);
 void LeaveRole(ConnectionShared* connection);
 
-// Counts one more live query, or raises 53400 with the limit that it would exceed. Returns the slot
-// of its database.
-DatabaseShared* ReservePlace(ConnectionShared* connection);
+// Counts one more live query, or raises 53400 with the limit that it would exceed.
+void ReservePlace(ConnectionShared* connection);
 
 // Counts memory that is going to be allocated, or raises 53200 with the limit that it would exceed.
 void ReserveMemory(ConnectionShared* connection, uint64_t bytes);
+
+// Raises 53400, as live_queries.max_databases are in use.
+[[noreturn]] void RaiseTooManyDatabases();
 
 // Raises 53200 for want of memory of the whole server.
 [[noreturn]] void RaiseOutOfMemory();

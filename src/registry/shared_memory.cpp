@@ -57,28 +57,13 @@ Size TotalBytes() {
 }
 
 void InitControl() {
-  control->launcher_pid = 0;
-  control->launcher_proc = -1;
+  control->launcher_proc.Init(-1);
   pg_atomic_init_u64(&control->connections_created, 0);
   pg_atomic_init_u64(&control->subscriptions_created, 0);
   pg_atomic_init_u32(&control->subscription_count, 0);
   pg_atomic_init_u64(&control->mail_bytes, 0);
   if (!pg_strong_random(control->key_secret, sizeof(control->key_secret)))
     ereport(FATAL, errmsg("live_queries could not make a random secret"));
-}
-
-void InitDatabase(DatabaseShared* database) {
-  memset(database, 0, sizeof(DatabaseShared));
-  database->decoder_proc = -1;
-  database->dirty_connection = -1;
-  pg_atomic_init_u32(&database->subscriptions, 0);
-  for (pg_atomic_uint64* counter :
-       {&database->commit_lsn, &database->terminate_up_to, &database->handled_lsn,
-        &database->memory_bytes, &database->transactions, &database->changes_decoded,
-        &database->changes_ignored, &database->changes_matched, &database->messages,
-        &database->resets, &database->errors})
-    pg_atomic_init_u64(counter, 0);
-  ConditionVariableInit(&database->progress);
 }
 
 void InitConnection(ConnectionShared* connection, int index, LWLock* lock) {
@@ -132,7 +117,7 @@ void StartUpSharedMemory() {
   area_place = place + RingBytes();
   if (!found) {
     InitControl();
-    for (int i = 0; i < max_databases; ++i) InitDatabase(&databases[i]);
+    for (int i = 0; i < max_databases; ++i) InitDatabase(&databases[i], i);
     for (int i = 0; i < MaxBackends; ++i) InitConnection(&connections[i], i, &locks[1 + i].lock);
     for (int i = 0; i < MaxBackends; ++i) InitRoleUsage(&role_usages[i]);
     InitTerminatedRing();

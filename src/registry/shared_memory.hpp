@@ -3,10 +3,10 @@
 // gives the lock order. Process: any.
 #pragma once
 
+#include "pg/atomic.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
-#include "port/atomics.h"
 #include "utils/dsa.h"
 }
 
@@ -18,10 +18,7 @@ struct RoleUsageShared;
 struct TerminatedRingShared;
 
 struct ControlShared {
-  // Guarded by ControlLock.
-  pid_t launcher_pid;
-  int launcher_proc;  // of the launcher's PGPROC; -1: none
-  // Atomic.
+  Atomic<int> launcher_proc;  // of the launcher's PGPROC; -1: none
   pg_atomic_uint64 connections_created;
   pg_atomic_uint64 subscriptions_created;
   pg_atomic_uint32 subscription_count;  // of the whole server

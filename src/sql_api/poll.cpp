@@ -1,5 +1,5 @@
 // live.poll and live.wait_for. Process: client backend.
-#include "client/decoder_wait.hpp"
+#include "client/consumer_wait.hpp"
 #include "deliver/dispatch.hpp"
 #include "deliver/poll_queue.hpp"
 #include "pg/compat.hpp"

@@ -1,6 +1,6 @@
 // live.subscribe and live.refresh: analyse, register, wait for the decoder, take the snapshot.
 // Process: client backend.
-#include "client/decoder_wait.hpp"
+#include "client/consumer_wait.hpp"
 #include "client/first_result.hpp"
 #include "deliver/dispatch.hpp"
 #include "deliver/poll_queue.hpp"
@@ -200,7 +200,7 @@ Subscribed Subscribe(const Request& request) {
   RequireNothingWritten();
   RequireClient(request.delivery);
   // Before any table is locked: a new slot waits for transactions that may want our locks.
-  WaitForDecoder();
+  WaitForConsumer(kDecoderConsumer);
   LocalSubscription* subscription = AddLocal(request.id);
   KeepText(subscription, request);
   subscription->delivery = request.delivery;

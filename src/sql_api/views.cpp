@@ -194,10 +194,10 @@ Datum SubscriptionsCall(FunctionCallInfo call) {
   return static_cast<Datum>(0);
 }
 
-// What of a database's slot is guarded by the lock.
+// What of a consumer is guarded by the lock.
 struct ShownWorker {
   Oid database;
-  DecoderState state;
+  ConsumerState state;
   pid_t pid;
   TimestampTz started_at;
   ProblemShared problem;
@@ -223,10 +223,9 @@ void AddBytesSince(RowBuilder* row, XLogRecPtr end, XLogRecPtr start) {
     row->AddCount(end > start ? end - start : 0);
 }
 
-void EmitWorker(DatabaseShared* database, const ShownWorker& worker, ResultRows* rows) {
-  auto count = [&](pg_atomic_uint64* counter) { return pg_atomic_read_u64(counter); };
-  const XLogRecPtr handled = count(&database->handled_lsn);
-  const XLogRecPtr end = RecoveryInProgress() ? handled : GetFlushRecPtr(nullptr);
+void EmitWorker(const ConsumerShared& consumer, const ShownWorker& worker, ResultRows* rows) {
+  const XLogRecPtr position = consumer.position.Load();
+  const XLogRecPtr end = RecoveryInProgress() ? position : GetFlushRecPtr(nullptr);
   const bool runs = worker.pid != 0;
   const char* name = get_database_name(worker.database);
   if (name == nullptr) return;  // dropped; the slot is about to be freed
@@ -239,37 +238,49 @@ void EmitWorker(DatabaseShared* database, const ShownWorker& worker, ResultRows*
   row.AddText(ToText(worker.state));
   row.AddTime(runs ? worker.started_at : 0);
   row.AddText(runs ? worker.slot_name : nullptr);
-  if (runs && !XLogRecPtrIsInvalid(handled))
-    row.Add(LSNGetDatum(handled));
+  if (runs && !XLogRecPtrIsInvalid(position))
+    row.Add(LSNGetDatum(position));
   else
     row.AddNull();
-  AddBytesSince(&row, end, runs ? handled : InvalidXLogRecPtr);
+  AddBytesSince(&row, end, runs ? position : InvalidXLogRecPtr);
   AddBytesSince(&row, end, runs ? RestartPosition(worker.slot_name) : InvalidXLogRecPtr);
-  row.AddCount(runs ? count(&database->memory_bytes) : 0);
-  row.Add(Int32GetDatum(static_cast<int32>(pg_atomic_read_u32(&database->subscriptions))));
-  row.AddCount(count(&database->transactions));
-  row.AddCount(count(&database->changes_decoded));
-  row.AddCount(count(&database->changes_ignored));
-  row.AddCount(count(&database->changes_matched));
-  row.AddCount(count(&database->messages));
-  row.AddCount(count(&database->resets));
-  row.AddCount(count(&database->errors));
+  row.AddCount(runs ? consumer.memory_bytes.Load() : 0);
+  row.Add(Int32GetDatum(static_cast<int32>(consumer.subscriptions.Load())));
+  row.AddCount(consumer.transactions.Load());
+  row.AddCount(consumer.changes_decoded.Load());
+  row.AddCount(consumer.changes_ignored.Load());
+  row.AddCount(consumer.changes_matched.Load());
+  row.AddCount(consumer.messages.Load());
+  row.AddCount(consumer.resets.Load());
+  row.AddCount(consumer.errors.Load());
   row.AddText(ReadableText(ProblemText(worker.problem), EncodingOfDatabase(worker.database)));
   row.Emit(rows);
+}
+
+ShownWorker CopyWorker(const DatabaseShared& database, const ConsumerShared& consumer) {
+  ShownWorker copy = {database.database.Load(), consumer.state.Load(), consumer.pid.Load(),
+                      consumer.started_at,      consumer.problem,      {}};
+  strlcpy(copy.slot_name, consumer.slot_name, sizeof(copy.slot_name));
+  return copy;
+}
+
+// The decoder is, whether it runs or not; the others if there is something to tell.
+bool IsShown(const ConsumerShared& consumer, const ShownWorker& worker) {
+  return OidIsValid(worker.database) &&
+         (consumer.index == kDecoderConsumer || worker.state != ConsumerState::kStopped ||
+          worker.pid != 0 || worker.problem.sqlstate != 0 || consumer.subscriptions.Load() > 0);
 }
 
 Datum WorkersCall(FunctionCallInfo call) {
   RequireSharedMemory();
   ResultRows rows(call);
   for (int i = 0; i < max_databases; ++i) {
-    DatabaseShared* database = DatabaseAt(i);
-    const ShownWorker worker = WithLock(ControlLock(), LW_SHARED, [&] {
-      ShownWorker copy = {database->database,   database->state,   database->decoder_pid,
-                          database->started_at, database->problem, {}};
-      strlcpy(copy.slot_name, database->slot_name, sizeof(copy.slot_name));
-      return copy;
-    });
-    if (OidIsValid(worker.database)) EmitWorker(database, worker, &rows);
+    const DatabaseShared& database = *DatabaseAt(i);
+    for (const ConsumerShared& consumer : database.consumers) {
+      const ShownWorker worker =
+          WithLock(ControlLock(), LW_SHARED, [&] { return CopyWorker(database, consumer); });
+      if (IsShown(consumer, worker)) EmitWorker(consumer, worker, &rows);
+    }
   }
   return static_cast<Datum>(0);
 }

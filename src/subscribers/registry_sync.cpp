@@ -102,7 +102,7 @@ void Refuse(int index, uint64_t connection_id, uint64_t serial, const ErrorData&
     return true;
   });
   if (waits)
-    ConditionVariableBroadcast(&FindDatabase(MyDatabaseId)->progress);
+    ConditionVariableBroadcast(&MyConsumer()->progress);
   else
     (void)TerminateSubscription(shared, serial, problem);
 }
@@ -213,18 +213,19 @@ void WakeUp(const Attachment& attachment) {
   });
 }
 
-List* TakeDirtyConnections(DatabaseShared* database, bool* everything) {
+List* TakeDirtyConnections(bool* everything) {
+  ConsumerShared* consumer = MyConsumer();
   List* indexes = NIL;
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    *everything = *everything || database->all_dirty;
-    database->all_dirty = false;
-    for (int index = database->dirty_connection; index >= 0;) {
+    *everything = *everything || consumer->all_dirty.Load();
+    consumer->all_dirty.Store(false);
+    for (int index = consumer->dirty_connection.Load(); index >= 0;) {
       ConnectionShared* connection = ConnectionAt(index);
       indexes = lappend_int(indexes, index);
       connection->dirty = false;
       index = connection->next_dirty;
     }
-    database->dirty_connection = -1;
+    consumer->dirty_connection.Store(-1);
   });
   return indexes;
 }
@@ -258,24 +259,25 @@ bool CopyDefinition(int connection, uint64_t connection_id, uint64_t serial,
   });
 }
 
-void SyncRegistry(DatabaseShared* database, bool everything) {
-  if (!everything && database->dirty_connection < 0 && !database->all_dirty) return;
+void SyncRegistry(bool everything) {
+  const ConsumerShared& consumer = *MyConsumer();
+  if (!everything && consumer.dirty_connection.Load() < 0 && !consumer.all_dirty.Load()) return;
   StartTransactionCommand();
-  List* indexes = TakeDirtyConnections(database, &everything);
+  List* indexes = TakeDirtyConnections(&everything);
   if (everything) {
     indexes = AllConnections();
     NoteCommitsBeforeStart();
   }
   // Commits that are not flushed yet count: their writers may be the ones who subscribe now.
   const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
-  const XLogRecPtr committed = pg_atomic_read_u64(&database->commit_lsn);
+  const XLogRecPtr committed = DatabaseAt(consumer.database)->commit_lsn.Load();
   const XLogRecPtr begin = committed > flushed ? committed : flushed;
   ListCell* cell;
   foreach (cell, indexes) SyncConnection(lfirst_int(cell), everything, begin);
   CommitTransactionCommand();
 }
 
-void FinishAttachments(DatabaseShared* database, XLogRecPtr handled) {
+void FinishAttachments(XLogRecPtr handled) {
   if (attachments == NIL) return;
   List* waiting = NIL;
   List* ready = NIL;
@@ -292,7 +294,7 @@ void FinishAttachments(DatabaseShared* database, XLogRecPtr handled) {
     WaitForRecentCommits();
     foreach (cell, ready) WakeUp(*static_cast<Attachment*>(lfirst(cell)));
     LIVE_QUERIES_FAULT("decoder-attached");
-    ConditionVariableBroadcast(&database->progress);
+    ConditionVariableBroadcast(&MyConsumer()->progress);
   }
   list_free_deep(ready);
   list_free(attachments);
@@ -319,7 +321,7 @@ void AskToSubscribeAgain(Subscriber* subscriber, uint64_t values_here) {
     subscription->values_here = values_here;
   });
   DetachSlot(LocalConnectionAt(subscriber->connection), SlotOfSerial(subscriber->serial));
-  ConditionVariableBroadcast(&FindDatabase(MyDatabaseId)->progress);
+  ConditionVariableBroadcast(&MyConsumer()->progress);
 }
 
 void ResetSubscriberNow(Subscriber* subscriber, const char* reason) {

@@ -25,11 +25,11 @@ bool CopyDefinition(int connection, uint64_t connection_id, uint64_t serial,
 
 // Attaches and detaches what has changed since the last call, or (`everything`) all there is, when
 // the decoder starts. Outside a transaction.
-void SyncRegistry(DatabaseShared* database, bool everything);
+void SyncRegistry(bool everything);
 
 // Wakes up what was attached and whose time has come: all that committed before it was attached is
 // evaluated (`handled`) and visible to new snapshots. Outside a transaction.
-void FinishAttachments(DatabaseShared* database, XLogRecPtr handled);
+void FinishAttachments(XLogRecPtr handled);
 
 // Ends a subscriber with an error: marks it in the registry, tells its client, detaches it.
 void TerminateSubscriber(Subscriber* subscriber, int sqlstate, const char* reason);

@@ -14,6 +14,7 @@
 #include "pg/settings.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/connection.hpp"
+#include "registry/consumer.hpp"
 #include "registry/database.hpp"
 #include "registry/shared_memory.hpp"
 #include "subscribers/registry_sync.hpp"
@@ -52,13 +53,14 @@ constexpr int kConfirmEveryMs = 1000;
 constexpr int kShareMemoryEveryMs = 1000;
 constexpr uint64 kConfirmEveryBytes = 16 * 1024 * 1024;
 
+ConsumerShared* consumer = nullptr;
 DatabaseShared* database = nullptr;
 // An end counts as a failure, after which the launcher waits, unless it was asked for.
 bool failed = true;
 
-void SetState(DecoderState state) {
-  WithLock(ControlLock(), LW_EXCLUSIVE, [&] { database->state = state; });
-  ConditionVariableBroadcast(&database->progress);
+void SetState(ConsumerState state) {
+  WithLock(ControlLock(), LW_EXCLUSIVE, [&] { consumer->state.Store(state); });
+  ConditionVariableBroadcast(&consumer->progress);
 }
 
 // However this process ends: frees its place, and lets the launcher start the next one in time.
@@ -68,14 +70,14 @@ void OnExit(int, Datum) {
   DropOwnSlots();
   LIVE_QUERIES_FAULT("slot-dropped");
   WithLock(ControlLock(), LW_EXCLUSIVE, [] {
-    database->state = DecoderState::kStopped;
-    database->decoder_pid = 0;
-    database->decoder_proc = -1;
-    database->slot_name[0] = '\0';
-    ForgetDirtyConnections(database);
-    if (failed) NoteFailure(database);
+    consumer->state.Store(ConsumerState::kStopped);
+    consumer->pid.Store(0);
+    consumer->proc.Store(-1);
+    consumer->slot_name[0] = '\0';
+    ForgetDirtyConnections(consumer);
+    if (failed) NoteFailure(consumer);
   });
-  ConditionVariableBroadcast(&database->progress);
+  ConditionVariableBroadcast(&consumer->progress);
   WakeLauncher();
 }
 
@@ -86,7 +88,7 @@ void OnExit(int, Datum) {
 
 void NoteProblem(const ErrorData& error) {
   WithLock(ControlLock(), LW_EXCLUSIVE,
-           [&] { database->problem.Set(error.sqlerrcode, error.message, error.hint); });
+           [&] { consumer->problem.Set(error.sqlerrcode, error.message, error.hint); });
 }
 
 // Whether this decoder has nobody to work for, or must make way for DROP DATABASE. If so its place
@@ -94,20 +96,19 @@ void NoteProblem(const ErrorData& error) {
 bool ShouldStop(TimestampTz* idle_since) {
   const TimestampTz now = GetCurrentTimestamp();
   // A look without the lock: if it is wrong, the next turn is right.
-  if (pg_atomic_read_u32(&database->subscriptions) > 0 && now >= database->suspended_until) {
+  if (consumer->subscriptions.Load() > 0 && now >= database->suspended_until.Load()) {
     *idle_since = 0;
     return false;
   }
   return WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    bool stop = now < database->suspended_until;
-    if (pg_atomic_read_u32(&database->subscriptions) > 0 || database->always_on ||
-        now < database->wanted_until)
+    bool stop = now < database->suspended_until.Load();
+    if (IsWanted(*database, *consumer, now))
       *idle_since = 0;
     else if (*idle_since == 0)
       *idle_since = now;
     else if (TimestampDifferenceExceeds(*idle_since, now, idle_timeout_ms))
       stop = true;
-    if (stop) database->state = DecoderState::kStopped;
+    if (stop) consumer->state.Store(ConsumerState::kStopped);
     return stop;
   });
 }
@@ -122,9 +123,9 @@ void KeepPace(TimestampTz* last, int64 pace_us) {
 // Commits that are not flushed cannot be decoded; their writers do not wait for that, so we do.
 void FlushAsynchronousCommits() {
   static TimestampTz last_flush = 0;
-  if (pg_atomic_read_u64(&database->commit_lsn) <= GetFlushRecPtr(nullptr)) return;
+  if (database->commit_lsn.Load() <= GetFlushRecPtr(nullptr)) return;
   KeepPace(&last_flush, kFlushPaceUs);
-  XLogFlush(pg_atomic_read_u64(&database->commit_lsn));
+  XLogFlush(database->commit_lsn.Load());
 }
 
 // Whether a catalog has changed that the log has not reached yet. Then what the evaluation has in
@@ -181,16 +182,16 @@ void ShareMemoryNowAndThen() {
   const TimestampTz now = GetCurrentTimestamp();
   if (!TimestampDifferenceExceeds(shared_at, now, kShareMemoryEveryMs)) return;
   shared_at = now;
-  pg_atomic_write_u64(&database->memory_bytes, MemoryContextMemAllocated(TopMemoryContext, true));
+  consumer->memory_bytes.Store(MemoryContextMemAllocated(TopMemoryContext, true));
 }
 
 void ShareProgress(XLogRecPtr position) {
   const PluginCounters counters = TakePluginCounters();
-  pg_atomic_fetch_add_u64(&database->changes_decoded, static_cast<int64>(counters.changes_decoded));
-  pg_atomic_fetch_add_u64(&database->changes_ignored, static_cast<int64>(counters.changes_ignored));
+  consumer->changes_decoded.Add(counters.changes_decoded);
+  consumer->changes_ignored.Add(counters.changes_ignored);
   ShareMemoryNowAndThen();
-  RaiseTo(&database->handled_lsn, position);
-  ConditionVariableBroadcast(&database->progress);
+  consumer->position.Raise(position);
+  ConditionVariableBroadcast(&consumer->progress);
 }
 
 // Up to here everything is evaluated. `read`: up to here everything is read.
@@ -221,23 +222,23 @@ void Loop() {
     }
     if (slept) KeepPace(&last_turn, kTurnPaceUs);
     slept = false;
-    SyncRegistry(database, false);
+    SyncRegistry(false);
     FlushAsynchronousCommits();
     // All that committed before this is read below, even if the end is within a record.
     const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
     const bool at_end = ReadLog();
     MemoryContextSwitchTo(TopMemoryContext);
-    const Progress progress = EvaluateReady(database);
+    const Progress progress = EvaluateReady();
     MemoryContextSwitchTo(TopMemoryContext);
     const XLogRecPtr read = at_end && flushed > StreamPosition() ? flushed : StreamPosition();
     CheckValues();
     MemoryContextSwitchTo(TopMemoryContext);
-    FinishAttachments(database, HandledPosition(read));
+    FinishAttachments(HandledPosition(read));
     // Also while there is always more to do. What waits is in memory or in our files.
     ConfirmNowAndThen();
     if (progress == Progress::kBlocked) Sleep(kVisibilityPollMs);
     if (progress != Progress::kNothingReady) continue;
-    CheckDefinitions(database);
+    CheckDefinitions();
     if (!at_end) continue;
     if (read != shared_position) ShareProgress(read);
     shared_position = read;
@@ -247,20 +248,24 @@ void Loop() {
 }
 
 void TakePlace(int index) {
-  database = DatabaseAt(index);
+  database = DatabaseAt(index / kMaxConsumers);
+  consumer = &database->consumers[index % kMaxConsumers];
+  SetMyConsumer(consumer);
   const bool mine = WithLock(ControlLock(), LW_EXCLUSIVE, [] {
-    if (database->decoder_pid != 0 || database->state != DecoderState::kLaunched) return false;
+    if (consumer->pid.Load() != 0 || consumer->state.Load() != ConsumerState::kLaunched)
+      return false;
+    const Oid oid = database->database.Load();
     // Dropped meanwhile, or about to be.
-    if (!OidIsValid(database->database) || GetCurrentTimestamp() < database->suspended_until) {
-      database->state = DecoderState::kStopped;
+    if (!OidIsValid(oid) || GetCurrentTimestamp() < database->suspended_until.Load()) {
+      consumer->state.Store(ConsumerState::kStopped);
       return false;
     }
-    database->decoder_pid = MyProcPid;
-    database->decoder_proc = ProcIndex(MyProc);
-    database->state = DecoderState::kFindingStart;
-    database->started_at = GetCurrentTimestamp();
-    snprintf(database->slot_name, sizeof(database->slot_name), "live_queries_%u_%d",
-             database->database, MyProcPid);
+    consumer->pid.Store(MyProcPid);
+    consumer->proc.Store(ProcIndex(MyProc));
+    consumer->state.Store(ConsumerState::kFindingStart);
+    consumer->started_at = GetCurrentTimestamp();
+    snprintf(consumer->slot_name, sizeof(consumer->slot_name), "live_queries_%u_%d", oid,
+             MyProcPid);
     return true;
   });
   if (!mine) proc_exit(0);
@@ -272,7 +277,7 @@ void TakePlace(int index) {
 
 void Work() {
   LIVE_QUERIES_FAULT("decoder-placed");
-  BackgroundWorkerInitializeConnectionByOid(database->database, InvalidOid, 0);
+  BackgroundWorkerInitializeConnectionByOid(database->database.Load(), InvalidOid, 0);
   pgstat_report_appname("live_queries decoder");
   pgstat_report_activity(STATE_RUNNING, "finding a start point");
   IgnoreTransactionTimeout();
@@ -284,15 +289,15 @@ void Work() {
   PrepareEvaluation(TopMemoryContext);
   Area();
   LIVE_QUERIES_FAULT("decoder-open");
-  OpenWalStream(database->slot_name);
+  OpenWalStream(consumer->slot_name);
   pgstat_report_activity(STATE_RUNNING, "decoding");
   LIVE_QUERIES_FAULT("decoder-opened");
-  SyncRegistry(database, true);
+  SyncRegistry(true);
   WithLock(ControlLock(), LW_EXCLUSIVE, [] {
-    database->problem.sqlstate = 0;
-    database->failures = 0;
+    consumer->problem.sqlstate = 0;
+    consumer->failures = 0;
   });
-  SetState(DecoderState::kRunning);
+  SetState(ConsumerState::kRunning);
   Loop();
 }
 

@@ -14,6 +14,7 @@
 #include "pg/files.hpp"
 #include "pg/memory.hpp"
 #include "pg/try_catch.hpp"
+#include "registry/consumer.hpp"
 #include "registry/ending.hpp"
 #include "subscribers/definition_check.hpp"
 #include "subscribers/registry_sync.hpp"
@@ -126,7 +127,7 @@ List* SubscribersToBlame(const Blame& blame) {
 }
 
 // After an error in the group: rolls back and ends those whose expression raised it.
-void Recover(DatabaseShared* database, ErrorData* error) {
+void Recover(ErrorData* error) {
   const GuardFailure failure = AbandonGuard(*error);
   const Blame& blame = failure.blame;
   AbortCurrentTransaction();
@@ -137,7 +138,7 @@ void Recover(DatabaseShared* database, ErrorData* error) {
   ListCell* cell;
   foreach (cell, muted_subscribers) UnmuteSubscriber(static_cast<Subscriber*>(lfirst(cell)));
   if (blame.owner == nullptr) ReThrowError(error);
-  pg_atomic_fetch_add_u64(&database->errors, 1);
+  MyConsumer()->errors.Add(1);
   // Freed with its last subscriber below: nothing compiled may be used after an error in it.
   DropCompiled(blame.owner);
   // It may be innocent: the next attempt resets what the role still has in this turn.
@@ -158,18 +159,19 @@ int LimitBesideBatches(int limit_kb) {
   return limit_kb + static_cast<int>(batches_kb);
 }
 
-bool Attempt(DatabaseShared* database, int count) {
+bool Attempt(int count) {
   bool failed = false;
   TryCatch(
       evaluation_context, [&] { EvaluateGroup(count); },
       [&](ErrorData* error) {
         failed = true;
-        Recover(database, error);
+        Recover(error);
       });
   return !failed;
 }
 
-void Publish(DatabaseShared* database, int count) {
+void Publish(int count) {
+  ConsumerShared* consumer = MyConsumer();
   XLogRecPtr handled = InvalidXLogRecPtr;
   LIVE_QUERIES_FAULT("decoder-publish");
   const uint64 messages = PublishStaged();
@@ -177,12 +179,12 @@ void Publish(DatabaseShared* database, int count) {
     handled = FirstReadyBatch()->commit_end;
     RemoveFirstReadyBatch();
   }
-  pg_atomic_fetch_add_u64(&database->messages, static_cast<int64>(messages));
-  pg_atomic_fetch_add_u64(&database->changes_matched, static_cast<int64>(TakeMatchedCount()));
-  pg_atomic_fetch_add_u64(&database->transactions, count);
+  consumer->messages.Add(messages);
+  consumer->changes_matched.Add(TakeMatchedCount());
+  consumer->transactions.Add(static_cast<uint64_t>(count));
   LIVE_QUERIES_FAULT("decoder-published");
   BeginTurn();
-  RaiseTo(&database->handled_lsn, handled);
+  consumer->position.Raise(handled);
   if (FirstReadyBatch() == nullptr) FreeUnusedShapes();
 }
 
@@ -193,16 +195,16 @@ void PrepareEvaluation(MemoryContext context) {
       AllocSetContextCreate(context, "live_queries evaluation", ALLOCSET_DEFAULT_SIZES);
 }
 
-Progress EvaluateReady(DatabaseShared* database) {
+Progress EvaluateReady() {
   if (FirstReadyBatch() == nullptr) return Progress::kNothingReady;
   const int count = VisibleGroup();
   if (count == 0) return Progress::kBlocked;
   MemoryContextReset(evaluation_context);
   muted_subscribers = NIL;
   MemoryContextSwitchTo(evaluation_context);
-  const bool evaluated = WithTempFileLimit(LimitBesideBatches(temp_file_limit),
-                                           [&] { return Attempt(database, count); });
-  if (evaluated) Publish(database, count);
+  const bool evaluated =
+      WithTempFileLimit(LimitBesideBatches(temp_file_limit), [&] { return Attempt(count); });
+  if (evaluated) Publish(count);
   return Progress::kSome;
 }
 
@@ -224,7 +226,7 @@ void BlameForEnd() {
   }
 }
 
-void CheckDefinitions(DatabaseShared*) {
+void CheckDefinitions() {
   if (!AnyUnchecked()) return;
   StartEvaluation();
   CheckChangedDefinitions();

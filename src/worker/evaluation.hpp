@@ -3,7 +3,6 @@
 #pragma once
 
 #include "pg/postgres.hpp"
-#include "registry/database.hpp"
 
 namespace live_queries {
 
@@ -17,10 +16,10 @@ enum class Progress : uint8_t {
 
 // Evaluates a group of what is ready. Outside a transaction. An error of a user's expression ends
 // the subscriptions it concerns, and the group is to be done again; any other is raised.
-Progress EvaluateReady(DatabaseShared* database);
+Progress EvaluateReady();
 
 // Looks at definitions that may have changed, where no transaction is ready to be evaluated.
-void CheckDefinitions(DatabaseShared* database);
+void CheckDefinitions();
 
 // The same for what was frozen, alone. Must be called before FinishAttachments.
 void CheckValues();

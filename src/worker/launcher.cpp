@@ -44,15 +44,12 @@ constexpr const char* kLauncherName = "live_queries launcher";
 // Set by the postmaster, inherited by all.
 bool registered = false;
 
-// The decoders that this launcher has asked for, by their databases' slots.
+// The workers that this launcher has asked for: of each database's slot kMaxConsumers.
 BackgroundWorkerHandle** launched = nullptr;
 
 void OnExit(int, Datum) {
   LIVE_QUERIES_FAULT("launcher-exit");
-  WithLock(ControlLock(), LW_EXCLUSIVE, [] {
-    Control()->launcher_pid = 0;
-    Control()->launcher_proc = -1;
-  });
+  Control()->launcher_proc.Store(-1);
 }
 
 bool IsAmong(List* names, const char* name) {
@@ -97,106 +94,116 @@ void MarkAlwaysOn() {
   CommitTransactionCommand();
 }
 
-bool WantsDecoder(const DatabaseShared& database, TimestampTz now) {
-  return OidIsValid(database.database) && database.state == DecoderState::kStopped &&
-         database.decoder_pid == 0 && now >= database.retry_at && now >= database.suspended_until &&
-         (database.always_on || now < database.wanted_until ||
-          pg_atomic_read_u32(const_cast<pg_atomic_uint32*>(&database.subscriptions)) > 0);
-}
-
-// Who drops a database frees its slot, but not while the decoder is still about to end, nor if the
+// Who drops a database frees its slot, but not while a consumer is still about to end, nor if the
 // slot came back before that was committed.
 void FreeDroppedDatabases() {
   StartTransactionCommand();
   for (int i = 0; i < max_databases; ++i) {
-    const Oid database = DatabaseAt(i)->database;
-    if (OidIsValid(database) && DatabaseAt(i)->decoder_pid == 0 &&
+    const Oid database = DatabaseAt(i)->database.Load();
+    if (OidIsValid(database) && !AnyProcess(*DatabaseAt(i)) &&
         !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database)))
       ForgetDatabase(database);
   }
   CommitTransactionCommand();
 }
 
-void Launch(DatabaseShared* database, int index) {
+BackgroundWorkerHandle** LaunchedAs(const ConsumerShared& consumer) {
+  return &launched[consumer.database * kMaxConsumers + consumer.index];
+}
+
+void Launch(ConsumerShared* consumer) {
   LIVE_QUERIES_FAULT("launcher-launch");
+  BackgroundWorkerHandle** handle = LaunchedAs(*consumer);
   BackgroundWorker worker = {};
   worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
   worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
   worker.bgw_restart_time = BGW_NEVER_RESTART;
-  worker.bgw_main_arg = Int32GetDatum(index);
+  worker.bgw_main_arg = Int32GetDatum(static_cast<int32>(handle - launched));
   worker.bgw_notify_pid = MyProcPid;
   strlcpy(worker.bgw_library_name, "live_queries", sizeof(worker.bgw_library_name));
   strlcpy(worker.bgw_function_name, "live_queries_decoder_main", sizeof(worker.bgw_function_name));
   strlcpy(worker.bgw_type, "live_queries decoder", sizeof(worker.bgw_type));
   snprintf(worker.bgw_name, sizeof(worker.bgw_name), "live_queries decoder for database %u",
-           database->database);
-  if (launched[index] != nullptr) pfree(launched[index]);
-  launched[index] = nullptr;
+           DatabaseAt(consumer->database)->database.Load());
+  if (*handle != nullptr) pfree(*handle);
+  *handle = nullptr;
   const bool registered = InMemoryContext(
-      TopMemoryContext, [&] { return RegisterDynamicBackgroundWorker(&worker, &launched[index]); });
+      TopMemoryContext, [&] { return RegisterDynamicBackgroundWorker(&worker, handle); });
   if (registered) return;
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    database->state = DecoderState::kStopped;
-    database->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 5000);
-    database->problem.Set(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+    consumer->state.Store(ConsumerState::kStopped);
+    consumer->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 5000);
+    consumer->problem.Set(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
                           "no background worker is free for the decoder of live_queries",
                           "Raise max_worker_processes.");
   });
-  ConditionVariableBroadcast(&database->progress);
+  ConditionVariableBroadcast(&consumer->progress);
 }
 
-bool IsLaunched(const DatabaseShared& database) {
-  return database.state == DecoderState::kLaunched && database.decoder_pid == 0;
+bool IsLaunched(const ConsumerShared& consumer) {
+  return consumer.state.Load() == ConsumerState::kLaunched && consumer.pid.Load() == 0;
 }
 
-// A decoder that ended before it could tell, or was not even started, leaves its slot launched.
-void NoticeLostLaunch(DatabaseShared* database, int index) {
+// One that ended before it could tell, or was not even started, leaves its place launched.
+void NoticeLostLaunch(ConsumerShared* consumer) {
+  BackgroundWorkerHandle* handle = *LaunchedAs(*consumer);
   pid_t pid;
-  if (launched[index] == nullptr || !IsLaunched(*database) ||
-      GetBackgroundWorkerPid(launched[index], &pid) != BGWH_STOPPED)
+  if (handle == nullptr || !IsLaunched(*consumer) ||
+      GetBackgroundWorkerPid(handle, &pid) != BGWH_STOPPED)
     return;
   const bool lost = WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    if (!IsLaunched(*database)) return false;
-    database->state = DecoderState::kStopped;
-    database->problem.Set(ERRCODE_INSUFFICIENT_RESOURCES,
+    if (!IsLaunched(*consumer)) return false;
+    consumer->state.Store(ConsumerState::kStopped);
+    consumer->problem.Set(ERRCODE_INSUFFICIENT_RESOURCES,
                           "the decoder of live_queries could not be started",
                           "The server's log may say why.");
-    NoteFailure(database);
+    NoteFailure(consumer);
     return true;
   });
-  if (lost) ConditionVariableBroadcast(&database->progress);
+  if (lost) ConditionVariableBroadcast(&consumer->progress);
 }
 
 // An earlier launcher may have died before it could ask for what it meant to launch. If it has
-// asked, that decoder goes away by itself.
+// asked, that worker goes away by itself.
 void ForgetEarlierLaunches() {
   WithLock(ControlLock(), LW_EXCLUSIVE, [] {
     for (int i = 0; i < max_databases; ++i)
-      if (IsLaunched(*DatabaseAt(i))) DatabaseAt(i)->state = DecoderState::kStopped;
+      for (ConsumerShared& consumer : DatabaseAt(i)->consumers)
+        if (IsLaunched(consumer)) consumer.state.Store(ConsumerState::kStopped);
   });
+}
+
+// Whether it is to be launched now. If it has to wait, the next pass comes soon.
+bool IsDue(const DatabaseShared& database, const ConsumerShared& consumer, long* sleep_ms) {
+  const TimestampTz now = GetCurrentTimestamp();
+  if (!OidIsValid(database.database.Load()) || !IsIdle(consumer)) return false;
+  if (now < consumer.retry_at || now < database.suspended_until.Load()) {
+    *sleep_ms = kRetrySoonMs;
+    return false;
+  }
+  return IsWanted(database, consumer, now);
+}
+
+void LaunchIfDue(DatabaseShared* database, ConsumerShared* consumer, long* sleep_ms) {
+  NoticeLostLaunch(consumer);
+  const bool launch = WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    if (!IsDue(*database, *consumer, sleep_ms)) return false;
+    consumer->state.Store(ConsumerState::kLaunched);
+    consumer->started_at = GetCurrentTimestamp();
+    return true;
+  });
+  if (launch) Launch(consumer);
 }
 
 // One pass over all databases; returns how long to sleep.
 long Pass() {
-  const TimestampTz now = GetCurrentTimestamp();
   long sleep_ms = kPassMs;
   FreeDroppedDatabases();
   for (int i = 0; i < max_databases; ++i) {
     DatabaseShared* database = DatabaseAt(i);
     TerminateDropped(database);
-    NoticeLostLaunch(database, i);
-    const bool launch = WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-      if (!WantsDecoder(*database, now)) {
-        if (OidIsValid(database->database) && database->state == DecoderState::kStopped &&
-            (database->retry_at > now || database->suspended_until > now))
-          sleep_ms = kRetrySoonMs;
-        return false;
-      }
-      database->state = DecoderState::kLaunched;
-      database->started_at = now;
-      return true;
-    });
-    if (launch) Launch(database, i);
+    for (ConsumerShared& consumer : database->consumers)
+      LaunchIfDue(database, &consumer, &sleep_ms);
   }
   return sleep_ms;
 }
@@ -208,11 +215,8 @@ void Run() {
   BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
   before_shmem_exit(OnExit, 0);
   launched = static_cast<BackgroundWorkerHandle**>(
-      MemoryContextAllocZero(TopMemoryContext, sizeof(*launched) * max_databases));
-  WithLock(ControlLock(), LW_EXCLUSIVE, [] {
-    Control()->launcher_pid = MyProcPid;
-    Control()->launcher_proc = ProcIndex(MyProc);
-  });
+      MemoryContextAllocZero(TopMemoryContext, sizeof(*launched) * max_databases * kMaxConsumers));
+  Control()->launcher_proc.Store(ProcIndex(MyProc));
   LIVE_QUERIES_FAULT("launcher-started");
   ForgetEarlierLaunches();
   for (;;) {

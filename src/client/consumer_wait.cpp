@@ -1,9 +1,10 @@
 // Waiting, with patience that ends. Process: client backend.
-#include "client/decoder_wait.hpp"
+#include "client/consumer_wait.hpp"
 
 #include "pg/compat.hpp"
 #include "pg/settings.hpp"
 #include "registry/connection.hpp"
+#include "registry/limits.hpp"
 #include "worker/launcher.hpp"
 
 extern "C" {
@@ -54,14 +55,14 @@ void TellWhoHoldsUp() {
           errdetail("Running: %s.", who.data));
 }
 
-// Sleeps on the database's progress until `done` holds. Calls `overdue` once after a second.
+// Sleeps on the consumer's progress until `done` holds. Calls `overdue` once after a second.
 template <class Done, class Overdue>
-bool SleepUntil(DatabaseShared* database, uint32 wait_event, int64 timeout_ms, Done&& done,
+bool SleepUntil(ConsumerShared* consumer, uint32 wait_event, int64 timeout_ms, Done&& done,
                 Overdue&& overdue) {
   const TimestampTz start = GetCurrentTimestamp();
   bool told = false;
   bool reached = true;
-  ConditionVariablePrepareToSleep(&database->progress);
+  ConditionVariablePrepareToSleep(&consumer->progress);
   while (!done()) {
     const TimestampTz now = GetCurrentTimestamp();
     const int64 elapsed = TimestampDifferenceMilliseconds(start, now);
@@ -75,21 +76,17 @@ bool SleepUntil(DatabaseShared* database, uint32 wait_event, int64 timeout_ms, D
     }
     const int64 left = timeout_ms < 0 ? kSleepMs : timeout_ms - elapsed;
     (void)ConditionVariableTimedSleep(
-        &database->progress, static_cast<long>(left < kSleepMs ? left : kSleepMs), wait_event);
+        &consumer->progress, static_cast<long>(left < kSleepMs ? left : kSleepMs), wait_event);
   }
   ConditionVariableCancelSleep();
   return reached;
 }
 
-DatabaseShared* MyDatabase() {
+ConsumerShared* ConsumerOfMine(int index) {
   DatabaseShared* database =
       WithLock(ControlLock(), LW_EXCLUSIVE, [] { return FindOrAddDatabase(MyDatabaseId); });
-  if (database != nullptr) return database;
-  ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-          errmsg("too many databases have live queries"),
-          errdetail("There can be %d.", max_databases),
-          errhint("Raise live_queries.max_databases."));
-  pg_unreachable();
+  if (database == nullptr) RaiseTooManyDatabases();
+  return &database->consumers[index];
 }
 
 int64 SubscribeTimeout() { return subscribe_timeout_ms == 0 ? -1 : subscribe_timeout_ms; }
@@ -101,34 +98,34 @@ int64 SubscribeTimeout() { return subscribe_timeout_ms == 0 ? -1 : subscribe_tim
   pg_unreachable();
 }
 
-// Lets the launcher start a decoder for a client that is about to subscribe, and the decoder not
-// stop meanwhile. Runs out by itself, however the client ends.
-void WantDecoder(DatabaseShared* database) {
+// Lets the launcher start it for a client that is about to subscribe, and it not stop meanwhile.
+// Runs out by itself, however the client ends.
+void Want(ConsumerShared* consumer) {
   constexpr int kWantedMs = 5000;
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    database->wanted_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kWantedMs);
+    consumer->wanted_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kWantedMs);
   });
 }
 
-// A new client is a reason to try again, whatever went wrong before. False if a decoder is on its
-// way, or about to stop.
-bool ForgetOldProblem(DatabaseShared* database) {
+// A new client is a reason to try again, whatever went wrong before. False if one is on its way, or
+// about to stop.
+bool ForgetOldProblem(ConsumerShared* consumer) {
   return WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    if (database->state != DecoderState::kStopped) return false;
-    database->problem.sqlstate = 0;
-    database->retry_at = 0;
+    if (consumer->state.Load() != ConsumerState::kStopped) return false;
+    consumer->problem.sqlstate = 0;
+    consumer->retry_at = 0;
     return true;
   });
 }
 
 // Without a launcher there is nothing to wait for. live.workers shows why.
-void RequireLauncher(DatabaseShared* database) {
+void RequireLauncher(ConsumerShared* consumer) {
   if (LauncherIsRegistered()) return;
   const ProblemShared problem = WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    database->problem.Set(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+    consumer->problem.Set(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
                           "no background worker was free for live_queries when the server started",
                           "Raise max_worker_processes and restart the server.");
-    return database->problem;
+    return consumer->problem;
   });
   RaiseProblem(problem);
 }
@@ -142,40 +139,40 @@ bool IsInternal(int sqlstate) {
 
 }  // namespace
 
-void WaitForDecoder() {
-  DatabaseShared* database = MyDatabase();
-  RequireLauncher(database);
-  WantDecoder(database);
-  if (database->state == DecoderState::kRunning) return;
-  (void)ForgetOldProblem(database);
+void WaitForConsumer(int index) {
+  ConsumerShared* consumer = ConsumerOfMine(index);
+  RequireLauncher(consumer);
+  Want(consumer);
+  if (consumer->state.Load() == ConsumerState::kRunning) return;
+  (void)ForgetOldProblem(consumer);
   bool tried_again = false;
   const bool running = SleepUntil(
-      database, WaitEventSubscribe(), SubscribeTimeout(),
+      consumer, WaitEventSubscribe(), SubscribeTimeout(),
       [&] {
-        if (database->state == DecoderState::kRunning) return true;
+        if (consumer->state.Load() == ConsumerState::kRunning) return true;
         const ProblemShared problem =
-            WithLock(ControlLock(), LW_SHARED, [&] { return database->problem; });
+            WithLock(ControlLock(), LW_SHARED, [&] { return consumer->problem; });
         if (problem.sqlstate != 0) {
           if (tried_again || !IsInternal(problem.sqlstate)) RaiseProblem(problem);
-          tried_again = ForgetOldProblem(database);
+          tried_again = ForgetOldProblem(consumer);
         }
-        WantDecoder(database);
+        Want(consumer);
         WakeLauncher();
         return false;
       },
       [&] {
-        if (database->state == DecoderState::kFindingStart) TellWhoHoldsUp();
+        if (consumer->state.Load() == ConsumerState::kFindingStart) TellWhoHoldsUp();
       });
   if (!running) RaiseTimeout();
 }
 
 std::optional<uint64_t> WaitForAttachment(uint64_t serial, uint64_t* values_here) {
   ConnectionShared* connection = MyConnection();
-  DatabaseShared* database = MyDatabase();
+  ConsumerShared* consumer = ConsumerOfMine(kDecoderConsumer);
   Phase phase = Phase::kRegistered;
   ProblemShared problem = {};
   const bool answered = SleepUntil(
-      database, WaitEventSubscribe(), SubscribeTimeout(),
+      consumer, WaitEventSubscribe(), SubscribeTimeout(),
       [&] {
         WithLock(connection->lock, LW_SHARED, [&] {
           const SubscriptionShared* shared = FindSubscription(*connection, serial);
@@ -190,22 +187,24 @@ std::optional<uint64_t> WaitForAttachment(uint64_t serial, uint64_t* values_here
   if (problem.sqlstate != 0) RaiseProblem(problem);
   if (!answered) RaiseTimeout();
   if (phase == Phase::kOutdated) return std::nullopt;
-  return pg_atomic_read_u64(&database->handled_lsn);
+  return consumer->position.Load();
 }
 
 bool WaitForPosition(XLogRecPtr lsn, int64 timeout_ms) {
   DatabaseShared* database = FindDatabase(MyDatabaseId);
-  if (database == nullptr || pg_atomic_read_u32(&database->subscriptions) == 0) return true;
+  if (database == nullptr) return true;
+  ConsumerShared* consumer = &database->consumers[kDecoderConsumer];
+  if (consumer->subscriptions.Load() == 0) return true;
   if (XLogRecPtrIsInvalid(lsn)) {
     const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
-    const XLogRecPtr committed = pg_atomic_read_u64(&database->commit_lsn);
+    const XLogRecPtr committed = database->commit_lsn.Load();
     lsn = committed > flushed ? committed : flushed;
   }
   return SleepUntil(
-      database, WaitEventProgress(), timeout_ms,
+      consumer, WaitEventProgress(), timeout_ms,
       [&] {
-        if (pg_atomic_read_u64(&database->handled_lsn) >= lsn) return true;
-        WakeDecoder(database);
+        if (consumer->position.Load() >= lsn) return true;
+        WakeConsumer(*consumer);
         return false;
       },
       [] {});

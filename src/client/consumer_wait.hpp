@@ -1,0 +1,27 @@
+// Waiting for a consumer of this database. Process: client backend.
+#pragma once
+
+#include <optional>
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/xlogdefs.h"
+}
+
+namespace live_queries {
+
+// Returns once that one runs. Says, after a second, which transactions it waits for. Raises why it
+// cannot run, or 57014 after live_queries.subscribe_timeout.
+void WaitForConsumer(int consumer);
+
+// Returns once its consumer has attached this backend's subscription; gives the position that it
+// had published then, or nothing if what the query names may have changed since it was analysed.
+// Raises the same, and the consumer's reason if it refuses.
+std::optional<uint64_t> WaitForAttachment(uint64_t serial, uint64_t* values_here);
+
+// Returns once all that committed up to `lsn` (invalid: now) is in this connection's mailbox; false
+// after `timeout_ms`.
+bool WaitForPosition(XLogRecPtr lsn, int64 timeout_ms);
+
+}  // namespace live_queries

@@ -1,0 +1,97 @@
+// A consumer: a worker of a database that live queries belong to, and that puts their messages into
+// mailboxes. Its state, how far it is, and its counters, in shared memory. Process: any.
+#pragma once
+
+#include "pg/atomic.hpp"
+#include "pg/postgres.hpp"
+#include "registry/problem.hpp"
+
+extern "C" {
+#include "access/xlogdefs.h"
+#include "storage/condition_variable.h"
+}
+
+namespace live_queries {
+
+struct DatabaseShared;
+
+// worker/README.md draws the transitions.
+enum class ConsumerState : uint8_t {
+  kStopped,
+  kLaunched,      // asked of the postmaster
+  kFindingStart,  // creates its slot and waits for older transactions to end
+  kRunning,
+};
+
+std::string_view ToText(ConsumerState state);
+
+// Each kind has a main function of its own (worker/launcher.cpp).
+enum class ConsumerKind : uint8_t { kDecoder };
+
+// So many can a database have. The first one is its decoder.
+inline constexpr int kMaxConsumers = 9;
+inline constexpr int kDecoderConsumer = 0;
+
+struct ConsumerShared {
+  // Never changed.
+  ConsumerKind kind;
+  int index;     // among the consumers of its database
+  int database;  // the slot of that: DatabaseAt
+
+  // Written under ControlLock; atomic for those who look without it.
+  Atomic<ConsumerState> state;
+  Atomic<pid_t> pid;             // 0: none
+  Atomic<int> proc;              // of its PGPROC; -1: none
+  Atomic<int> dirty_connection;  // head of the list of connections that changed; -1: none
+  Atomic<bool> all_dirty;        // one changed that is still on the list of another database
+
+  // Guarded by ControlLock.
+  int failures;  // in a row
+  TimestampTz retry_at;
+  TimestampTz wanted_until;  // somebody is about to subscribe
+  TimestampTz started_at;
+  ProblemShared problem;  // of the last start or crash, until it runs again
+  char slot_name[NAMEDATALEN];
+
+  // Written by anyone.
+  Atomic<uint32_t> subscriptions;
+  Atomic<uint64_t> resets;
+  Atomic<uint64_t> errors;
+
+  // Written by the consumer alone.
+  Atomic<uint64_t> position;  // all that committed up to here is in the mailboxes
+  Atomic<uint64_t> memory_bytes;
+  Atomic<uint64_t> transactions;
+  Atomic<uint64_t> changes_decoded;
+  Atomic<uint64_t> changes_ignored;
+  Atomic<uint64_t> changes_matched;
+  Atomic<uint64_t> messages;
+
+  // Broadcast when a subscription was attached, the state changed or the position is the log's end.
+  ConditionVariable progress;
+};
+
+// A place of shared memory that nobody has used yet.
+void InitConsumer(ConsumerShared* consumer, int database, int index);
+// Begins at nothing, for another database. The caller holds ControlLock exclusively.
+void ReuseConsumer(ConsumerShared* consumer);
+
+// Whether it has no process, and none is on its way. The caller holds ControlLock.
+bool IsIdle(const ConsumerShared& consumer);
+
+// Counts one that ended without being asked to, or could not be started: the next one is started
+// later each time. The caller holds ControlLock exclusively.
+void NoteFailure(ConsumerShared* consumer);
+
+// Sets its latch, if it runs. Never ereports.
+void WakeConsumer(const ConsumerShared& consumer);
+// Sets the latch of the launcher, if it runs. Never ereports.
+void WakeLauncher();
+
+// ----- in its own process -----
+
+ConsumerShared* MyConsumer();
+// At its start.
+void SetMyConsumer(ConsumerShared* consumer);
+
+}  // namespace live_queries

@@ -1,0 +1,23 @@
+// An error as it crosses processes. Process: any.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+inline constexpr size_t kMaxProblemBytes = 256;
+
+// `message` and `hint` end with NUL. Guarded by whatever guards its owner.
+struct ProblemShared {
+  int sqlstate;  // 0: none
+  char message[kMaxProblemBytes];
+  char hint[kMaxProblemBytes];
+  bool may_quote_rows;  // of a query: for its own session alone
+
+  void Set(int code, const char* text, const char* advice);
+};
+
+// Raises it as an error of the caller.
+[[noreturn]] void RaiseProblem(const ProblemShared& problem);
+
+}  // namespace live_queries
