@@ -1,8 +1,6 @@
 // The queue of ready transactions. Process: decoder.
 #include "decode/ready_transactions.hpp"
 
-#include "pg/fault.hpp"
-
 namespace live_queries {
 namespace {
 
@@ -33,14 +31,11 @@ void FinishBatch(TransactionId xid, XLogRecPtr commit_end, TimestampTz committed
   batch->xid = xid;
   batch->commit_end = commit_end;
   batch->committed_at = committed_at;
-  if (last_ready != nullptr && LIVE_QUERIES_MUTATION("swap_transactions")) {
-    batch->next = first_ready;
-    first_ready = batch;
-  } else if (last_ready == nullptr)
+  if (last_ready == nullptr)
     first_ready = batch;
   else
     last_ready->next = batch;
-  if (batch->next == nullptr) last_ready = batch;
+  last_ready = batch;
   ready_bytes += batch->bytes();
   ++ready_count;
 }

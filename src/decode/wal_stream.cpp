@@ -21,7 +21,6 @@ extern "C" {
 #include "storage/procarray.h"
 #include "storage/sinval.h"
 #include "storage/standby.h"
-#include "utils/hsearch.h"
 #include "utils/inval.h"
 }
 
@@ -100,25 +99,6 @@ void PassOverlookedCommits(uint64 catalog_messages) {
   decoding->callbacks.filter_by_origin_cb = nullptr;
 }
 
-// The deliberate bug of a test. Decoding puts the changes of a transaction and of its savepoints
-// together when the transaction commits, and knows of those that were rolled back only because
-// their ends are in the log as well: whoever does not heed those records delivers all of them.
-bool EndsRolledBackSavepoint(XLogReaderState* reader) {
-  static HTAB* savepoints = nullptr;
-  if (savepoints == nullptr) {
-    HASHCTL control = {};
-    control.keysize = control.entrysize = sizeof(TransactionId);
-    savepoints = hash_create("live_queries savepoints", 64, &control, HASH_ELEM | HASH_BLOBS);
-  }
-  const TransactionId xid = XLogRecGetXid(reader);
-  // The first record of each names the transaction that it is a part of.
-  if (TransactionIdIsValid(XLogRecGetTopXid(reader)))
-    (void)hash_search(savepoints, &xid, HASH_ENTER, nullptr);
-  return XLogRecGetRmid(reader) == RM_XACT_ID &&
-         (XLogRecGetInfo(reader) & XLOG_XACT_OPMASK) == XLOG_XACT_ABORT &&
-         hash_search(savepoints, &xid, HASH_FIND, nullptr) != nullptr;
-}
-
 }  // namespace
 
 void OpenWalStream(const char* name) {
@@ -153,9 +133,6 @@ bool DecodeNextRecord() {
             errmsg("live_queries could not read the write-ahead log: %s",
                    error == nullptr ? "no record" : error));
   }
-  if (LIVE_QUERIES_MUTATION("deliver_rolled_back_savepoint") &&
-      EndsRolledBackSavepoint(decoding->reader))
-    return true;
   LogicalDecodingProcessRecord(decoding, decoding->reader);
   return true;
 }

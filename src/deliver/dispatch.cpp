@@ -144,9 +144,6 @@ void Dispatch(const RecordView& record) {
   }
   const bool visible = changes && !LIVE_QUERIES_MUTATION("deliver_visible") &&
                        subscription->bound.Sees(record.header.xid, record.header.seq);
-  if (changes && LIVE_QUERIES_MUTATION("lose_first_change") && subscription->delivered_seq == 0 &&
-      subscription->held->unread() == 0 && subscription->taken_messages == 0)
-    return;
   if (changes && subscription->told_off) return;  // after what was lost
   FlowControl flow = subscription->flow;
   Verdict verdict = flow.Decide(record.header, visible);
@@ -265,7 +262,6 @@ void DispatchSpill() {
     size_t done = 0;
     while (const auto record = reader.Next()) {
       Process(*record);
-      if (done == 0 && LIVE_QUERIES_MUTATION("double_after_spill")) Process(*record);
       inbox.spill_read += reader.offset() - done;
       done = reader.offset();
     }

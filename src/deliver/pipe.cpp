@@ -83,8 +83,7 @@ void Deliver(Pipe* pipe, const RecordView& record, bool more) {
   LIVE_QUERIES_FAULT("client-deliver");
   LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
   if (subscription == nullptr) return;
-  const SeqId stamped = pipe->clock.Stamp(SeqId{record.header.seq});
-  const SeqId seq = LIVE_QUERIES_MUTATION("unstamped_seq") ? SeqId{record.header.seq} : stamped;
+  const SeqId seq = pipe->clock.Stamp(SeqId{record.header.seq});
   if (LIVE_QUERIES_MUTATION("never_more")) more = false;
   MemoryContext outer = MemoryContextSwitchTo(message_context);
   if (pipe->delivery == Delivery::kNotify)

@@ -115,7 +115,6 @@ void TakeBack(const Undo& undo) {
       SortQueueLater();
       break;
     case Action::kRead:
-      // The deliberate bug: what was read is read.
       if (!LIVE_QUERIES_MUTATION("forget_rolled_back_reads"))
         GiveBackRows(undo.subscription, undo.before);
       break;
@@ -201,10 +200,7 @@ void OnTransaction(XactEvent event, void*) {
 }
 
 void OnSubtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void*) {
-  // The deliberate bug: a savepoint that is rolled back counts as one that is released.
-  const bool kept =
-      event == SUBXACT_EVENT_ABORT_SUB && LIVE_QUERIES_MUTATION("keep_rolled_back_subscription");
-  if (event == SUBXACT_EVENT_COMMIT_SUB || kept) {
+  if (event == SUBXACT_EVENT_COMMIT_SUB) {
     for (Undo* undo = newest_undo; undo != nullptr && undo->subtransaction >= mine;
          undo = undo->older)
       undo->subtransaction = parent;

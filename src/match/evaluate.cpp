@@ -74,9 +74,7 @@ struct Side {
 
 bool Matches(CompiledTemplate* compiled, TupleTableSlot* row) {
   compiled->expressions->ecxt_scantuple = row;
-  const bool skip_barrier =
-      row == compiled->old_row && LIVE_QUERIES_MUTATION("no_row_security_on_old");
-  return (skip_barrier || ExecQual(compiled->barrier_quals, compiled->expressions)) &&
+  return ExecQual(compiled->barrier_quals, compiled->expressions) &&
          ExecQual(compiled->quals, compiled->expressions);
 }
 
@@ -205,8 +203,7 @@ void AddUpdate(const Evaluation& at, Side* before, Side* after) {
   TupleTableSlot* old_result = Project(at.compiled, before);
   TupleTableSlot* new_result = Project(at.compiled, after);
   const bool complete = at.one->spec.full_identity;
-  const bool keep_key = !at.one->spec.bag && LIVE_QUERIES_MUTATION("key_change_is_update");
-  if (at.one->spec.bag || (!keep_key && !SameKey(*at.one, *before, *after))) {
+  if (at.one->spec.bag || !SameKey(*at.one, *before, *after)) {
     if (at.one->spec.bag && SameResult(old_result, new_result)) return;
     AddDelete(at, before);
     AddInsert(at, after);
@@ -254,10 +251,7 @@ void FindSide(Template* one, const DecodedRow& row, const ColumnMap& map, Side* 
 // where both rows belong to the same subscriptions.
 void EvaluateSides(const Evaluation& at, ChangeKind kind, Side* before, Side* after) {
   if (before->route != nullptr)
-    BlamingRoute(before->route, [&] {
-      before->matches = Matches(at.compiled, before->row) &&
-                        !(after->present && LIVE_QUERIES_MUTATION("filter_new_row_only"));
-    });
+    BlamingRoute(before->route, [&] { before->matches = Matches(at.compiled, before->row); });
   if (after->route != nullptr)
     BlamingRoute(after->route, [&] {
       FetchLeftValues(after->row, at.one->spec, CurrentMemoryContext);
@@ -288,10 +282,7 @@ void TakeApart(DecodedChange* decoded) {
     const DecodedRow& before = decoded->old_row;
     if (after.nulls[i] || before.nulls[i]) continue;
     if (!IsOnDisk(*TupleDescAttr(descriptor, i), after.values[i])) continue;
-    if (LIVE_QUERIES_MUTATION("lose_unchanged_toast"))
-      after.nulls[i] = true;
-    else
-      after.values[i] = before.values[i];
+    after.values[i] = before.values[i];
   }
 }
 

@@ -2,7 +2,6 @@
 // reads the clock only where another route's turn comes. Process: decoder.
 #include "template/guard.hpp"
 
-#include "pg/fault.hpp"
 #include "query/settings_capture.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/no_trace.hpp"
@@ -129,7 +128,7 @@ void StopKeepingIdentity() {
 }
 
 void BlameRoute(Route* route) {
-  blame.route = LIVE_QUERIES_MUTATION("blame_both_routes") ? nullptr : route;
+  blame.route = route;
   MeasureFrom(route);
 }
 

@@ -55,10 +55,10 @@ ensure_packages() {
   for what; do
     case $what in
       build)
-        packages+=(g++ make perl libkrb5-dev)
+        packages+=(g++ make patch perl libkrb5-dev)
         [[ -n ${PG_CONFIG:-} ]] || packages+=("postgresql-$pg_version" "postgresql-server-dev-$pg_version")
         ;;
-      checks) packages+=(clang-format-14 clang-tidy-14 g++-12 cppcheck shellcheck python3) ;;
+      checks) packages+=(clang-format-14 clang-tidy-14 g++-12 cppcheck shellcheck python3 patch) ;;
       clients) packages+=(libipc-run-perl python3 python3-psycopg2 procps) ;;
       chroots) packages+=(debootstrap) ;;
       fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
@@ -273,7 +273,7 @@ with_build() {
 # make_flags KIND: what make is told, one a line.
 make_flags() {
   case $1 in
-    faults) echo FAULTS=1 ;;
+    faults | mutated) echo FAULTS=1 ;;
     undefined) echo SANITIZE=undefined,float-divide-by-zero,float-cast-overflow ;;
     address) printf '%s\n' SANITIZE=address SEPARATE_CHUNKS=1 ;;
     valgrind) echo SEPARATE_CHUNKS=1 ;;
@@ -297,13 +297,18 @@ build_extension() {
 }
 
 build_and_install() {
-  local kind=$1 directory stamp log=$run_dir/log/build-$1.log flags
+  local kind=$1 directory stamp log=$run_dir/log/build-$1.log flags sources=$source_root
   directory=$(build_dir "$kind")
   mapfile -t flags < <(make_flags "$kind")
   # Where the compiler, the server's headers or the flags are others, start afresh.
   stamp="$("$pg_config" --version) $(g++ --version | head -n 1) $(cksum <"$source_root/Makefile") ${flags[*]}"
   [[ $(cat "$directory/.stamp" 2>/dev/null || true) == "$stamp" ]] || rm -rf "$directory"
-  copy_tree "$source_root" "$directory" && copy_server "$run_dir/server-$kind" || return 1
+  if [[ $kind == mutated ]]; then
+    sources=$run_dir/sources-mutated
+    mutate_copy "$sources" >"$log" 2>&1 || return 1
+    [[ -e $directory ]] || with_build faults start_from_faults "$directory"
+  fi
+  copy_tree "$sources" "$directory" && copy_server "$run_dir/server-$kind" || return 1
   echo "$stamp" >"$directory/.stamp"
   as_user make -s -j "$jobs" -C "$directory" "${flags[@]}" PG_CONFIG="$pg_config" all </dev/null >"$log" 2>&1 || return 1
   if grep -q 'warning:' "$log"; then
@@ -317,6 +322,20 @@ build_and_install() {
       </dev/null >>"$log" 2>&1 || return 1
   fi
   touch "$run_dir/server-$kind/.installed"
+}
+
+# mutate_copy DIR: a copy of the tree, with the deliberate bugs that are patches.
+mutate_copy() {
+  copy_tree "$source_root" "$1" && rm "$1/.sources" && "$source_root/test/oracle/mutations" --apply "$1"
+}
+
+# start_from_faults DIR: what the patches leave alone is compiled already, if there is a build of that kind.
+start_from_faults() {
+  local from
+  from=$(build_dir faults)
+  [[ -e $from/.stamp ]] || return 0
+  cp -a "$from" "$1"
+  find "$1" -name '*.d' -exec sed -i "s|$from/|$1/|g" {} +
 }
 
 # copy_server DIR: a private copy of the PostgreSQL installation. PostgreSQL finds its libraries and its share

@@ -121,11 +121,12 @@ part_faults() { prove_files faults faults "$tree"/test/faults/*.pl; }
 # Whether the oracle notices bugs made on purpose, and none where every fault point sleeps at random.
 part_mutations() {
   local status=0
-  need_extension faults || return 0
+  need_extension mutated || return 0
   ensure_packages clients
   show_on_failure "$run_dir/log/mutations-server.log"
-  start_cluster mutations-server faults
-  logged "$run_dir/log/mutations.log" as_user "$tree/test/oracle/mutations" || status=$?
+  start_cluster mutations-server mutated
+  # shellcheck disable=SC2086  # several names
+  logged "$run_dir/log/mutations.log" as_user "$tree/test/oracle/mutations" ${MUTATIONS:-} || status=$?
   count_summary "$run_dir/log/mutations.log" "$status"
   stop_cluster mutations-server || failed
 }
