@@ -7,7 +7,6 @@
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
-#include "subscribers/subscriber.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/guard.hpp"
 #include "template/routing_index.hpp"
@@ -83,26 +82,16 @@ void OnSharedCatalogChange(Datum, int, uint32) {
   if (!flushing) shared_catalog_changed = true;
 }
 
-void MustCheckValues(Subscriber* subscriber) {
-  subscriber->values_unchecked = true;
-  subscriber->route->owner->values_unchecked = true;
+void MustCheckValues(Template* one) {
+  one->values_unchecked = true;
   any_values_unchecked = true;
 }
 
 void MustCheckValuesOf(Template* one, bool catalogs_changed) {
   if (one->catalog_readers == 0) return;
-  ForEachRoute(
-      one,
-      [](Route* route, void* changed) {
-        for (Subscriber* subscriber = route->subscribers; subscriber != nullptr;
-             subscriber = subscriber->next) {
-          if (!subscriber->reads_catalogs) continue;
-          subscriber->catalogs_changed =
-              subscriber->catalogs_changed || *static_cast<bool*>(changed);
-          MustCheckValues(subscriber);
-        }
-      },
-      &catalogs_changed);
+  ++one->values_asked;
+  if (catalogs_changed) ++one->catalog_changes;
+  MustCheckValues(one);
 }
 
 void MustCheckAllValues() {
@@ -286,17 +275,17 @@ void PrepareMatcher(MemoryContext context) {
     CacheRegisterSyscacheCallback(cache, OnSharedCatalogChange, 0);
 }
 
-Subscriber* AttachSubscriber(Oid role, const SessionIdentity& session, const char* settings,
-                             const char* spec_text, const char* route_text) {
+Route* UseRoute(Oid role, const SessionIdentity& session, const char* settings,
+                const char* spec_text, const char* route_text) {
   const char* key = TemplateKey(role, session, settings, spec_text);
-  if (Template* one = FindTemplate(key)) return AddSubscriber(one, route_text);
+  if (Template* one = FindTemplate(key)) return FindOrAddRoute(one, route_text);
   // Not ours before it is complete: an error frees it.
   Template* made = MakeTemplate(CurTransactionContext, key, role, session, settings, spec_text);
   LIVE_QUERIES_FAULT("template-made");
-  Subscriber* subscriber = AddSubscriber(made, route_text);
+  Route* route = FindOrAddRoute(made, route_text);
   MemoryContextSetParent(made->context, matcher_context);
   KeepTemplate(made);
-  return subscriber;
+  return route;
 }
 
 void FlushCatalogCaches() {
@@ -307,10 +296,10 @@ void FlushCatalogCaches() {
 
 bool MatcherIsDamaged() { return damaged; }
 
-void DetachSubscriber(Subscriber* subscriber) {
-  Template* one = subscriber->route->owner;
-  RemoveSubscriber(subscriber);
-  if (one->subscriber_count > 0) return;
+void DropRoute(Route* route) {
+  Template* one = route->owner;
+  FreeRoute(route);
+  if (one->route_count > 0) return;
   UnindexTables(one);
   TemplateBucket* bucket = BucketOf(one->key, HASH_FIND, nullptr);
   Template** link = &bucket->first;
@@ -367,11 +356,9 @@ void AbandonEvaluation() {
   ForEachTemplate([](Template* one) { one->piece_count = 0; });
 }
 
-void WatchValues(Subscriber* subscriber) {
-  subscriber->reads_catalogs = true;
-  ++subscriber->route->owner->catalog_readers;
-  // Since they were computed, what they were computed from may have changed.
-  MustCheckValues(subscriber);
+void AddCatalogReader(Template* one) {
+  ++one->catalog_readers;
+  MustCheckValues(one);
 }
 
 bool AnyValuesUnchecked() {

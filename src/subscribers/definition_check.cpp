@@ -210,12 +210,12 @@ List* TakePending(Template* one) {
   List* subscribers = SubscribersOf(one);
   foreach (cell, subscribers) {
     Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
-    const bool marked =
-        subscriber->values_unchecked && (!subscriber->muted || subscriber->attaching);
-    subscriber->values_unchecked = false;
-    const bool catalogs_changed = subscriber->catalogs_changed;
-    subscriber->catalogs_changed = false;
-    const DefinitionCopy* definition = marked ? DefinitionOf(*subscriber) : nullptr;
+    if (!subscriber->reads_catalogs || subscriber->values_checked == one->values_asked) continue;
+    const bool catalogs_changed = subscriber->catalogs_seen != one->catalog_changes;
+    subscriber->values_checked = one->values_asked;
+    subscriber->catalogs_seen = one->catalog_changes;
+    const bool gets_any = !subscriber->muted || subscriber->attaching;
+    const DefinitionCopy* definition = gets_any ? DefinitionOf(*subscriber) : nullptr;
     if (definition == nullptr) continue;
     Pending* item = static_cast<Pending*>(palloc(sizeof(Pending)));
     *item = {subscriber, definition, catalogs_changed};

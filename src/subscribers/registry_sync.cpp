@@ -42,7 +42,8 @@ struct ChangedSlot {
 
 void DetachSlot(LocalConnection* connection, int slot) {
   if (slot >= connection->slot_capacity || connection->slots[slot] == nullptr) return;
-  DetachSubscriber(connection->slots[slot]);
+  LeaveRoute(connection->slots[slot]);
+  pfree(connection->slots[slot]);
   connection->slots[slot] = nullptr;
 }
 
@@ -108,10 +109,10 @@ void Refuse(int index, uint64_t connection_id, uint64_t serial, const ErrorData&
 }
 
 // An error that one definition raises (a type is gone, a function of its author's fails) must not
-// end the decoder, which would meet it again after its next start.
-Subscriber* TryAttach(int index, uint64_t connection_id, uint64_t serial,
-                      const DefinitionCopy& definition) {
-  Subscriber* subscriber = nullptr;
+// end the decoder, which would meet it again after its next start: nullptr.
+Route* TryUseRoute(int index, uint64_t connection_id, uint64_t serial,
+                   const DefinitionCopy& definition) {
+  Route* route = nullptr;
   InRolledBackSubtransaction(
       [&] {
         LIVE_QUERIES_FAULT("decoder-attach");
@@ -119,18 +120,19 @@ Subscriber* TryAttach(int index, uint64_t connection_id, uint64_t serial,
         PushActiveSnapshot(GetTransactionSnapshot());
         const char* settings = definition.Field(DefinitionField::kSettings);
         const Identity identity = EnterIdentity(definition.session, definition.role, settings);
-        subscriber = AttachSubscriber(definition.role, definition.session, settings,
-                                      definition.Field(DefinitionField::kSpec),
-                                      definition.Field(DefinitionField::kRoute));
+        route = UseRoute(definition.role, definition.session, settings,
+                         definition.Field(DefinitionField::kSpec),
+                         definition.Field(DefinitionField::kRoute));
         LeaveIdentity(identity);
         PopActiveSnapshot();
       },
       [&](ErrorData* error) {
         if (MatcherIsDamaged()) ReThrowError(error);
-        subscriber = nullptr;
+        if (route != nullptr && route->subscribers == nullptr) DropRoute(route);
+        route = nullptr;
         Refuse(index, connection_id, serial, *error);
       });
-  return subscriber;
+  return route;
 }
 
 // Attaches one subscription to its template. The registry hears of it in
@@ -139,11 +141,13 @@ void Attach(int index, LocalConnection* connection, const ChangedSlot& changed, 
   DefinitionCopy definition;
   if (!CopyDefinition(index, connection->id, changed.serial, &definition)) return;
   if (definition.phase == Phase::kFailed || definition.phase == Phase::kOutdated) return;
-  Subscriber* subscriber = TryAttach(index, connection->id, changed.serial, definition);
-  if (subscriber == nullptr) return;
+  Route* route = TryUseRoute(index, connection->id, changed.serial, definition);
+  if (route == nullptr) return;
+  Subscriber* subscriber = AllocateIn<Subscriber>(TopMemoryContext);
   subscriber->connection = index;
   subscriber->connection_id = connection->id;
   subscriber->serial = changed.serial;
+  JoinRoute(subscriber, route);
   if (stringToNode(definition.Field(DefinitionField::kCatalogValues)) != nullptr)
     WatchValues(subscriber);
   GrowSlots(connection, changed.slot);
@@ -154,7 +158,7 @@ void Attach(int index, LocalConnection* connection, const ChangedSlot& changed, 
     return;
   }
   // Until FinishAttachments it sleeps: what committed before is in the snapshot that comes.
-  MuteSubscriber(subscriber);
+  Mute(subscriber);
   subscriber->attaching = true;
   // The others of its template were looked at again since: it has missed that.
   if (definition.analysed_at < subscriber->route->owner->checked_at) {
@@ -203,7 +207,7 @@ void WakeUp(const Attachment& attachment) {
   Subscriber* subscriber = connection->slots[slot];
   if (subscriber == nullptr || subscriber->serial != attachment.serial) return;
   subscriber->attaching = false;
-  UnmuteSubscriber(subscriber);
+  Unmute(subscriber);
   ConnectionShared* shared = ConnectionAt(attachment.connection);
   WithLock(shared->lock, LW_EXCLUSIVE, [&] {
     if (shared->connection_id != attachment.connection_id) return;
@@ -326,7 +330,7 @@ void AskToSubscribeAgain(Subscriber* subscriber, uint64_t values_here) {
 
 void ResetSubscriberNow(Subscriber* subscriber, const char* reason) {
   if (subscriber->muted) return;
-  MuteSubscriber(subscriber);
+  Mute(subscriber);
   LIVE_QUERIES_FAULT("decoder-reset");
   ResetSubscription(ConnectionAt(subscriber->connection), subscriber->serial, reason);
 }

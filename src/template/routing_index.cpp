@@ -3,7 +3,6 @@
 #include "template/routing_index.hpp"
 
 #include "pg/memory.hpp"
-#include "subscribers/subscriber.hpp"
 #include "template/template.hpp"
 
 extern "C" {
@@ -57,23 +56,14 @@ Route* NewRoute(Template* one) {
   return InMemoryContext(one->context, [&] {
     Route* route = AllocateIn<Route>(one->context);
     route->owner = one;
-    ++one->route_count;
     return route;
   });
 }
 
-Route* FindOrAddRoute(Template* one, List* constants) {
-  if (one->routes == nullptr) {
-    if (one->only_route == nullptr) one->only_route = NewRoute(one);
-    return one->only_route;
-  }
-  const int count = list_length(constants);
-  Datum values[kMaxRoutingColumns];
-  for (int i = 0; i < count; ++i) values[i] = list_nth_node(Const, constants, i)->constvalue;
-  const uint32 hash = HashValues(*one, values);
-  if (Route* found = LookUp(*one, values, hash)) return found;
+Route* AddRoute(Template* one, List* constants, const Datum* values, uint32 hash) {
   Route* route = NewRoute(one);
   route->hash = hash;
+  const int count = list_length(constants);
   InMemoryContext(one->context, [&] {
     route->values = static_cast<Datum*>(palloc(sizeof(Datum) * count));
     for (int i = 0; i < count; ++i) {
@@ -86,32 +76,6 @@ Route* FindOrAddRoute(Template* one, List* constants) {
   route->next_same_hash = found ? bucket->first : nullptr;
   bucket->first = route;
   return route;
-}
-
-void FreeRoute(Route* route) {
-  Template* one = route->owner;
-  --one->route_count;
-  if (one->routes == nullptr) {
-    one->only_route = nullptr;
-  } else {
-    Bucket* bucket =
-        static_cast<Bucket*>(hash_search(one->routes, &route->hash, HASH_FIND, nullptr));
-    Route** link = &bucket->first;
-    while (*link != route) link = &(*link)->next_same_hash;
-    *link = route->next_same_hash;
-    if (bucket->first == nullptr) hash_search(one->routes, &route->hash, HASH_REMOVE, nullptr);
-    // No catalog is read: after an error this is outside of any transaction.
-    for (int i = 0; i < list_length(one->spec.routing_conditions); ++i)
-      if (!one->route_by_value[i]) pfree(DatumGetPointer(route->values[i]));
-    pfree(route->values);
-  }
-  ClearBody(route);
-  pfree(route);
-}
-
-void CountListening(Subscriber* subscriber, int change) {
-  subscriber->route->listening += change;
-  subscriber->route->owner->listening += change;
 }
 
 }  // namespace
@@ -144,39 +108,49 @@ void PrepareRouting(Template* one) {
       hash_create("live_queries routes", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-Subscriber* AddSubscriber(Template* one, const char* route_text) {
+Route* FindOrAddRoute(Template* one, const char* route_text) {
+  if (one->routes == nullptr) {
+    if (one->only_route == nullptr) {
+      one->only_route = NewRoute(one);
+      ++one->route_count;
+    }
+    return one->only_route;
+  }
   List* constants = static_cast<List*>(stringToNode(route_text));
-  Subscriber* subscriber = AllocateIn<Subscriber>(one->context);
-  subscriber->route = FindOrAddRoute(one, constants);
-  subscriber->next = subscriber->route->subscribers;
-  subscriber->route->subscribers = subscriber;
-  CountListening(subscriber, 1);
-  ++one->subscriber_count;
-  return subscriber;
+  Datum values[kMaxRoutingColumns] = {};
+  for (int i = 0; i < list_length(constants); ++i)
+    values[i] = list_nth_node(Const, constants, i)->constvalue;
+  const uint32 hash = HashValues(*one, values);
+  if (Route* found = LookUp(*one, values, hash)) return found;
+  Route* route = AddRoute(one, constants, values, hash);
+  ++one->route_count;
+  return route;
 }
 
-void RemoveSubscriber(Subscriber* subscriber) {
-  Route* route = subscriber->route;
-  Subscriber** link = &route->subscribers;
-  while (*link != subscriber) link = &(*link)->next;
-  *link = subscriber->next;
-  MuteSubscriber(subscriber);
-  --route->owner->subscriber_count;
-  if (subscriber->reads_catalogs) --route->owner->catalog_readers;
-  pfree(subscriber);
-  if (route->subscribers == nullptr) FreeRoute(route);
+void FreeRoute(Route* route) {
+  Template* one = route->owner;
+  --one->route_count;
+  if (one->routes == nullptr) {
+    one->only_route = nullptr;
+  } else {
+    Bucket* bucket =
+        static_cast<Bucket*>(hash_search(one->routes, &route->hash, HASH_FIND, nullptr));
+    Route** link = &bucket->first;
+    while (*link != route) link = &(*link)->next_same_hash;
+    *link = route->next_same_hash;
+    if (bucket->first == nullptr) hash_search(one->routes, &route->hash, HASH_REMOVE, nullptr);
+    // No catalog is read: after an error this is outside of any transaction.
+    for (int i = 0; i < list_length(one->spec.routing_conditions); ++i)
+      if (!one->route_by_value[i]) pfree(DatumGetPointer(route->values[i]));
+    pfree(route->values);
+  }
+  ClearBody(route);
+  pfree(route);
 }
 
-void MuteSubscriber(Subscriber* subscriber) {
-  if (subscriber->muted) return;
-  subscriber->muted = true;
-  CountListening(subscriber, -1);
-}
-
-void UnmuteSubscriber(Subscriber* subscriber) {
-  if (!subscriber->muted) return;
-  subscriber->muted = false;
-  CountListening(subscriber, 1);
+void CountListening(Route* route, int change) {
+  route->listening += change;
+  route->owner->listening += change;
 }
 
 Route* FindRoute(Template* one, TupleTableSlot* row) {
@@ -209,20 +183,6 @@ void ForEachRoute(Template* one, void (*visit)(Route*, void*), void* context) {
   while (Bucket* bucket = static_cast<Bucket*>(hash_seq_search(&scan)))
     for (Route* route = bucket->first; route != nullptr; route = route->next_same_hash)
       visit(route, context);
-}
-
-void CollectSubscribers(Route* route, List** subscribers) {
-  for (Subscriber* subscriber = route->subscribers; subscriber != nullptr;
-       subscriber = subscriber->next)
-    *subscribers = lappend(*subscribers, subscriber);
-}
-
-List* SubscribersOf(Template* one) {
-  List* subscribers = NIL;
-  ForEachRoute(
-      one, [](Route* route, void* list) { CollectSubscribers(route, static_cast<List**>(list)); },
-      &subscribers);
-  return subscribers;
 }
 
 }  // namespace live_queries

@@ -179,6 +179,7 @@ Template* MakeTemplate(MemoryContext parent, const char* key, Oid role,
     one->spec_text = pstrdup(spec_text);
     one->spec = SpecFromText(spec_text);
     one->unchecked = true;
+    one->values_asked = 1;
     one->piece_changes = nullptr;
     PrepareRouting(one);
     one->dependencies = DependenciesOf(one->spec);

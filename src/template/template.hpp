@@ -18,14 +18,15 @@ namespace live_queries {
 struct Subscriber;
 struct Template;
 
-// The subscriptions of a template that have the same routing values.
+// The subscriptions of a template that have the same routing values. Who they are is a list that
+// subscribers/subscriber.hpp keeps; here it is only known how many listen.
 struct Route {
   Route* next_same_hash;
   Template* owner;
   uint32 hash;
   Datum* values;
   Subscriber* subscribers;
-  int listening;  // subscribers that are not muted
+  int listening;  // those of them that are not muted
   // Of the transaction being evaluated.
   StringInfoData body;
   uint32 change_count;
@@ -72,9 +73,8 @@ struct Template {
   char* settings;
   char* spec_text;
   QuerySpec spec;
-  int subscriber_count;
-  int listening;  // subscribers that are not muted; without any it is not evaluated
-  int route_count;
+  int route_count;  // each has subscribers
+  int listening;    // subscribers that are not muted; without any it is not evaluated
   // The routing columns, beside spec.routing_conditions.
   AttrNumber* route_columns;
   bool* route_by_value;
@@ -89,6 +89,8 @@ struct Template {
   uint64_t checked_at;         // the end of the log when that was done last; 0: never
   bool function_changed;       // and that is a reason for it
   bool values_unchecked;       // those of one of them must be looked at before use
+  uint64_t values_asked;       // how many times those of all were to be looked at, and once
+  uint64_t catalog_changes;    // of those, since a catalog has changed
   Dependencies dependencies;
   // Changes of the piece being evaluated that are about its tables.
   int* piece_changes;
@@ -99,7 +101,7 @@ struct Template {
 // In a transaction.
 Template* MakeTemplate(MemoryContext parent, const char* key, Oid role,
                        const SessionIdentity& session, const char* settings, const char* spec_text);
-// Frees it; it has no subscribers.
+// Frees it; it has no routes.
 void FreeTemplate(Template* one);
 
 // Compiles the expressions, as the current role. In a transaction.

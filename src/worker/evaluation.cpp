@@ -51,25 +51,21 @@ void StageChanges(Route* route, const ChangeBatch& batch) {
   header.change_count = route->change_count;
   header.body_bytes = static_cast<uint32_t>(route->body.len);
   if (route->body.len > 0) {
-    for (Subscriber* subscriber = route->subscribers; subscriber != nullptr;
-         subscriber = subscriber->next) {
-      if (subscriber->muted) continue;
+    ForEachListener(*route, [&](Subscriber* subscriber) {
       header.subscription_serial = subscriber->serial;
       StageRecord(subscriber, header, View(route->body));
-    }
+    });
   }
   ClearBody(route);
 }
 
 void StageReset(Route* route, uint64_t seq, const char* reason) {
-  for (Subscriber* subscriber = route->subscribers; subscriber != nullptr;
-       subscriber = subscriber->next) {
-    if (subscriber->muted) continue;
-    MuteSubscriber(subscriber);
+  ForEachListener(*route, [&](Subscriber* subscriber) {
+    Mute(subscriber);
     InMemoryContext(evaluation_context,
                     [&] { muted_subscribers = lappend(muted_subscribers, subscriber); });
     StageRecord(subscriber, ResetHeader(subscriber->serial, seq, reason), reason);
-  }
+  });
 }
 
 constexpr MatchSink kSink = {StageChanges, StageReset};
@@ -120,10 +116,7 @@ void EvaluateGroup(int count) {
 }
 
 List* SubscribersToBlame(const Blame& blame) {
-  if (blame.route == nullptr) return SubscribersOf(blame.owner);
-  List* subscribers = NIL;
-  CollectSubscribers(blame.route, &subscribers);
-  return subscribers;
+  return blame.route == nullptr ? SubscribersOf(blame.owner) : SubscribersOf(*blame.route);
 }
 
 // After an error in the group: rolls back and ends those whose expression raised it.
@@ -136,7 +129,7 @@ void Recover(ErrorData* error) {
   AbandonEvaluation();
   AbandonStaged();
   ListCell* cell;
-  foreach (cell, muted_subscribers) UnmuteSubscriber(static_cast<Subscriber*>(lfirst(cell)));
+  foreach (cell, muted_subscribers) Unmute(static_cast<Subscriber*>(lfirst(cell)));
   if (blame.owner == nullptr) ReThrowError(error);
   MyConsumer()->errors.Add(1);
   // Freed with its last subscriber below: nothing compiled may be used after an error in it.
