@@ -1,8 +1,8 @@
 // The library's entry: a list of what it installs. Process: postmaster.
 #include "client/commit_wakeup.hpp"
 #include "client/first_result.hpp"
+#include "client/transaction_end.hpp"
 #include "client/utility_hook.hpp"
-#include "deliver/session.hpp"
 #include "pg/fault.hpp"
 #include "pg/postgres.hpp"
 #include "pg/settings.hpp"
@@ -23,7 +23,7 @@ void _PG_init(void) {
 #endif
   live_queries::DefineSettings();
   live_queries::InstallSharedMemoryHooks();
-  live_queries::InstallSessionCallbacks();
+  live_queries::InstallTransactionEnd();
   live_queries::InstallCommitWakeup();
   live_queries::InstallUtilityHook();
   live_queries::InstallFirstResultHook();

@@ -7,6 +7,7 @@
 #include "client/first_result.hpp"
 
 #include "client/snapshot_cursor.hpp"
+#include "client/undo_log.hpp"
 #include "deliver/poll_queue.hpp"
 #include "pg/fault.hpp"
 #include "pg/try_catch.hpp"
@@ -28,8 +29,10 @@ constexpr uint64_t kNowhere = UINT64_MAX;
 ExecutorRun_hook_type previous_run_hook = nullptr;
 
 const LocalSubscription* SubscriptionOf(Portal portal) {
+  if (portal->visible || portal->name[0] == '\0') return nullptr;
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    if (one->first.cursor[0] != '\0' && IsSnapshotCursor(portal, one->first.cursor)) return one;
+    if (strcmp(portal->name, one->first.cursor) == 0 || strcmp(portal->name, one->first.copy) == 0)
+      return one;
   return nullptr;
 }
 
@@ -109,7 +112,10 @@ Portal StoreRest(LocalSubscription* subscription, Portal cursor) {
   if (cursor->atStart) {
     const Identity identity =
         EnterIdentity(subscription->session, subscription->role, subscription->settings);
-    store = CopySnapshotCursor(cursor);
+    ChannelName name;
+    MakeUnguessableName(name);
+    strlcpy(subscription->first.copy, name, sizeof(subscription->first.copy));
+    store = CopySnapshotCursor(cursor, name);
     LeaveIdentity(identity);
   }
   StoreSnapshot(store);
@@ -153,7 +159,7 @@ uint64 MoveStored(FirstResult* first, Portal cursor, uint64 max_rows, Tuplestore
 void ReadStored(LocalSubscription* subscription, Portal cursor, uint64 max_rows,
                 Tuplestorestate* rows) {
   FirstResult& first = subscription->first;
-  NoteRead(subscription);
+  Note(Action::kRead, subscription, subscription->first.read);
   const uint64 moved = MoveStored(&first, cursor, max_rows, rows);
   first.read += moved;
   if (max_rows != 0 && moved == max_rows) return;

@@ -2,7 +2,7 @@
 // again what was read in a transaction that rolls back. Process: client backend.
 #pragma once
 
-#include "deliver/session.hpp"
+#include "deliver/local_subscription.hpp"
 #include "pg/postgres.hpp"
 #include "query/analyze.hpp"
 

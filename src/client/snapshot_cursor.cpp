@@ -24,8 +24,6 @@ namespace live_queries {
 namespace {
 
 constexpr int kOptions = CURSOR_OPT_NO_SCROLL | CURSOR_OPT_HOLD;
-// What the name of a copy has more.
-constexpr char kCopySuffix[] = " stored";
 
 Expr* MakeRow(List* result_columns) {
   RowExpr* row = makeNode(RowExpr);
@@ -119,14 +117,8 @@ Portal FindSnapshotCursor(const char* name) {
   return PortalIsValid(portal) && !portal->visible ? portal : nullptr;
 }
 
-bool IsSnapshotCursor(Portal portal, const char* name) {
-  const size_t length = strlen(name);
-  if (portal->visible || strncmp(portal->name, name, length) != 0) return false;
-  return portal->name[length] == '\0' || strcmp(portal->name + length, kCopySuffix) == 0;
-}
-
-Portal CopySnapshotCursor(Portal cursor) {
-  Portal copy = CreateCursor(psprintf("%s%s", cursor->name, kCopySuffix));
+Portal CopySnapshotCursor(Portal cursor, const char* name) {
+  Portal copy = CreateCursor(name);
   const CursorQuery query = InMemoryContext(copy->portalContext, [&] {
     PlannedStmt* plan = static_cast<PlannedStmt*>(copyObjectImpl(linitial(cursor->stmts)));
     ParamListInfo params = copyParamList(cursor->portalParams);

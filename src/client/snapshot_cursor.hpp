@@ -20,8 +20,6 @@ void OpenSnapshotCursor(const char* name, const char* query_text, const Analysis
 
 // The cursor, or nullptr if something (CLOSE ALL, an error) has done away with it.
 Portal FindSnapshotCursor(const char* name);
-// Whether it is that of this name, or its copy.
-bool IsSnapshotCursor(Portal portal, const char* name);
 
 // Moves up to `max_rows` rows (0: all) into `rows`; returns how many. Of a cursor that streams.
 uint64 FetchSnapshot(Portal cursor, uint64 max_rows, Tuplestorestate* rows);
@@ -36,8 +34,8 @@ bool IsStored(Portal cursor);
 void FlushStore(Portal cursor);
 // Closes a store that could not be written. The cursor is gone for its readers.
 void AbandonStore(Portal cursor);
-// Another cursor, of the running subtransaction, that gives the same rows. Of one that streams, of
-// which nothing was read. To be called as the role whose query it is.
-Portal CopySnapshotCursor(Portal cursor);
+// Another cursor of that name, of the running subtransaction, that gives the same rows. Of one that
+// streams, of which nothing was read. To be called as the role whose query it is.
+Portal CopySnapshotCursor(Portal cursor, const char* name);
 
 }  // namespace live_queries

@@ -3,8 +3,8 @@
 
 #include "client/commit_wakeup.hpp"
 #include "client/database_commands.hpp"
+#include "client/session.hpp"
 #include "deliver/permission.hpp"
-#include "deliver/session.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/connection.hpp"
 #include "registry/ending.hpp"

@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "deliver/local_subscription.hpp"
 #include "deliver/mailbox.hpp"
 #include "deliver/pipe.hpp"
 #include "deliver/poll_queue.hpp"
@@ -14,7 +15,6 @@
 #include "registry/ending.hpp"
 
 extern "C" {
-#include "access/xlog.h"
 #include "storage/ipc.h"
 }
 
@@ -22,7 +22,6 @@ namespace live_queries {
 namespace {
 
 bool prepared = false;
-HeldBudget held_budget;
 Inbox inbox;
 bool inbox_in_use = false;
 // Why messages in front of the inbox's end are lost, where it is marked as overflowed.
@@ -48,10 +47,6 @@ void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& re
 
 // Nothing more fits: what the client has not taken yet stays, then comes a reset.
 void ResetForRoom(LocalSubscription* subscription, uint64_t seq) {
-  if (subscription->dropping) {
-    subscription->told_off = true;  // see Dispatch
-    return;
-  }
   const RecordView reset = {ResetHeader(subscription->serial, seq, kHeldOverflowReason),
                             kHeldOverflowReason};
   FlowControl flow = subscription->flow;
@@ -137,19 +132,12 @@ void Dispatch(const RecordView& record) {
   LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
   if (subscription == nullptr) return;
   const bool changes = record.header.kind == RecordKind::kChanges;
-  // Whoever unsubscribes need not be told, unless that is rolled back.
-  if (!changes && subscription->dropping) {
-    subscription->told_off = true;
-    return;
-  }
   const bool visible = changes && !LIVE_QUERIES_MUTATION("deliver_visible") &&
                        subscription->bound.Sees(record.header.xid, record.header.seq);
-  if (changes && subscription->told_off) return;  // after what was lost
   FlowControl flow = subscription->flow;
   Verdict verdict = flow.Decide(record.header, visible);
   // What is held is older.
-  if (verdict == Verdict::kDeliver && (subscription->dropping || !subscription->held->empty()))
-    verdict = Verdict::kHold;
+  if (verdict == Verdict::kDeliver && !subscription->held->empty()) verdict = Verdict::kHold;
   Obey(subscription, verdict, record);
   // Changes decide nothing, but what became of them may have.
   if (!changes) subscription->flow = flow;
@@ -177,13 +165,11 @@ void HoldBack(Pipe* pipe) {
   }
   if (kind == RecordKind::kChanges) {
     FlowControl flow = subscription->flow;
-    if (!subscription->dropping && subscription->held->empty() &&
-        flow.Decide(record.header, false) == Verdict::kDeliver)
+    if (subscription->held->empty() && flow.Decide(record.header, false) == Verdict::kDeliver)
       return;
     Hold(subscription, record);
-  } else if (subscription->dropping) {
+  } else if (subscription->flow.leaving()) {
     subscription->flow.OnUntold();
-    subscription->told_off = true;
   } else if (kind == RecordKind::kReset && subscription->flow.IsWaiting()) {
     Hold(subscription, record);
   } else {
@@ -207,7 +193,7 @@ void Release(LocalSubscription* one, const RecordView& record) {
 void ReleaseHeld() {
   FlushBoth();
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    if (one->dropping || !one->flow.CanRelease()) continue;
+    if (!one->flow.CanRelease()) continue;
     RecordView record;
     one->held->Rewind();
     while (one->held->Read(&record)) {
@@ -301,19 +287,17 @@ void ResetAll() {
 // An unsubscribe that was rolled back: they are to be told after all.
 void TellWhoStayed() {
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    if (!one->told_off || one->dropping) continue;
-    ResetOrTerminate(one, "a reset came in a transaction that was rolled back");
-    one->told_off = false;
+    if (one->flow.IsOwedAReset())
+      ResetOrTerminate(one, "a reset came in a transaction that was rolled back");
   }
 }
 
-// Brings the counters of shared memory up to date, and forgets what is over.
+// Brings the counters of shared memory up to date.
 void ShareCounters() {
   ConnectionShared* connection = MyConnectionIfAny();
   const TimestampTz now = GetCurrentTimestamp();
   uint64_t resets = 0;
-  for (LocalSubscription* one = FirstLocal(); one != nullptr;) {
-    LocalSubscription* next = one->next;
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (one->taken_messages > 0 || one->delivered_messages > 0) {
       WithLock(connection->lock, LW_EXCLUSIVE, [&] {
         SubscriptionShared* shared = FindSubscription(*connection, one->serial);
@@ -331,8 +315,6 @@ void ShareCounters() {
       one->taken_messages = one->taken_bytes = 0;
       one->delivered_messages = one->delivered_changes = one->delivered_resets = 0;
     }
-    if (one->terminated) ForgetTerminated(one);
-    one = next;
   }
   DatabaseShared* database = resets > 0 ? FindDatabase(MyDatabaseId) : nullptr;
   if (database != nullptr) database->consumers[kDecoderConsumer].resets.Add(resets);
@@ -374,7 +356,7 @@ void GiveUpOnErrors(ConnectionShared* connection) {
   notify_pipe.waiting = poll_pipe.waiting = false;
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     DiscardHeld(one);
-    if (!one->terminated) one->flow.OnUntold();
+    if (!one->over) one->flow.OnUntold();
   }
   failures = 0;
 }
@@ -427,29 +409,8 @@ bool MailIsWaiting() {
       notify_pipe.waiting || poll_pipe.waiting)
     return true;
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    if (!one->dropping && (one->told_off || (one->flow.CanRelease() && !one->held->empty())))
-      return true;
+    if (one->flow.IsOwedAReset() || (one->flow.CanRelease() && !one->held->empty())) return true;
   return false;
-}
-
-void DiscardHeld(LocalSubscription* subscription) {
-  held_budget.Release(subscription->held->bytes());
-  subscription->held->Clear();
-}
-
-void StartFrom(LocalSubscription* subscription, Snapshot snapshot, bool read_it) {
-  VisibilityBound& bound = subscription->bound;
-  bound.xmin = snapshot->xmin;
-  bound.xmax = snapshot->xmax;
-  bound.running_count = snapshot->xcnt;
-  bound.running = static_cast<TransactionId*>(
-      MemoryContextAlloc(subscription->context, sizeof(TransactionId) * (snapshot->xcnt + 1)));
-  // Where nothing runs, the server leaves the array away.
-  if (snapshot->xcnt > 0)
-    memcpy(bound.running, snapshot->xip, sizeof(TransactionId) * snapshot->xcnt);
-  bound.lsn = GetXLogInsertRecPtr();
-  if (read_it && subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard)
-    DiscardHeld(subscription);
 }
 
 }  // namespace live_queries

@@ -2,13 +2,13 @@
 // notifications or queues messages for live.poll (poll_queue.hpp). Process: client backend.
 #pragma once
 
-#include "deliver/session.hpp"
 #include "pg/postgres.hpp"
 
 namespace live_queries {
 
 // Delivers all that may be delivered. In a transaction; may block while the client does not read.
 // After an error the next call goes on where it was; after several, all subscriptions are reset.
+// Marks those that are `over`, which the caller then has to remove.
 void DeliverMail();
 
 // Whether DeliverMail would have something to do. Never ereports.
@@ -17,14 +17,5 @@ bool MailIsWaiting();
 // For a transaction's abort: whether to deliver again at once, if there is mail. Not if that has
 // raised errors so often that only time can help. Never ereports.
 bool MayDeliverAgain();
-
-// Throws away all that is held for a subscription. Never ereports.
-void DiscardHeld(LocalSubscription* subscription);
-
-// The latest position that a message of this connection carried, raised to `seq`.
-SeqId StampPosition(SeqId seq);
-
-// Takes a snapshot for `subscription` to start from: `snapshot` and the log's position after it.
-void StartFrom(LocalSubscription* subscription, Snapshot snapshot, bool read_it);
 
 }  // namespace live_queries

@@ -4,7 +4,7 @@
 // after COMMIT. Process: client backend.
 #pragma once
 
-#include "deliver/session.hpp"
+#include "deliver/local_subscription.hpp"
 #include "pg/postgres.hpp"
 
 namespace live_queries {

@@ -1,7 +1,6 @@
 // Writes messages to the client and to the queue of live.poll. Process: client backend.
 #include "deliver/pipe.hpp"
 
-#include "deliver/dispatch.hpp"
 #include "deliver/poll_queue.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
@@ -96,7 +95,7 @@ void Deliver(Pipe* pipe, const RecordView& record, bool more) {
   subscription->delivered_changes += record.header.change_count;
   subscription->delivered_resets += record.header.kind == RecordKind::kReset ? 1 : 0;
   subscription->delivered_seq = seq.value;
-  if (record.header.kind == RecordKind::kTerminated) subscription->terminated = true;
+  if (record.header.kind == RecordKind::kTerminated) subscription->over = true;
 }
 
 void Keep(Pipe* pipe, const RecordView& record) {

@@ -2,7 +2,7 @@
 // dispatch.cpp. Process: client backend.
 #pragma once
 
-#include "deliver/session.hpp"
+#include "deliver/local_subscription.hpp"
 #include "model/mailbox_record.hpp"
 #include "model/seq_id.hpp"
 #include "pg/postgres.hpp"
@@ -33,5 +33,8 @@ void Keep(Pipe* pipe, const RecordView& record);
 // Delivers what waits, if anything does.
 void Flush(Pipe* pipe, bool more);
 void FlushBoth();
+
+// The latest position that a message of this connection carried, raised to `seq`.
+SeqId StampPosition(SeqId seq);
 
 }  // namespace live_queries

@@ -120,7 +120,7 @@ Queued Judge(Oid role, const RecordView& record, LocalSubscription** subscriptio
                                                                                : Queued::kStays;
   *subscription = FindLocal(header.subscription_serial);
   if (*subscription == nullptr) return Queued::kGone;
-  const bool held = (*subscription)->dropping || (*subscription)->flow.IsWaiting();
+  const bool held = (*subscription)->flow.leaving() || (*subscription)->flow.IsWaiting();
   return held ? Queued::kHeld : Queued::kStays;
 }
 
@@ -247,14 +247,11 @@ void Sort(RoleQueue* queue, const Holding& holding) {
   HandOverSorted(holding);
 }
 
-// Finds out which queues the current role may read, and notes that it does so.
+// Finds out which queues the current role may read.
 void PrepareToRead() {
   for (RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) {
-    queue->readable = MayRead(*queue);
-    if (!queue->readable) continue;
-    if (!queue->noted) NotePolled(queue->role, PolledCount(*queue));
-    queue->noted = true;
-    Settle(queue);
+    queue->readable = queue->noted && MayRead(*queue);
+    if (queue->readable) Settle(queue);
   }
 }
 
@@ -310,8 +307,18 @@ void QueueForPoll(const LocalSubscription& subscription, const RecordView& recor
   ++queued;
 }
 
-void StartPolling() {
+void StartReading() {
   for (RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) queue->noted = false;
+}
+
+bool NextUnnoted(UnreadQueue* unread) {
+  for (RoleQueue* queue = first_queue; queue != nullptr; queue = queue->next) {
+    if (queue->noted || !MayRead(*queue)) continue;
+    *unread = {queue->role, PolledCount(*queue)};
+    queue->noted = true;
+    return true;
+  }
+  return false;
 }
 
 bool NextPolled(PolledMessage* message) {

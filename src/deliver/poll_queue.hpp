@@ -2,7 +2,7 @@
 // read as one by who may act for several. deliver/README.md says why. Process: client backend.
 #pragma once
 
-#include "deliver/session.hpp"
+#include "deliver/local_subscription.hpp"
 #include "model/mailbox_record.hpp"
 #include "model/seq_id.hpp"
 #include "pg/postgres.hpp"
@@ -24,7 +24,14 @@ struct PolledMessage {
 };
 bool NextPolled(PolledMessage* message);
 // Before the first NextPolled of a live.poll.
-void StartPolling();
+void StartReading();
+// Before each: a queue that it may read, and that this live.poll has not named here yet, so that the
+// caller can note how many of it were polled before. False if there is none.
+struct UnreadQueue {
+  Oid role;
+  uint64_t polled;
+};
+bool NextUnnoted(UnreadQueue* unread);
 // A subscription was ended or paused, or that was undone, or its snapshot is unread again: what is
 // queued of it is not to be polled.
 void SortQueueLater();
@@ -46,10 +53,11 @@ bool PollQueueIsEmpty();
 bool EndWaitsForOthers(const SubscriptionId& id);
 // The client has unsubscribed from what is over already (nullptr: all of that): the terminations
 // that are queued are not to be polled.
+enum class Whose : uint8_t { kAnybodys, kActedFor };  // for whom the current role may act
 void RefuseTerminations(const SubscriptionId* id, Whose whose);
 
 // At commit and at rollback of a transaction that polled: forgets what was polled, or gives back
-// all of a role since `before` (see NotePolled). Never ereport.
+// all of a role since `before` were polled. Never ereport.
 void ForgetPolled();
 void GiveBackPolled(Oid role, uint64_t before);
 

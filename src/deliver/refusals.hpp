@@ -1,6 +1,6 @@
 // Whose queued terminations the client does not want any more, since it has unsubscribed from what
 // was over already, or uses its id again. Called by poll_queue.cpp and, at the end of a
-// transaction, session.cpp. Process: client backend.
+// transaction, client/transaction_end.cpp. Process: client backend.
 #pragma once
 
 #include "model/identifiers.hpp"

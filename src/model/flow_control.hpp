@@ -8,13 +8,21 @@
 //                              changes visible in
 //   state                      the snapshot       changes    reset          terminated
 //   terminated                 drop               drop       drop           drop
+//   leaving                    drop               hold       drop (o)       drop (o)
+//     and broken               drop               drop       drop (o)       drop (o)
+//   owed a reset               drop               drop       as below (p)   as below (p)
 //   broken (a reset was sent   drop               drop       drop           as below
 //     or is held)
 //   not committed              drop               hold       hold alone (b) hold alone (t)
 //   snapshot unread or paused  drop               hold       hold alone (b) deliver alone (t)
 //   else                       drop               deliver    deliver alone  deliver alone (t)
 //                                                            (b)
-//   (b) the subscription is broken from here on, until OnSnapshotStarted; (t) it is terminated.
+//   (b) the subscription is broken from here on, until OnSnapshotStarted; (t) it is terminated;
+//   (o) it is owed a reset, as whoever leaves need not be told of one, unless that is rolled back;
+//   (p) and with this one it has what it was owed.
+//
+// Leaving lasts from OnLeave, in the transaction that unsubscribes, to OnStay, if that is rolled
+// back. One that stays and is owed a reset gets one from its caller: IsOwedAReset.
 //
 // The caller's loop: first, for each subscription with CanRelease(), deliver what is held, oldest
 // first; then take records from the mailbox and obey Decide(). A change is thus never delivered
@@ -59,17 +67,23 @@ class FlowControl {
   // visible, otherwise false; for a termination it is ignored.
   [[nodiscard]] constexpr Verdict Decide(const RecordHeader& record, bool visible_in_snapshot) {
     if (terminated_) return Verdict::kDrop;
+    if (record.kind == RecordKind::kChanges) {
+      if (visible_in_snapshot || broken_ || owed_) return Verdict::kDrop;
+      return IsFlowing() ? Verdict::kDeliver : Verdict::kHold;
+    }
+    owed_ = leaving_;
+    if (leaving_) return Verdict::kDrop;
     if (record.kind == RecordKind::kTerminated) return Terminate();
-    if (visible_in_snapshot || broken_) return Verdict::kDrop;
-    if (record.kind == RecordKind::kReset) return Break();
-    return IsFlowing() ? Verdict::kDeliver : Verdict::kHold;
+    return visible_in_snapshot || broken_ ? Verdict::kDrop : Break();
   }
 
   // After Verdict::kHold, where the budget did not admit the record: it is lost, and with it all
   // that is held. The verdict, kHoldAlone, is on a new reset with kHeldOverflowReason.
   [[nodiscard]] constexpr Verdict OnHeldOverflow() {
     if (terminated_ || broken_) return Verdict::kDrop;
-    return Break();
+    if (!leaving_) return Break();
+    owed_ = true;
+    return Verdict::kDrop;
   }
 
   // The subscribing transaction has committed (or is about to: pre-commit, where messages go out).
@@ -93,7 +107,18 @@ class FlowControl {
   constexpr void OnSnapshotUnread() { unread_ = true; }
 
   // The last reset or termination, which was to be delivered, was not: it will be decided anew.
-  constexpr void OnUntold() { broken_ = terminated_ = false; }
+  constexpr void OnUntold() {
+    broken_ = terminated_ = false;
+    owed_ = owed_ || leaving_;
+  }
+
+  // It ends with the running transaction; or that was rolled back.
+  constexpr void OnLeave() { leaving_ = true; }
+  constexpr void OnStay() { leaving_ = false; }
+  constexpr bool leaving() const { return leaving_; }
+
+  // Whether it is to be told now what came while it was leaving: as a reset, or as its end.
+  constexpr bool IsOwedAReset() const { return owed_ && !leaving_; }
 
   constexpr void OnPause() { paused_ = true; }
   constexpr void OnResume() { paused_ = false; }
@@ -103,6 +128,7 @@ class FlowControl {
 
   // Whether held messages are to be delivered now.
   constexpr bool CanRelease() const {
+    if (leaving_) return false;
     if (terminated_) return committed_ && termination_held_;
     return IsFlowing();
   }
@@ -116,7 +142,7 @@ class FlowControl {
   constexpr bool broken() const { return broken_; }
 
  private:
-  constexpr bool IsFlowing() const { return committed_ && !IsWaiting(); }
+  constexpr bool IsFlowing() const { return committed_ && !leaving_ && !IsWaiting(); }
 
   constexpr Verdict Break() {
     broken_ = true;
@@ -137,6 +163,8 @@ class FlowControl {
   bool broken_ = false;
   bool terminated_ = false;
   bool termination_held_ = false;  // the termination waits for the commit, alone
+  bool leaving_ = false;
+  bool owed_ = false;  // a reset: changes are lost, and it does not know
 };
 
 static_assert(std::is_trivially_copyable_v<FlowControl>);

@@ -1,7 +1,7 @@
 // Arguments and results of the SQL functions. Process: client backend.
 #pragma once
 
-#include "deliver/session.hpp"
+#include "deliver/local_subscription.hpp"
 #include "model/identifiers.hpp"
 #include "pg/postgres.hpp"
 

@@ -1,6 +1,6 @@
 // live.unsubscribe, unsubscribe_all, pause, resume and kill. Process: client backend.
+#include "client/session.hpp"
 #include "deliver/permission.hpp"
-#include "deliver/session.hpp"
 #include "pg/encoding.hpp"
 #include "registry/connection.hpp"
 #include "registry/ending.hpp"

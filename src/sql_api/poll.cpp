@@ -1,7 +1,6 @@
 // live.poll and live.wait_for. Process: client backend.
 #include "client/consumer_wait.hpp"
-#include "deliver/dispatch.hpp"
-#include "deliver/poll_queue.hpp"
+#include "client/session.hpp"
 #include "pg/compat.hpp"
 #include "registry/shared_memory.hpp"
 #include "sql_api/arguments.hpp"
@@ -36,8 +35,8 @@ bool WaitForFirst(PolledMessage* message, int64 timeout_ms) {
   for (;;) {
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
-    DeliverMail();
-    if (NextPolled(message)) return true;
+    Deliver();
+    if (NextMessage(message)) return true;
     const int64 left = timeout_ms - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
     if (left <= 0) return false;
     constexpr int64 kLongestMs = 60 * 1000;
@@ -61,7 +60,7 @@ Datum PollCall(FunctionCallInfo call) {
                              TextDatum(message.subscription_id), TextDatum(message.message)};
     const bool nulls[3] = {};
     rows.Add(values, nulls);
-    found = (limit < 0 || count < limit) && NextPolled(&message);
+    found = (limit < 0 || count < limit) && NextMessage(&message);
   }
   return static_cast<Datum>(0);
 }

@@ -2,9 +2,9 @@
 // Process: client backend.
 #include "client/consumer_wait.hpp"
 #include "client/first_result.hpp"
-#include "deliver/dispatch.hpp"
+#include "client/session.hpp"
+#include "deliver/pipe.hpp"
 #include "deliver/poll_queue.hpp"
-#include "deliver/session.hpp"
 #include "model/strategy.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
@@ -159,7 +159,9 @@ void TakeSnapshot(LocalSubscription* subscription, const Request& request,
   // Taken after the decoder has attached the subscription: what this does not see will be
   // delivered. It is the latest one, whatever the isolation level.
   PushActiveSnapshot(GetLatestSnapshot());
-  StartFrom(subscription, GetActiveSnapshot(), request.with_snapshot);
+  subscription->bound = BoundOf(GetActiveSnapshot(), subscription->context);
+  if (request.with_snapshot && subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard)
+    DiscardHeld(subscription);
   if (request.with_snapshot) OpenFirstResult(subscription, request.query, analysis);
   PopActiveSnapshot();
 }
@@ -201,9 +203,8 @@ Subscribed Subscribe(const Request& request) {
   RequireClient(request.delivery);
   // Before any table is locked: a new slot waits for transactions that may want our locks.
   WaitForConsumer(kDecoderConsumer);
-  LocalSubscription* subscription = AddLocal(request.id);
+  LocalSubscription* subscription = AddLocal(request.id, request.delivery);
   KeepText(subscription, request);
-  subscription->delivery = request.delivery;
   subscription->role = GetUserId();
   subscription->session = request.session;
   // Planning evaluates functions of the query's author, who may be another role: see RefreshCall.
@@ -280,7 +281,7 @@ Datum RefreshCall(FunctionCallInfo call) {
   EnterSession(old->session);
   if (GetUserId() != role)
     SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE);
-  DropAtCommit(old);
+  LeaveAtCommit(old);
   LocalSubscription* subscription = Subscribe(request).subscription;
   SetUserIdAndSecContext(outer_role, outer_context);
   LeaveSettings(settings_level);

@@ -180,6 +180,75 @@ TEST(WhatWasNotToldIsDecidedAgain) {
   CHECK(flow.Decide(kTerminated, false) == Verdict::kDeliverAlone);
 }
 
+TEST(WhoLeavesIsToldNothing) {
+  FlowControl flow = Flowing();
+  flow.OnLeave();
+  CHECK(flow.leaving());
+  CHECK(!flow.CanRelease());
+  CHECK(flow.Decide(kChanges, true) == Verdict::kDrop);
+  CHECK(flow.Decide(kChanges, false) == Verdict::kHold);
+  flow.OnStay();
+  CHECK(!flow.leaving());
+  CHECK(!flow.IsOwedAReset());
+  CHECK(flow.CanRelease());
+  CHECK(flow.Decide(kChanges, false) == Verdict::kDeliver);
+}
+
+TEST(WhoLeavesAndStaysIsToldWhatCame) {
+  for (const RecordHeader& came : {kReset, kTerminated}) {
+    for (const RecordHeader& told : {kReset, kTerminated}) {
+      FlowControl flow = Flowing();
+      flow.OnLeave();
+      CHECK(flow.Decide(came, false) == Verdict::kDrop);
+      CHECK(!flow.broken());
+      CHECK(flow.status() == SubscriptionStatus::kActive);
+      CHECK(flow.Decide(kChanges, false) == Verdict::kDrop);
+      CHECK(!flow.IsOwedAReset());
+      flow.OnStay();
+      CHECK(flow.IsOwedAReset());
+      CHECK(flow.Decide(kChanges, false) == Verdict::kDrop);
+      CHECK(flow.Decide(told, false) == Verdict::kDeliverAlone);
+      CHECK(!flow.IsOwedAReset());
+      CHECK_EQ(flow.broken(), told.kind == RecordKind::kReset);
+    }
+  }
+}
+
+TEST(WhoLeavesBrokenIsToldOnlyOfItsEnd) {
+  FlowControl flow = Flowing();
+  CHECK(flow.Decide(kReset, false) == Verdict::kDeliverAlone);
+  flow.OnLeave();
+  CHECK(flow.Decide(kChanges, false) == Verdict::kDrop);
+  CHECK(flow.Decide(kTerminated, false) == Verdict::kDrop);
+  flow.OnStay();
+  CHECK(flow.IsOwedAReset());
+  CHECK(flow.Decide(kReset, false) == Verdict::kDrop);
+  CHECK(!flow.IsOwedAReset());
+}
+
+TEST(WhatOverflowsWhileLeavingIsOwed) {
+  FlowControl flow = Flowing();
+  flow.OnLeave();
+  CHECK(flow.Decide(kChanges, false) == Verdict::kHold);
+  CHECK(flow.OnHeldOverflow() == Verdict::kDrop);
+  CHECK(!flow.broken());
+  flow.OnStay();
+  CHECK(flow.IsOwedAReset());
+}
+
+TEST(WhatWasNotToldBeforeLeavingIsOwed) {
+  for (const RecordHeader& untold : {kReset, kTerminated}) {
+    FlowControl flow = Flowing();
+    CHECK(flow.Decide(untold, false) == Verdict::kDeliverAlone);
+    flow.OnLeave();
+    flow.OnUntold();
+    flow.OnStay();
+    CHECK(flow.IsOwedAReset());
+    CHECK(!flow.broken());
+    CHECK(flow.status() == SubscriptionStatus::kActive);
+  }
+}
+
 TEST(HeldBudgetIsNeverExceeded) {
   HeldBudget budget{100};
   CHECK(budget.Admit(60));
@@ -226,6 +295,8 @@ class World {
     kUnreadSnapshot,   // it rolls back: what was told since the read is taken back
     kPauseIt,
     kResumeIt,
+    kLeave,            // in a transaction that goes on
+    kStay,             // it rolls back
     kChange,           // a transaction changes the result
     kMailboxOverflow,  // all in the mailbox but a termination gives way to a reset
     kKill,
@@ -244,7 +315,7 @@ class World {
         flow_.OnCommitted();
         break;
       case kStartSnapshot:
-        if (killed_) break;  // the SQL function reports an error
+        if (killed_ || leaving_) break;  // the SQL function reports an error
         told_uncommitted_.Clear();
         read_uncommitted_ = false;
         if (flow_.OnSnapshotStarted() == HeldMessages::kDiscard) DiscardHeld();
@@ -272,6 +343,14 @@ class World {
       case kResumeIt:
         paused_ = false;
         flow_.OnResume();
+        break;
+      case kLeave:
+        leaving_ = true;
+        flow_.OnLeave();
+        break;
+      case kStay:
+        leaving_ = false;
+        flow_.OnStay();
         break;
       case kChange:
         Mail({RecordKind::kChanges, ++state_});
@@ -347,6 +426,10 @@ class World {
   }
 
   void TakeTurn() {
+    if (flow_.IsOwedAReset()) {
+      const Record owed = {killed_ ? RecordKind::kTerminated : RecordKind::kReset, state_};
+      Obey(flow_.Decide(killed_ ? kTerminated : kReset, false), owed);
+    }
     if (flow_.CanRelease()) {
       for (size_t i = 0; i < held_.size; ++i) Deliver(held_.records[i]);
       DiscardHeld();
@@ -373,7 +456,8 @@ class World {
       case Verdict::kHold:
         if (!budget_.Admit(1)) {
           const Verdict overflow = flow_.OnHeldOverflow();
-          if (overflow != Verdict::kHoldAlone) Error("overflow is not held alone");
+          if (overflow != (leaving_ ? Verdict::kDrop : Verdict::kHoldAlone))
+            Error("overflow is not held alone");
           Obey(overflow, {RecordKind::kReset, record.state});
           break;
         }
@@ -406,6 +490,7 @@ class World {
       client_is_over_ = true;
       return;
     }
+    if (leaving_) Error("delivered after it left");
     if (paused_) Error("delivered while paused");
     if (reading_) Error("delivered before the snapshot was read");
     if (told_of_reset_) Error("delivered after a reset");
@@ -421,6 +506,7 @@ class World {
 
   // After a turn of the backend.
   void CheckQuiet() {
+    if (leaving_) return;
     if (committed_ && client_is_over_ != killed_) Error("the client does not know it is over");
     if (killed_ || !committed_ || paused_ || reading_) return;
     const bool current = client_knows_state_ && client_state_ == state_;
@@ -441,6 +527,7 @@ class World {
   uint64_t snapshot_state_ = 0;
   bool committed_ = false;
   bool paused_ = false;
+  bool leaving_ = false;
   bool killed_ = false;
   bool reading_ = false;
   bool read_uncommitted_ = false;
@@ -456,9 +543,9 @@ class World {
 };
 
 constexpr std::array<const char*, World::kEventCount> kEventNames = {
-    "commit",           "start snapshot", "read snapshot", "read uncommitted",
-    "unread snapshot",  "pause",          "resume",        "change",
-    "mailbox overflow", "kill",           "turn"};
+    "commit", "start snapshot", "read snapshot", "read uncommitted", "unread snapshot",  "pause",
+    "resume", "leave",          "stay",          "change",           "mailbox overflow", "kill",
+    "turn"};
 
 template <class Events>
 void Report(const char* error, const Events& events, size_t count) {
@@ -491,7 +578,7 @@ class Exhaustive {
   static void Close(World& world) {
     using enum World::Event;
     for (const World::Event event :
-         {kTurn, kCommit, kResumeIt, kTurn, kReadSnapshot, kChange, kTurn})
+         {kTurn, kCommit, kResumeIt, kStay, kTurn, kReadSnapshot, kChange, kTurn})
       world.Apply(event);
   }
 
@@ -523,11 +610,12 @@ TEST(LongHistoriesAreSeenRightByTheClient) {
     while (count < events.size() && world.error() == nullptr) {
       // Kills and overflows are rare, so that histories stay alive; changes and turns are frequent.
       using enum World::Event;
-      constexpr std::array<uint8_t, 18> kMix = {
-          kCommit,       kStartSnapshot,   kStartSnapshot, kReadSnapshot, kReadSnapshot,
-          kReadSnapshot, kPauseIt,         kResumeIt,      kResumeIt,     kChange,
-          kChange,       kChange,          kTurn,          kTurn,         kTurn,
-          kTurn,         kReadUncommitted, kUnreadSnapshot};
+      constexpr std::array<uint8_t, 21> kMix = {
+          kLeave,         kStay,         kStay,         kCommit,       kStartSnapshot,
+          kStartSnapshot, kReadSnapshot, kReadSnapshot, kReadSnapshot, kPauseIt,
+          kResumeIt,      kResumeIt,     kChange,       kChange,       kChange,
+          kTurn,          kTurn,         kTurn,         kTurn,         kReadUncommitted,
+          kUnreadSnapshot};
       uint8_t event = kMix[random() % kMix.size()];
       if (random() % 20 == 0) event = World::kMailboxOverflow;
       if (random() % 200 == 0) event = World::kKill;

@@ -1,0 +1,128 @@
+// Does and notes. Process: client backend.
+#include "client/session.hpp"
+
+#include "client/first_result.hpp"
+#include "client/undo_log.hpp"
+#include "deliver/dispatch.hpp"
+#include "deliver/permission.hpp"
+#include "pg/fault.hpp"
+#include "registry/connection.hpp"
+
+namespace live_queries {
+namespace {
+
+bool listening_at_commit = false;  // to our channel, if the running transaction commits
+
+void RefuseQueued(const SubscriptionId* id, Whose whose = Whose::kActedFor) {
+  if (PollQueueIsEmpty()) return;
+  Note(Action::kRefused, nullptr, LastRefusal());
+  RefuseTerminations(id, whose);
+}
+
+void ShareStatus(const LocalSubscription& subscription) {
+  ConnectionShared* connection = MyConnectionIfAny();
+  if (connection == nullptr) return;  // the backend is ending
+  WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    SubscriptionShared* shared = FindSubscription(*connection, subscription.serial);
+    if (shared != nullptr && shared->status != SubscriptionStatus::kTerminated)
+      shared->status = subscription.flow.status();
+  });
+}
+
+}  // namespace
+
+LocalSubscription* AddLocal(const SubscriptionId& id, Delivery delivery) {
+  // The end of an earlier one of that id is not to be taken for its own.
+  RefuseQueued(&id);
+  LocalSubscription* subscription = MakeLocal(id, delivery);
+  Note(Action::kAdded, subscription);
+  Link(subscription);
+  return subscription;
+}
+
+bool UnsubscribeAtCommit(const SubscriptionId& id) {
+  LocalSubscription* subscription = FindLocal(id);
+  RefuseQueued(&id);
+  if (subscription != nullptr) LeaveAtCommit(subscription);
+  return subscription != nullptr;
+}
+
+int32_t UnsubscribeAllAtCommit(Whose whose) {
+  int32_t count = 0;
+  RefuseQueued(nullptr, whose);
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+    if (one->flow.leaving()) continue;
+    if (whose == Whose::kActedFor && !MayActFor(one->role)) continue;
+    LeaveAtCommit(one);
+    ++count;
+  }
+  return count;
+}
+
+void LeaveAtCommit(LocalSubscription* subscription) {
+  Note(Action::kLeft, subscription);
+  subscription->flow.OnLeave();
+  SortQueueLater();
+  LIVE_QUERIES_FAULT("subscription-drop");
+}
+
+void SetPaused(LocalSubscription* subscription, bool paused) {
+  const bool was_paused = subscription->flow.status() == SubscriptionStatus::kPaused;
+  if (was_paused == paused) return;
+  Note(paused ? Action::kPaused : Action::kResumed, subscription);
+  ApplyPause(subscription, paused);
+  LIVE_QUERIES_FAULT("subscription-pause");
+}
+
+void ApplyPause(LocalSubscription* subscription, bool paused) {
+  if (paused)
+    subscription->flow.OnPause();
+  else
+    subscription->flow.OnResume();
+  ShareStatus(*subscription);
+  SortQueueLater();
+}
+
+void StartPolling() { StartReading(); }
+
+bool NextMessage(PolledMessage* message) {
+  UnreadQueue queue;
+  while (NextUnnoted(&queue)) Note(Action::kPolled, nullptr, queue.polled, queue.role);
+  return NextPolled(message);
+}
+
+void Deliver() {
+  DeliverMail();
+  for (LocalSubscription* one = FirstLocal(); one != nullptr;) {
+    LocalSubscription* next = one->next;
+    if (one->over) {
+      ForgetUndosOf(one);
+      Forget(one, true);
+    }
+    one = next;
+  }
+}
+
+void RefusePrepare() {
+  if (NewestUndo() == nullptr) return;
+  ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+          errmsg("cannot PREPARE a transaction that has changed live queries"));
+}
+
+void SetListening(bool on) {
+  if (listening_at_commit == on) return;
+  Note(on ? Action::kListened : Action::kUnlistened, nullptr);
+  ApplyListening(on);
+}
+
+void ApplyListening(bool on) { listening_at_commit = on; }
+
+bool IsListening() { return listening_at_commit; }
+
+void Forget(LocalSubscription* subscription, bool kept) {
+  CloseFirstResult(*subscription);
+  if (subscription->delivery == Delivery::kPoll) SortQueueLater();
+  Remove(subscription, kept);
+}
+
+}  // namespace live_queries

@@ -1,0 +1,53 @@
+// What the SQL functions do to the subscriptions of this connection, each with a note for a rollback
+// (client/undo_log.hpp): subscribe, unsubscribe, pause, resume and refresh take effect at commit and
+// are undone by ROLLBACK and ROLLBACK TO, as is what poll and snapshot have read.
+// deliver/README.md tells more. Process: client backend.
+#pragma once
+
+#include "deliver/local_subscription.hpp"
+#include "deliver/poll_queue.hpp"
+#include "deliver/refusals.hpp"
+#include "model/identifiers.hpp"
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+// Adds a subscription that exists from the commit on. The caller registers it then, and until
+// SetSerial a rollback only forgets it.
+LocalSubscription* AddLocal(const SubscriptionId& id, Delivery delivery);
+// Ends it at commit.
+void LeaveAtCommit(LocalSubscription* subscription);
+// The same for the one of that id, or for many. A termination that waits for live.poll, and that
+// the current role might poll, goes with them. Returns whether there was one, or how many.
+bool UnsubscribeAtCommit(const SubscriptionId& id);
+int32_t UnsubscribeAllAtCommit(Whose whose);
+// Pauses or resumes it, at once, undone by a rollback.
+void SetPaused(LocalSubscription* subscription, bool paused);
+
+// What follows is polled; before the first NextMessage of a live.poll.
+void StartPolling();
+// The next message for live.poll of the current role; false if none is left. A rollback gives it
+// back.
+bool NextMessage(PolledMessage* message);
+
+// Delivers all that may be delivered (deliver/dispatch.hpp), and forgets what is over.
+void Deliver();
+
+// Raises 0A000 if the running transaction has changed live queries: what it did cannot wait for
+// COMMIT PREPARED.
+void RefusePrepare();
+
+// Whether this connection will listen to its channel if the running transaction commits.
+void SetListening(bool on);
+bool IsListening();
+
+// What follows is for the end of a transaction (client/transaction_end.cpp), and never ereports.
+
+// Forgets a subscription, its first result, and what is queued of it; `kept`: see
+// RemoveSubscription.
+void Forget(LocalSubscription* subscription, bool kept);
+// What SetPaused and SetListening have done, once more or the other way round.
+void ApplyPause(LocalSubscription* subscription, bool paused);
+void ApplyListening(bool on);
+
+}  // namespace live_queries

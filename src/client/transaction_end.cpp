@@ -1,0 +1,135 @@
+// The callbacks. Process: client backend.
+#include "client/transaction_end.hpp"
+
+#include "client/first_result.hpp"
+#include "client/session.hpp"
+#include "client/undo_log.hpp"
+#include "deliver/dispatch.hpp"
+#include "pg/fault.hpp"
+#include "registry/connection.hpp"
+
+extern "C" {
+#include "access/transam.h"
+#include "access/xact.h"
+#include "commands/async.h"
+}
+
+namespace live_queries {
+namespace {
+
+void TakeBack(const Undo& undo) {
+  switch (undo.action) {
+    case Action::kAdded:
+      AbandonRegistration();
+      Forget(undo.subscription, false);
+      break;
+    case Action::kLeft:
+      undo.subscription->flow.OnStay();
+      break;
+    case Action::kPaused:
+      ApplyPause(undo.subscription, false);
+      break;
+    case Action::kResumed:
+      ApplyPause(undo.subscription, true);
+      break;
+    case Action::kRead:
+      if (!LIVE_QUERIES_MUTATION("forget_rolled_back_reads"))
+        GiveBackRows(undo.subscription, undo.before);
+      break;
+    case Action::kPolled:
+      GiveBackPolled(undo.role, undo.before);
+      break;
+    case Action::kRefused:
+      TakeBackRefusals(undo.before);
+      break;
+    case Action::kListened:
+      ApplyListening(false);
+      break;
+    case Action::kUnlistened:
+      ApplyListening(true);
+      break;
+  }
+}
+
+void TakeBackAll(SubTransactionId since) {
+  Undo undo;
+  while (TakeUndo(since, &undo)) TakeBack(undo);
+}
+
+void OnCommit() {
+  bool polled = false;
+  bool refused = false;
+  for (const Undo* undo = NewestUndo(); undo != nullptr; undo = undo->older) {
+    if (undo->action == Action::kAdded) undo->subscription->flow.OnCommitted();
+    if (undo->action == Action::kRead) ConfirmRows(undo->subscription);
+    polled = polled || undo->action == Action::kPolled;
+    refused = refused || undo->action == Action::kRefused;
+  }
+  ForgetUndos();
+  if (polled) ForgetPolled();
+  if (refused) {
+    ConfirmRefusals();
+    SortQueueLater();
+  }
+  for (LocalSubscription* one = FirstLocal(); one != nullptr;) {
+    LocalSubscription* next = one->next;
+    if (one->flow.leaving()) Forget(one, false);
+    one = next;
+  }
+  // The server looks at this before it tells the client that it is ready for the next command.
+  if (FirstLocal() != nullptr && MailIsWaiting()) notifyInterruptPending = true;
+}
+
+void PrepareToCommit() {
+  if (NewestUndo() == nullptr) return;
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) PrepareToClose(one);
+}
+
+void OnAbort() {
+  TakeBackAll(InvalidSubTransactionId);
+  if (FirstLocal() != nullptr && MayDeliverAgain() && MailIsWaiting())
+    notifyInterruptPending = true;
+}
+
+void OnTransaction(XactEvent event, void*) {
+  const bool changed = NewestUndo() != nullptr;
+  if (FirstLocal() == nullptr && !changed) return;
+  switch (event) {
+    case XACT_EVENT_PRE_COMMIT:
+      PrepareToCommit();
+      // A transaction that wrote holds locks, so it does not wait for the client to read: see
+      // OnCommit.
+      if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) Deliver();
+      if (changed) LIVE_QUERIES_FAULT("session-commit");
+      break;
+    case XACT_EVENT_COMMIT:
+      if (changed) LIVE_QUERIES_FAULT("session-committed");
+      OnCommit();
+      break;
+    case XACT_EVENT_ABORT:
+      if (changed) LIVE_QUERIES_FAULT("session-aborted");
+      OnAbort();
+      break;
+    case XACT_EVENT_PRE_PREPARE:
+      RefusePrepare();  // if the utility hook, which comes earlier, was passed by
+      break;
+    default:
+      break;
+  }
+}
+
+void OnSubtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void*) {
+  if (event == SUBXACT_EVENT_COMMIT_SUB)
+    PassUndosOn(mine, parent);
+  else if (event == SUBXACT_EVENT_ABORT_SUB)
+    TakeBackAll(mine);
+}
+
+}  // namespace
+
+void InstallTransactionEnd() {
+  RegisterXactCallback(OnTransaction, nullptr);
+  RegisterSubXactCallback(OnSubtransaction, nullptr);
+}
+
+}  // namespace live_queries

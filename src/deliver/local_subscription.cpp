@@ -1,0 +1,95 @@
+// The list of local subscriptions. Process: client backend.
+#include "deliver/local_subscription.hpp"
+
+#include "pg/memory.hpp"
+#include "registry/connection.hpp"
+
+extern "C" {
+#include "utils/hsearch.h"
+}
+
+namespace live_queries {
+
+HeldBudget held_budget;
+
+namespace {
+
+struct SerialEntry {
+  uint64_t serial;  // hash key
+  LocalSubscription* subscription;
+};
+
+LocalSubscription* first_subscription = nullptr;
+HTAB* by_serial = nullptr;
+
+void Unlink(LocalSubscription* subscription) {
+  LocalSubscription** link = &first_subscription;
+  while (*link != subscription) link = &(*link)->next;
+  *link = subscription->next;
+}
+
+}  // namespace
+
+LocalSubscription* FirstLocal() { return first_subscription; }
+
+LocalSubscription* FindLocal(const SubscriptionId& id) {
+  for (LocalSubscription* one = first_subscription; one != nullptr; one = one->next)
+    if (!one->flow.leaving() && one->id == id) return one;
+  return nullptr;
+}
+
+LocalSubscription* FindLocal(uint64_t serial) {
+  if (by_serial == nullptr) return nullptr;
+  const auto* entry =
+      static_cast<SerialEntry*>(hash_search(by_serial, &serial, HASH_FIND, nullptr));
+  return entry == nullptr ? nullptr : entry->subscription;
+}
+
+LocalSubscription* MakeLocal(const SubscriptionId& id, Delivery delivery) {
+  // Not in SetSerial: an error there would leave it in the registry without a serial here.
+  if (by_serial == nullptr) {
+    HASHCTL control = {};
+    control.keysize = sizeof(uint64_t);
+    control.entrysize = sizeof(SerialEntry);
+    by_serial = hash_create("live_queries subscriptions", 16, &control, HASH_ELEM | HASH_BLOBS);
+  }
+  MemoryContext context =
+      AllocSetContextCreate(TopMemoryContext, "live_queries subscription", ALLOCSET_SMALL_SIZES);
+  LocalSubscription* subscription = AllocateIn<LocalSubscription>(context);
+  subscription->context = context;
+  subscription->id = id;
+  subscription->delivery = delivery;
+  subscription->flow = FlowControl();
+  subscription->held = RecordQueue::Create(context);
+  return subscription;
+}
+
+void Link(LocalSubscription* subscription) {
+  subscription->next = first_subscription;
+  first_subscription = subscription;
+}
+
+void SetSerial(LocalSubscription* subscription, uint64_t serial) {
+  hash_search(by_serial, &subscription->serial, HASH_REMOVE, nullptr);
+  subscription->serial = serial;
+  static_cast<SerialEntry*>(hash_search(by_serial, &serial, HASH_ENTER, nullptr))->subscription =
+      subscription;
+}
+
+void Remove(LocalSubscription* subscription, bool kept) {
+  Unlink(subscription);
+  if (subscription->serial != 0) {
+    (void)hash_search(by_serial, &subscription->serial, HASH_REMOVE, nullptr);
+    RemoveSubscription(subscription->serial, kept);
+  }
+  DiscardHeld(subscription);
+  subscription->held->Destroy();
+  MemoryContextDelete(subscription->context);
+}
+
+void DiscardHeld(LocalSubscription* subscription) {
+  held_budget.Release(subscription->held->bytes());
+  subscription->held->Clear();
+}
+
+}  // namespace live_queries

@@ -1,0 +1,31 @@
+// Copies and asks. Process: client backend.
+#include "deliver/visibility_bound.hpp"
+
+extern "C" {
+#include "access/transam.h"
+#include "access/xlog.h"
+}
+
+namespace live_queries {
+
+bool VisibilityBound::Sees(TransactionId xid, uint64_t commit_lsn) const {
+  if (commit_lsn > lsn || !TransactionIdIsNormal(xid)) return false;
+  if (TransactionIdPrecedes(xid, xmin)) return true;
+  if (!TransactionIdPrecedes(xid, xmax)) return false;
+  for (uint32 i = 0; i < running_count; ++i)
+    if (running[i] == xid) return false;
+  return true;
+}
+
+VisibilityBound BoundOf(Snapshot snapshot, MemoryContext context) {
+  VisibilityBound bound = {snapshot->xmin, snapshot->xmax, snapshot->xcnt, nullptr, 0};
+  bound.running = static_cast<TransactionId*>(
+      MemoryContextAlloc(context, sizeof(TransactionId) * (snapshot->xcnt + 1)));
+  // Where nothing runs, the server leaves the array away.
+  if (snapshot->xcnt > 0)
+    memcpy(bound.running, snapshot->xip, sizeof(TransactionId) * snapshot->xcnt);
+  bound.lsn = GetXLogInsertRecPtr();
+  return bound;
+}
+
+}  // namespace live_queries

@@ -1,0 +1,27 @@
+// The part of an MVCC snapshot that tells which transactions the first result shows. Process: client
+// backend.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "utils/snapshot.h"
+}
+
+namespace live_queries {
+
+struct VisibilityBound {
+  TransactionId xmin;
+  TransactionId xmax;
+  uint32 running_count;
+  TransactionId* running;
+  uint64_t lsn;  // all that commits past it is invisible
+
+  // Whether a top-level transaction is visible in the snapshot.
+  bool Sees(TransactionId xid, uint64_t commit_lsn) const;
+};
+
+// Of `snapshot`, which was taken just now, and the end of the log; its array is in `context`.
+VisibilityBound BoundOf(Snapshot snapshot, MemoryContext context);
+
+}  // namespace live_queries
