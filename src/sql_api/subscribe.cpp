@@ -11,6 +11,7 @@
 #include "pg/memory.hpp"
 #include "pg/settings.hpp"
 #include "query/analyze.hpp"
+#include "query/result_columns.hpp"
 #include "query/settings_capture.hpp"
 #include "query/unsupported.hpp"
 #include "registry/connection.hpp"
@@ -195,6 +196,7 @@ SeqId Attach(LocalSubscription* subscription, const Request& request, Analysis* 
 struct Subscribed {
   LocalSubscription* subscription;
   SeqId position;
+  char* columns;  // DescribeResultColumns
 };
 
 Subscribed Subscribe(const Request& request) {
@@ -225,7 +227,7 @@ Subscribed Subscribe(const Request& request) {
     SetListening(true);
   }
   LIVE_QUERIES_FAULT("subscribe-published");
-  return {subscription, StampPosition(handled)};
+  return {subscription, StampPosition(handled), DescribeResultColumns(analysis)};
 }
 
 // A client must not take the end of an earlier one of that id for the new one's.
@@ -238,6 +240,11 @@ void RequireNew(const SubscriptionId& id) {
                       "It is over, and live.poll has not told that to the role it belongs to yet.")
                 : 0,
           ended ? errhint("Poll as that role, or choose another id.") : 0);
+}
+
+// What names the log that positions are of: another one follows a promotion or a new cluster.
+char* NameOfLog() {
+  return psprintf(UINT64_FORMAT "-%u", GetSystemIdentifier(), GetWALInsertionTimeLine());
 }
 
 Datum SubscribeCall(FunctionCallInfo call) {
@@ -253,13 +260,15 @@ Datum SubscribeCall(FunctionCallInfo call) {
   ResultRows rows(call);
   const Subscribed subscribed = Subscribe(request);
   char digits[kSeqIdDigits];
-  Datum values[4] = {CStringGetTextDatum(ShownLiveId(subscribed.subscription->role,
+  Datum values[6] = {CStringGetTextDatum(ShownLiveId(subscribed.subscription->role,
                                                      MyConnectionIfAny()->connection_id, request.id,
                                                      MyDatabaseId)),
                      CStringGetTextDatum(MyConnectionIfAny()->channel),
                      TextDatum(ToText(Strategy::kStream)),
-                     TextDatum(FormatSeqId(subscribed.position, digits))};
-  const bool nulls[4] = {};
+                     TextDatum(FormatSeqId(subscribed.position, digits)),
+                     CStringGetTextDatum(NameOfLog()),
+                     CStringGetTextDatum(subscribed.columns)};
+  const bool nulls[6] = {};
   rows.Add(values, nulls);
   return static_cast<Datum>(0);
 }

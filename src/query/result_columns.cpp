@@ -1,0 +1,71 @@
+// Writes the description. Process: client backend.
+#include "query/result_columns.hpp"
+
+extern "C" {
+#include "access/stratnum.h"
+#include "lib/stringinfo.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+void AppendType(StringInfo text, const TargetEntry& column) {
+  const Node* value = reinterpret_cast<const Node*>(column.expr);
+  appendStringInfoString(text, ",\"type\":");
+  escape_json(text, format_type_with_typemod(exprType(value), exprTypmod(value)));
+}
+
+void AppendPlaceInKey(StringInfo text, const TargetEntry& column, const QuerySpec& spec) {
+  if (!IsA(column.expr, Var) || IsOpaque(spec)) return;
+  const AttrNumber attribute = reinterpret_cast<const Var*>(column.expr)->varattno;
+  ListCell* cell;
+  foreach (cell, spec.key)
+    if (lfirst_int(cell) == attribute)
+      appendStringInfo(text, ",\"key\":%d", foreach_current_index(cell));
+}
+
+bool IsDescending(const SortGroupClause& order) {
+  Oid family;
+  Oid type;
+  int16 strategy;
+  return get_ordering_op_properties(order.sortop, &family, &type, &strategy) &&
+         strategy == BTGreaterStrategyNumber;
+}
+
+void AppendPlaceInOrder(StringInfo text, const TargetEntry& column, List* sort_clause) {
+  if (column.ressortgroupref == 0) return;
+  ListCell* cell;
+  foreach (cell, sort_clause) {
+    const auto& order = *lfirst_node(SortGroupClause, cell);
+    if (order.tleSortGroupRef != column.ressortgroupref) continue;
+    appendStringInfo(text, ",\"order\":%d,\"descending\":%s,\"nulls_first\":%s",
+                     foreach_current_index(cell), IsDescending(order) ? "true" : "false",
+                     order.nulls_first ? "true" : "false");
+  }
+}
+
+}  // namespace
+
+char* DescribeResultColumns(const Analysis& analysis) {
+  StringInfoData text;
+  initStringInfo(&text);
+  ListCell* cell;
+  foreach (cell, analysis.target_list) {
+    const auto& column = *lfirst_node(TargetEntry, cell);
+    if (column.resjunk) continue;
+    appendStringInfoString(&text, text.len == 0 ? "[{\"name\":" : ",{\"name\":");
+    escape_json(&text, column.resname);
+    AppendType(&text, column);
+    AppendPlaceInKey(&text, column, analysis.spec);
+    AppendPlaceInOrder(&text, column, analysis.sort_clause);
+    appendStringInfoChar(&text, '}');
+  }
+  appendStringInfoString(&text, text.len == 0 ? "[]" : "]");
+  return text.data;
+}
+
+}  // namespace live_queries
