@@ -72,15 +72,15 @@ struct Side {
   bool projected;
 };
 
-bool Matches(CompiledTemplate* compiled, TupleTableSlot* row) {
-  compiled->expressions->ecxt_scantuple = row;
-  return ExecQual(compiled->barrier_quals, compiled->expressions) &&
-         ExecQual(compiled->quals, compiled->expressions);
+bool Matches(StreamTemplate* stream, TupleTableSlot* row) {
+  stream->expressions->ecxt_scantuple = row;
+  return ExecQual(stream->barrier_quals, stream->expressions) &&
+         ExecQual(stream->quals, stream->expressions);
 }
 
-TupleTableSlot* Project(CompiledTemplate* compiled, Side* side) {
+TupleTableSlot* Project(StreamTemplate* stream, Side* side) {
   if (!side->projected) {
-    compiled->expressions->ecxt_scantuple = side->row;
+    stream->expressions->ecxt_scantuple = side->row;
     ExecProject(side->result);
     side->projected = true;
   }
@@ -95,9 +95,9 @@ bool SameColumn(const TupleTableSlot* a, const TupleTableSlot* b, int column) {
                         attribute->attlen);
 }
 
-bool SameKey(const Template& one, const Side& a, const Side& b) {
+bool SameKey(const QuerySpec& spec, const Side& a, const Side& b) {
   ListCell* cell;
-  foreach (cell, one.spec.key)
+  foreach (cell, spec.key)
     if (!SameColumn(a.row, b.row, lfirst_int(cell) - 1)) return false;
   return true;
 }
@@ -106,52 +106,6 @@ bool SameResult(TupleTableSlot* a, TupleTableSlot* b) {
   for (int i = 0; i < a->tts_tupleDescriptor->natts; ++i)
     if (!SameColumn(a, b, i)) return false;
   return true;
-}
-
-void AppendJson(StringInfo out, FmgrInfo* to_json, Datum value, bool is_null) {
-  if (is_null) {
-    appendStringInfoString(out, "null");
-    return;
-  }
-  const text* json = DatumGetTextPP(FunctionCall1(to_json, value));
-  appendBinaryStringInfo(out, VARDATA_ANY(json), static_cast<int>(VARSIZE_ANY_EXHDR(json)));
-}
-
-// As row_to_json gives it, of the columns for which `wanted` holds.
-template <class Wanted>
-std::string_view RowJson(CompiledTemplate* compiled, TupleTableSlot* result, Wanted&& wanted) {
-  StringInfoData out;
-  initStringInfo(&out);
-  appendStringInfoChar(&out, '{');
-  for (int i = 0; i < result->tts_tupleDescriptor->natts; ++i) {
-    if (!wanted(i)) continue;
-    if (out.len > 1) appendStringInfoChar(&out, ',');
-    appendBinaryStringInfo(&out, compiled->column_names[i].data, compiled->column_names[i].len);
-    AppendJson(&out, &compiled->column_json[i], result->tts_values[i], result->tts_isnull[i]);
-  }
-  appendStringInfoChar(&out, '}');
-  return View(out);
-}
-
-// The key of a bag, with the separators of json_build_array, which makes that of the snapshot.
-std::string_view WholeRow(CompiledTemplate* compiled, TupleTableSlot* result) {
-  StringInfoData out;
-  initStringInfo(&out);
-  appendStringInfoChar(&out, '[');
-  for (int i = 0; i < result->tts_tupleDescriptor->natts; ++i) {
-    if (i > 0) appendStringInfoString(&out, ", ");
-    AppendJson(&out, &compiled->column_json[i], result->tts_values[i], result->tts_isnull[i]);
-  }
-  appendStringInfoChar(&out, ']');
-  return View(out);
-}
-
-std::string_view KeyJson(CompiledTemplate* compiled, const Side& side, TupleTableSlot* result) {
-  if (compiled->key == nullptr) return WholeRow(compiled, result);
-  compiled->expressions->ecxt_scantuple = side.row;
-  bool is_null;
-  const text* key = DatumGetTextPP(ExecEvalExpr(compiled->key, compiled->expressions, &is_null));
-  return {VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)};
 }
 
 StringInfoSink Begin(Route* route, Touched* touched) {
@@ -169,52 +123,46 @@ StringInfoSink Begin(Route* route, Touched* touched) {
 }
 
 struct Evaluation {
-  Template* one;
-  CompiledTemplate* compiled;
+  StreamTemplate* stream;
+  const QuerySpec& spec;
   Touched* touched;
 };
 
 void AddInsert(const Evaluation& at, Side* side) {
-  TupleTableSlot* result = Project(at.compiled, side);
-  const std::string_view key = KeyJson(at.compiled, *side, result);
-  const std::string_view row = RowJson(at.compiled, result, [](int) { return true; });
+  TupleTableSlot* result = Project(at.stream, side);
+  const std::string_view key = KeyJson(at.stream->encoder, side->row, result);
+  const std::string_view row = RowJson(at.stream->encoder, result);
   StringInfoSink sink = Begin(side->route, at.touched);
   WriteInsert(sink, key, row);
 }
 
 void AddDelete(const Evaluation& at, Side* side) {
-  TupleTableSlot* result = Project(at.compiled, side);
-  const std::string_view key = KeyJson(at.compiled, *side, result);
-  const std::string_view row = RowJson(
-      at.compiled, result, [&](int column) { return at.compiled->column_in_identity[column]; });
+  TupleTableSlot* result = Project(at.stream, side);
+  const std::string_view key = KeyJson(at.stream->encoder, side->row, result);
+  const std::string_view row = RowJson(at.stream->encoder, result, [&](int column) {
+    return at.stream->column_in_identity[column];
+  });
   StringInfoSink sink = Begin(side->route, at.touched);
   WriteDelete(sink, key, row);
 }
 
-// Whether the result shows columns of the replica identity alone.
-bool ShowsIdentityOnly(const Evaluation& at) {
-  for (int i = 0; i < list_length(at.one->spec.result_columns); ++i)
-    if (!at.compiled->column_in_identity[i]) return false;
-  return !at.one->spec.full_identity;
-}
-
 // Both rows are in the result of the same subscriptions.
 void AddUpdate(const Evaluation& at, Side* before, Side* after) {
-  TupleTableSlot* old_result = Project(at.compiled, before);
-  TupleTableSlot* new_result = Project(at.compiled, after);
-  const bool complete = at.one->spec.full_identity;
-  if (at.one->spec.bag || !SameKey(*at.one, *before, *after)) {
-    if (at.one->spec.bag && SameResult(old_result, new_result)) return;
+  TupleTableSlot* old_result = Project(at.stream, before);
+  TupleTableSlot* new_result = Project(at.stream, after);
+  const bool complete = at.spec.full_identity;
+  if (at.spec.bag || !SameKey(at.spec, *before, *after)) {
+    if (at.spec.bag && SameResult(old_result, new_result)) return;
     AddDelete(at, before);
     AddInsert(at, after);
     return;
   }
-  if ((complete || ShowsIdentityOnly(at)) && SameResult(old_result, new_result)) return;
-  const std::string_view key = KeyJson(at.compiled, *after, new_result);
-  const std::string_view row = RowJson(at.compiled, new_result, [](int) { return true; });
+  if ((complete || at.stream->shows_identity_only) && SameResult(old_result, new_result)) return;
+  const std::string_view key = KeyJson(at.stream->encoder, after->row, new_result);
+  const std::string_view row = RowJson(at.stream->encoder, new_result);
   std::string_view old_json;
   if (complete)
-    old_json = RowJson(at.compiled, old_result,
+    old_json = RowJson(at.stream->encoder, old_result,
                        [&](int column) { return !SameColumn(old_result, new_result, column); });
   StringInfoSink sink = Begin(after->route, at.touched);
   WriteUpdate(sink, key, row, old_json);
@@ -223,10 +171,10 @@ void AddUpdate(const Evaluation& at, Side* before, Side* after) {
 // An update that left the replica identity alone, the only part of the old row that is logged: the
 // condition holds before and after, or neither. What else changed is not known.
 void AddUnknownUpdate(const Evaluation& at, Side* after) {
-  if (ShowsIdentityOnly(at)) return;
-  TupleTableSlot* result = Project(at.compiled, after);
-  const std::string_view key = KeyJson(at.compiled, *after, result);
-  const std::string_view row = RowJson(at.compiled, result, [](int) { return true; });
+  if (at.stream->shows_identity_only) return;
+  TupleTableSlot* result = Project(at.stream, after);
+  const std::string_view key = KeyJson(at.stream->encoder, after->row, result);
+  const std::string_view row = RowJson(at.stream->encoder, result);
   StringInfoSink sink = Begin(after->route, at.touched);
   WriteUpdate(sink, key, row, {});
 }
@@ -240,22 +188,22 @@ const char* WhyUnusable(const ColumnMap& map, const Change& change) {
 }
 
 // Which subscriptions a row may be for. The operators of a type of the user's are his as well.
-void FindSide(Template* one, const DecodedRow& row, const ColumnMap& map, Side* side) {
+void FindSide(Template* common, const DecodedRow& row, const ColumnMap& map, Side* side) {
   side->present = row.present;
   if (!row.present) return;
-  FillSlot(side->row, row, map, one->spec);
-  side->route = WhileDoing(Doing::kRouting, [&] { return FindRoute(one, side->row); });
+  FillSlot(side->row, row, map, common->spec);
+  side->route = WhileDoing(Doing::kRouting, [&] { return FindRoute(common, side->row); });
 }
 
 // Tells each side's subscriptions what they see of a change. The two sides share an expression only
 // where both rows belong to the same subscriptions.
 void EvaluateSides(const Evaluation& at, ChangeKind kind, Side* before, Side* after) {
   if (before->route != nullptr)
-    BlamingRoute(before->route, [&] { before->matches = Matches(at.compiled, before->row); });
+    BlamingRoute(before->route, [&] { before->matches = Matches(at.stream, before->row); });
   if (after->route != nullptr)
     BlamingRoute(after->route, [&] {
-      FetchLeftValues(after->row, at.one->spec, CurrentMemoryContext);
-      after->matches = Matches(at.compiled, after->row);
+      FetchLeftValues(after->row, at.spec, CurrentMemoryContext);
+      after->matches = Matches(at.stream, after->row);
     });
   if (kind == ChangeKind::kUpdate && !before->present) {
     if (after->matches) BlamingRoute(after->route, [&] { AddUnknownUpdate(at, after); });
@@ -286,25 +234,25 @@ void TakeApart(DecodedChange* decoded) {
   }
 }
 
-const char* Evaluate(Template* one, DecodedChange* decoded, Touched* touched) {
-  CompiledTemplate* compiled = one->compiled;
-  const ColumnMap* map = MapFor(one, decoded->change.shape);
+const char* Evaluate(StreamTemplate* stream, DecodedChange* decoded, Touched* touched) {
+  const QuerySpec& spec = stream->common->spec;
+  const ColumnMap* map = MapFor(&stream->maps, stream->context, spec, decoded->change.shape);
   if (const char* problem = WhyUnusable(*map, decoded->change)) return problem;
   TakeApart(decoded);
-  ResetExprContext(compiled->expressions);
-  MemoryContext outer = MemoryContextSwitchTo(compiled->expressions->ecxt_per_tuple_memory);
-  Side before = {compiled->old_row, compiled->old_result};
-  Side after = {compiled->new_row, compiled->new_result};
-  FindSide(one, decoded->old_row, *map, &before);
-  FindSide(one, decoded->new_row, *map, &after);
-  EvaluateSides({one, compiled, touched}, decoded->change.kind, &before, &after);
+  ResetExprContext(stream->expressions);
+  MemoryContext outer = MemoryContextSwitchTo(stream->expressions->ecxt_per_tuple_memory);
+  Side before = {stream->old_row, stream->old_result};
+  Side after = {stream->new_row, stream->new_result};
+  FindSide(stream->common, decoded->old_row, *map, &before);
+  FindSide(stream->common, decoded->new_row, *map, &after);
+  EvaluateSides({stream, spec, touched}, decoded->change.kind, &before, &after);
   MemoryContextSwitchTo(outer);
   return nullptr;
 }
 
-void EvaluateClear(Template* one, Touched* touched) {
+void EvaluateClear(Template* common, Touched* touched) {
   ForEachRoute(
-      one,
+      common,
       [](Route* route, void* context) {
         StringInfoSink sink = Begin(route, static_cast<Touched*>(context));
         WriteClear(sink);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "decode/change_batch.hpp"
-#include "template/template.hpp"
+#include "match/stream_template.hpp"
 
 namespace live_queries {
 
@@ -30,11 +30,11 @@ struct Touched {
   uint64 matched;
 };
 
-// Evaluates an insert, update or delete; within the template's guard. Returns nullptr,
-// or why that is impossible, so that the template's subscriptions must be reset.
-const char* Evaluate(Template* one, DecodedChange* decoded, Touched* touched);
+// Evaluates an insert, update or delete on what is compiled; within the template's guard. Returns
+// nullptr, or why that is impossible, so that the template's subscriptions must be reset.
+const char* Evaluate(StreamTemplate* stream, DecodedChange* decoded, Touched* touched);
 
 // Adds "all rows left" to every route.
-void EvaluateClear(Template* one, Touched* touched);
+void EvaluateClear(Template* common, Touched* touched);
 
 }  // namespace live_queries

@@ -22,8 +22,6 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-// So many changes are taken apart at one time and shown to one template after the other.
-constexpr int kPieceChanges = 256;
 constexpr size_t kPieceBytes = 4 * 1024 * 1024;
 
 struct TemplateBucket {
@@ -154,15 +152,17 @@ void KeepTemplate(Template* one) {
   damaged = false;
 }
 
-void NoteForTemplate(Template* one, int change, List** relevant) {
-  if (one->piece_changes == nullptr)
-    one->piece_changes =
-        static_cast<int*>(MemoryContextAlloc(one->context, sizeof(int) * kPieceChanges));
-  if (one->piece_count == 0) *relevant = lappend(*relevant, one);
-  if (one->piece_count > 0 && one->piece_changes[one->piece_count - 1] == change) return;
-  one->piece_changes[one->piece_count++] = change;
+// Without anybody who listens, a template is not evaluated: after a change of the table, what it was
+// compiled for may not even exist.
+void NoteForTemplate(Template* common, int change, List** relevant) {
+  if (common->listening == 0) return;
+  StreamTemplate* stream = StreamPartOf(common);
+  if (stream->piece_count == 0) *relevant = lappend(*relevant, stream);
+  if (stream->piece_count > 0 && stream->piece[stream->piece_count - 1] == change) return;
+  stream->piece[stream->piece_count++] = change;
 }
 
+// StreamTemplates with changes in the piece.
 List* RelevantTemplates(const DecodedChange* changes, int count) {
   List* relevant = NIL;
   auto note_table = [&](Oid relation, int change) {
@@ -218,25 +218,39 @@ void FlushLongRoutes(const ChangeBatch& batch, const MatchSink& sink) {
   });
 }
 
-void EvaluateTemplate(Template* one, DecodedChange* changes, const ChangeBatch& batch,
-                      const MatchSink& sink) {
-  Compile(one);
+void EvaluateChanges(StreamTemplate* stream, DecodedChange* changes, const ChangeBatch& batch,
+                     const MatchSink& sink) {
+  Template* common = stream->common;
+  Compile(stream);
   LIVE_QUERIES_FAULT("matcher-evaluate");
-  for (int i = 0; i < one->piece_count; ++i) {
-    DecodedChange* decoded = &changes[one->piece_changes[i]];
+  for (int i = 0; i < stream->piece_count; ++i) {
+    DecodedChange* decoded = &changes[stream->piece[i]];
     if (decoded->change.kind == ChangeKind::kTruncate) {
       if (LIVE_QUERIES_MUTATION("ignore_truncate")) continue;
-      if (IsWhollyTruncated(*one, decoded->change))
-        EvaluateClear(one, &touched);
+      if (IsWhollyTruncated(*common, decoded->change))
+        EvaluateClear(common, &touched);
       else
-        ResetTemplate(one, {&sink, batch.commit_end, "a part of the table was truncated"});
+        ResetTemplate(common, {&sink, batch.commit_end, "a part of the table was truncated"});
     } else if (decoded->change.kind == ChangeKind::kRewrite) {
-      ResetTemplate(one, {&sink, batch.commit_end, "all rows of the table were rewritten"});
-    } else if (const char* problem = Evaluate(one, decoded, &touched)) {
-      ResetTemplate(one, {&sink, batch.commit_end, problem});
+      ResetTemplate(common, {&sink, batch.commit_end, "all rows of the table were rewritten"});
+    } else if (const char* problem = Evaluate(stream, decoded, &touched)) {
+      ResetTemplate(common, {&sink, batch.commit_end, problem});
     }
     FlushLongRoutes(batch, sink);
   }
+}
+
+void EvaluatePiece(StreamTemplate* stream, DecodedChange* changes, const ChangeBatch& batch,
+                   const MatchSink& sink) {
+  Template* common = stream->common;
+  if (RoleIsSpent(common->role)) {
+    ResetTemplate(common, {&sink, batch.commit_end, kRoleIsSpentReason});
+  } else {
+    Guard(common, stream->piece_count, [&] { EvaluateChanges(stream, changes, batch, sink); });
+    // A large row would stay here until the next one.
+    ResetExprContext(stream->expressions);
+  }
+  stream->piece_count = 0;
 }
 
 // Reads up to a piece; returns how many changes.
@@ -316,23 +330,8 @@ void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
     MemoryContext outer = MemoryContextSwitchTo(piece_context);
     List* relevant = RelevantTemplates(changes, count);
     ListCell* cell;
-    foreach (cell, relevant) {
-      Template* one = static_cast<Template*>(lfirst(cell));
-      // After a change of the table, what it was compiled for may not even exist.
-      if (one->listening == 0) {
-        one->piece_count = 0;
-        continue;
-      }
-      if (RoleIsSpent(one->role)) {
-        ResetTemplate(one, {&sink, batch->commit_end, kRoleIsSpentReason});
-        one->piece_count = 0;
-        continue;
-      }
-      Guard(one, one->piece_count, [&] { EvaluateTemplate(one, changes, *batch, sink); });
-      // A large row would stay here until the next one.
-      ResetExprContext(one->compiled->expressions);
-      one->piece_count = 0;
-    }
+    foreach (cell, relevant)
+      EvaluatePiece(static_cast<StreamTemplate*>(lfirst(cell)), changes, *batch, sink);
     MemoryContextSwitchTo(outer);
   }
   while (touched.first != nullptr) {
@@ -353,7 +352,9 @@ void AbandonEvaluation() {
     ClearBody(route);
   }
   touched = {};
-  ForEachTemplate([](Template* one) { one->piece_count = 0; });
+  ForEachTemplate([](Template* one) {
+    if (one->part != nullptr) StreamPartOf(one)->piece_count = 0;
+  });
 }
 
 void AddCatalogReader(Template* one) {

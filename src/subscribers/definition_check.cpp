@@ -309,7 +309,7 @@ void CheckValuesOf(Template* one, Pass* pass) {
 
 // After its values: those hold.
 void CheckDefinitionsOf(Template* one, Pass* pass) {
-  DropCompiled(one);
+  DropPart(one);
   one->checked_at = GetXLogInsertRecPtr();
   pass->function_changed = one->function_changed;
   one->function_changed = false;

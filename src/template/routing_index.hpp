@@ -4,6 +4,10 @@
 #include "query/routing_conditions.hpp"
 #include "template/template.hpp"
 
+extern "C" {
+#include "executor/tuptable.h"
+}
+
 namespace live_queries {
 
 // Prepares the index of a new template, in CurrentMemoryContext. In a transaction.

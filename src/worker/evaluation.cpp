@@ -133,7 +133,7 @@ void Recover(ErrorData* error) {
   if (blame.owner == nullptr) ReThrowError(error);
   MyConsumer()->errors.Add(1);
   // Freed with its last subscriber below: nothing compiled may be used after an error in it.
-  DropCompiled(blame.owner);
+  DropPart(blame.owner);
   // It may be innocent: the next attempt resets what the role still has in this turn.
   if (failure.role_timed_out) return;
   foreach (cell, SubscribersToBlame(blame)) {

@@ -1,0 +1,105 @@
+// Rows come in the shape (columns and types) that their table had when they were written. Process:
+// decoder.
+#include "match/column_map.hpp"
+
+extern "C" {
+#include "nodes/value.h"
+#include "utils/lsyscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+// Whether the column of a partition or child has, after the transaction that is evaluated, the name
+// that it had at its place of it: if not, names have been exchanged for a while.
+bool KeepsName(Oid relation, AttrNumber number, const char* name) {
+  const char* now = get_attname(relation, number, true);
+  return now != nullptr && strcmp(now, name) == 0;
+}
+
+AttrNumber PositionIn(const RowShape& shape, const QuerySpec& spec, const Var& column,
+                      const char* name) {
+  TupleDesc descriptor = shape.descriptor;
+  // The table itself goes by number, so that a column may be renamed; a partition by name.
+  for (int i = 0; i < descriptor->natts; ++i) {
+    const FormData_pg_attribute* attribute = TupleDescAttr(descriptor, i);
+    const bool same = shape.relation == spec.relation
+                          ? attribute->attnum == column.varattno
+                          : strcmp(NameStr(attribute->attname), name) == 0;
+    if (!same || attribute->attisdropped) continue;
+    if (shape.relation != spec.relation && !KeepsName(shape.relation, attribute->attnum, name))
+      return -1;
+    return attribute->atttypid == column.vartype ? static_cast<AttrNumber>(i) : -1;
+  }
+  return -1;
+}
+
+// The places in rows of a shape, as attribute numbers, of those columns of the template that are in
+// `columns`.
+List* PlacesOf(List* columns, const QuerySpec& spec, const ColumnMap& map) {
+  List* places = NIL;
+  ListCell* cell;
+  foreach (cell, spec.columns)
+    if (list_member_int(columns, lfirst_node(Var, cell)->varattno))
+      places = lappend_int(places, map.positions[foreach_current_index(cell)] + 1);
+  return places;
+}
+
+// Of sets that are not empty.
+bool IsSubset(List* columns, List* of) {
+  return columns != NIL && list_difference_int(columns, of) == NIL;
+}
+
+// Whether old rows are known as the query was analysed: by the columns that it needs of them (then
+// an update without an old row has left these alone), and each by a key that no other row had.
+// Within a transaction that may come and go.
+bool KnowsOldRows(const RowShape& shape, const QuerySpec& spec, const ColumnMap& map) {
+  if (spec.full_identity && !shape.full_identity) return false;
+  if (!shape.full_identity &&
+      list_difference_int(PlacesOf(spec.identity, spec, map), shape.identity) != NIL)
+    return false;
+  if (spec.bag) return true;
+  if (shape.relation != spec.relation && !shape.is_partition) return false;
+  List* key = PlacesOf(spec.key, spec, map);
+  return IsSubset(shape.primary_key, key) || IsSubset(shape.identity, key);
+}
+
+// Those of shapes that are gone would never be found again: all are made anew.
+void PrepareMaps(ColumnMaps* maps, MemoryContext context, int column_count) {
+  if (maps->by_shape != nullptr && maps->generation == ShapeGeneration()) return;
+  maps->last = nullptr;
+  if (maps->by_shape != nullptr) hash_destroy(maps->by_shape);
+  maps->by_shape = nullptr;
+  HASHCTL control = {};
+  control.keysize = sizeof(uint32);
+  control.entrysize = offsetof(ColumnMap, positions) + sizeof(AttrNumber) * column_count;
+  control.hcxt = context;
+  maps->by_shape =
+      hash_create("live_queries column maps", 4, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  maps->generation = ShapeGeneration();
+}
+
+}  // namespace
+
+const ColumnMap* MapFor(ColumnMaps* maps, MemoryContext context, const QuerySpec& spec,
+                        const RowShape* shape) {
+  // A number is never used again, so this one is still right.
+  if (maps->last != nullptr && maps->last->shape_number == shape->number) return maps->last;
+  const int count = list_length(spec.columns);
+  PrepareMaps(maps, context, count);
+  bool found;
+  ColumnMap* map =
+      static_cast<ColumnMap*>(hash_search(maps->by_shape, &shape->number, HASH_ENTER, &found));
+  maps->last = map;
+  if (found) return map;
+  map->fits = true;
+  for (int i = 0; i < count; ++i) {
+    map->positions[i] = PositionIn(*shape, spec, *list_nth_node(Var, spec.columns, i),
+                                   strVal(list_nth(spec.column_names, i)));
+    map->fits = map->fits && map->positions[i] >= 0;
+  }
+  map->knows_old_rows = map->fits && KnowsOldRows(*shape, spec, *map);
+  return map;
+}
+
+}  // namespace live_queries

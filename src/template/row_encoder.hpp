@@ -1,0 +1,55 @@
+// How the rows of a result become the JSON of messages. Process: decoder.
+#pragma once
+
+#include <string_view>
+
+#include "pg/memory.hpp"
+#include "pg/postgres.hpp"
+#include "query/spec.hpp"
+
+extern "C" {
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "nodes/execnodes.h"
+}
+
+namespace live_queries {
+
+struct RowEncoder {
+  std::string_view* names;   // of the result columns: `"name":`
+  FmgrInfo* to_json;         // beside those
+  ExprState* key;            // nullptr: the result is a bag, its key the whole row
+  ExprContext* expressions;  // that of the key
+};
+
+// In CurrentMemoryContext; `expressions` as well.
+RowEncoder MakeRowEncoder(const QuerySpec& spec, ExprContext* expressions);
+
+// The key of a row, as that of the first result is: a JSON array. `row` has the table's columns,
+// `result` those of the result. In CurrentMemoryContext, as all the following.
+std::string_view KeyJson(const RowEncoder& encoder, TupleTableSlot* row, TupleTableSlot* result);
+
+void AppendColumnJson(const RowEncoder& encoder, TupleTableSlot* result, int column,
+                      StringInfo out);
+
+// The row as row_to_json gives it, of those columns alone for which `wanted` holds.
+template <class Wanted>
+std::string_view RowJson(const RowEncoder& encoder, TupleTableSlot* result, Wanted&& wanted) {
+  StringInfoData out;
+  initStringInfo(&out);
+  appendStringInfoChar(&out, '{');
+  for (int i = 0; i < result->tts_tupleDescriptor->natts; ++i) {
+    if (!wanted(i)) continue;
+    if (out.len > 1) appendStringInfoChar(&out, ',');
+    StringInfoSink{&out}.Append(encoder.names[i]);
+    AppendColumnJson(encoder, result, i, &out);
+  }
+  appendStringInfoChar(&out, '}');
+  return View(out);
+}
+
+inline std::string_view RowJson(const RowEncoder& encoder, TupleTableSlot* result) {
+  return RowJson(encoder, result, [](int) { return true; });
+}
+
+}  // namespace live_queries
