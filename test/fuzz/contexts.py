@@ -30,9 +30,7 @@ def _quoted(call):
 
 def _direct(session, call, text):
     """A statement of which the call is a part: its result is not to be seen, but whether it was successful."""
-    rows = session.sql(text)
-    session.effect(call, None if rows is None else True)
-    return rows
+    session.effect(call, session.outcome(session.sql(text)))
 
 
 @context(14)
@@ -59,26 +57,29 @@ def failed(session, call):
     """In a transaction that has failed."""
     session.sql("BEGIN")
     session.sql("SELECT 1/0")
-    if session.perform(call):
+    open_then = session.in_transaction()
+    if session.perform(call) and open_then:
         raise AssertionError("a call in a failed transaction has succeeded")
     session.end()
 
 
 @context(6)
 def savepoints(session, call):
-    """Between savepoints that are released or rolled back."""
+    """Between savepoints that are released or rolled back. Each has its name: any statement can be cancelled, and what
+    would be rolled back to then is that one or none."""
     rng = session.rng
     session.sql("BEGIN")
-    for _ in range(rng.randint(1, 3)):
-        session.sql("SAVEPOINT s")
+    for turn in range(rng.randint(1, 3)):
+        name = "s%d" % turn
+        session.sql("SAVEPOINT %s" % name)
         innermost = len(session.pending)
         session.perform(call)
-        if rng.random() < 0.4 and session.sql("SAVEPOINT s") is not None:
-            innermost = len(session.pending)
+        if rng.random() < 0.4 and session.sql("SAVEPOINT inner_%s" % name) is not None:
+            name, innermost = "inner_%s" % name, len(session.pending)
             session.perform(session.calls.random(rng))
-        if rng.random() < 0.5 or session.sql("RELEASE s") is None:
-            session.sql("ROLLBACK TO s")
-            del session.pending[innermost:]
+        if rng.random() < 0.5 or session.sql("RELEASE %s" % name) is None:
+            if session.sql("ROLLBACK TO %s" % name) is not None:
+                del session.pending[innermost:]
         call = session.calls.random(rng)
     session.end(rng.choice(["COMMIT", "COMMIT", "ROLLBACK"]))
 
@@ -89,7 +90,7 @@ def caught(session, call):
     rows = session.sql("SELECT fz.caught(%s)" % _quoted(call))
     if rows and rows[0][0]:
         session.check_error(rows[0][0][:5], rows[0][0][6:])
-    session.effect(call, True if rows and not rows[0][0] else None)
+    session.effect(call, None if rows and rows[0][0] else session.outcome(rows))
 
 
 @context(3)
@@ -120,8 +121,7 @@ def trigger(session, call):
     if session.rng.random() < 0.3:
         line = call.text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
         data = io.BytesIO((line + "\n").encode("utf-8", "surrogateescape"))
-        rows = session.sql("COPY fz.calls_%s FROM STDIN" % table, data)
-        session.effect(call, None if rows is None else True)
+        session.effect(call, session.outcome(session.sql("COPY fz.calls_%s FROM STDIN" % table, data)))
     else:
         _direct(session, call, "INSERT INTO fz.calls_%s VALUES (%s)" % (table, _quoted(call)))
 
@@ -132,7 +132,8 @@ def cursor(session, call):
     rng = session.rng
     session.sql("BEGIN")
     hold = rng.choice(["", "", " WITH HOLD"])
-    done = session.sql("DECLARE c %s CURSOR%s FOR %s" % (rng.choice(["", "SCROLL", "NO SCROLL"]), hold, call.text))
+    done = session.outcome(session.sql("DECLARE c %s CURSOR%s FOR %s" % (rng.choice(["", "SCROLL", "NO SCROLL"]), hold,
+                                                                         call.text)))
     for _ in range(rng.randint(0, 2)):
         session.sql(rng.choice(["FETCH 1 FROM c", "FETCH ALL FROM c", "FETCH BACKWARD 1 FROM c", "MOVE 2 IN c",
                                 "CLOSE c", "CLOSE ALL"]))
@@ -176,15 +177,14 @@ def after_write(session, call):
 @context(2)
 def copy_out(session, call):
     """As the query of a COPY."""
-    rows = session.sql("COPY (%s) TO STDOUT" % call.text, io.BytesIO())
-    session.effect(call, None if rows is None else True)
+    session.effect(call, session.outcome(session.sql("COPY (%s) TO STDOUT" % call.text, io.BytesIO())))
 
 
 @context(2)
 def prepared(session, call):
     """As a prepared statement, executed twice."""
-    session.sql("DEALLOCATE ALL")
-    session.sql("PREPARE p AS %s" % call.text)
+    if session.sql("DEALLOCATE ALL") is None or session.sql("PREPARE p AS %s" % call.text) is None:
+        return  # there may be one of an earlier call
     for _ in range(2):
         _direct(session, call, "EXECUTE p")
 
@@ -208,7 +208,7 @@ def prepared_transaction(session, call):
     if session.rng.random() < 0.5:
         session.write()
     if session.end("PREPARE TRANSACTION %s" % values.literal(name)):
-        session.sql("%s PREPARED %s" % (session.rng.choice(["COMMIT", "ROLLBACK"]), values.literal(name)))
+        session.finish_prepared(session.rng.choice(["COMMIT", "ROLLBACK"]), values.literal(name))
 
 
 @context(3)
@@ -246,10 +246,10 @@ def within(session, call):
         "SELECT * FROM fz.items WHERE n = (SELECT count(*) FROM %s)", "LOCK fz.bag; SELECT * FROM %s",
         "SELECT 1; SELECT * FROM %s; SELECT 2",
     ]) % call.body
-    rows = session.sql(text)
-    session.effect(call, "?" if rows is not None or "ROLLBACK" in text else None)
+    done = "?" if session.outcome(session.sql(text)) else None
+    session.effect(call, done)
     if "UNION" in text:
-        session.effect(other, "?" if rows is not None else None)
+        session.effect(other, done)
 
 
 @context(1)

@@ -11,6 +11,7 @@ import select
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 
 import psycopg2
 from psycopg2 import extensions
@@ -27,7 +28,11 @@ ALLOWED = [
     ("XX000", "cache lookup failed for function", "and where DROP EXTENSION comes between the parsing of a statement and"
      " its execution, since a statement locks no function that it calls"),
 ]
+# What the server may also raise after a statement has committed, while it delivers the messages that wait and has not
+# said yet that it is ready: a cancel that came too late for the statement, or a lack of room.
+AFTER_COMMIT = ("57014", "53")
 KEPT = 40  # statements for a report
+ATTEMPTS = 100  # at a statement that a cancel or a short statement_timeout may end
 
 
 class Problem(Exception):
@@ -42,6 +47,16 @@ def check_error(code, message, allowed=()):
         raise Problem("an internal error: %s %s" % (code, message))
 
 
+@dataclass
+class Effect:
+    """What a call means, once its transaction has committed."""
+
+    call: Call
+    done: object          # True, or "?" if nobody knows
+    rows: object          # its result; None if that was not to be seen
+    as_other: bool        # it was made as another role
+
+
 class Session(threading.Thread):
     """One session; it has one connection at a time."""
 
@@ -54,15 +69,17 @@ class Session(threading.Thread):
         self.allowed = options.allow
         self.connection = None
         self.pid = 0
-        self.latin = False        # the client's encoding; statements are sent as they are: then ids are others
+        self.role = None          # None: the superuser
         self.statements = deque(maxlen=KEPT)
         self.problem = None
         self.known = {}           # id -> "active" or "paused", as the calls have said
         self.unsure = set()       # ids of which the calls have not said enough
+        self.others = set()       # ids of what it has made as another role, which it may not be able to become again
         self.blind = False        # messages may have been polled where nobody sees them
         self.fresh = set()        # ids of what the last statement has subscribed to
         self.as_other = False     # the calls are made as another role
-        self.pending = []         # the effects of the open transaction
+        self.late = False         # the last statement's error may have come after its commit
+        self.pending = []         # the Effects of the open transaction
         self.counts = {}
 
     def run(self):
@@ -78,27 +95,59 @@ class Session(threading.Thread):
         """Connects, as one of the roles."""
         if self.connection:
             self.connection.close()
-        role = self.rng.choice([None, self.world.roles["a"], self.world.roles["b"]])
+        self.role = self.rng.choice([None, self.world.roles["a"], self.world.roles["b"]])
         try:
-            self.connection = self.world.connect(role, self.name)
+            self.connection = self.world.connect(self.role, self.name)
         except psycopg2.OperationalError:  # renamed, or may not log in
+            self.role = None
             self.connection = self.world.connect(None, self.name)
-        self.pid, self.latin, self.blind, self.pending = self.connection.info.backend_pid, False, False, []
+        self.pid, self.blind, self.pending = self.connection.info.backend_pid, False, []
+        self.as_other, self.fresh = False, set()
         self.forget_all()
         self.calm()
 
     def calm(self):
         """Ends what is open and makes the settings without which a session may hang."""
-        self.sql("ROLLBACK")
+        self.insist("ROLLBACK")
         self.pending = []
-        self.sql("RESET ALL")
-        self.sql("SET client_min_messages = error; SET statement_timeout = '1500ms'; SET lock_timeout = '300ms';"
-                 " SET idle_in_transaction_session_timeout = '20s'; SET search_path = public;"
-                 " SET app.tenant = 'x'; SET live_queries.subscribe_timeout = '3s'")
+        self.encode("UTF8")  # RESET ALL does that, and the driver would not know
+        self.insist("RESET ALL")
+        self.insist("SET client_min_messages = error; SET statement_timeout = '1500ms'; SET lock_timeout = '300ms';"
+                    " SET idle_in_transaction_session_timeout = '20s'; SET search_path = public;"
+                    " SET app.tenant = 'x'; SET live_queries.subscribe_timeout = '3s'")
+
+    def insist(self, text):
+        """Runs a statement that nothing but a cancel or a timeout can make fail, until it is done."""
+        for _ in range(ATTEMPTS):
+            if self.sql(text) is not None:
+                return
+        raise Problem("cannot be done: %s" % text)
+
+    def finish_prepared(self, how, name):
+        """Commits or rolls back a prepared transaction, whose locks would bother the others, unless they did that."""
+        for _ in range(ATTEMPTS):
+            if (self.sql("%s PREPARED %s" % (how, name)) is not None
+                    or self.sql("SELECT 1 FROM pg_prepared_xacts WHERE gid = %s" % name) == []):
+                return
+
+    def encode(self, encoding):
+        """Sets the client's encoding, or leaves the connection closed."""
+        try:
+            self.connection.set_client_encoding(encoding)
+        except psycopg2.Error as error:
+            self.judge(error)
+            self.connection.close()  # the driver and the server may be of two minds
+            raise Gone() from error
+
+    @property
+    def latin(self):
+        """Tells whether the client's encoding is LATIN1. Statements are sent as they are: then ids are others."""
+        return self.connection.get_parameter_status("client_encoding") != "UTF8"
 
     def sql(self, text, data=None):
         """Runs a statement; returns its rows ([] where it has none), or None where it failed, as it may."""
         self.statements.append(text)
+        self.late = False
         self.count("statements")
         sent = text.encode("utf-8", "surrogateescape")
         try:
@@ -128,6 +177,7 @@ class Session(threading.Thread):
         if error.pgcode is None and isinstance(error, psycopg2.ProgrammingError):
             return  # the driver's own: "can't execute an empty query"
         self.count("error %s" % error.pgcode)
+        self.late = error.pgcode.startswith(AFTER_COMMIT) and not self.in_transaction()
         self.check_error(error.pgcode, error.diag.message_primary)
 
     def check_error(self, code, message):
@@ -139,19 +189,24 @@ class Session(threading.Thread):
         """Makes a call; its effect counts once the transaction commits."""
         self.count(call.name)
         rows = self.sql(call.text)
+        done = self.outcome(rows)
         if rows is not None and call.name == "subscribe":
             self.count("subscribed")
             if self.rng.random() < 0.5:
                 self.sql("SELECT * FROM live.snapshot(%s)" % values.literal(call.id))
-        self.effect(call, None if rows is None else True, rows)
+        self.effect(call, done, rows)
         return rows is not None
+
+    def outcome(self, rows):
+        """Tells of the last statement, which had this result, whether it has succeeded: as effect() takes it."""
+        if rows is None:
+            return "?" if self.late else None
+        return True
 
     def effect(self, call, done, rows=None):
         """Notes a call that has succeeded (True), failed (None), or nobody knows ("?")."""
-        if done and self.as_other and call.name == "unsubscribe_all":
-            done = "?"  # it passes over what belongs to others
         if done is not None:
-            self.pending.append((call, done, rows))
+            self.pending.append(Effect(call, done, rows, self.as_other))
         if not self.in_transaction():
             self.settle_effects()
 
@@ -162,6 +217,7 @@ class Session(threading.Thread):
     def end(self, text="COMMIT"):
         """Ends the transaction; its effects count if it has committed."""
         self.statements.append(text)
+        self.late = False
         try:
             with self.connection.cursor() as cursor:
                 cursor.execute(text)
@@ -169,7 +225,10 @@ class Session(threading.Thread):
         except psycopg2.Error as error:
             self.judge(error)
             done = False
-        if not done:
+        if self.late and text != "ROLLBACK":
+            for effect in self.pending:
+                effect.done = "?"
+        elif not done:
             self.pending = []
         if self.in_transaction():
             self.sql("ROLLBACK")
@@ -179,31 +238,38 @@ class Session(threading.Thread):
     def settle_effects(self):
         """What was noted has committed: it counts."""
         pending, self.pending = self.pending, []
-        for call, done, rows in pending:
-            self._count_effect(call, done, rows)
-            if call.name == "subscribe":
-                self.fresh.add(self._name_of(call))
+        for effect in pending:
+            self._count_effect(effect)
+            if effect.call.name == "subscribe":
+                self.fresh.add(self._name_of(effect.call))
         self.receive()
         self.fresh = set()
 
-    def _count_effect(self, call, done, rows):
+    def _count_effect(self, effect):
+        call = effect.call
         if call.name == "poll":
-            if rows is None:
+            if effect.rows is None:
                 self.blind = True
-            for row in rows or []:
+            for row in effect.rows or []:
                 self._message(row[2])
         if not call.changes():
             return
         identity = self._name_of(call)
-        if done == "?":
+        if call.name == "subscribe" and effect.as_other:
+            self.others.add(identity)
+        if effect.done == "?":
             self.unsure.update([identity] if identity else self.known)
         elif call.name == "subscribe":
             self.known[identity] = "active"
             self.unsure.discard(identity)
+            if not effect.as_other:
+                self.others.discard(identity)
         elif call.name == "unsubscribe":
             self.known.pop(identity, None)
         elif call.name == "unsubscribe_all":
-            self.known = {}
+            # It passes over what belongs to roles that the caller may not become.
+            self.unsure.update(self.known if effect.as_other else self.known.keys() & self._of_others())
+            self.known = {} if not effect.as_other else self.known
         elif call.name in ("pause", "resume") and identity in self.known:
             self.known[identity] = "paused" if call.name == "pause" else "active"
 
@@ -213,9 +279,13 @@ class Session(threading.Thread):
             return call.id.encode("utf-8", "surrogateescape").decode("latin-1")
         return call.id
 
+    def _of_others(self):
+        """Returns the ids of what may be out of reach, since the superuser may give and take roles at any time."""
+        return self.others if self.role else set()
+
     def forget_all(self):
         """All subscriptions have been ended, by DISCARD ALL and the like."""
-        self.known, self.unsure = {}, set(values.NAUGHTY_IDS)
+        self.known, self.unsure, self.others = {}, set(), set()
 
     def receive(self):
         """Takes the notifications that have come."""
@@ -265,24 +335,24 @@ class Session(threading.Thread):
             elif choice < 0.97:
                 self.calm()
             elif choice < 0.98:
-                if self.sql(self.rng.choice(["UNLISTEN *", "DISCARD ALL"])) is not None:
-                    self.forget_all()
+                self._end_all()
                 self.calm()
             elif choice < 0.985:
-                self._change_encoding()
+                self.encode("UTF8" if self.latin else "LATIN1")
             elif choice < 0.99:
-                self.connection.close()
+                self._leave()
             else:
                 time.sleep(self.rng.random() * 0.1)
         except Gone:
             pass
 
-    def _change_encoding(self):
-        try:
-            self.connection.set_client_encoding("UTF8" if self.latin else "LATIN1")
-            self.latin = not self.latin
-        except psycopg2.Error as error:
-            self.judge(error)
+    def _end_all(self):
+        self.encode("UTF8")  # as in calm()
+        done = self.outcome(self.sql(self.rng.choice(["UNLISTEN *", "DISCARD ALL"])))
+        if done is True:
+            self.forget_all()
+        elif done == "?":
+            self.unsure.update(self.known)
 
     def write(self):
         """Changes some rows."""
@@ -290,26 +360,53 @@ class Session(threading.Thread):
         self.sql(text.replace("{1}", values.literal(self.rng.choice(["x", "y", "z", None]))))
 
     def finish(self):
-        """At the end, with nobody else about: what the view shows has to be what the calls have said."""
+        """At the end, with nobody else about: hears what there is to be heard, for compare()."""
+        try:
+            if self.connection is None or self.connection.closed:
+                return
+            if self.in_transaction():
+                self.end("ROLLBACK")
+            self.sql("RESET SESSION AUTHORIZATION")
+            self.calm()
+            self.sql("SET statement_timeout = '30s'")
+            if not self._hear():
+                raise Problem("live.wait_for gave up after 20 s")
+        except Gone:
+            pass  # ended by what it has called last
+
+    def _hear(self):
+        """Takes the messages that there are, if all can be told by now."""
+        if self.known and self.sql("SELECT live.wait_for(NULL, '20 s')") != [(True,)]:
+            return False
+        self.settle_effects()
+        if not self.perform(Call("poll", "live.poll()", True)):
+            self.blind = True
+        return True
+
+    def _leave(self):
+        """Ends the connection, and compares before if everything is in its place just now."""
+        self.calm()
+        if self._hear():
+            try:
+                self.compare()
+            except psycopg2.Error:
+                pass  # no extension, no view
+        self.connection.close()
+
+    def compare(self):
+        """Compares what the view shows of this session with what its calls and messages have said."""
         if self.connection is None or self.connection.closed:
             return
-        if self.in_transaction():
-            self.end("ROLLBACK")
-        self.sql("RESET SESSION AUTHORIZATION")
-        self.calm()
-        self.sql("SET statement_timeout = '30s'")
-        if self.known and self.sql("SELECT live.wait_for(NULL, '20 s')") != [(True,)]:
-            raise Problem("live.wait_for gave up after 20 s")
-        self.settle_effects()
-        self._count_effect(Call("poll", "live.poll()", True), True, self.sql("SELECT * FROM live.poll()"))
-        self.receive()
-
-    def compare(self, shown, terminated):
-        """Compares what the view shows of this session with what its calls and messages have said."""
+        rows = self.world.rows("SELECT subscription_id, status FROM live_queries WHERE pid = %d" % self.pid)
+        if self.pid in self.world.ended:
+            return  # by now
+        shown = dict(row for row in rows if row[1] != "terminated")
+        terminated = {row[0] for row in rows if row[1] == "terminated"}
+        self.count("compared")
         for identity in set(shown) | set(self.known):
-            if identity in self.unsure:
+            if identity in self.unsure or identity in values.NAUGHTY_IDS:
                 continue
-            if identity not in shown and (self.blind or identity in terminated):
+            if identity not in shown and (self.blind or identity in terminated or identity in self._of_others()):
                 continue
             if shown.get(identity) != self.known.get(identity):
                 raise Problem("the view shows %r as %s, and by its calls it is %s" % (identity, shown.get(identity),

@@ -76,6 +76,10 @@ CREATE TRIGGER run AFTER INSERT ON fz.calls_after FOR EACH ROW EXECUTE FUNCTION 
 CREATE TABLE fz.calls_late (call text);
 CREATE CONSTRAINT TRIGGER run AFTER INSERT ON fz.calls_late DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION fz.run_call('');
+-- Whatever session_replication_role says: an INSERT that succeeds has made its call.
+ALTER TABLE fz.calls_before ENABLE ALWAYS TRIGGER run;
+ALTER TABLE fz.calls_after ENABLE ALWAYS TRIGGER run;
+ALTER TABLE fz.calls_late ENABLE ALWAYS TRIGGER run;
 """
 TABLES = {  # in the order in which they can be made
     "types": """CREATE TYPE fz.mood AS ENUM ('sad', 'glad'); CREATE TYPE fz.pair AS (a int, b text);
@@ -208,7 +212,8 @@ class World:
             connection.close()
 
     def repair(self, cursor):
-        """Makes what is missing, as far as it can be made."""
+        """Makes what is missing, as far as it can be made, and ends what a session that is gone has prepared."""
+        self.roll_back_prepared(cursor)
         for text in ["ALTER SCHEMA fz2 RENAME TO fz", "CREATE EXTENSION live_queries",
                      "ALTER TABLE fz.bag2 RENAME TO bag",
                      "ALTER ROLE %(c)s RENAME TO %(b)s" % self.roles, "ALTER ROLE %(b)s LOGIN" % self.roles,
@@ -219,14 +224,22 @@ class World:
             except psycopg2.Error:
                 cursor.execute("ROLLBACK")
 
+    @staticmethod
+    def roll_back_prepared(cursor):
+        """Rolls back what is prepared, unless its session is about to end it."""
+        cursor.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()")
+        for (gid,) in cursor.fetchall():
+            try:
+                cursor.execute("ROLLBACK PREPARED %s" % values.literal(gid))
+            except psycopg2.Error:
+                pass
+
     def close(self):
         """Drops everything; returns what could not be."""
         left = []
         connection = self.connect()
         with connection.cursor() as cursor:
-            cursor.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()")
-            for (gid,) in cursor.fetchall():
-                cursor.execute("ROLLBACK PREPARED %s" % values.literal(gid))
+            self.roll_back_prepared(cursor)
         connection.close()
         self.ask("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'fuzz'")
         self.ask("ALTER SYSTEM RESET live_queries.mailbox_size")
