@@ -13,7 +13,6 @@
 extern "C" {
 #include "common/file_perm.h"
 #include "common/file_utils.h"
-#include "utils/wait_event.h"
 }
 
 namespace live_queries {
@@ -44,18 +43,9 @@ bool PutInMemory(ConnectionShared* connection, std::span<const std::byte> record
 bool WriteSpill(uint64_t connection_id, uint64_t offset, std::span<const std::byte> records,
                 SpillWriter* writer) {
   if (writer->file < 0) writer->file = OpenSpillForWriting(connection_id);
-  bool written = writer->file >= 0;
-  constexpr size_t kPiece = 64 * 1024 * 1024;
-  for (size_t done = 0; written && done < records.size();) {
-    const size_t piece = records.size() - done < kPiece ? records.size() - done : kPiece;
-    errno = 0;
-    const int result = FileWrite(
-        writer->file, const_cast<char*>(reinterpret_cast<const char*>(records.data() + done)),
-        static_cast<int>(piece), static_cast<off_t>(offset + done), WAIT_EVENT_BUFFILE_WRITE);
-    written = result == static_cast<int>(piece);
-    if (!written && errno == 0) errno = ENOSPC;
-    done += piece;
-  }
+  const bool written =
+      writer->file >= 0 &&
+      TryWriteWhole(writer->file, records.data(), records.size(), static_cast<off_t>(offset));
   if (!written)
     ereport(LOG, errcode_for_file_access(),
             errmsg("live_queries could not spill messages of a connection: %m"));

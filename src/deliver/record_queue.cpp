@@ -82,7 +82,6 @@ void RecordQueue::ForgetRead() {
   if (file_ <= 0) return;
   file_records_ -= file_read_;
   bytes_ -= file_read_bytes_;
-  file_bytes_ -= file_read_bytes_;
   file_read_ = 0;
   file_read_bytes_ = 0;
   forgotten_ = read_;
@@ -140,7 +139,6 @@ void RecordQueue::AppendToFile(const RecordHeader& header, std::string_view body
   WriteWhole(file_, body.data(), body.size(), start);
   write_ = start + static_cast<off_t>(body.size());
   ++file_records_;
-  file_bytes_ += body.size();
 }
 
 void RecordQueue::ReadHeaderFromFile(RecordHeader* header) {
@@ -168,7 +166,7 @@ void RecordQueue::CloseFile() {
   file_body_ = nullptr;
   read_ = forgotten_ = write_ = 0;
   file_records_ = file_read_ = 0;
-  file_bytes_ = file_read_bytes_ = 0;
+  file_read_bytes_ = 0;
 }
 
 }  // namespace live_queries

@@ -70,8 +70,7 @@ class RecordQueue {
   off_t write_;
   uint64_t file_records_;   // not forgotten
   uint64_t file_read_;      // of these, read
-  size_t file_bytes_;       // not forgotten
-  size_t file_read_bytes_;  // of these, read
+  size_t file_read_bytes_;  // in those
   size_t memory_bytes_;
   size_t bytes_;
   uint64_t unread_;

@@ -82,7 +82,7 @@ inline void CheckLevelPermissions(Query* query) {
 }
 
 // What JSON_OBJECT(...) and its like, since 16 (commit 7081ac46a), make JSON of.
-inline List* JsonConstructorArguments(Node* node) {
+inline List* JsonConstructorArguments([[maybe_unused]] Node* node) {
 #if PG_VERSION_NUM >= 160000
   return IsA(node, JsonConstructorExpr) ? castNode(JsonConstructorExpr, node)->args : NIL;
 #else
@@ -108,7 +108,7 @@ struct TableAccess {
   Bitmapset* columns;
 };
 
-inline TableAccess AccessOf(Query* query, RangeTblEntry* entry) {
+inline TableAccess AccessOf([[maybe_unused]] Query* query, RangeTblEntry* entry) {
 #if PG_VERSION_NUM >= 160000
   RTEPermissionInfo* info =
       entry->perminfoindex == 0 ? nullptr : getRTEPermissionInfo(query->rteperminfos, entry);
@@ -132,7 +132,7 @@ inline void TakeOverAccess(Query* query, RangeTblEntry* entry, Query* source) {
 
 // The type that an SQL/JSON function reads from a part of `*json` by the type's input function, if
 // `node` is one. They exist since 17 (commit 6185c9737).
-inline Oid TypeReadFromJson(Node* node, Node** json) {
+inline Oid TypeReadFromJson([[maybe_unused]] Node* node, [[maybe_unused]] Node** json) {
 #if PG_VERSION_NUM >= 170000
   if (!IsA(node, JsonExpr)) return InvalidOid;
   *json = castNode(JsonExpr, node)->formatted_expr;
@@ -309,7 +309,7 @@ inline bool MayUseSchema(Oid schema) {
 
 // Whether it tells by whom and how the client was authenticated, which only its backend knows. It
 // exists since 16 (commit 0823d061b).
-inline bool TellsSystemUser(Oid function) {
+inline bool TellsSystemUser([[maybe_unused]] Oid function) {
 #if PG_VERSION_NUM >= 160000
   return function == F_SYSTEM_USER;
 #else

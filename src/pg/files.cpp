@@ -30,7 +30,7 @@ void ReadWhole(File file, void* bytes, size_t size, off_t offset) {
   }
 }
 
-void WriteWhole(File file, const void* bytes, size_t size, off_t offset) {
+bool TryWriteWhole(File file, const void* bytes, size_t size, off_t offset) {
   char* place = static_cast<char*>(const_cast<void*>(bytes));  // not const before 16
   for (size_t done = 0; done < size;) {
     errno = 0;
@@ -38,11 +38,17 @@ void WriteWhole(File file, const void* bytes, size_t size, off_t offset) {
                                  offset + static_cast<off_t>(done), WAIT_EVENT_BUFFILE_WRITE);
     if (result <= 0) {
       if (errno == 0) errno = ENOSPC;
-      ereport(ERROR, errcode_for_file_access(),
-              errmsg("could not write spilled messages of live_queries: %m"));
+      return false;
     }
     done += static_cast<size_t>(result);
   }
+  return true;
+}
+
+void WriteWhole(File file, const void* bytes, size_t size, off_t offset) {
+  if (!TryWriteWhole(file, bytes, size, offset))
+    ereport(ERROR, errcode_for_file_access(),
+            errmsg("could not write spilled messages of live_queries: %m"));
 }
 
 }  // namespace live_queries
