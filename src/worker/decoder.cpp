@@ -20,18 +20,16 @@
 #include "subscribers/registry_sync.hpp"
 #include "template/guard.hpp"
 #include "worker/evaluation.hpp"
+#include "worker/worker_process.hpp"
 
 extern "C" {
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
-#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 }
@@ -199,10 +197,7 @@ XLogRecPtr HandledPosition(XLogRecPtr read) {
   return FirstReadyBatch() == nullptr ? read : FirstReadyBatch()->commit_end - 1;
 }
 
-void Sleep(long timeout_ms) {
-  (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms,
-                  WaitEventDecoderMain());
-}
+void Sleep(long timeout_ms) { SleepUntilWoken(timeout_ms, WaitEventDecoderMain()); }
 
 void Loop() {
   TimestampTz idle_since = 0;
@@ -210,12 +205,7 @@ void Loop() {
   bool slept = false;
   XLogRecPtr shared_position = InvalidXLogRecPtr;
   for (;;) {
-    ResetLatch(MyLatch);
-    CHECK_FOR_INTERRUPTS();
-    if (ConfigReloadPending) {
-      ConfigReloadPending = false;
-      ProcessConfigFile(PGC_SIGHUP);
-    }
+    HeadOfLoop();
     if (ShouldStop(&idle_since)) {
       LIVE_QUERIES_FAULT("decoder-stop");
       StopAsAsked();
@@ -310,9 +300,7 @@ void OnCancelSignal(int signal) {
 
 void Run(int index) {
   pqsignal(SIGINT, OnCancelSignal);
-  pqsignal(SIGHUP, SignalHandlerForConfigReload);
-  pqsignal(SIGTERM, die);
-  BackgroundWorkerUnblockSignals();
+  AcceptSignals();
   LIVE_QUERIES_FAULT("decoder-start");
   TakePlace(index);
   TryCatch(

@@ -1,5 +1,6 @@
 // The launcher: one static background worker that looks at each database's slot, starts what is
-// missing and starts again, later and later, what failed. Process: launcher.
+// missing and starts again, later and later, what failed. Process: postmaster (registration),
+// launcher.
 #include "worker/launcher.hpp"
 
 #include "pg/compat.hpp"
@@ -12,6 +13,7 @@
 #include "registry/ending.hpp"
 #include "registry/shared_memory.hpp"
 #include "worker/decoder.hpp"
+#include "worker/worker_process.hpp"
 
 extern "C" {
 #include "access/heapam.h"
@@ -21,12 +23,8 @@ extern "C" {
 #include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "postmaster/bgworker.h"
-#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 #include "storage/proc.h"
-#include "tcop/tcopprot.h"
-#include "utils/guc.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
@@ -114,15 +112,10 @@ BackgroundWorkerHandle** LaunchedAs(const ConsumerShared& consumer) {
 void Launch(ConsumerShared* consumer) {
   LIVE_QUERIES_FAULT("launcher-launch");
   BackgroundWorkerHandle** handle = LaunchedAs(*consumer);
-  BackgroundWorker worker = {};
-  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  BackgroundWorker worker = DescribeWorker("live_queries_decoder_main", "live_queries decoder");
   worker.bgw_restart_time = BGW_NEVER_RESTART;
   worker.bgw_main_arg = Int32GetDatum(static_cast<int32>(handle - launched));
   worker.bgw_notify_pid = MyProcPid;
-  strlcpy(worker.bgw_library_name, "live_queries", sizeof(worker.bgw_library_name));
-  strlcpy(worker.bgw_function_name, "live_queries_decoder_main", sizeof(worker.bgw_function_name));
-  strlcpy(worker.bgw_type, "live_queries decoder", sizeof(worker.bgw_type));
   snprintf(worker.bgw_name, sizeof(worker.bgw_name), "live_queries decoder for database %u",
            DatabaseAt(consumer->database)->database.Load());
   if (*handle != nullptr) pfree(*handle);
@@ -209,9 +202,7 @@ long Pass() {
 }
 
 void Run() {
-  pqsignal(SIGHUP, SignalHandlerForConfigReload);
-  pqsignal(SIGTERM, die);
-  BackgroundWorkerUnblockSignals();
+  AcceptSignals();
   BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
   before_shmem_exit(OnExit, 0);
   launched = static_cast<BackgroundWorkerHandle**>(
@@ -220,29 +211,17 @@ void Run() {
   LIVE_QUERIES_FAULT("launcher-started");
   ForgetEarlierLaunches();
   for (;;) {
-    ResetLatch(MyLatch);
-    CHECK_FOR_INTERRUPTS();
-    if (ConfigReloadPending) {
-      ConfigReloadPending = false;
-      ProcessConfigFile(PGC_SIGHUP);
-    }
+    HeadOfLoop();
     MarkAlwaysOn();
-    const long sleep_ms = Pass();
-    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, sleep_ms,
-                    WaitEventLauncherMain());
+    SleepUntilWoken(Pass(), WaitEventLauncherMain());
   }
 }
 
 }  // namespace
 
 void RegisterLauncher() {
-  BackgroundWorker worker = {};
-  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  BackgroundWorker worker = DescribeWorker("live_queries_launcher_main", kLauncherName);
   worker.bgw_restart_time = 1;
-  strlcpy(worker.bgw_library_name, "live_queries", sizeof(worker.bgw_library_name));
-  strlcpy(worker.bgw_function_name, "live_queries_launcher_main", sizeof(worker.bgw_function_name));
-  strlcpy(worker.bgw_type, "live_queries launcher", sizeof(worker.bgw_type));
   strlcpy(worker.bgw_name, kLauncherName, sizeof(worker.bgw_name));
   RegisterBackgroundWorker(&worker);
   registered = IsRegisteredWorker(kLauncherName);
