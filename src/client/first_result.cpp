@@ -174,11 +174,10 @@ void InstallFirstResultHook() {
   ExecutorRun_hook = OnExecutorRun;
 }
 
-void OpenFirstResult(LocalSubscription* subscription, const char* query_text,
-                     const Analysis& analysis) {
+void OpenFirstResult(LocalSubscription* subscription, const char* query_text, const Plan& plan) {
   ChannelName name;
   MakeUnguessableName(name);
-  OpenSnapshotCursor(name, query_text, analysis);
+  OpenSnapshotCursor(name, query_text, plan);
   strlcpy(subscription->first.cursor, name, sizeof(subscription->first.cursor));
   subscription->first.place = kNowhere;
 }

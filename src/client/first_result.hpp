@@ -4,7 +4,7 @@
 
 #include "deliver/local_subscription.hpp"
 #include "pg/postgres.hpp"
-#include "query/analyze.hpp"
+#include "query/plan.hpp"
 
 extern "C" {
 #include "utils/tuplestore.h"
@@ -17,8 +17,7 @@ namespace live_queries {
 void InstallFirstResultHook();
 
 // Opens the cursor, under the active snapshot.
-void OpenFirstResult(LocalSubscription* subscription, const char* query_text,
-                     const Analysis& analysis);
+void OpenFirstResult(LocalSubscription* subscription, const char* query_text, const Plan& plan);
 
 // Moves up to `max_rows` of the next rows (0: all) into `rows`. Fewer mean that it is read to its
 // end, and messages flow: to live.poll at once, by notification when the transaction has committed,

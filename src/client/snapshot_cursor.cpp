@@ -1,4 +1,4 @@
-// Builds the snapshot's query from what was analysed, so that snapshot and changes come from the
+// Builds the snapshot's query from the plan, so that snapshot and changes come from the
 // same expressions. Process: client backend.
 #include "client/snapshot_cursor.hpp"
 
@@ -40,40 +40,23 @@ Expr* MakeRow(List* result_columns) {
                                               InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL));
 }
 
-Query* MakeSnapshotQuery(const Analysis& analysis) {
-  Query* query = makeNode(Query);
-  query->commandType = CMD_SELECT;
-  query->querySource = QSRC_ORIGINAL;
-  query->canSetTag = true;
-  query->hasRowSecurity = analysis.owner->hasRowSecurity;
-  RangeTblEntry* table = static_cast<RangeTblEntry*>(copyObjectImpl(analysis.table));
-  TakeOverAccess(query, table, analysis.owner);
-  // Each security level one condition, as the planner wants them.
-  ListCell* cell;
-  foreach (cell, analysis.barriers)
-    table->securityQuals = lappend(
-        table->securityQuals, make_ands_explicit(static_cast<List*>(copyObjectImpl(lfirst(cell)))));
-  query->rtable = list_make1(table);
-  RangeTblRef* from = makeNode(RangeTblRef);
-  from->rtindex = 1;
-  Node* quals = analysis.quals == NIL ? nullptr
-                                      : reinterpret_cast<Node*>(make_ands_explicit(
-                                            static_cast<List*>(copyObjectImpl(analysis.quals))));
-  query->jointree = makeFromExpr(list_make1(from), quals);
-  const QuerySpec& spec = analysis.spec;
+// The query of `plan` with a key and a row as its result, and what it is sorted by.
+Query* MakeSnapshotQuery(const Plan& plan) {
+  Query* query = static_cast<Query*>(copyObjectImpl(plan.query));
   char* key_name = pstrdup("key");
   char* row_name = pstrdup("row");
-  query->targetList = list_make2(makeTargetEntry(KeyExpression(spec), 1, key_name, false),
-                                 makeTargetEntry(MakeRow(spec.result_columns), 2, row_name, false));
-  query->sortClause = analysis.sort_clause;
-  foreach (cell, analysis.target_list) {
+  List* target_list =
+      list_make2(makeTargetEntry(KeyExpression(plan.spec), 1, key_name, false),
+                 makeTargetEntry(MakeRow(plan.spec.result_columns), 2, row_name, false));
+  ListCell* cell;
+  foreach (cell, query->targetList) {
     TargetEntry* target = lfirst_node(TargetEntry, cell);
     if (target->ressortgroupref == 0) continue;
-    target = static_cast<TargetEntry*>(copyObjectImpl(target));
     target->resjunk = true;
-    target->resno = static_cast<AttrNumber>(list_length(query->targetList) + 1);
-    query->targetList = lappend(query->targetList, target);
+    target->resno = static_cast<AttrNumber>(list_length(target_list) + 1);
+    target_list = lappend(target_list, target);
   }
+  query->targetList = target_list;
   return query;
 }
 
@@ -101,13 +84,13 @@ static void StartCursor(Portal portal, const CursorQuery& query, Snapshot snapsh
   PortalStart(portal, query.params, 0, snapshot);
 }
 
-void OpenSnapshotCursor(const char* name, const char* query_text, const Analysis& analysis) {
+void OpenSnapshotCursor(const char* name, const char* query_text, const Plan& plan) {
   Portal portal = CreateCursor(name);
   const CursorQuery query = InMemoryContext(portal->portalContext, [&] {
     const char* text = pstrdup(query_text);
-    Query* tree = static_cast<Query*>(copyObjectImpl(MakeSnapshotQuery(analysis)));
-    PlannedStmt* plan = pg_plan_query(tree, text, kOptions, nullptr);
-    return CursorQuery{text, plan, KeyParams(analysis.spec)};
+    Query* tree = MakeSnapshotQuery(plan);
+    PlannedStmt* planned = pg_plan_query(tree, text, kOptions, nullptr);
+    return CursorQuery{text, planned, KeyParams(plan.spec)};
   });
   StartCursor(portal, query, GetActiveSnapshot());
 }

@@ -1,10 +1,10 @@
-// The first result: a cursor over the flattened query, (key json, "row" json), under one MVCC
+// The first result: a cursor over the query of a plan, (key json, "row" json), under one MVCC
 // snapshot. It streams while its transaction lasts; at commit the server keeps the rest on disk, as
 // for any cursor WITH HOLD. Process: client backend.
 #pragma once
 
 #include "pg/postgres.hpp"
-#include "query/analyze.hpp"
+#include "query/plan.hpp"
 
 extern "C" {
 #include "utils/portal.h"
@@ -16,7 +16,7 @@ namespace live_queries {
 
 // Opens the cursor under the active snapshot. Code of other roles in the session can read any
 // cursor that it can name: the name must be unguessable, and is shown nowhere.
-void OpenSnapshotCursor(const char* name, const char* query_text, const Analysis& analysis);
+void OpenSnapshotCursor(const char* name, const char* query_text, const Plan& plan);
 
 // The cursor, or nullptr if something (CLOSE ALL, an error) has done away with it.
 Portal FindSnapshotCursor(const char* name);

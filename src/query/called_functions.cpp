@@ -1,4 +1,4 @@
-// Walks expressions. Process: client backend, decoder.
+// Walks trees. Process: client backend, decoder.
 #include "query/called_functions.hpp"
 
 #include "pg/compat.hpp"
@@ -71,52 +71,91 @@ void RequireExecuteOfFunction(Oid function) {
   aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
 }
 
-// `node`, where each of these has been checked and is left out.
-Node* CheckSessionCalls(Node* node, void* unused) {
-  if (node == nullptr) return nullptr;
-  if (!IsOfSession(node)) return RewriteChildren(node, CheckSessionCalls, unused);
-  RequireExecuteOfFunction(castNode(FuncExpr, node)->funcid);
-  return reinterpret_cast<Node*>(
-      makeNullConst(exprType(node), exprTypmod(node), exprCollation(node)));
+// The function that `node` calls where only a plan can run it: an aggregate, a window function, one
+// that returns a set. InvalidOid: none.
+Oid CalledByPlan(Node* node) {
+  if (IsA(node, Aggref)) return castNode(Aggref, node)->aggfnoid;
+  if (IsA(node, WindowFunc)) return castNode(WindowFunc, node)->winfnoid;
+  if (IsA(node, FuncExpr) && castNode(FuncExpr, node)->funcretset)
+    return castNode(FuncExpr, node)->funcid;
+  if (IsA(node, OpExpr) && castNode(OpExpr, node)->opretset)
+    return castNode(OpExpr, node)->opfuncid;
+  return InvalidOid;
 }
 
-void RequireExecuteOf(Node* node) {
-  if (node == nullptr) return;
-  if (IsA(node, List)) {
-    ListCell* cell;
-    foreach (cell, castNode(List, node)) RequireExecuteOf(static_cast<Node*>(lfirst(cell)));
-    return;
+bool CheckExecute(Node* node, void* unused);
+
+// `node` with what cannot be initialized alone checked by itself, and left out.
+Node* CheckApart(Node* node, void* unused) {
+  if (node == nullptr) return nullptr;
+  const Oid by_plan = CalledByPlan(node);
+  const bool apart = OidIsValid(by_plan) || IsOfSession(node) || IsA(node, SubLink) ||
+                     IsA(node, GroupingFunc) || IsA(node, Param);
+  if (!apart) return RewriteChildren(node, CheckApart, unused);
+  if (OidIsValid(by_plan)) RequireExecuteOfFunction(by_plan);
+  if (IsOfSession(node)) RequireExecuteOfFunction(castNode(FuncExpr, node)->funcid);
+  (void)WalkChildren(node, CheckExecute, unused);
+  return AsNode(makeNullConst(exprType(node), exprTypmod(node), exprCollation(node)));
+}
+
+// Initializing an expression asks for the functions in it, and for those in the checks of domains.
+bool CheckExecute(Node* node, void* unused) {
+  if (node == nullptr) return false;
+  if (IsStructure(node)) return WalkChildren(node, CheckExecute, unused);
+  (void)ExecInitExpr(reinterpret_cast<Expr*>(CheckApart(node, unused)), nullptr);
+  return false;
+}
+
+// What `called` knows of a function, by its place; -1: nothing.
+int PlaceIn(const CalledFunctions& called, Oid function) {
+  ListCell* cell;
+  foreach (cell, called.oids)
+    if (lfirst_oid(cell) == function) return foreach_current_index(cell);
+  return -1;
+}
+
+// The functions that `tree` calls, with their bodies where `known` has not read them already.
+CalledFunctions CalledBy(Node* tree, List* oids, const CalledFunctions& known) {
+  NoteFunctionsIn(tree, &oids);
+  ListCell* cell;
+  foreach (cell, TypesIn(tree, true))
+    oids = list_concat_unique_oid(oids, FunctionsOfType(lfirst_oid(cell)));
+  foreach (cell, TypesMadeJson(tree))
+    if (const Oid cast = JsonCastOf(lfirst_oid(cell)); OidIsValid(cast))
+      oids = list_append_unique_oid(oids, cast);
+  NoteFunctionsIn(AsNode(DomainChecksIn(tree)), &oids);
+  CalledFunctions read = {list_copy(known.oids), list_copy(known.versions),
+                          list_copy(known.bodies)};
+  // The list grows, as bodies call functions with bodies.
+  for (int i = 0; i < list_length(oids); ++i) {
+    const Oid function = list_nth_oid(oids, i);
+    if (PlaceIn(read, function) < 0) {
+      read.oids = lappend_oid(read.oids, function);
+      read.versions = lappend_int(read.versions, static_cast<int>(VersionOf(function)));
+      read.bodies = lappend(read.bodies, FunctionsInBody(function));
+    }
+    oids = list_concat_unique_oid(
+        oids, static_cast<List*>(list_nth(read.bodies, PlaceIn(read, function))));
   }
-  if (IsA(node, TargetEntry)) node = reinterpret_cast<Node*>(castNode(TargetEntry, node)->expr);
-  (void)ExecInitExpr(reinterpret_cast<Expr*>(node), nullptr);
+  list_sort(oids, list_oid_cmp);
+  CalledFunctions called = {oids, NIL, NIL};
+  foreach (cell, oids) {
+    const int place = PlaceIn(read, lfirst_oid(cell));
+    called.versions = lappend_int(called.versions, list_nth_int(read.versions, place));
+    called.bodies = lappend(called.bodies, list_nth(read.bodies, place));
+  }
+  return called;
 }
 
 }  // namespace
 
-void NoteCalledFunctions(List* expressions, CalledFunctions* called) {
-  List* oids = list_copy(called->oids);
-  NoteFunctionsIn(reinterpret_cast<Node*>(expressions), &oids);
-  ListCell* cell;
-  foreach (cell, TypesIn(expressions, true))
-    oids = list_concat_unique_oid(oids, FunctionsOfType(lfirst_oid(cell)));
-  foreach (cell, TypesMadeJson(expressions))
-    if (const Oid cast = JsonCastOf(lfirst_oid(cell)); OidIsValid(cast))
-      oids = list_append_unique_oid(oids, cast);
-  NoteFunctionsIn(reinterpret_cast<Node*>(DomainChecksIn(expressions)), &oids);
-  // The list grows, as bodies call functions with bodies.
-  for (int i = 0; i < list_length(oids); ++i)
-    oids = list_concat_unique_oid(oids, FunctionsInBody(list_nth_oid(oids, i)));
-  list_sort(oids, list_oid_cmp);
-  *called = {oids, NIL};
-  foreach (cell, oids)
-    called->versions = lappend_int(called->versions, static_cast<int>(VersionOf(lfirst_oid(cell))));
+void NoteCalledFunctions(Node* tree, CalledFunctions* called) {
+  *called = CalledBy(tree, list_copy(called->oids), *called);
 }
 
-bool CallProcedures(List* expressions) {
-  CalledFunctions called = {};
-  NoteCalledFunctions(expressions, &called);
+bool CallsProcedures(Node* tree, const CalledFunctions& called) {
   ListCell* cell;
-  foreach (cell, called.oids)
+  foreach (cell, CalledBy(tree, NIL, called).oids)
     if (IsProcedural(lfirst_oid(cell))) return true;
   return false;
 }
@@ -133,20 +172,20 @@ bool IncludesFunctions(const CalledFunctions& now, const CalledFunctions& former
   return true;
 }
 
-void RequireExecute(List* expressions) {
+void RequireExecute(Node* tree) {
   MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "live_queries EXECUTE check",
                                                 ALLOCSET_SMALL_SIZES);
   MemoryContext outer = MemoryContextSwitchTo(context);
-  RequireExecuteOf(CheckSessionCalls(reinterpret_cast<Node*>(expressions), nullptr));
+  (void)CheckExecute(tree, nullptr);
   MemoryContextSwitchTo(outer);
   MemoryContextDelete(context);
 }
 
 void RequireExecuteInBodies(const CalledFunctions& called) {
   ListCell* cell;
-  foreach (cell, called.oids) {
+  foreach (cell, called.bodies) {
     ListCell* inner;
-    foreach (inner, FunctionsInBody(lfirst_oid(cell))) RequireExecuteOfFunction(lfirst_oid(inner));
+    foreach (inner, static_cast<List*>(lfirst(cell))) RequireExecuteOfFunction(lfirst_oid(inner));
   }
 }
 

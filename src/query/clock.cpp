@@ -3,18 +3,15 @@
 
 #include "model/clock_text.hpp"
 #include "pg/compat.hpp"
+#include "query/standalone.hpp"
 #include "query/tree.hpp"
 #include "query/type_components.hpp"
 #include "query/unsupported.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
-#include "nodes/makefuncs.h"
-#include "nodes/pathnodes.h"
-#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 }
 
 namespace live_queries {
@@ -117,12 +114,6 @@ Node* TextReadAsTime(Node* node) {
   return OidIsValid(type) && AnyComponent(type, IsDateTime) ? json : nullptr;
 }
 
-bool ReadsItsRow(Node* node, void* unused) {
-  if (node == nullptr) return false;
-  if (IsA(node, Var) || IsA(node, CaseTestExpr) || IsA(node, CoerceToDomainValue)) return true;
-  return WalkChildren(node, ReadsItsRow, unused);
-}
-
 bool RefuseClock(Node* node, void* unused) {
   if (node == nullptr) return false;
   if (IsA(node, SQLValueFunction)) {
@@ -131,31 +122,20 @@ bool RefuseClock(Node* node, void* unused) {
   }
   if (check_functions_in_node(node, IsTimeCheck, nullptr)) RaiseUnsupported(kOfTheClock);
   Node* text = TextReadAsTime(node);
-  if (text != nullptr && ReadsItsRow(text, nullptr))
+  if (text != nullptr && NeedsSurroundings(text))
     RaiseUnsupported(
         "it reads a date or time from the text of a column, which may say 'now' or 'today' (use "
         "to_timestamp with a format)");
   return WalkChildren(node, RefuseClock, unused);
 }
 
-Node* Evaluate(Node* expression) {
-  PlannerInfo* root = makeNode(PlannerInfo);
-  root->glob = makeNode(PlannerGlobal);
-  return estimate_expression_value(root, expression);
-}
-
 bool RefuseClockTexts(Node* node, void* unused) {
   if (node == nullptr) return false;
-  if (Node* text = TextReadAsTime(node)) {
-    Node* value = Evaluate(text);
-    if (IsA(value, Const) && !castNode(Const, value)->constisnull) {
-      const Const* constant = castNode(Const, value);
-      Oid output;
-      bool is_varlena;
-      getTypeOutputInfo(constant->consttype, &output, &is_varlena);
-      const char* shown = OidOutputFunctionCall(output, constant->constvalue);
-      if (ReadsClock(shown, TypeReadBy(node))) RaiseUnsupported(kOfTheClock);
-    }
+  Node* text = TextReadAsTime(node);
+  if (text != nullptr && !NeedsSurroundings(text)) {
+    const Const* value = EvaluateAlone(static_cast<Node*>(copyObjectImpl(text)));
+    if (!value->constisnull && ReadsClock(TextOfValue(*value), TypeReadBy(node)))
+      RaiseUnsupported(kOfTheClock);
   }
   return WalkChildren(node, RefuseClockTexts, unused);
 }
@@ -182,18 +162,12 @@ bool FindLiterals(Node* node, LiteralSearch* search) {
     search->literals = lappend(search->literals, literal);
     return false;
   }
-  auto descend = [&] {
-    return raw_expression_tree_walker(
-        node,
-        reinterpret_cast<bool (*)()>(static_cast<bool (*)(Node*, LiteralSearch*)>(FindLiterals)),
-        search);
-  };
-  if (!IsA(node, TypeCast)) return descend();
+  if (!IsA(node, TypeCast)) return WalkRawChildren(node, FindLiterals, search);
   List* outer = search->casts;
   const TypeCast* cast = castNode(TypeCast, node);
   search->casts = lappend_int(list_copy(outer), cast->location);
   search->casts = lappend_int(search->casts, cast->typeName->location);
-  const bool stopped = descend();
+  const bool stopped = WalkRawChildren(node, FindLiterals, search);
   search->casts = outer;
   return stopped;
 }
@@ -211,24 +185,17 @@ bool RefuseClockConstants(Node* node, List* literals) {
     }
     return false;
   }
-  if (IsA(node, Query))
-    return query_tree_walker(
-        castNode(Query, node),
-        reinterpret_cast<bool (*)()>(static_cast<bool (*)(Node*, List*)>(RefuseClockConstants)),
-        literals, 0);
   return WalkChildren(node, RefuseClockConstants, literals);
 }
 
 }  // namespace
 
-void RequireNoClock(List* expressions) {
-  (void)RefuseClock(reinterpret_cast<Node*>(expressions), nullptr);
-}
+void RequireNoClock(Node* tree) { (void)RefuseClock(tree, nullptr); }
 
 void RequireNoClockInLiterals(RawStmt* statement, Query* query) {
   LiteralSearch search = {NIL, NIL};
   (void)FindLiterals(statement->stmt, &search);
-  (void)RefuseClockConstants(reinterpret_cast<Node*>(query), search.literals);
+  (void)RefuseClockConstants(AsNode(query), search.literals);
 }
 
 void RequireNoClockInParam(int number, const char* text, Oid type) {
@@ -236,11 +203,6 @@ void RequireNoClockInParam(int number, const char* text, Oid type) {
     RaiseUnsupported(psprintf("parameter $%d, '%s', depends on the current time", number, text));
 }
 
-void RequireNoClockInside(Node* expression) {
-  PlannerInfo* root = makeNode(PlannerInfo);
-  root->glob = makeNode(PlannerGlobal);
-  (void)RefuseClock(eval_const_expressions(root, expression), nullptr);
-  (void)RefuseClockTexts(expression, nullptr);
-}
+void RequireNoClockTexts(Node* expression) { (void)RefuseClockTexts(expression, nullptr); }
 
 }  // namespace live_queries

@@ -11,9 +11,9 @@ extern "C" {
 
 namespace live_queries {
 
-// Raises 0A000 if `expressions` call functions of the time or the transaction, or read a
-// date/time from the text of a column.
-void RequireNoClock(List* expressions);
+// Raises 0A000 if `tree`, of expressions or a query, calls functions of the time or the transaction,
+// or reads a date/time from the text of a column.
+void RequireNoClock(Node* tree);
 
 // Raises 0A000 if a literal of `statement` has become a date/time of the clock in `query`.
 void RequireNoClockInLiterals(RawStmt* statement, Query* query);
@@ -21,8 +21,8 @@ void RequireNoClockInLiterals(RawStmt* statement, Query* query);
 // Raises 0A000 if `text`, parameter `number`, is a date/time of the clock as a value of `type`.
 void RequireNoClockInParam(int number, const char* text, Oid type);
 
-// Raises 0A000 if `expression`, which is without columns and about to be evaluated, depends on the
-// clock: in functions that can be inlined, and in texts that it reads as a date/time.
-void RequireNoClockInside(Node* expression);
+// Raises 0A000 if `expression`, which is about to be evaluated, reads a text as a date/time and that
+// is one of the clock.
+void RequireNoClockTexts(Node* expression);
 
 }  // namespace live_queries

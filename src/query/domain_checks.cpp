@@ -71,20 +71,19 @@ List* DomainChecks(Oid domain) {
   return checks;
 }
 
-List* CheckedDomains(List* expressions) {
+List* CheckedDomains(Node* tree) {
   List* domains = NIL;
   ListCell* cell;
-  foreach (cell, TypesIn(expressions, false))
+  foreach (cell, TypesIn(tree, false))
     if (get_typtype(lfirst_oid(cell)) == TYPTYPE_DOMAIN)
       domains = lappend_oid(domains, lfirst_oid(cell));
   return domains;
 }
 
-List* DomainChecksIn(List* expressions) {
+List* DomainChecksIn(Node* tree) {
   List* checks = NIL;
   ListCell* cell;
-  foreach (cell, CheckedDomains(expressions))
-    checks = list_concat(checks, DomainChecks(lfirst_oid(cell)));
+  foreach (cell, CheckedDomains(tree)) checks = list_concat(checks, DomainChecks(lfirst_oid(cell)));
   return checks;
 }
 

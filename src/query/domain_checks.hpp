@@ -10,11 +10,11 @@ namespace live_queries {
 // were written: nothing in them is inlined.
 List* DomainChecks(Oid domain);
 
-// Oids of the domains that values in `expressions` become; not of those that columns have already.
-List* CheckedDomains(List* expressions);
+// Oids of the domains that values in `tree` become; not of those that columns have already.
+List* CheckedDomains(Node* tree);
 
 // All their checks.
-List* DomainChecksIn(List* expressions);
+List* DomainChecksIn(Node* tree);
 
 // Text that differs as soon as `domain` takes other values.
 char* DescribeDomain(Oid domain);

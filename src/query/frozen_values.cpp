@@ -3,7 +3,9 @@
 
 #include "pg/compat.hpp"
 #include "query/clock.hpp"
+#include "query/functions.hpp"
 #include "query/spec.hpp"
+#include "query/standalone.hpp"
 #include "query/tree.hpp"
 #include "query/unsupported.hpp"
 #include "query/value_sources.hpp"
@@ -12,27 +14,15 @@ extern "C" {
 #include "access/transam.h"
 #include "catalog/pg_proc.h"
 #include "common/hashfn.h"
-#include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 }
 
 namespace live_queries {
 namespace {
-
-bool NeedsItsSurroundings(Node* node, void* unused) {
-  if (node == nullptr) return false;
-  if (IsA(node, Var) || IsA(node, CaseTestExpr) || IsA(node, CoerceToDomainValue)) return true;
-  return WalkChildren(node, NeedsItsSurroundings, unused);
-}
-
-bool IsContainer(Node* node) {
-  return IsA(node, List) || IsA(node, TargetEntry) || IsA(node, CaseWhen);
-}
 
 // The (String, Const) pair of that text.
 List* Find(List* values, const char* text) {
@@ -50,26 +40,6 @@ int HashOf(const char* text) {
 }
 
 Node* CopyOf(const void* value) { return static_cast<Node*>(copyObjectImpl(value)); }
-
-// By the executor: the planner's estimate of a value takes no notice of the checks of domains.
-Const* Evaluate(Node* expression) {
-  const Oid type = exprType(expression);
-  int16 length;
-  bool by_value;
-  get_typlenbyval(type, &length, &by_value);
-  fix_opfuncids(expression);
-  ExprContext* context = CreateStandaloneExprContext();
-  ExprState* state = ExecInitExpr(reinterpret_cast<Expr*>(expression), nullptr);
-  bool is_null;
-  Datum value = ExecEvalExprSwitchContext(state, context, &is_null);
-  if (!is_null && length == -1)
-    value = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
-  else if (!is_null)
-    value = datumCopy(value, by_value, length);
-  FreeExprContext(context, true);
-  return makeConst(type, exprTypmod(expression), exprCollation(expression), length,
-                   is_null ? Datum{0} : value, is_null, by_value);
-}
 
 bool IsReadableSetting(Node* name) {
   if (!IsA(name, Const) || castNode(Const, name)->constisnull) return false;
@@ -103,7 +73,7 @@ Node* Keep(Node* expression, bool in_its_place, FrozenValues* frozen) {
     return reinterpret_cast<Node*>(
         makeNullConst(exprType(expression), exprTypmod(expression), exprCollation(expression)));
   }
-  Const* value = in_its_place || !MayRaise(expression) ? Evaluate(expression) : nullptr;
+  Const* value = in_its_place || !MayRaise(expression) ? EvaluateAlone(expression) : nullptr;
   frozen->session = lappend(frozen->session, list_make2(makeString(text), value));
   return value == nullptr ? expression : CopyOf(value);
 }
@@ -129,33 +99,52 @@ bool RequireKnownAnywhere(Node* node, void* unused) {
          WalkChildren(node, RequireKnownAnywhere, unused);
 }
 
+// `expression`, without columns, with what it asks of the session kept.
+Node* KeepSession(Node* expression, FrozenValues* frozen) {
+  // Alone, it is reached whatever happens.
+  if (IsSessionCall(expression)) return Keep(expression, true, frozen);
+  Node* kept = KeepSessionCalls(expression, frozen);
+  // With a constant as its argument, a function can be inlined that could not before.
+  List* inlined = NIL;
+  if (!equal(kept, expression)) RequireNoClock(Simplify(CopyOf(kept), &inlined));
+  return kept;
+}
+
+Node* FreezeNode(Node* node, FrozenValues* frozen);
+
+// A function in FROM whose columns the query lists (json_to_record): it has to stay a call.
+Node* FreezeArguments(RangeTblFunction* function, FrozenValues* frozen) {
+  RangeTblFunction* copy = castNode(RangeTblFunction, CopyOf(function));
+  copy->funcexpr = RewriteChildren(copy->funcexpr, FreezeNode, frozen);
+  return AsNode(copy);
+}
+
 Node* FreezeNode(Node* node, FrozenValues* frozen) {
   if (node == nullptr) return nullptr;
-  if (IsContainer(node) || NeedsItsSurroundings(node, nullptr) || !contain_mutable_functions(node))
+  if (IsA(node, RangeTblFunction) && castNode(RangeTblFunction, node)->funccolnames != NIL)
+    return FreezeArguments(castNode(RangeTblFunction, node), frozen);
+  if (IsStructure(node) || IsA(node, CaseWhen) || NeedsSurroundings(node) ||
+      !contain_mutable_functions(node))
     return RewriteChildren(node, FreezeNode, frozen);
-  // Alone, it is reached whatever happens.
-  node = IsSessionCall(node) ? Keep(node, true, frozen) : KeepSessionCalls(node, frozen);
+  node = KeepSession(node, frozen);
   if (!contain_mutable_functions(node)) return node;
-  RequireNoClockInside(node);
+  RequireNoClockTexts(node);
   const ValueSource source = SourceOf(node);
   if (source == ValueSource::kSession) return Keep(node, true, frozen);
   char* text = TreeToText(node);
   if (source == ValueSource::kRoles)
     frozen->of_roles = list_append_unique_int(frozen->of_roles, HashOf(text));
-  if (source != ValueSource::kCatalogs) return reinterpret_cast<Node*>(Evaluate(node));
+  if (source != ValueSource::kCatalogs) return AsNode(EvaluateAlone(node));
   (void)RequireKnownAnywhere(node, nullptr);
   List* held = Find(frozen->held, text);
-  Node* value = held != NIL ? CopyOf(lsecond(held)) : reinterpret_cast<Node*>(Evaluate(node));
+  Node* value = held != NIL ? CopyOf(lsecond(held)) : AsNode(EvaluateAlone(node));
   frozen->catalogs = lappend(frozen->catalogs, list_make2(makeString(text), value));
   return CopyOf(value);
 }
 
 }  // namespace
 
-List* Freeze(List* expressions, FrozenValues* frozen) {
-  if (expressions == NIL) return NIL;
-  return castNode(List, FreezeNode(reinterpret_cast<Node*>(expressions), frozen));
-}
+Node* Freeze(Node* tree, FrozenValues* frozen) { return FreezeNode(tree, frozen); }
 
 List* EvaluateAgain(List* catalogs) {
   List* values = NIL;
@@ -163,7 +152,7 @@ List* EvaluateAgain(List* catalogs) {
   foreach (cell, catalogs) {
     Node* text = static_cast<Node*>(linitial(static_cast<List*>(lfirst(cell))));
     Node* expression = static_cast<Node*>(stringToNode(strVal(text)));
-    values = lappend(values, list_make2(text, Evaluate(expression)));
+    values = lappend(values, list_make2(text, EvaluateAlone(expression)));
   }
   return values;
 }

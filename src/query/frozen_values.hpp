@@ -16,9 +16,9 @@ struct FrozenValues {
   List* of_roles;  // out: int, hashes of the expressions that were evaluated and are in neither
 };
 
-// Replaces each such part of `expressions` by its value, evaluated as the current role, or kept.
-// They are as the planner leaves them.
-List* Freeze(List* expressions, FrozenValues* frozen);
+// `tree`, of expressions or a query, with each such part replaced by its value, evaluated as the
+// current role, or kept. It is as Simplify leaves it.
+Node* Freeze(Node* tree, FrozenValues* frozen);
 
 // `catalogs`, of an earlier Freeze, with the values that evaluating them gives now.
 List* EvaluateAgain(List* catalogs);

@@ -17,8 +17,6 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-Node* AsNode(List* list) { return reinterpret_cast<Node*>(list); }
-
 // Whether a function reads more than its arguments, as far as its declaration tells.
 bool ReadsMoreThanItsRow(Oid function, void* culprit) {
   if (SourceOf(function) == ValueSource::kArguments) return false;
@@ -40,6 +38,7 @@ Node* BindNode(Node* node, List* values) {
   if (node == nullptr) return nullptr;
   if (IsA(node, Param)) {
     const Param* param = castNode(Param, node);
+    if (param->paramkind == PARAM_SUBLINK) return node;  // what its test is told by a sub-select
     if (param->paramkind != PARAM_EXTERN || param->paramid > list_length(values))
       RaiseUnsupported("it contains an unexpected parameter");
     return static_cast<Node*>(copyObjectImpl(list_nth(values, param->paramid - 1)));
@@ -47,50 +46,61 @@ Node* BindNode(Node* node, List* values) {
   return RewriteChildren(node, BindNode, values);
 }
 
-}  // namespace
+Node* SimplifyTree(Node* node, PlannerInfo* root);
 
-void RequireNoVolatile(List* expressions) {
-  if (contain_volatile_functions(AsNode(expressions)))
-    RaiseUnsupported("it calls a volatile function");
+// An expression with the queries within it simplified: the server leaves these to their own turn.
+Node* SimplifySublinks(Node* node, PlannerInfo* root) {
+  if (node == nullptr) return nullptr;
+  if (IsA(node, Query)) return SimplifyTree(node, root);
+  return RewriteChildren(node, SimplifySublinks, root);
 }
 
-void RequireRowFunctions(List* expressions) {
+Node* SimplifyTree(Node* node, PlannerInfo* root) {
+  if (node == nullptr) return nullptr;
+  if (IsStructure(node)) return RewriteChildren(node, SimplifyTree, root);
+  node = eval_const_expressions(root, SimplifySublinks(node, root));
+  fix_opfuncids(node);
+  return node;
+}
+
+}  // namespace
+
+void RequireNoVolatile(Node* tree) {
+  if (contain_volatile_functions(tree)) RaiseUnsupported("it calls a volatile function");
+}
+
+void RequireRowFunctions(Node* tree) {
   char* culprit = nullptr;
-  if (!FindReader(AsNode(expressions), &culprit)) return;
+  if (!FindReader(tree, &culprit)) return;
   RaiseUnsupported(
       psprintf("function %s takes a column and is only STABLE, so it may read more "
                "than the row",
                culprit == nullptr ? "(unknown)" : culprit));
 }
 
-void RequireSteadyChecks(List* checks) {
+void RequireSteadyChecks(Node* checks) {
   char* culprit = nullptr;
-  if (!FindReader(AsNode(checks), &culprit)) return;
+  if (!FindReader(checks, &culprit)) return;
   RaiseUnsupported(psprintf(
       "function %s in the CHECK of a domain is not IMMUTABLE, so it may read more than the "
       "value",
       culprit == nullptr ? "(unknown)" : culprit));
 }
 
-List* BindParams(List* expressions, List* values) {
-  if (expressions == NIL) return NIL;
-  return castNode(List, BindNode(AsNode(expressions), values));
-}
+Node* BindParams(Node* tree, List* values) { return BindNode(tree, values); }
 
-List* Simplify(List* expressions, List** inlined) {
-  if (expressions == NIL) return NIL;
+Node* Simplify(Node* tree, List** inlined) {
   // With a root, the server tells which functions it has inlined.
   PlannerInfo* root = makeNode(PlannerInfo);
   root->glob = makeNode(PlannerGlobal);
-  Node* simplified = eval_const_expressions(root, AsNode(expressions));
-  fix_opfuncids(simplified);
+  tree = SimplifyTree(tree, root);
   ListCell* cell;
   foreach (cell, root->glob->invalItems) {
     const PlanInvalItem* item = lfirst_node(PlanInvalItem, cell);
     if (item->cacheId == PROCOID)
       *inlined = list_append_unique_int(*inlined, static_cast<int>(item->hashValue));
   }
-  return castNode(List, simplified);
+  return tree;
 }
 
 }  // namespace live_queries

@@ -45,10 +45,6 @@ void NoteRowComparison(const RowCompareExpr& comparison, List** oids) {
 
 bool NoteNode(Node* node, List** oids) {
   if (node == nullptr) return false;
-  if (IsA(node, Query))
-    return query_tree_walker(
-        castNode(Query, node),
-        reinterpret_cast<bool (*)()>(static_cast<bool (*)(Node*, List**)>(NoteNode)), oids, 0);
   (void)check_functions_in_node(node, NoteFunction, oids);
   if (IsA(node, RowCompareExpr)) NoteRowComparison(*castNode(RowCompareExpr, node), oids);
   return WalkChildren(node, NoteNode, oids);
@@ -70,8 +66,7 @@ char* TextOf(HeapTuple tuple, AttrNumber column) {
 bool HasSublink(Node* node, void* unused) {
   if (node == nullptr) return false;
   if (IsA(node, SubLink)) return true;
-  return raw_expression_tree_walker(
-      node, reinterpret_cast<bool (*)()>(static_cast<bool (*)(Node*, void*)>(HasSublink)), unused);
+  return WalkRawChildren(node, HasSublink, unused);
 }
 
 // Whether it reads no table, so that its analysis waits for nobody's locks.
@@ -96,8 +91,7 @@ void NoteStatements(HeapTuple tuple, List** oids) {
     ParseState* state = make_parsestate(nullptr);
     state->p_sourcetext = source;
     sql_fn_parser_setup(state, info);
-    (void)NoteNode(
-        reinterpret_cast<Node*>(transformTopLevelStmt(state, lfirst_node(RawStmt, cell))), oids);
+    (void)NoteNode(AsNode(transformTopLevelStmt(state, lfirst_node(RawStmt, cell))), oids);
     free_parsestate(state);
   }
 }

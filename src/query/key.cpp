@@ -104,14 +104,6 @@ Expr* ValueInKey(Var* column) {
   return reinterpret_cast<Expr*>(output);
 }
 
-Var* ColumnOf(const QuerySpec& spec, int number) {
-  ListCell* cell;
-  foreach (cell, spec.columns)
-    if (lfirst_node(Var, cell)->varattno == number) return lfirst_node(Var, cell);
-  elog(ERROR, "live_queries lacks column %d of the key", number);
-  pg_unreachable();
-}
-
 Expr* Call(Oid function, Oid type, Oid collation, List* arguments) {
   return reinterpret_cast<Expr*>(
       makeFuncExpr(function, type, arguments, collation, InvalidOid, COERCE_EXPLICIT_CALL));

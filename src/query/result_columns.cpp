@@ -50,18 +50,18 @@ void AppendPlaceInOrder(StringInfo text, const TargetEntry& column, List* sort_c
 
 }  // namespace
 
-char* DescribeResultColumns(const Analysis& analysis) {
+char* DescribeResultColumns(const Plan& plan) {
   StringInfoData text;
   initStringInfo(&text);
   ListCell* cell;
-  foreach (cell, analysis.target_list) {
+  foreach (cell, plan.query->targetList) {
     const auto& column = *lfirst_node(TargetEntry, cell);
     if (column.resjunk) continue;
     appendStringInfoString(&text, text.len == 0 ? "[{\"name\":" : ",{\"name\":");
     escape_json(&text, column.resname);
     AppendType(&text, column);
-    AppendPlaceInKey(&text, column, analysis.spec);
-    AppendPlaceInOrder(&text, column, analysis.sort_clause);
+    AppendPlaceInKey(&text, column, plan.spec);
+    AppendPlaceInOrder(&text, column, plan.query->sortClause);
     appendStringInfoChar(&text, '}');
   }
   appendStringInfoString(&text, text.len == 0 ? "[]" : "]");

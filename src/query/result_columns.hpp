@@ -3,7 +3,7 @@
 #pragma once
 
 #include "pg/postgres.hpp"
-#include "query/analyze.hpp"
+#include "query/plan.hpp"
 
 namespace live_queries {
 
@@ -11,6 +11,6 @@ namespace live_queries {
 // `type`; `key`, the place from 0 in the key of messages, where it is a part of that; and `order`,
 // the place from 0 in the query's ORDER BY, `descending` and `nulls_first`, where it is named there.
 // A place that no column has belongs to what the query does not show.
-char* DescribeResultColumns(const Analysis& analysis);
+char* DescribeResultColumns(const Plan& plan);
 
 }  // namespace live_queries

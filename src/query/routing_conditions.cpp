@@ -1,6 +1,8 @@
 // Recognises `column = constant`. Process: client backend, decoder.
 #include "query/routing_conditions.hpp"
 
+#include "query/tree.hpp"
+
 extern "C" {
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -14,14 +16,8 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-Node* Bare(Node* node) {
-  while (node != nullptr && IsA(node, RelabelType))
-    node = reinterpret_cast<Node*>(castNode(RelabelType, node)->arg);
-  return node;
-}
-
 bool IsColumn(Node* node) {
-  node = Bare(node);
+  node = WithoutRelabel(node);
   return node != nullptr && IsA(node, Var) && castNode(Var, node)->varattno > 0;
 }
 

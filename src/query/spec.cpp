@@ -50,14 +50,16 @@ char* SpecToText(const QuerySpec& spec) {
   fields = lappend(fields, spec.column_names);
   fields = lappend(fields, Number(spec.column_count));
   fields = lappend(fields, spec.routing_conditions);
-  fields = lappend(fields, makeString(spec.access));
-  fields = lappend(fields, spec.called.oids);
-  fields = lappend(fields, spec.called.versions);
-  fields = lappend(fields, spec.inlined);
-  fields = lappend(fields, spec.of_roles);
-  fields = lappend(fields, spec.types);
-  fields = lappend(fields, Number(spec.params_read_catalogs));
-  fields = lappend(fields, spec.shapes);
+  const QueryDependencies& dependencies = spec.dependencies;
+  fields = lappend(fields, dependencies.relations);
+  fields = lappend(fields, makeString(dependencies.access));
+  fields = lappend(fields, dependencies.called.oids);
+  fields = lappend(fields, dependencies.called.versions);
+  fields = lappend(fields, dependencies.inlined);
+  fields = lappend(fields, dependencies.of_roles);
+  fields = lappend(fields, dependencies.types);
+  fields = lappend(fields, Number(dependencies.params_read_catalogs));
+  fields = lappend(fields, dependencies.shapes);
   return TreeToText(fields);
 }
 
@@ -66,7 +68,7 @@ QuerySpec SpecFromText(const char* text) {
   int next = 0;
   auto list = [&] { return static_cast<List*>(list_nth(fields, next++)); };
   auto number = [&] { return intVal(list_nth(fields, next++)); };
-  QuerySpec spec;
+  QuerySpec spec = {};
   spec.relation = static_cast<Oid>(number());
   spec.relations = list();
   spec.parents = list();
@@ -82,15 +84,25 @@ QuerySpec SpecFromText(const char* text) {
   spec.column_names = list();
   spec.column_count = number();
   spec.routing_conditions = list();
-  spec.access = strVal(list_nth(fields, next++));
-  spec.called.oids = list();
-  spec.called.versions = list();
-  spec.inlined = list();
-  spec.of_roles = list();
-  spec.types = list();
-  spec.params_read_catalogs = number() != 0;
-  spec.shapes = list();
+  QueryDependencies& dependencies = spec.dependencies;
+  dependencies.relations = list();
+  dependencies.access = strVal(list_nth(fields, next++));
+  dependencies.called.oids = list();
+  dependencies.called.versions = list();
+  dependencies.inlined = list();
+  dependencies.of_roles = list();
+  dependencies.types = list();
+  dependencies.params_read_catalogs = number() != 0;
+  dependencies.shapes = list();
   return spec;
+}
+
+Var* ColumnOf(const QuerySpec& spec, int number) {
+  ListCell* cell;
+  foreach (cell, spec.columns)
+    if (lfirst_node(Var, cell)->varattno == number) return lfirst_node(Var, cell);
+  elog(ERROR, "live_queries lacks column %d of the key", number);
+  pg_unreachable();
 }
 
 }  // namespace live_queries

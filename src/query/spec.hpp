@@ -13,23 +13,9 @@ extern "C" {
 
 namespace live_queries {
 
-// All expressions are about one table, as varno 1, and are ready for the executor.
-struct QuerySpec {
-  Oid relation;               // the table that the query names
-  List* relations;            // oids of the tables with rows: itself, its partitions or children
-  List* parents;              // oids of the partitioned tables from the one it names down to those
-  List* key;                  // attribute numbers; NIL if `bag`
-  bool bag;                   // the result has no key
-  char* opaque_key;           // names the query in the secret of its key; "": the key is shown
-  bool full_identity;         // decoded changes contain whole old rows; else the identity's columns
-  List* identity;             // attribute numbers, if not full_identity
-  List* barrier_quals;        // implicitly ANDed, to be evaluated before anything else
-  List* quals;                // likewise, after them
-  List* result_columns;       // TargetEntry, named
-  List* columns;              // Var: the columns that any of these use, types included
-  List* column_names;         // String, beside `columns`
-  int column_count;           // of the table, if whole rows are used; else the highest one used
-  List* routing_conditions;   // OpExpr: column = Param(n), n from 1
+// What the answer to a query depends on in the catalogs, whatever its strategy.
+struct QueryDependencies {
+  List* relations;            // oids of those that it names or reads, views too
   char* access;               // text that names what was checked for privileges
   CalledFunctions called;     // by the expressions, inlined ones and those of types too
   List* inlined;              // hashes in the catalog cache of functions, some within `called`
@@ -39,11 +25,35 @@ struct QuerySpec {
   List* shapes;               // query/type_shapes.hpp
 };
 
+// Of a query on one table. All expressions are about that, as varno 1, and are ready for the
+// executor.
+struct QuerySpec {
+  Oid relation;              // the table that the query names
+  List* relations;           // oids of the tables with rows: itself, its partitions or children
+  List* parents;             // oids of the partitioned tables from the one it names down to those
+  List* key;                 // attribute numbers; NIL if `bag`
+  bool bag;                  // the result has no key
+  char* opaque_key;          // names the query in the secret of its key; "": the key is shown
+  bool full_identity;        // decoded changes contain whole old rows; else the identity's columns
+  List* identity;            // attribute numbers, if not full_identity
+  List* barrier_quals;       // implicitly ANDed, to be evaluated before anything else
+  List* quals;               // likewise, after them
+  List* result_columns;      // TargetEntry, named
+  List* columns;             // Var: the columns that any of these use, types included
+  List* column_names;        // String, beside `columns`
+  int column_count;          // of the table, if whole rows are used; else the highest one used
+  List* routing_conditions;  // OpExpr: column = Param(n), n from 1
+  QueryDependencies dependencies;
+};
+
 inline bool IsOpaque(const QuerySpec& spec) { return spec.opaque_key[0] != '\0'; }
 
 // In CurrentMemoryContext.
 char* SpecToText(const QuerySpec& spec);
 QuerySpec SpecFromText(const char* text);
+
+// The column of that number among the columns of `spec`. Raises an error if it is none of them.
+Var* ColumnOf(const QuerySpec& spec, int number);
 
 // nodeToString without parse locations, so that equal trees give equal texts.
 char* TreeToText(const void* tree);

@@ -22,11 +22,6 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-const char* QualifiedName(Relation relation) {
-  return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-                                    RelationGetRelationName(relation));
-}
-
 [[noreturn]] void RaiseWrongTable(Relation relation, const char* what) {
   ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
           errmsg("cannot watch %s \"%s\"", what, RelationGetRelationName(relation)),
@@ -110,6 +105,11 @@ List* IndexColumns(Oid oid) {
   return columns;
 }
 
+char* QualifiedName(Oid relation) {
+  return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+                                    get_rel_name(relation));
+}
+
 TableFacts LookAtTable(const RangeTblEntry& table) {
   TableFacts facts = {NIL, NIL, true, nullptr, NIL, nullptr, NIL};
   Relation root = table_open(table.relid, AccessShareLock);
@@ -129,7 +129,7 @@ TableFacts LookAtTable(const RangeTblEntry& table) {
       facts.relations = lappend_oid(facts.relations, RelationGetRelid(member));
       if (member->rd_rel->relreplident != REPLICA_IDENTITY_FULL) {
         facts.full_identity = false;
-        facts.weak_name = QualifiedName(member);
+        facts.weak_name = QualifiedName(RelationGetRelid(member));
         Bitmapset* identity = IdentityColumns(member, root);
         facts.identity = first ? identity : bms_int_members(facts.identity, identity);
         first = false;

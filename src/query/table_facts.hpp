@@ -24,6 +24,9 @@ struct TableFacts {
 // once. Under any snapshot of the catalogs.
 List* IndexColumns(Oid oid);
 
+// Its schema and name, quoted.
+char* QualifiedName(Oid relation);
+
 // Raises 0A000 or 42809 if the table cannot be watched at all.
 TableFacts LookAtTable(const RangeTblEntry& table);
 

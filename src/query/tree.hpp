@@ -1,5 +1,6 @@
-// Walking and rewriting expression trees with typed callbacks. The server declares the callbacks of
-// 15 without parameter types, which C++ reads as "none". Process: any.
+// Walking and rewriting trees with typed callbacks: of expressions, and of queries with all that
+// stands in them, sub-selects and CTEs too. The server declares the callbacks of 15 without
+// parameter types, which C++ reads as "none". Process: any.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -10,16 +11,61 @@ extern "C" {
 
 namespace live_queries {
 
+// Of a list, a query, ... as a tree.
+template <class Tree>
+Node* AsNode(Tree* tree) {
+  return reinterpret_cast<Node*>(tree);
+}
+
 // Visits the children of `node`; stops and returns true as soon as a visit does.
 template <class Context>
 bool WalkChildren(Node* node, bool (*visit)(Node*, Context*), Context* context) {
-  return expression_tree_walker(node, reinterpret_cast<bool (*)()>(visit), context);
+  auto* walker = reinterpret_cast<bool (*)()>(visit);
+  if (IsA(node, Query)) return query_tree_walker(castNode(Query, node), walker, context, 0);
+  return expression_tree_walker(node, walker, context);
+}
+
+// The same for what the parser makes of a text.
+template <class Context>
+bool WalkRawChildren(Node* node, bool (*visit)(Node*, Context*), Context* context) {
+  return raw_expression_tree_walker(node, reinterpret_cast<bool (*)()>(visit), context);
 }
 
 // A copy of `node` with each child replaced by what `visit` returns for it.
 template <class Context>
 Node* RewriteChildren(Node* node, Node* (*visit)(Node*, Context*), Context* context) {
-  return expression_tree_mutator(node, reinterpret_cast<Node* (*)()>(visit), context);
+  auto* mutator = reinterpret_cast<Node* (*)()>(visit);
+  if (IsA(node, Query))
+    return AsNode(query_tree_mutator(castNode(Query, node), mutator, context, 0));
+  return expression_tree_mutator(node, mutator, context);
+}
+
+// Whether `node` holds expressions, and is none itself.
+inline bool IsStructure(const Node* node) {
+  switch (nodeTag(node)) {
+    case T_Query:
+    case T_List:
+    case T_TargetEntry:
+    case T_FromExpr:
+    case T_JoinExpr:
+    case T_RangeTblRef:
+    case T_RangeTblFunction:
+    case T_TableFunc:
+    case T_TableSampleClause:
+    case T_CommonTableExpr:
+    case T_SetOperationStmt:
+    case T_SortGroupClause:
+    case T_WindowClause:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// `node` without the casts that change nothing but the type.
+inline Node* WithoutRelabel(Node* node) {
+  while (node != nullptr && IsA(node, RelabelType)) node = AsNode(castNode(RelabelType, node)->arg);
+  return node;
 }
 
 }  // namespace live_queries

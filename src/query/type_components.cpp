@@ -68,11 +68,11 @@ struct TypeSearch {
 // Looks where values come into an expression, or become others; what else there is passes them on.
 bool VisitNode(Node* node, TypeSearch* search) {
   if (node == nullptr) return false;
-  const bool brings_value = IsA(node, Const) || IsA(node, FuncExpr) || IsA(node, OpExpr) ||
-                            IsA(node, RowExpr) || IsA(node, ConvertRowtypeExpr) ||
-                            IsA(node, RelabelType) || IsA(node, CoerceViaIO) ||
-                            IsA(node, CoerceToDomain) || IsA(node, ArrayCoerceExpr) ||
-                            (IsA(node, Var) && search->columns_too);
+  const bool brings_value =
+      IsA(node, Const) || IsA(node, FuncExpr) || IsA(node, OpExpr) || IsA(node, RowExpr) ||
+      IsA(node, ConvertRowtypeExpr) || IsA(node, RelabelType) || IsA(node, CoerceViaIO) ||
+      IsA(node, CoerceToDomain) || IsA(node, ArrayCoerceExpr) || IsA(node, Aggref) ||
+      IsA(node, WindowFunc) || (IsA(node, Var) && search->columns_too);
   if (brings_value) (void)Visit(&search->components, exprType(node));
   return WalkChildren(node, VisitNode, search);
 }
@@ -90,9 +90,9 @@ List* UserTypesOf(Oid type) {
   return UserTypes(search);
 }
 
-List* TypesIn(List* expressions, bool columns_too) {
+List* TypesIn(Node* tree, bool columns_too) {
   TypeSearch search = {{IsNothing, NIL}, columns_too};
-  (void)VisitNode(reinterpret_cast<Node*>(expressions), &search);
+  (void)VisitNode(tree, &search);
   return UserTypes(search.components);
 }
 

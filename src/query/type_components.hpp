@@ -12,8 +12,8 @@ bool AnyComponent(Oid type, bool (*test)(Oid type));
 // Oids of the users' types among these.
 List* UserTypesOf(Oid type);
 
-// Oids, without doubles, of the users' types that values in `expressions` are of or contain; of
+// Oids, without doubles, of the users' types that values in `tree` are of or contain; of
 // those that are stored in columns only if `columns_too`.
-List* TypesIn(List* expressions, bool columns_too);
+List* TypesIn(Node* tree, bool columns_too);
 
 }  // namespace live_queries

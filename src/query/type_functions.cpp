@@ -48,14 +48,14 @@ List* JsonArguments(Node* node) {
 void NoteValue(Node* expression, List** types) {
   const Oid type = exprType(expression);
   const bool is_record = type == RECORDOID || type == RECORDARRAYOID;
-  *types = list_concat_unique_oid(
-      *types, is_record ? TypesIn(list_make1(expression), true) : UserTypesOf(type));
+  *types =
+      list_concat_unique_oid(*types, is_record ? TypesIn(expression, true) : UserTypesOf(type));
 }
 
 bool NoteMadeJson(Node* node, List** types) {
   if (node == nullptr) return false;
   if (IsA(node, TargetEntry) && !castNode(TargetEntry, node)->resjunk)
-    NoteValue(reinterpret_cast<Node*>(castNode(TargetEntry, node)->expr), types);
+    NoteValue(AsNode(castNode(TargetEntry, node)->expr), types);
   ListCell* cell;
   foreach (cell, JsonArguments(node)) NoteValue(static_cast<Node*>(lfirst(cell)), types);
   return WalkChildren(node, NoteMadeJson, types);
@@ -110,9 +110,9 @@ void RequireSteadyJson(List* types) {
   }
 }
 
-List* TypesMadeJson(List* expressions) {
+List* TypesMadeJson(Node* tree) {
   List* types = NIL;
-  (void)NoteMadeJson(reinterpret_cast<Node*>(expressions), &types);
+  (void)NoteMadeJson(tree, &types);
   return types;
 }
 

@@ -60,14 +60,14 @@ void AddType(Oid type, List** shapes) {
 
 }  // namespace
 
-List* TypeShapes(List* expressions) {
+List* TypeShapes(Node* tree) {
   List* shapes = NIL;
   ListCell* cell;
-  foreach (cell, TypesIn(expressions, true)) AddType(lfirst_oid(cell), &shapes);
-  foreach (cell, TypesMadeJson(expressions))
+  foreach (cell, TypesIn(tree, true)) AddType(lfirst_oid(cell), &shapes);
+  foreach (cell, TypesMadeJson(tree))
     if (const Oid cast = JsonCastOf(lfirst_oid(cell)); OidIsValid(cast))
       AddShape(&shapes, psprintf("%c%u %u", kJsonCast, lfirst_oid(cell), cast));
-  foreach (cell, CheckedDomains(expressions))
+  foreach (cell, CheckedDomains(tree))
     AddShape(&shapes, psprintf("%c%s", kDomain, DescribeDomain(lfirst_oid(cell))));
   return shapes;
 }

@@ -7,10 +7,10 @@
 
 namespace live_queries {
 
-// The shapes of all users' types that values of `expressions` may contain, and of the domains that
+// The shapes of all users' types that values in `tree` may contain, and of the domains that
 // they become, as a list of String: one for each composite type, label, cast, domain. For a
 // QuerySpec.
-List* TypeShapes(List* expressions);
+List* TypeShapes(Node* tree);
 
 // Whether `now` has all of `former`, and no more than further labels: values look as they did.
 bool ShapesHold(List* former, List* now);

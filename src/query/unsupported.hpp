@@ -1,16 +1,32 @@
-// The error for queries that cannot be watched. Process: any.
+// The errors for queries that cannot be watched. Process: any.
 #pragma once
 
 #include "pg/postgres.hpp"
 
 namespace live_queries {
 
-// Raises 0A000. `reason` completes "cannot watch this query: ".
-[[noreturn]] inline void RaiseUnsupported(const char* reason) {
-  ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-          errmsg("cannot watch this query: %s", reason),
-          errhint("A live query is SELECT expressions FROM one table [WHERE condition]."));
+// Why a strategy cannot watch a query: the error, where no other can either.
+struct WhyNot {
+  int sqlstate;
+  const char* message;
+  const char* detail;  // nullptr: none
+  const char* hint;
+};
+
+// `reason` completes "cannot watch this query: ".
+inline WhyNot Unsupported(const char* reason) {
+  return {ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("cannot watch this query: %s", reason), nullptr,
+          "A live query is SELECT expressions FROM one table [WHERE condition]."};
+}
+
+[[noreturn]] inline void Raise(const WhyNot& why_not) {
+  ereport(ERROR, errcode(why_not.sqlstate), errmsg("%s", why_not.message),
+          why_not.detail == nullptr ? 0 : errdetail("%s", why_not.detail),
+          errhint("%s", why_not.hint));
   pg_unreachable();
 }
+
+// Raises 0A000, whatever the strategy.
+[[noreturn]] inline void RaiseUnsupported(const char* reason) { Raise(Unsupported(reason)); }
 
 }  // namespace live_queries

@@ -1,6 +1,5 @@
 // live.explain: what live.subscribe would do. Process: client backend.
-#include "model/strategy.hpp"
-#include "query/analyze.hpp"
+#include "query/plan.hpp"
 #include "sql_api/arguments.hpp"
 
 extern "C" {
@@ -39,12 +38,12 @@ const char* ColumnNames(Oid relation, List* numbers) {
   return names;
 }
 
-const char* Key(const Analysis& analysis) {
-  const QuerySpec& spec = analysis.spec;
+const char* Key(const Plan& plan) {
+  const QuerySpec& spec = plan.spec;
   if (spec.bag) return "none: the whole row";
   const char* columns = ColumnNames(spec.relation, spec.key);
-  if (analysis.why_opaque == nullptr) return columns;
-  return psprintf("opaque, for %s: not selected, and %s", columns, analysis.why_opaque);
+  if (plan.why_opaque == nullptr) return columns;
+  return psprintf("opaque, for %s: not selected, and %s", columns, plan.why_opaque);
 }
 
 const char* Conditions(Oid relation, List* quals) {
@@ -84,13 +83,13 @@ Datum ExplainCall(FunctionCallInfo call) {
   const char* query = TextArgument(call, 0, "query");
   List* params = TextArrayArgument(call, 1);
   const FrozenValues nothing = {};
-  const Analysis analysis = Analyze(query, params, nothing);
-  const QuerySpec& spec = analysis.spec;
+  const Plan plan = MakePlan(query, params, nothing);
+  const QuerySpec& spec = plan.spec;
   ResultRows rows(call);
-  AddProperty(&rows, "strategy", CopyText(ToText(Strategy::kStream)));
-  AddProperty(&rows, "why", "one table, conditions and expressions on its rows alone");
-  AddProperty(&rows, "tables", TableNames(analysis.table_names));
-  AddProperty(&rows, "key", Key(analysis));
+  AddProperty(&rows, "strategy", CopyText(ToText(plan.strategy)));
+  AddProperty(&rows, "why", plan.why);
+  AddProperty(&rows, "tables", TableNames(plan.table_names));
+  AddProperty(&rows, "key", Key(plan));
   AddProperty(&rows, "replica identity",
               spec.full_identity ? "full" : ColumnNames(spec.relation, spec.identity));
   AddProperty(&rows, "updates", Updates(spec));

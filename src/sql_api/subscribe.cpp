@@ -5,12 +5,11 @@
 #include "client/session.hpp"
 #include "deliver/pipe.hpp"
 #include "deliver/poll_queue.hpp"
-#include "model/strategy.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/settings.hpp"
-#include "query/analyze.hpp"
+#include "query/plan.hpp"
 #include "query/result_columns.hpp"
 #include "query/settings_capture.hpp"
 #include "query/unsupported.hpp"
@@ -111,8 +110,8 @@ char* ParamsForPeople(List* params) {
   return text.data;
 }
 
-const char* SettingsFor(const Request& request, const Analysis& analysis) {
-  return analysis.calls_procedures ? WithOwnSettings(request.settings) : request.settings;
+const char* SettingsFor(const Request& request, const Plan& plan) {
+  return plan.reads_settings ? WithOwnSettings(request.settings) : request.settings;
 }
 
 // When and where a query was analysed.
@@ -121,8 +120,7 @@ struct Circumstances {
   uint64_t values_here;
 };
 
-uint64_t Register(const Request& request, const Analysis& analysis,
-                  const Circumstances& circumstances) {
+uint64_t Register(const Request& request, const Plan& plan, const Circumstances& circumstances) {
   NewSubscription subscription = {};
   subscription.id = request.id;
   subscription.replaces = request.replaces;
@@ -137,13 +135,13 @@ uint64_t Register(const Request& request, const Analysis& analysis,
   set(DefinitionField::kQuery, request.query);
   set(DefinitionField::kParams, ParamsForPeople(request.params));
   set(DefinitionField::kValues, nodeToString(request.params));
-  set(DefinitionField::kTables, ParamsForPeople(analysis.table_names));
-  set(DefinitionField::kSettings, SettingsFor(request, analysis));
-  set(DefinitionField::kSpec, SpecToText(analysis.spec));
-  set(DefinitionField::kRoute, nodeToString(analysis.route_values));
-  set(DefinitionField::kSessionValues, nodeToString(analysis.frozen.session));
-  set(DefinitionField::kCatalogValues, nodeToString(analysis.frozen.catalogs));
-  const bool evaluated_again = analysis.frozen.catalogs != NIL;
+  set(DefinitionField::kTables, ParamsForPeople(plan.table_names));
+  set(DefinitionField::kSettings, SettingsFor(request, plan));
+  set(DefinitionField::kSpec, SpecToText(plan.spec));
+  set(DefinitionField::kRoute, nodeToString(plan.routing));
+  set(DefinitionField::kSessionValues, nodeToString(plan.frozen.session));
+  set(DefinitionField::kCatalogValues, nodeToString(plan.frozen.catalogs));
+  const bool evaluated_again = plan.frozen.catalogs != NIL;
   set(DefinitionField::kOwnSettings, nodeToString(evaluated_again ? CaptureOwnSettings() : NIL));
   return RegisterSubscription(subscription);
 }
@@ -155,34 +153,33 @@ void KeepText(LocalSubscription* subscription, const Request& request) {
   });
 }
 
-void TakeSnapshot(LocalSubscription* subscription, const Request& request,
-                  const Analysis& analysis) {
+void TakeSnapshot(LocalSubscription* subscription, const Request& request, const Plan& plan) {
   // Taken after the decoder has attached the subscription: what this does not see will be
   // delivered. It is the latest one, whatever the isolation level.
   PushActiveSnapshot(GetLatestSnapshot());
   subscription->bound = BoundOf(GetActiveSnapshot(), subscription->context);
   if (request.with_snapshot && subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard)
     DiscardHeld(subscription);
-  if (request.with_snapshot) OpenFirstResult(subscription, request.query, analysis);
+  if (request.with_snapshot) OpenFirstResult(subscription, request.query, plan);
   PopActiveSnapshot();
 }
 
-// Analyses the query and registers `subscription`; leaves in `analysis` what the decoder has
+// Analyses the query and registers `subscription`; leaves in `plan` what the decoder has
 // attached. Returns the position that it had handled then. The locks of the analysis stay, so that
 // doing it again never waits for who has queued up behind them meanwhile.
-SeqId Attach(LocalSubscription* subscription, const Request& request, Analysis* analysis) {
+SeqId Attach(LocalSubscription* subscription, const Request& request, Plan* plan) {
   uint64_t values_here = 0;
   char* values = nullptr;
   for (int surprises = 0;;) {
     const FrozenValues nothing = {};
     const XLogRecPtr analysed_at = GetXLogInsertRecPtr();
-    *analysis = Analyze(request.query, request.params, nothing);
+    *plan = MakePlan(request.query, request.params, nothing);
     LIVE_QUERIES_FAULT("subscribe-analysed");
-    char* values_now = nodeToString(analysis->frozen.catalogs);
+    char* values_now = nodeToString(plan->frozen.catalogs);
     // What the decoder has found is about the values of the time before.
     if (values == nullptr || strcmp(values, values_now) != 0) values_here = 0;
     values = values_now;
-    SetSerial(subscription, Register(request, *analysis, {analysed_at, values_here}));
+    SetSerial(subscription, Register(request, *plan, {analysed_at, values_here}));
     LIVE_QUERIES_FAULT("subscribe-registered");
     uint64_t found = 0;
     if (const auto handled = WaitForAttachment(subscription->serial, &found)) return {*handled};
@@ -214,12 +211,12 @@ Subscribed Subscribe(const Request& request) {
   int context;
   GetUserIdAndSecContext(&role, &context);
   SetUserIdAndSecContext(role, context | SECURITY_RESTRICTED_OPERATION);
-  Analysis analysis = {};
-  const SeqId handled = Attach(subscription, request, &analysis);
-  subscription->settings = InMemoryContext(subscription->context,
-                                           [&] { return pstrdup(SettingsFor(request, analysis)); });
+  Plan plan = {};
+  const SeqId handled = Attach(subscription, request, &plan);
+  subscription->settings =
+      InMemoryContext(subscription->context, [&] { return pstrdup(SettingsFor(request, plan)); });
   LIVE_QUERIES_FAULT("subscribe-attached");
-  TakeSnapshot(subscription, request, analysis);
+  TakeSnapshot(subscription, request, plan);
   LIVE_QUERIES_FAULT("subscribe-snapshot-taken");
   SetUserIdAndSecContext(role, context);
   if (request.delivery == Delivery::kNotify && !IsListening()) {
@@ -227,7 +224,7 @@ Subscribed Subscribe(const Request& request) {
     SetListening(true);
   }
   LIVE_QUERIES_FAULT("subscribe-published");
-  return {subscription, StampPosition(handled), DescribeResultColumns(analysis)};
+  return {subscription, StampPosition(handled), DescribeResultColumns(plan)};
 }
 
 // A client must not take the end of an earlier one of that id for the new one's.

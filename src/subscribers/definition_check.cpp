@@ -9,7 +9,7 @@
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
-#include "query/analyze.hpp"
+#include "query/plan.hpp"
 #include "query/settings_capture.hpp"
 #include "subscribers/registry_sync.hpp"
 #include "subscribers/subscriber.hpp"
@@ -62,7 +62,7 @@ struct Pass {
   int64 lock_left_us;
   // Of the present template.
   bool function_changed;
-  List* temporary;       // Analysis::temporary
+  List* temporary;       // Plan::temporary
   uint64_t values_here;  // of the definition that was looked at last
 };
 
@@ -99,15 +99,14 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition, bool value
   frozen.session = ListIn(definition, DefinitionField::kSessionValues);
   if (values_hold) frozen.held = ListIn(definition, DefinitionField::kCatalogValues);
   List* params = ListIn(definition, DefinitionField::kValues);
-  Analysis analysis = Analyze(definition.Field(DefinitionField::kQuery), params, frozen);
+  Plan plan = MakePlan(definition.Field(DefinitionField::kQuery), params, frozen);
   InMemoryContext(pass->context,
-                  [&] { pass->temporary = list_concat(pass->temporary, analysis.temporary); });
+                  [&] { pass->temporary = list_concat(pass->temporary, plan.temporary); });
   // What a function that was replaced asks for, the client can evaluate when it refreshes.
-  if (analysis.frozen.unknown && !pass->function_changed) RaiseNotKnown();
-  DisregardAdditions(&analysis.spec, one.spec);
-  return !analysis.frozen.unknown && strcmp(SpecToText(analysis.spec), one.spec_text) == 0 &&
-         strcmp(nodeToString(analysis.route_values), definition.Field(DefinitionField::kRoute)) ==
-             0;
+  if (plan.frozen.unknown && !pass->function_changed) RaiseNotKnown();
+  DisregardAdditions(&plan, one.spec);
+  return !plan.frozen.unknown && strcmp(SpecToText(plan.spec), one.spec_text) == 0 &&
+         strcmp(nodeToString(plan.routing), definition.Field(DefinitionField::kRoute)) == 0;
 }
 
 // Whether `holds`, as `subscriber`, who reads the table or not. In a subtransaction that is rolled
@@ -175,7 +174,7 @@ bool SpeaksFor(const Template& one, const DefinitionCopy& checked, const Definit
   for (DefinitionField field :
        {DefinitionField::kQuery, DefinitionField::kSessionValues, DefinitionField::kCatalogValues,
         DefinitionField::kOwnSettings, DefinitionField::kValues}) {
-    if (field == DefinitionField::kValues && !one.spec.params_read_catalogs) continue;
+    if (field == DefinitionField::kValues && !one.spec.dependencies.params_read_catalogs) continue;
     if (strcmp(checked.Field(field), other.Field(field)) != 0) return false;
   }
   return true;

@@ -2,6 +2,7 @@
 #include "template/dependencies.hpp"
 
 #include "pg/memory.hpp"
+#include "query/tree.hpp"
 #include "query/type_components.hpp"
 
 extern "C" {
@@ -15,18 +16,6 @@ namespace live_queries {
 namespace {
 
 uint32 database_hash = 0;  // of ours
-
-// QuerySpec::access is "oid as ...;oid as ...;".
-List* AccessedRelations(const char* access) {
-  List* relations = NIL;
-  for (const char* c = access; *c != '\0';) {
-    relations = lappend_oid(relations, static_cast<Oid>(strtoul(c, nullptr, 10)));
-    c = strchr(c, ';');
-    if (c == nullptr) break;
-    ++c;
-  }
-  return relations;
-}
 
 List* HashesOf(int cache, List* oids) {
   List* hashes = NIL;
@@ -45,9 +34,9 @@ bool RunsUserCode(const QuerySpec& spec) {
   const bool runs = InMemoryContext(walk, [&] {
     List* expressions =
         list_make4(spec.barrier_quals, spec.quals, spec.result_columns, spec.columns);
-    if (TypesIn(expressions, true) != NIL) return true;
+    if (TypesIn(AsNode(expressions), true) != NIL) return true;
     CalledFunctions called = {};
-    NoteCalledFunctions(expressions, &called);
+    NoteCalledFunctions(AsNode(expressions), &called);
     return called.oids != NIL && llast_oid(called.oids) >= FirstNormalObjectId;
   });
   MemoryContextDelete(walk);
@@ -63,12 +52,12 @@ bool Contains(List* hashes, uint32 hash) {
 Dependencies DependenciesOf(const QuerySpec& spec) {
   database_hash = GetSysCacheHashValue1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
   Dependencies found = {};
-  found.functions = list_concat_copy(HashesOf(PROCOID, spec.called.oids), spec.inlined);
-  found.types = HashesOf(TYPEOID, spec.types);
-  found.relations = list_concat(AccessedRelations(spec.access), spec.relations);
-  found.relations = list_concat(found.relations, spec.parents);
+  const QueryDependencies& query = spec.dependencies;
+  found.functions = list_concat_copy(HashesOf(PROCOID, query.called.oids), query.inlined);
+  found.types = HashesOf(TYPEOID, query.types);
+  found.relations = list_copy(query.relations);
   ListCell* cell;
-  foreach (cell, spec.types) {
+  foreach (cell, query.types) {
     const Oid type = lfirst_oid(cell);
     if (const Oid relation = get_typ_typrelid(type); OidIsValid(relation))
       found.relations = list_append_unique_oid(found.relations, relation);

@@ -3,6 +3,7 @@
 #include "template/routing_index.hpp"
 
 #include "pg/memory.hpp"
+#include "query/tree.hpp"
 #include "template/template.hpp"
 
 extern "C" {
@@ -23,10 +24,7 @@ struct Bucket {
 };
 
 const Var* RouteColumn(const OpExpr* condition) {
-  Node* column = static_cast<Node*>(linitial(condition->args));
-  while (IsA(column, RelabelType))
-    column = reinterpret_cast<Node*>(castNode(RelabelType, column)->arg);
-  return castNode(Var, column);
+  return castNode(Var, WithoutRelabel(static_cast<Node*>(linitial(condition->args))));
 }
 
 uint32 HashValues(const Template& one, const Datum* values) {

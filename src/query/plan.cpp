@@ -1,0 +1,27 @@
+// Asks the strategies. Process: client backend, decoder.
+#include "query/plan.hpp"
+
+#include "query/stream_plan.hpp"
+#include "query/type_shapes.hpp"
+
+namespace live_queries {
+
+Plan MakePlan(const char* text, List* params, const FrozenValues& frozen) {
+  const AnalyzedQuery query = AnalyzeQuery(text, params, frozen);
+  Plan plan = {};
+  if (const std::optional<WhyNot> why_not = PlanStream(query, &plan)) Raise(*why_not);
+  return plan;
+}
+
+void DisregardAdditions(Plan* plan, const QuerySpec& former) {
+  KeepColumns(&plan->spec, former);
+  QueryDependencies& now = plan->spec.dependencies;
+  const QueryDependencies& then = former.dependencies;
+  // Of what has changed in the expressions, they tell themselves.
+  if (IncludesFunctions(now.called, then.called)) now.called = then.called;
+  if (list_difference_int(then.inlined, now.inlined) == NIL) now.inlined = then.inlined;
+  if (list_difference_oid(then.types, now.types) == NIL) now.types = then.types;
+  if (ShapesHold(then.shapes, now.shapes)) now.shapes = then.shapes;
+}
+
+}  // namespace live_queries

@@ -1,0 +1,32 @@
+// How a query is watched: the strategy that was chosen for it, and what that needs to know. Whoever
+// subscribes, explains or checks again reads this. Process: client backend, decoder.
+#pragma once
+
+#include "model/strategy.hpp"
+#include "pg/postgres.hpp"
+#include "query/analyzed_query.hpp"
+
+namespace live_queries {
+
+struct Plan {
+  Strategy strategy;
+  const char* why;         // the strategy, for people
+  QuerySpec spec;          // what subscriptions of one shape share: the template
+  List* routing;           // Const, beside spec.routing_conditions: this subscription's route
+  FrozenValues frozen;     // what is to be passed when the query is planned again
+  Query* query;            // what the first result reads, by the same expressions
+  List* temporary;         // oids of the schemas of temporary tables that only other sessions read
+  bool reads_settings;     // for each row: any of the session's own
+  List* table_names;       // String, qualified; for people
+  const char* why_opaque;  // the key, for people; nullptr: it is shown
+};
+
+// Analyses the query `text` as the current role and plans it. Raises what AnalyzeQuery raises, and
+// why no strategy can watch the query (0A000, 55000, 42809 and so on).
+Plan MakePlan(const char* text, List* params, const FrozenValues& frozen);
+
+// Takes out of `plan` what has only been added since `former`: columns, so that SELECT * stays as it
+// was, and labels of enums.
+void DisregardAdditions(Plan* plan, const QuerySpec& former);
+
+}  // namespace live_queries
