@@ -1,10 +1,12 @@
 // Staging and publishing. Process: decoder.
 #include "deliver/outbox.hpp"
 
+#include "deliver/mailbox.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "registry/connection.hpp"
-#include "subscribers/subscriber.hpp"
+#include "subscribers/mirror.hpp"
+#include "subscribers/resetting.hpp"
 
 namespace live_queries {
 namespace {
@@ -12,57 +14,77 @@ namespace {
 // More than this of one batch waits for its publication in the spill file, not in memory.
 constexpr int kStagedInMemory = 1024 * 1024;
 
+struct Outbox {
+  uint64_t connection_id;  // whose it is; 0: nobody's yet
+  StringInfoData staged;   // records
+  SpillWriter spill;
+  bool touched;
+  Outbox* next_touched;
+};
+
 MemoryContext outbox_context = nullptr;
-LocalConnection* connections = nullptr;
-LocalConnection* first_touched = nullptr;
+Outbox* outboxes = nullptr;  // beside the connections
+Outbox* first_touched = nullptr;
 uint64 staged_records = 0;
 
-int IndexOf(const LocalConnection* connection) {
-  return static_cast<int>(connection - connections);
+ConnectionShared* ConnectionOf(const Outbox* outbox) {
+  return ConnectionAt(static_cast<int>(outbox - outboxes));
 }
 
 std::span<const std::byte> Bytes(std::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
-void Spill(LocalConnection* connection, std::string_view bytes) {
-  if (bytes.empty()) return;
-  SpillAhead(ConnectionAt(IndexOf(connection)), connection->id, Bytes(bytes), &connection->spill);
+// Frees what was kept for a connection that has ended.
+void Forget(Outbox* outbox) {
+  // Its backend has removed the file, unless we have made it after that.
+  if (outbox->spill.file >= 0) RemoveSpillFile(outbox->connection_id);
+  CloseSpill(&outbox->spill);
+  if (outbox->staged.data != nullptr) pfree(outbox->staged.data);
+  *outbox = Outbox{};
+}
+
+Outbox* Touch(const MirroredConnection& connection) {
+  Outbox* outbox = &outboxes[connection.index];
+  if (outbox->touched) return outbox;
+  if (outbox->connection_id != connection.id) Forget(outbox);
+  outbox->connection_id = connection.id;
+  if (outbox->staged.data == nullptr)
+    InMemoryContext(outbox_context, [&] { initStringInfo(&outbox->staged); });
+  outbox->touched = true;
+  outbox->next_touched = first_touched;
+  first_touched = outbox;
+  return outbox;
+}
+
+// The next one that was touched, which is not any more; nullptr if there is none.
+Outbox* TakeTouched() {
+  Outbox* outbox = first_touched;
+  if (outbox == nullptr) return nullptr;
+  first_touched = outbox->next_touched;
+  outbox->touched = false;
+  return outbox;
 }
 
 // Gives back what a large batch needed.
-void ResetStaged(LocalConnection* connection) {
-  connection->touched = false;
-  if (connection->staged.maxlen > kStagedInMemory / 4) {
-    pfree(connection->staged.data);
-    connection->staged.data = nullptr;
+void ResetStaged(Outbox* outbox) {
+  if (outbox->staged.maxlen > kStagedInMemory / 4) {
+    pfree(outbox->staged.data);
+    outbox->staged.data = nullptr;
   } else {
-    resetStringInfo(&connection->staged);
+    resetStringInfo(&outbox->staged);
   }
 }
 
-}  // namespace
-
-void PrepareOutboxes(MemoryContext context) {
-  outbox_context = AllocSetContextCreate(context, "live_queries outboxes", ALLOCSET_DEFAULT_SIZES);
-  connections = static_cast<LocalConnection*>(
-      MemoryContextAllocZero(outbox_context, sizeof(LocalConnection) * ConnectionCapacity()));
-  for (int i = 0; i < ConnectionCapacity(); ++i) connections[i].spill = SpillWriter{};
+void Spill(Outbox* outbox, std::string_view bytes) {
+  if (bytes.empty()) return;
+  SpillAhead(ConnectionOf(outbox), outbox->connection_id, Bytes(bytes), &outbox->spill);
 }
 
-LocalConnection* LocalConnectionAt(int index) { return &connections[index]; }
-
-void StageRecord(Subscriber* subscriber, const RecordHeader& header, std::string_view body) {
-  LocalConnection* connection = LocalConnectionAt(subscriber->connection);
-  if (!connection->touched) {
-    connection->touched = true;
-    connection->next_touched = first_touched;
-    first_touched = connection;
-    if (connection->staged.data == nullptr)
-      InMemoryContext(outbox_context, [&] { initStringInfo(&connection->staged); });
-  }
+void Stage(const Subscriber& subscriber, const RecordHeader& header, std::string_view body) {
+  Outbox* outbox = Touch(*subscriber.connection);
   ++staged_records;
-  StringInfo staged = &connection->staged;
+  StringInfo staged = &outbox->staged;
   const std::string_view head(reinterpret_cast<const char*>(&header), sizeof(header));
   const size_t padding = RecordBytes(header.body_bytes) - sizeof(header) - body.size();
   constexpr std::string_view kPadding("\0\0\0\0\0\0\0\0", kRecordAlign);
@@ -75,52 +97,73 @@ void StageRecord(Subscriber* subscriber, const RecordHeader& header, std::string
   }
   InMemoryContext(outbox_context, [&] {
     RecordReader reader(Bytes(View(*staged)));
-    while (const auto record = reader.Next()) CountAhead(&connection->spill, record->header);
-    CountAhead(&connection->spill, header);
+    while (const auto record = reader.Next()) CountAhead(&outbox->spill, record->header);
+    CountAhead(&outbox->spill, header);
   });
-  if (!LIVE_QUERIES_MUTATION("lose_before_spill")) Spill(connection, View(*staged));
+  if (!LIVE_QUERIES_MUTATION("lose_before_spill")) Spill(outbox, View(*staged));
   resetStringInfo(staged);
-  Spill(connection, head);
-  Spill(connection, body);
-  Spill(connection, kPadding.substr(0, padding));
+  Spill(outbox, head);
+  Spill(outbox, body);
+  Spill(outbox, kPadding.substr(0, padding));
+}
+
+void StageChanges(const Route& route, const Origin& origin, const Body& body) {
+  RecordHeader header = ChangesHeader(0, origin, body.count, body.changes);
+  ForEachListener(route, [&](const Subscriber* subscriber) {
+    header.subscription_serial = subscriber->serial;
+    Stage(*subscriber, header, body.changes);
+  });
+}
+
+void StageReset(const Route& route, uint64_t seq, const char* reason) {
+  ResetWithBatch(route, [&](const Subscriber& subscriber) {
+    Stage(subscriber, ResetHeader(subscriber.serial, seq, reason), reason);
+  });
+}
+
+}  // namespace
+
+const Sink kOutboxSink = {StageChanges, StageReset};
+
+void PrepareOutboxes(MemoryContext context) {
+  outbox_context = AllocSetContextCreate(context, "live_queries outboxes", ALLOCSET_DEFAULT_SIZES);
+  outboxes = static_cast<Outbox*>(
+      MemoryContextAllocZero(outbox_context, sizeof(Outbox) * ConnectionCapacity()));
+  for (int i = 0; i < ConnectionCapacity(); ++i) outboxes[i].spill = SpillWriter{};
 }
 
 uint64 PublishStaged() {
-  while (first_touched != nullptr) {
-    LocalConnection* connection = first_touched;
-    first_touched = connection->next_touched;
-    ConnectionShared* shared = ConnectionAt(IndexOf(connection));
+  while (Outbox* outbox = TakeTouched()) {
+    ConnectionShared* connection = ConnectionOf(outbox);
     const PutResult result =
-        PutRecords(shared, connection->id, Bytes(View(connection->staged)), &connection->spill);
-    ResetStaged(connection);
+        PutRecords(connection, outbox->connection_id, Bytes(View(outbox->staged)), &outbox->spill);
+    ResetStaged(outbox);
     if (result == PutResult::kGone) continue;
     LIVE_QUERIES_FAULT("decoder-wake");
-    WakeConnection(shared);
+    WakeConnection(connection);
   }
+  KeepBatchResets();
   const uint64 published = staged_records;
   staged_records = 0;
   return published;
 }
 
 void AbandonStaged() {
-  while (first_touched != nullptr) {
-    LocalConnection* connection = first_touched;
-    first_touched = connection->next_touched;
-    AbandonAhead(ConnectionAt(IndexOf(connection)), connection->id, &connection->spill);
-    ResetStaged(connection);
+  while (Outbox* outbox = TakeTouched()) {
+    AbandonAhead(ConnectionOf(outbox), outbox->connection_id, &outbox->spill);
+    ResetStaged(outbox);
   }
+  UndoBatchResets();
   staged_records = 0;
 }
 
-void ForgetConnection(int index) {
-  LocalConnection* connection = LocalConnectionAt(index);
-  // Its backend has removed the file, unless we have made it after that.
-  if (connection->spill.file >= 0) RemoveSpillFile(connection->id);
-  CloseSpill(&connection->spill);
-  if (connection->slots != nullptr) pfree(connection->slots);
-  if (connection->staged.data != nullptr) pfree(connection->staged.data);
-  *connection = LocalConnection{};
-  connection->spill = SpillWriter{};
+void ForgetEndedConnections() {
+  for (int i = 0; i < ConnectionCapacity(); ++i) {
+    // A look without the lock: if it is wrong, the next one is right.
+    if (outboxes[i].connection_id != 0 &&
+        outboxes[i].connection_id != ConnectionAt(i)->connection_id)
+      Forget(&outboxes[i]);
+  }
 }
 
 }  // namespace live_queries

@@ -1,32 +1,17 @@
 // What the decoder has for each connection and not published yet. Process: decoder.
 #pragma once
 
-#include <span>
-
-#include "deliver/mailbox.hpp"
-#include "model/mailbox_record.hpp"
 #include "pg/postgres.hpp"
-#include "template/template.hpp"
+#include "template/sink.hpp"
 
 namespace live_queries {
 
-// A connection as the decoder knows it.
-struct LocalConnection {
-  uint64_t id;  // 0: none
-  Subscriber** slots;
-  int slot_capacity;
-  StringInfoData staged;  // records
-  SpillWriter spill;
-  bool touched;
-  LocalConnection* next_touched;
-};
-
-// Prepares the array of connections, below `context`.
+// Prepares the outboxes of all connections, below `context`.
 void PrepareOutboxes(MemoryContext context);
-LocalConnection* LocalConnectionAt(int index);
 
-// Stages a record for one subscription; large ones go to the spill file at once.
-void StageRecord(Subscriber* subscriber, const RecordHeader& header, std::string_view body);
+// Stages what a strategy finds out: a record for each subscriber that listens. Large ones go to the
+// spill file at once.
+extern const Sink kOutboxSink;
 
 // Publishes what is staged, each connection's at once, and wakes them. Returns the number of
 // records. Never leaves anything staged.
@@ -34,7 +19,8 @@ uint64 PublishStaged();
 // Forgets what is staged.
 void AbandonStaged();
 
-// Forgets a connection that ended; its subscribers are gone already.
-void ForgetConnection(int index);
+// Frees what is kept for connections that have ended since, and closes their spill files. To be
+// called now and then, with nothing staged.
+void ForgetEndedConnections();
 
 }  // namespace live_queries

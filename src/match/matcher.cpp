@@ -192,7 +192,7 @@ bool IsWhollyTruncated(const Template& one, const Change& change) {
 }
 
 struct ResetArguments {
-  const MatchSink* sink;
+  const Sink* sink;
   uint64_t seq;
   const char* reason;
 };
@@ -203,23 +203,28 @@ void ResetTemplate(Template* one, ResetArguments arguments) {
         one,
         [](Route* route, void* context) {
           const ResetArguments* reset = static_cast<ResetArguments*>(context);
-          reset->sink->reset(route, reset->seq, reset->reason);
+          reset->sink->reset(*route, reset->seq, reset->reason);
         },
         &arguments);
   });
 }
 
-void FlushLongRoutes(const ChangeBatch& batch, const MatchSink& sink) {
+void HandOver(Route* route, const Origin& origin, const Sink& sink) {
+  if (route->body.len > 0) sink.changes(*route, origin, {View(route->body), route->change_count});
+  ClearBody(route);
+}
+
+void FlushLongRoutes(const Origin& origin, const Sink& sink) {
   if (!touched.long_bodies) return;
   touched.long_bodies = false;
   BlamingNobody([&] {
     for (Route* route = touched.first; route != nullptr; route = route->next_touched)
-      if (route->body.len >= static_cast<int>(kMessageSplitBytes)) sink.changes(route, batch);
+      if (route->body.len >= static_cast<int>(kMessageSplitBytes)) HandOver(route, origin, sink);
   });
 }
 
-void EvaluateChanges(StreamTemplate* stream, DecodedChange* changes, const ChangeBatch& batch,
-                     const MatchSink& sink) {
+void EvaluateChanges(StreamTemplate* stream, DecodedChange* changes, const Origin& origin,
+                     const Sink& sink) {
   Template* common = stream->common;
   Compile(stream);
   LIVE_QUERIES_FAULT("matcher-evaluate");
@@ -230,23 +235,23 @@ void EvaluateChanges(StreamTemplate* stream, DecodedChange* changes, const Chang
       if (IsWhollyTruncated(*common, decoded->change))
         EvaluateClear(common, &touched);
       else
-        ResetTemplate(common, {&sink, batch.commit_end, "a part of the table was truncated"});
+        ResetTemplate(common, {&sink, origin.seq, "a part of the table was truncated"});
     } else if (decoded->change.kind == ChangeKind::kRewrite) {
-      ResetTemplate(common, {&sink, batch.commit_end, "all rows of the table were rewritten"});
+      ResetTemplate(common, {&sink, origin.seq, "all rows of the table were rewritten"});
     } else if (const char* problem = Evaluate(stream, decoded, &touched)) {
-      ResetTemplate(common, {&sink, batch.commit_end, problem});
+      ResetTemplate(common, {&sink, origin.seq, problem});
     }
-    FlushLongRoutes(batch, sink);
+    FlushLongRoutes(origin, sink);
   }
 }
 
-void EvaluatePiece(StreamTemplate* stream, DecodedChange* changes, const ChangeBatch& batch,
-                   const MatchSink& sink) {
+void EvaluatePiece(StreamTemplate* stream, DecodedChange* changes, const Origin& origin,
+                   const Sink& sink) {
   Template* common = stream->common;
   if (RoleIsSpent(common->role)) {
-    ResetTemplate(common, {&sink, batch.commit_end, kRoleIsSpentReason});
+    ResetTemplate(common, {&sink, origin.seq, kRoleIsSpentReason});
   } else {
-    Guard(common, stream->piece_count, [&] { EvaluateChanges(stream, changes, batch, sink); });
+    Guard(common, stream->piece_count, [&] { EvaluateChanges(stream, changes, origin, sink); });
     // A large row would stay here until the next one.
     ResetExprContext(stream->expressions);
   }
@@ -323,22 +328,23 @@ void DropRoute(Route* route) {
   FreeTemplate(one);
 }
 
-void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink) {
+void EvaluateBatch(ChangeBatch* batch, const Sink& sink) {
   static DecodedChange changes[kPieceChanges];
+  const Origin origin = {batch->commit_end, batch->xid, batch->committed_at};
   batch->Rewind();
   while (const int count = ReadPiece(batch, changes)) {
     MemoryContext outer = MemoryContextSwitchTo(piece_context);
     List* relevant = RelevantTemplates(changes, count);
     ListCell* cell;
     foreach (cell, relevant)
-      EvaluatePiece(static_cast<StreamTemplate*>(lfirst(cell)), changes, *batch, sink);
+      EvaluatePiece(static_cast<StreamTemplate*>(lfirst(cell)), changes, origin, sink);
     MemoryContextSwitchTo(outer);
   }
   while (touched.first != nullptr) {
     Route* route = touched.first;
     touched.first = route->next_touched;
     route->touched = false;
-    sink.changes(route, *batch);
+    HandOver(route, origin, sink);
   }
   matched_count += touched.matched;
   touched = {};

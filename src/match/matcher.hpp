@@ -4,6 +4,7 @@
 
 #include "decode/change_batch.hpp"
 #include "pg/postgres.hpp"
+#include "template/sink.hpp"
 #include "template/template.hpp"
 
 namespace live_queries {
@@ -22,18 +23,9 @@ void FlushCatalogCaches();
 // Whether nothing here can be used any more: the decoder has to end.
 bool MatcherIsDamaged();
 
-// Where a matcher's results go: called with finished records. deliver/outbox.hpp implements them;
-// a template does not know of connections.
-struct MatchSink {
-  // A part of a transaction's changes for all subscriptions of `route`.
-  void (*changes)(Route* route, const ChangeBatch& batch);
-  // Its subscriptions cannot be kept up to date: reset them.
-  void (*reset)(Route* route, uint64_t seq, const char* reason);
-};
-
 // Evaluates one transaction. In a transaction of the decoder's with an active snapshot. May raise
 // errors of user expressions, within their guard.
-void EvaluateBatch(ChangeBatch* batch, const MatchSink& sink);
+void EvaluateBatch(ChangeBatch* batch, const Sink& sink);
 
 // Forgets what the transaction that raised an error has left in the routes.
 void AbandonEvaluation();

@@ -13,6 +13,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "model/origin.hpp"
+
 namespace live_queries {
 
 enum class RecordKind : uint8_t {
@@ -45,6 +47,20 @@ static_assert(std::has_unique_object_representations_v<RecordHeader>, "no paddin
 constexpr size_t RecordBytes(uint32_t body_bytes) {
   return sizeof(RecordHeader) +
          (size_t{body_bytes} + kRecordAlign - 1) / kRecordAlign * kRecordAlign;
+}
+
+// The header of changes.
+constexpr RecordHeader ChangesHeader(uint64_t subscription_serial, const Origin& origin,
+                                     uint32_t change_count, std::string_view body) {
+  RecordHeader header;
+  header.kind = RecordKind::kChanges;
+  header.body_bytes = static_cast<uint32_t>(body.size());
+  header.xid = origin.xid;
+  header.change_count = change_count;
+  header.subscription_serial = subscription_serial;
+  header.seq = origin.seq;
+  header.committed_at = origin.committed_at;
+  return header;
 }
 
 // The header of a reset that the backend or the decoder makes up itself. Its body is `reason`.

@@ -136,6 +136,17 @@ void ForEachSubscription(const ConnectionShared& connection, Visit&& visit) {
 // lock.
 SubscriptionShared* FindSubscription(const ConnectionShared& connection, uint64_t serial);
 
+// Runs `body` on the subscription of that serial, under its connection's lock in `mode`, and returns
+// what it returns; false if it is gone.
+template <class Body>
+bool WithSubscription(const ConnectionShared& connection, uint64_t serial, LWLockMode mode,
+                      Body&& body) {
+  return WithLock(connection.lock, mode, [&] {
+    SubscriptionShared* subscription = FindSubscription(connection, serial);
+    return subscription != nullptr && body(subscription);
+  });
+}
+
 // ----- client backend only -----
 
 // This backend's connection, made at the first call. May ereport. Ends with the backend.

@@ -11,8 +11,9 @@
 #include "pg/subtransaction.hpp"
 #include "query/plan.hpp"
 #include "query/settings_capture.hpp"
-#include "subscribers/registry_sync.hpp"
-#include "subscribers/subscriber.hpp"
+#include "subscribers/definition_copy.hpp"
+#include "subscribers/mirror.hpp"
+#include "subscribers/resetting.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/guard.hpp"
 #include "template/routing_index.hpp"
@@ -150,7 +151,7 @@ CheckResult Check(const Subscriber& subscriber, bool reads_table, Pass* pass, Ho
 
 // Whether a query of this connection reads temporary tables of one of these schemas.
 bool ReadsTemporary(const Subscriber& subscriber, const List* schemas) {
-  const PGPROC& process = ProcGlobal->allProcs[subscriber.connection];
+  const PGPROC& process = ProcGlobal->allProcs[subscriber.connection->index];
   return schemas != NIL && process.databaseId == MyDatabaseId &&
          list_member_oid(schemas, process.tempNamespaceId);
 }
@@ -182,18 +183,17 @@ bool SpeaksFor(const Template& one, const DefinitionCopy& checked, const Definit
 
 void Tell(Subscriber* subscriber, const CheckResult& result) {
   if (result.finding == Finding::kError)
-    TerminateSubscriber(subscriber, result.sqlstate, result.message);
+    Terminate(subscriber, result.sqlstate, result.message);
   else if (result.finding == Finding::kSpent)
-    ResetSubscriberNow(subscriber, kRoleIsSpentReason);
+    ResetNow(subscriber, kRoleIsSpentReason);
   else if (result.finding != Finding::kSame)
-    ResetSubscriberNow(subscriber, kRowsMayDiffer);
+    ResetNow(subscriber, kRowsMayDiffer);
 }
 
 const DefinitionCopy* DefinitionOf(const Subscriber& subscriber) {
   DefinitionCopy* definition = static_cast<DefinitionCopy*>(palloc0(sizeof(DefinitionCopy)));
-  const bool exists = CopyDefinition(subscriber.connection, subscriber.connection_id,
-                                     subscriber.serial, definition);
-  return exists ? definition : nullptr;
+  const int connection = subscriber.connection->index;
+  return CopyDefinition(connection, subscriber.serial, definition) ? definition : nullptr;
 }
 
 // A subscriber whose values are to be looked at again.
@@ -285,7 +285,7 @@ void TellOfValues(const Pending& item, const CheckResult& result, Pass* pass) {
   } else if (is_error && IsOfItsOwn(subscriber, item, result)) {
     Tell(subscriber, result);
   } else if (is_error || subscriber->values_here != 0) {
-    ResetSubscriberNow(subscriber, kRowsMayDiffer);
+    ResetNow(subscriber, kRowsMayDiffer);
   } else {
     Tell(subscriber, CheckDefinition(*subscriber, *item.definition, false, pass));
   }

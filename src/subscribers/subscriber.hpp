@@ -6,14 +6,16 @@
 
 namespace live_queries {
 
+struct MirroredConnection;
+
 struct Subscriber {
   Subscriber* next;  // of the same route
   Route* route;
-  int connection;  // index
-  uint64_t connection_id;
+  MirroredConnection* connection;
   uint64_t serial;
   bool muted;      // gets nothing: was reset, until its client refreshes, as a new subscriber
   bool attaching;  // and until then is muted too
+  Subscriber* next_with_batch;  // resetting.hpp
   // Of its frozen values; not of what it has in common with the others of its template.
   bool reads_catalogs;
   uint64_t values_checked;  // Template::values_asked, when they were looked at; 0: never

@@ -17,6 +17,8 @@
 #include "registry/consumer.hpp"
 #include "registry/database.hpp"
 #include "registry/shared_memory.hpp"
+#include "subscribers/attaching.hpp"
+#include "subscribers/mirror.hpp"
 #include "subscribers/registry_sync.hpp"
 #include "template/guard.hpp"
 #include "worker/evaluation.hpp"
@@ -48,7 +50,7 @@ constexpr long kVisibilityPollMs = 1;  // a commit becomes visible without a sig
 constexpr int64 kTurnPaceUs = 500;
 constexpr int64 kFlushPaceUs = 2000;
 constexpr int kConfirmEveryMs = 1000;
-constexpr int kShareMemoryEveryMs = 1000;
+constexpr int kKeepHouseEveryMs = 1000;
 constexpr uint64 kConfirmEveryBytes = 16 * 1024 * 1024;
 
 ConsumerShared* consumer = nullptr;
@@ -174,12 +176,13 @@ void ConfirmNowAndThen() {
   confirmed_at = now;
 }
 
-// Adding up all contexts takes time.
-void ShareMemoryNowAndThen() {
-  static TimestampTz shared_at = 0;
+// What takes too long for every turn, and can wait.
+void KeepHouseNowAndThen() {
+  static TimestampTz kept_at = 0;
   const TimestampTz now = GetCurrentTimestamp();
-  if (!TimestampDifferenceExceeds(shared_at, now, kShareMemoryEveryMs)) return;
-  shared_at = now;
+  if (!TimestampDifferenceExceeds(kept_at, now, kKeepHouseEveryMs)) return;
+  kept_at = now;
+  ForgetEndedConnections();
   consumer->memory_bytes.Store(MemoryContextMemAllocated(TopMemoryContext, true));
 }
 
@@ -187,7 +190,6 @@ void ShareProgress(XLogRecPtr position) {
   const PluginCounters counters = TakePluginCounters();
   consumer->changes_decoded.Add(counters.changes_decoded);
   consumer->changes_ignored.Add(counters.changes_ignored);
-  ShareMemoryNowAndThen();
   consumer->position.Raise(position);
   ConditionVariableBroadcast(&consumer->progress);
 }
@@ -226,6 +228,7 @@ void Loop() {
     FinishAttachments(HandledPosition(read));
     // Also while there is always more to do. What waits is in memory or in our files.
     ConfirmNowAndThen();
+    KeepHouseNowAndThen();
     if (progress == Progress::kBlocked) Sleep(kVisibilityPollMs);
     if (progress != Progress::kNothingReady) continue;
     CheckDefinitions();
@@ -275,6 +278,7 @@ void Work() {
   PrepareGuard(TopMemoryContext);
   PreparePlugin(TopMemoryContext);
   PrepareMatcher(TopMemoryContext);
+  PrepareMirrors(TopMemoryContext);
   PrepareOutboxes(TopMemoryContext);
   PrepareEvaluation(TopMemoryContext);
   Area();

@@ -15,13 +15,10 @@
 #include "pg/memory.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/consumer.hpp"
-#include "registry/ending.hpp"
 #include "subscribers/definition_check.hpp"
-#include "subscribers/registry_sync.hpp"
-#include "subscribers/subscriber.hpp"
+#include "subscribers/resetting.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/guard.hpp"
-#include "template/routing_index.hpp"
 
 extern "C" {
 #include "access/xact.h"
@@ -39,36 +36,6 @@ constexpr uint64 kGroupTransactions = 1000;
 constexpr size_t kGroupBytes = 16 * 1024 * 1024;
 
 MemoryContext evaluation_context = nullptr;
-// Those whose reset is staged by the running attempt, in evaluation_context.
-List* muted_subscribers = NIL;
-
-void StageChanges(Route* route, const ChangeBatch& batch) {
-  RecordHeader header;
-  header.kind = RecordKind::kChanges;
-  header.xid = batch.xid;
-  header.seq = batch.commit_end;
-  header.committed_at = batch.committed_at;
-  header.change_count = route->change_count;
-  header.body_bytes = static_cast<uint32_t>(route->body.len);
-  if (route->body.len > 0) {
-    ForEachListener(*route, [&](Subscriber* subscriber) {
-      header.subscription_serial = subscriber->serial;
-      StageRecord(subscriber, header, View(route->body));
-    });
-  }
-  ClearBody(route);
-}
-
-void StageReset(Route* route, uint64_t seq, const char* reason) {
-  ForEachListener(*route, [&](Subscriber* subscriber) {
-    Mute(subscriber);
-    InMemoryContext(evaluation_context,
-                    [&] { muted_subscribers = lappend(muted_subscribers, subscriber); });
-    StageRecord(subscriber, ResetHeader(subscriber->serial, seq, reason), reason);
-  });
-}
-
-constexpr MatchSink kSink = {StageChanges, StageReset};
 
 // The oldest ready transactions that new snapshots see.
 int VisibleGroup() {
@@ -109,14 +76,10 @@ void EvaluateGroup(int count) {
   CheckChangedDefinitions();
   KeepingIdentity([&] {
     ChangeBatch* batch = FirstReadyBatch();
-    for (int i = 0; i < count; ++i, batch = batch->next) EvaluateBatch(batch, kSink);
+    for (int i = 0; i < count; ++i, batch = batch->next) EvaluateBatch(batch, kOutboxSink);
   });
   LIVE_QUERIES_FAULT("decoder-evaluated");
   EndEvaluation();
-}
-
-List* SubscribersToBlame(const Blame& blame) {
-  return blame.route == nullptr ? SubscribersOf(blame.owner) : SubscribersOf(*blame.route);
 }
 
 // After an error in the group: rolls back and ends those whose expression raised it.
@@ -128,21 +91,12 @@ void Recover(ErrorData* error) {
   MemoryContextSwitchTo(evaluation_context);
   AbandonEvaluation();
   AbandonStaged();
-  ListCell* cell;
-  foreach (cell, muted_subscribers) Unmute(static_cast<Subscriber*>(lfirst(cell)));
   if (blame.owner == nullptr) ReThrowError(error);
   MyConsumer()->errors.Add(1);
   // Freed with its last subscriber below: nothing compiled may be used after an error in it.
   DropPart(blame.owner);
   // It may be innocent: the next attempt resets what the role still has in this turn.
-  if (failure.role_timed_out) return;
-  foreach (cell, SubscribersToBlame(blame)) {
-    Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
-    if (blame.doing == Doing::kFetching)
-      ResetSubscriberNow(subscriber, "a large value that an update left in place is gone already");
-    else
-      TerminateSubscriber(subscriber, failure.sqlstate, failure.reason);
-  }
+  if (!failure.role_timed_out) EndThoseToBlame(failure);
 }
 
 // What the batches keep in files is not the functions' doing.
@@ -193,7 +147,6 @@ Progress EvaluateReady() {
   const int count = VisibleGroup();
   if (count == 0) return Progress::kBlocked;
   MemoryContextReset(evaluation_context);
-  muted_subscribers = NIL;
   MemoryContextSwitchTo(evaluation_context);
   const bool evaluated =
       WithTempFileLimit(LimitBesideBatches(temp_file_limit), [&] { return Attempt(count); });
@@ -205,18 +158,7 @@ void BlameForEnd() {
   const GuardFailure failure = FailureAtExit();
   if (failure.blame.owner == nullptr) return;
   MemoryContextSwitchTo(TopMemoryContext);
-  List* subscribers = SubscribersToBlame(failure.blame);
-  ereport(
-      LOG,
-      errmsg("live_queries decoder ends, and %d live queries with it", list_length(subscribers)),
-      errdetail_internal("%s", failure.reason));
-  ProblemShared problem;
-  problem.Set(failure.sqlstate, failure.reason, nullptr);
-  ListCell* cell;
-  foreach (cell, subscribers) {
-    const Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
-    (void)TerminateSubscription(ConnectionAt(subscriber->connection), subscriber->serial, problem);
-  }
+  EndThoseToBlameAtExit(failure);
 }
 
 void CheckDefinitions() {

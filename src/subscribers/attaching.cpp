@@ -1,0 +1,123 @@
+// The two steps. Process: decoder.
+#include "subscribers/attaching.hpp"
+
+#include "decode/recent_commits.hpp"
+#include "match/matcher.hpp"
+#include "pg/fault.hpp"
+#include "pg/memory.hpp"
+#include "pg/subtransaction.hpp"
+#include "query/settings_capture.hpp"
+#include "registry/connection.hpp"
+#include "registry/consumer.hpp"
+#include "subscribers/definition_copy.hpp"
+#include "subscribers/resetting.hpp"
+
+extern "C" {
+#include "nodes/nodes.h"
+#include "utils/snapmgr.h"
+}
+
+namespace live_queries {
+namespace {
+
+constexpr const char* kRestarted = "the decoder was restarted and may have missed changes";
+
+// A subscriber that sleeps.
+struct Attachment {
+  MirroredConnection* connection;
+  uint64_t serial;
+  XLogRecPtr begin;  // it wakes up once all that committed before is handled
+};
+
+List* attachments = NIL;  // of Attachment, in TopMemoryContext
+
+// An error that one definition raises (a type is gone, a function of its author's fails) must not
+// end the decoder, which would meet it again after its next start: nullptr.
+Route* TryUseRoute(int connection, uint64_t serial, const DefinitionCopy& definition) {
+  Route* route = nullptr;
+  InRolledBackSubtransaction(
+      [&] {
+        LIVE_QUERIES_FAULT("decoder-attach");
+        // The operators of the routing columns' types run here, and may be written in SQL.
+        PushActiveSnapshot(GetTransactionSnapshot());
+        const char* settings = definition.Field(DefinitionField::kSettings);
+        const Identity identity = EnterIdentity(definition.session, definition.role, settings);
+        route = UseRoute(definition.role, definition.session, settings,
+                         definition.Field(DefinitionField::kSpec),
+                         definition.Field(DefinitionField::kRoute));
+        LeaveIdentity(identity);
+        PopActiveSnapshot();
+      },
+      [&](ErrorData* error) {
+        if (MatcherIsDamaged()) ReThrowError(error);
+        if (route != nullptr && route->subscribers == nullptr) DropRoute(route);
+        route = nullptr;
+        Refuse(connection, serial, *error);
+      });
+  return route;
+}
+
+// Tells the client that from now on, what its new snapshot does not see, it gets.
+void WakeUp(const Attachment& attachment) {
+  Subscriber* subscriber = SubscriberAt(*attachment.connection, SlotOfSerial(attachment.serial));
+  if (subscriber == nullptr || subscriber->serial != attachment.serial) return;
+  subscriber->attaching = false;
+  Unmute(subscriber);
+  (void)WithSubscription(*ConnectionAt(attachment.connection->index), attachment.serial,
+                         LW_EXCLUSIVE, [](SubscriptionShared* subscription) {
+                           if (subscription->phase != Phase::kRegistered) return false;
+                           subscription->phase = Phase::kAttached;
+                           return true;
+                         });
+}
+
+}  // namespace
+
+void BeginAttachment(MirroredConnection* connection, uint64_t serial, XLogRecPtr begin) {
+  DefinitionCopy definition;
+  if (!CopyDefinition(connection->index, serial, &definition)) return;
+  if (definition.phase == Phase::kFailed || definition.phase == Phase::kOutdated) return;
+  Route* route = TryUseRoute(connection->index, serial, definition);
+  if (route == nullptr) return;
+  Subscriber* subscriber = AddSubscriber(connection, serial, route);
+  if (stringToNode(definition.Field(DefinitionField::kCatalogValues)) != nullptr)
+    WatchValues(subscriber);
+  // Its client has read a first result already, but nobody was decoding meanwhile.
+  if (definition.phase == Phase::kAttached) return ResetNow(subscriber, kRestarted);
+  // Until FinishAttachments it sleeps: what committed before is in the snapshot that comes.
+  Mute(subscriber);
+  subscriber->attaching = true;
+  // The others of its template were looked at again since: it has missed that.
+  if (definition.analysed_at < route->owner->checked_at) return AskToSubscribeAgain(subscriber);
+  InMemoryContext(TopMemoryContext, [&] {
+    Attachment* attachment = static_cast<Attachment*>(palloc(sizeof(Attachment)));
+    *attachment = {connection, serial, begin};
+    attachments = lappend(attachments, attachment);
+  });
+}
+
+void FinishAttachments(XLogRecPtr handled) {
+  if (attachments == NIL) return;
+  List* waiting = NIL;
+  List* ready = NIL;
+  ListCell* cell;
+  InMemoryContext(TopMemoryContext, [&] {
+    foreach (cell, attachments) {
+      Attachment* attachment = static_cast<Attachment*>(lfirst(cell));
+      List** list = attachment->begin <= handled ? &ready : &waiting;
+      *list = lappend(*list, attachment);
+    }
+  });
+  if (ready != NIL) {
+    LIVE_QUERIES_FAULT("decoder-attaching");
+    WaitForRecentCommits();
+    foreach (cell, ready) WakeUp(*static_cast<Attachment*>(lfirst(cell)));
+    LIVE_QUERIES_FAULT("decoder-attached");
+    ConditionVariableBroadcast(&MyConsumer()->progress);
+  }
+  list_free_deep(ready);
+  list_free(attachments);
+  attachments = waiting;
+}
+
+}  // namespace live_queries

@@ -1,0 +1,23 @@
+// Attaching a subscription to its route, in two steps, between which its client waits. README.md
+// draws it. Process: decoder.
+#pragma once
+
+#include "pg/postgres.hpp"
+#include "subscribers/mirror.hpp"
+
+extern "C" {
+#include "access/xlogdefs.h"
+}
+
+namespace live_queries {
+
+// Gives one subscription of `connection` its place, where it sleeps until what committed before
+// `begin` has been handled; or resets it, where its client has read a first result long ago. In a
+// transaction.
+void BeginAttachment(MirroredConnection* connection, uint64_t serial, XLogRecPtr begin);
+
+// Wakes up those whose time has come: all that committed before they were attached is evaluated
+// (`handled`) and visible to new snapshots. Outside a transaction.
+void FinishAttachments(XLogRecPtr handled);
+
+}  // namespace live_queries

@@ -1,0 +1,109 @@
+// Resets and terminations. Process: decoder.
+#include "subscribers/resetting.hpp"
+
+#include "pg/fault.hpp"
+#include "registry/consumer.hpp"
+#include "registry/ending.hpp"
+#include "subscribers/mirror.hpp"
+
+namespace live_queries {
+namespace {
+
+// Those that the running batch resets.
+Subscriber* first_with_batch = nullptr;
+
+ConnectionShared* ConnectionOf(const Subscriber& subscriber) {
+  return ConnectionAt(subscriber.connection->index);
+}
+
+List* ThoseToBlame(const Blame& blame) {
+  return blame.route == nullptr ? SubscribersOf(blame.owner) : SubscribersOf(*blame.route);
+}
+
+}  // namespace
+
+void ResetNow(Subscriber* subscriber, const char* reason) {
+  if (subscriber->muted) return;
+  Mute(subscriber);
+  LIVE_QUERIES_FAULT("decoder-reset");
+  ResetSubscription(ConnectionOf(*subscriber), subscriber->serial, reason);
+}
+
+void Terminate(Subscriber* subscriber, int sqlstate, const char* reason) {
+  LIVE_QUERIES_FAULT("decoder-terminate");
+  ProblemShared problem;
+  problem.Set(sqlstate, reason, nullptr);
+  problem.may_quote_rows = true;
+  (void)TerminateSubscription(ConnectionOf(*subscriber), subscriber->serial, problem);
+  RemoveSubscriber(subscriber);
+}
+
+void EndThoseToBlame(const GuardFailure& failure) {
+  ListCell* cell;
+  foreach (cell, ThoseToBlame(failure.blame)) {
+    Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
+    if (failure.blame.doing == Doing::kFetching)
+      ResetNow(subscriber, "a large value that an update left in place is gone already");
+    else
+      Terminate(subscriber, failure.sqlstate, failure.reason);
+  }
+}
+
+void EndThoseToBlameAtExit(const GuardFailure& failure) {
+  List* subscribers = ThoseToBlame(failure.blame);
+  ereport(
+      LOG,
+      errmsg("live_queries decoder ends, and %d live queries with it", list_length(subscribers)),
+      errdetail_internal("%s", failure.reason));
+  ProblemShared problem;
+  problem.Set(failure.sqlstate, failure.reason, nullptr);
+  ListCell* cell;
+  foreach (cell, subscribers) {
+    const Subscriber& subscriber = *static_cast<Subscriber*>(lfirst(cell));
+    (void)TerminateSubscription(ConnectionOf(subscriber), subscriber.serial, problem);
+  }
+}
+
+void Refuse(int connection, uint64_t serial, const ErrorData& error) {
+  ConnectionShared* shared = ConnectionAt(connection);
+  ProblemShared problem;
+  problem.Set(error.sqlerrcode, error.message, error.hint);
+  const bool waits =
+      WithSubscription(*shared, serial, LW_EXCLUSIVE, [&](SubscriptionShared* subscription) {
+        if (subscription->phase == Phase::kAttached) return false;
+        subscription->phase = Phase::kFailed;
+        subscription->problem = problem;
+        return true;
+      });
+  if (waits)
+    ConditionVariableBroadcast(&MyConsumer()->progress);
+  else
+    (void)TerminateSubscription(shared, serial, problem);
+}
+
+void AskToSubscribeAgain(Subscriber* subscriber, uint64_t values_here) {
+  (void)WithSubscription(*ConnectionOf(*subscriber), subscriber->serial, LW_EXCLUSIVE,
+                         [&](SubscriptionShared* subscription) {
+                           if (subscription->phase != Phase::kRegistered) return false;
+                           subscription->phase = Phase::kOutdated;
+                           subscription->values_here = values_here;
+                           return true;
+                         });
+  RemoveSubscriber(subscriber);
+  ConditionVariableBroadcast(&MyConsumer()->progress);
+}
+
+void MuteWithBatch(Subscriber* subscriber) {
+  Mute(subscriber);
+  subscriber->next_with_batch = first_with_batch;
+  first_with_batch = subscriber;
+}
+
+void KeepBatchResets() { first_with_batch = nullptr; }
+
+void UndoBatchResets() {
+  for (; first_with_batch != nullptr; first_with_batch = first_with_batch->next_with_batch)
+    Unmute(first_with_batch);
+}
+
+}  // namespace live_queries
