@@ -92,7 +92,8 @@ bool NextMessage(PolledMessage* message) {
 }
 
 void Deliver() {
-  DeliverMail();
+  const Undo* done = NewestUndo();
+  DeliverMail(done != nullptr && done->notified);
   for (LocalSubscription* one = FirstLocal(); one != nullptr;) {
     LocalSubscription* next = one->next;
     if (one->over) {

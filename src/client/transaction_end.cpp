@@ -91,15 +91,22 @@ void OnAbort() {
     notifyInterruptPending = true;
 }
 
+// Not what the commit decides on: an error may yet come before it, and what begins to be told with
+// it would lag behind what the others are told before. And a transaction that wrote holds locks, so
+// it does not wait for the client to read. OnCommit then has another transaction follow.
+bool DeliversBeforeCommit() {
+  const Undo* done = NewestUndo();
+  if (done != nullptr && (done->adds || done->notified)) return false;
+  return !TransactionIdIsValid(GetTopTransactionIdIfAny());
+}
+
 void OnTransaction(XactEvent event, void*) {
   const bool changed = NewestUndo() != nullptr;
   if (FirstLocal() == nullptr && !changed) return;
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
       PrepareToCommit();
-      // A transaction that wrote holds locks, so it does not wait for the client to read: see
-      // OnCommit.
-      if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) Deliver();
+      if (DeliversBeforeCommit()) Deliver();
       if (changed) LIVE_QUERIES_FAULT("session-commit");
       break;
     case XACT_EVENT_COMMIT:

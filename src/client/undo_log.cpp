@@ -17,6 +17,9 @@ Undo* newest_undo = nullptr;  // in TopTransactionContext
 void Note(Action action, LocalSubscription* subscription, uint64_t before, Oid role) {
   Undo* undo = AllocateIn<Undo>(TopTransactionContext);
   *undo = {newest_undo, GetCurrentSubTransactionId(), action, subscription, before, role};
+  undo->adds = action == Action::kAdded || (newest_undo != nullptr && newest_undo->adds);
+  undo->notified = (subscription != nullptr && subscription->delivery == Delivery::kNotify) ||
+                   (newest_undo != nullptr && newest_undo->notified);
   newest_undo = undo;
 }
 

@@ -27,6 +27,9 @@ struct Undo {
   LocalSubscription* subscription;  // nullptr from kPolled on
   uint64_t before;                  // kRead, kPolled, kRefused: how many, or which was the last
   Oid role;                         // kPolled: whose messages
+  // Of this one and all that are older:
+  bool adds;      // one is kAdded
+  bool notified;  // one is of a subscription that is told by notifications
 };
 
 void Note(Action action, LocalSubscription* subscription, uint64_t before = 0,

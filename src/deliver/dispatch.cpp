@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "deliver/held_merge.hpp"
 #include "deliver/local_subscription.hpp"
 #include "deliver/mailbox.hpp"
 #include "deliver/pipe.hpp"
@@ -22,6 +23,7 @@ namespace live_queries {
 namespace {
 
 bool prepared = false;
+bool notifications_wait = false;  // in this call of DeliverMail
 Inbox inbox;
 bool inbox_in_use = false;
 // Why messages in front of the inbox's end are lost, where it is marked as overflowed.
@@ -128,6 +130,10 @@ void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& re
   }
 }
 
+bool Waits(const LocalSubscription& subscription) {
+  return notifications_wait && subscription.delivery == Delivery::kNotify;
+}
+
 void Dispatch(const RecordView& record) {
   LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
   if (subscription == nullptr) return;
@@ -137,7 +143,8 @@ void Dispatch(const RecordView& record) {
   FlowControl flow = subscription->flow;
   Verdict verdict = flow.Decide(record.header, visible);
   // What is held is older.
-  if (verdict == Verdict::kDeliver && !subscription->held->empty()) verdict = Verdict::kHold;
+  if (verdict == Verdict::kDeliver && (Waits(*subscription) || !subscription->held->empty()))
+    verdict = Verdict::kHold;
   Obey(subscription, verdict, record);
   // Changes decide nothing, but what became of them may have.
   if (!changes) subscription->flow = flow;
@@ -165,7 +172,8 @@ void HoldBack(Pipe* pipe) {
   }
   if (kind == RecordKind::kChanges) {
     FlowControl flow = subscription->flow;
-    if (subscription->held->empty() && flow.Decide(record.header, false) == Verdict::kDeliver)
+    if (!Waits(*subscription) && subscription->held->empty() &&
+        flow.Decide(record.header, false) == Verdict::kDeliver)
       return;
     Hold(subscription, record);
   } else if (subscription->flow.leaving()) {
@@ -179,31 +187,31 @@ void HoldBack(Pipe* pipe) {
 }
 
 // By itself, past the pipe: what follows it is known here.
-void Release(LocalSubscription* one, const RecordView& record) {
+void Release(const HeldMessage& held) {
+  LocalSubscription* one = held.subscription;
   if (LIVE_QUERIES_MUTATION("lose_held")) return;
-  if (IsFull(*one, record.header)) {
-    ResetForRoom(one, record.header.seq);
+  if (IsFull(*one, held.record.header)) {
+    ResetForRoom(one, held.record.header.seq);
+    FlushBoth();
     return;
   }
-  RecordHeader next;
-  const bool more = one->held->Peek(&next) && AreOfOneTransaction(record.header, next);
-  Deliver(PipeOf(*one), record, more);
+  Deliver(PipeOf(*one), held.record, held.more);
 }
 
 void ReleaseHeld() {
   FlushBoth();
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    if (!one->flow.CanRelease()) continue;
-    RecordView record;
-    one->held->Rewind();
-    while (one->held->Read(&record)) {
-      Release(one, record);
+  for (const Delivery delivery : {Delivery::kNotify, Delivery::kPoll}) {
+    if (delivery == Delivery::kNotify && notifications_wait) continue;
+    binaryheap* sources = MergeHeld(delivery);
+    HeldMessage held;
+    while (NextHeld(sources, &held)) {
+      Release(held);
       // All may have been discarded.
-      const size_t bytes = one->held->bytes();
-      one->held->ForgetRead();
-      held_budget.Release(bytes - one->held->bytes());
+      RecordQueue* queue = held.subscription->held;
+      const size_t bytes = queue->bytes();
+      queue->ForgetRead();
+      held_budget.Release(bytes - queue->bytes());
     }
-    FlushBoth();
   }
 }
 
@@ -384,12 +392,13 @@ void NoteFailure() {
 
 }  // namespace
 
-void DeliverMail() {
+void DeliverMail(bool hold_notifications) {
   // Otherwise one that fails over and over could not be ended.
   CHECK_FOR_INTERRUPTS();
   ConnectionShared* connection = MyConnectionIfAny();
   if (connection == nullptr) return;
   NoteFailure();
+  notifications_wait = hold_notifications;
   delivering = true;
   if (failures >= kMostFailures) GiveUpOnErrors(connection);
   DeliverAll(connection);

@@ -86,7 +86,7 @@ class FlowControl {
     return Verdict::kDrop;
   }
 
-  // The subscribing transaction has committed (or is about to: pre-commit, where messages go out).
+  // The subscribing transaction has committed.
   constexpr void OnCommitted() { committed_ = true; }
 
   // A snapshot was taken, by subscribe or refresh, and is to be read. Held messages are older than

@@ -201,13 +201,13 @@ class Session:
 
     def commit(self):
         """Commits; from here on messages of the new subscriptions may come."""
+        self._join()
         self.receive()
         self.trace.add("note", None, "COMMIT")
         for subscription in self.uncommitted:
             self.trace.add("committed", subscription)
         self.uncommitted, self.in_transaction = [], False
         self.run("COMMIT")
-        self._join()
 
     def rollback(self, savepoint=None):
         """Rolls back; the subscriptions made since never were."""
