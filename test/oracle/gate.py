@@ -1,8 +1,10 @@
 """Brings threads to rest and lets them go on.
 
-Owns: the barrier between the conductor and a group of threads, and the pauses that --delays puts between steps.
+Owns: the frame of a thread that acts until the run is over, the barrier between the conductor and a group of them, and
+the pauses that --delays puts between steps.
 """
 
+import random
 import threading
 import time
 
@@ -54,6 +56,39 @@ class Gate:
             self.condition.notify_all()
         while self.parked:
             time.sleep(0.001)
+
+
+class Actor(threading.Thread):
+    """Acts until the world stops, and comes to rest where its gate is closed. Random by the seed and its name."""
+
+    def __init__(self, name, world, gate):
+        super().__init__(name=name, daemon=True)
+        self.world = world
+        self.gate = gate
+        self.rng = random.Random("%s/%s" % (world.options.seed, name))
+
+    def run(self):
+        """Goes on until the world stops."""
+        try:
+            while not self.world.stopping():
+                self.act()
+                if self.gate.closed():
+                    self.come_to_rest()
+                    self.gate.park()
+        except Exception as error:  # pylint: disable=broad-except
+            self.world.fail(self.name, error, self.trace())
+        finally:
+            self.gate.leave()
+
+    def act(self):
+        """Does one thing, and takes its time."""
+        raise NotImplementedError
+
+    def come_to_rest(self):
+        """Leaves things as they have to be at a quiet point."""
+
+    def trace(self):
+        """Returns what a report should show of a failure."""
 
 
 class Pace:

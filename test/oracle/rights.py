@@ -6,13 +6,12 @@ of each other transaction which rights were there.
 """
 
 import json
-import random
-import threading
 import time
 
 import psycopg2
 
 import schema
+from gate import Actor
 from server import clashed
 
 PREFIX = "oracle-rights"
@@ -52,14 +51,11 @@ def policy(user, rights):
         " OR s.level = 2" if mine["marks"] else "")
 
 
-class Warden(threading.Thread):
+class Warden(Actor):
     """Changes rights, about twice a second. At a quiet point all roles have their first names."""
 
     def __init__(self, world, gate):
-        super().__init__(name="warden", daemon=True)
-        self.world = world
-        self.gate = gate
-        self.rng = random.Random("%s/warden" % world.options.seed)
+        super().__init__("warden", world, gate)
         self.connection = world.server.database()
         with self.connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '500ms'")
@@ -76,19 +72,16 @@ class Warden(threading.Thread):
             if not user.superuser:
                 cursor.execute("GRANT SELECT ON files TO %s" % schema.identifier(user.name))
 
-    def run(self):
-        """Goes on until the world stops."""
-        try:
-            while not self.world.stopping():
-                self._change(self._any())
-                self.world.stop.wait(self.rng.uniform(0.1, 0.9))
-                if self.gate.closed():
-                    self._name_as_first()
-                    self.gate.park()
-        except Exception as error:  # pylint: disable=broad-except
-            self.world.fail(self.name, error, None)
-        finally:
-            self.gate.leave()
+    def act(self):
+        """Changes a right."""
+        self._change(self._any())
+        self.world.stop.wait(self.rng.uniform(0.1, 0.9))
+
+    def come_to_rest(self):
+        """Gives all roles their first names."""
+        for role in self.renamed:
+            while self.rights[role]["name"] != role:
+                self._change(self._rename(role), certain=True)
 
     def close(self):
         """Closes the connection; to be called when the thread has ended."""
@@ -115,11 +108,6 @@ class Warden(threading.Thread):
         now = after[role]["name"]
         after[role]["name"] = role + schema.RENAMED if now == role else role
         return "ALTER ROLE %s RENAME TO %s" % (schema.identifier(now), schema.identifier(after[role]["name"])), after
-
-    def _name_as_first(self):
-        for role in self.renamed:
-            while self.rights[role]["name"] != role:
-                self._change(self._rename(role), certain=True)
 
     def _change(self, change, certain=False):
         text, after = change

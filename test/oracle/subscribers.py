@@ -5,15 +5,14 @@ that comes to rest at a quiet point with everything received. What it does goes 
 records it; nothing is judged here but what a call itself returns or raises.
 """
 
-import random
 import re
-import threading
 import time
 
 import psycopg2
 
 import schema
 import shapes
+from gate import Actor
 from session import Session
 from state import FAILING, FORBIDDEN, Violation
 
@@ -28,14 +27,11 @@ ACTIONS = {  # name -> how often
 }
 
 
-class Client(threading.Thread):
+class Client(Actor):
     """One client; it has one connection at a time."""
 
     def __init__(self, name, world, gate):
-        super().__init__(name=name, daemon=True)
-        self.world = world
-        self.gate = gate
-        self.rng = random.Random("%s/%s" % (world.options.seed, name))
+        super().__init__(name, world, gate)
         self.session = None
         self.side = None  # another connection of the same role, to kill from
         self.connections = 0
@@ -45,24 +41,19 @@ class Client(threading.Thread):
         for action in world.options.skip:
             self.weights[action] = 0
 
-    def run(self):
-        """Acts until the world stops."""
-        try:
-            while not self.world.stopping():
-                if self.session is None:
-                    self._connect()
-                self._answer_resets()
-                names = list(self.weights)
-                action = self.rng.choices(names, [self.weights[name] for name in names])[0]
-                getattr(self, "_" + action)()
-                self.world.pace.between(self.rng)
-                if self.gate.closed():
-                    self._come_to_rest()
-                    self.gate.park()
-        except Exception as error:  # pylint: disable=broad-except
-            self.world.fail(self.name, error, self.session and self.session.trace)
-        finally:
-            self.gate.leave()
+    def act(self):
+        """Does what a client does, at random."""
+        if self.session is None:
+            self._connect()
+        self._answer_resets()
+        names = list(self.weights)
+        action = self.rng.choices(names, [self.weights[name] for name in names])[0]
+        getattr(self, "_" + action)()
+        self.world.pace.between(self.rng)
+
+    def trace(self):
+        """Returns that of its present connection."""
+        return self.session and self.session.trace
 
     def close(self):
         """Closes what the thread left open; to be called when it has ended."""
@@ -87,7 +78,7 @@ class Client(threading.Thread):
             self.side.close()
             self.side = None
 
-    def _come_to_rest(self):
+    def come_to_rest(self):
         """Everything committed is received; a few subscriptions stay paused or unread."""
         session = self.session
         if session is None:

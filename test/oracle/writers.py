@@ -5,7 +5,6 @@ statement. What fails for a good reason (a key that is there, a lock that is not
 was done is kept by transaction id for a report; what is true is read from the log, see reference.py.
 """
 
-import random
 import re
 import threading
 import time
@@ -17,6 +16,7 @@ import migrations
 import rows
 import schema
 import statements
+from gate import Actor
 from server import clashed
 
 # unique, check, not null and the like; serialization, deadlock; lock timeout; twice in one command; no prepared slot
@@ -85,14 +85,11 @@ class Prepared:
             return self.names.pop(rng.randrange(len(self.names))) if self.names else None
 
 
-class Writer(threading.Thread):
+class Writer(Actor):
     """One writer with one connection."""
 
     def __init__(self, name, world, gate):
-        super().__init__(name=name, daemon=True)
-        self.world = world
-        self.gate = gate
-        self.rng = random.Random("%s/%s" % (world.options.seed, name))
+        super().__init__(name, world, gate)
         self.connection = world.server.database()
         self.done = []    # texts of the open transaction
         self.locked = {}  # the tables that it truncates: name -> since when
@@ -102,24 +99,17 @@ class Writer(threading.Thread):
             cursor.execute("SET lock_timeout = '500ms'")
             cursor.execute("SET deadlock_timeout = '50ms'")
 
-    def run(self):
-        """Writes until the world stops."""
-        try:
-            while not self.world.stopping():
-                if self.rng.random() < self.world.options.migrations:
-                    self._migration()
-                else:
-                    self._transaction()
-                self.world.pace.between(self.rng)
-                if self.rng.random() < 0.25:
-                    self._end_prepared(self.world.prepared.take(self.rng))
-                if self.rng.random() < 0.01:
-                    self._vacuum()
-                self.gate.park()
-        except Exception as error:  # pylint: disable=broad-except
-            self.world.fail(self.name, error, None)
-        finally:
-            self.gate.leave()
+    def act(self):
+        """Writes a transaction, and now and then ends a prepared one or vacuums."""
+        if self.rng.random() < self.world.options.migrations:
+            self._migration()
+        else:
+            self._transaction()
+        self.world.pace.between(self.rng)
+        if self.rng.random() < 0.25:
+            self._end_prepared(self.world.prepared.take(self.rng))
+        if self.rng.random() < 0.01:
+            self._vacuum()
 
     def close(self):
         """Closes the connection; to be called when the thread has ended."""
