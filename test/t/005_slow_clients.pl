@@ -7,7 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-my $node = new_node('flow', <<~CONF);
+my $node = new_node('slow_clients', <<~CONF);
     live_queries.mailbox_size = 64kB
     live_queries.spill_size = 1MB
     live_queries.transaction_memory = 64kB

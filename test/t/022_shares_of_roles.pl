@@ -5,7 +5,7 @@ use LiveQueries;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('limits', <<~CONF);
+my $node = new_node('shares', <<~CONF);
     live_queries.memory_limit = 16MB
     live_queries.max_subscriptions = 40
     live_queries.mailbox_size = 4MB
