@@ -1,10 +1,12 @@
-// Fault points and mutations, for tests. A build without LIVE_QUERIES_FAULTS has nothing of them.
+// Fault points and deliberate bugs, for tests. A build without LIVE_QUERIES_FAULTS has nothing of
+// them. Any code of the server side names them.
 //
 // LIVE_QUERIES_FAULT("name") is a step at which a test can hold a process, make it wait, raise an
 // error, end it, or take its memory away (live_queries_fault_set, see fault.cpp). It stands where
-// no lock is held. Where an error would be wrong in itself, test/faults/002_every_fault_point.pl says why.
+// no lock is held. Where an error would be wrong in itself, the list in
+// test/faults/002_every_fault_point.pl says why.
 // LIVE_QUERIES_MUTATION("name") is true where a test has switched a deliberate bug on
-// (live_queries.debug_mutation), to see that the tests notice it.
+// (live_queries.debug_mutation), to see that the tests notice it (test/oracle/mutations).
 // Process: any.
 #pragma once
 
