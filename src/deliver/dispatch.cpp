@@ -24,7 +24,8 @@ namespace {
 
 bool prepared = false;
 bool notifications_wait = false;  // in this call of DeliverMail
-Inbox inbox;
+Inboxes inboxes;
+Inbox& inbox = inboxes[kDecoderConsumer];
 bool inbox_in_use = false;
 // Why messages in front of the inbox's end are lost, where it is marked as overflowed.
 constexpr std::string_view kTooManyReason = "too many messages were waiting for the client";
@@ -249,7 +250,7 @@ void DispatchSpill() {
   static File file = -1;
   if (file >= 0) FileClose(file);
   file = -1;
-  file = OpenSpillForReading(MyConnectionIfAny()->connection_id);
+  file = OpenSpillForReading(MyConnectionIfAny()->connection_id, kDecoderConsumer);
   while (inbox.spill_read < inbox.spill_end) {
     const std::span<const std::byte> bytes = ReadSpill(file, inbox);
     RecordReader reader(bytes);
@@ -266,7 +267,7 @@ void DispatchSpill() {
   }
   FileClose(file);
   file = -1;
-  ReleaseSpill(MyConnectionIfAny(), inbox);
+  ReleaseSpill(MyConnectionIfAny(), kDecoderConsumer, inbox);
 }
 
 // Its last message may be among those that are lost.
@@ -349,7 +350,7 @@ void GiveUpOnErrors(ConnectionShared* connection) {
           errdetail("Its messages could not be delivered, %d times in succession.", failures));
   // They may be what cannot be read.
   EmptyPollQueue(failures < 2 * kMostFailures);
-  if (!inbox_in_use) TakeMail(connection, &inbox);
+  if (!inbox_in_use) TakeMail(connection, &inboxes);
   inbox_in_use = true;
   const dsa_pointer blocks = inbox.block;
   inbox.block = InvalidDsaPointer;
@@ -357,7 +358,7 @@ void GiveUpOnErrors(ConnectionShared* connection) {
   // Unless all of it had been read, and is released already: the decoder may spill again by now.
   if (inbox.spill_read != inbox.spill_end) {
     inbox.spill_read = inbox.spill_end;
-    ReleaseSpill(connection, inbox);
+    ReleaseSpill(connection, kDecoderConsumer, inbox);
   }
   inbox.overflowed = true;
   lost_because = "messages could not be delivered";
@@ -380,7 +381,7 @@ void DeliverAll(ConnectionShared* connection) {
   TellWhoStayed();
   ReleaseHeld();
   LIVE_QUERIES_FAULT("client-take");
-  TakeMail(connection, &inbox);
+  TakeMail(connection, &inboxes);
   inbox_in_use = true;
   ProcessInbox();
 }

@@ -1,4 +1,4 @@
-// The mailbox's operations. Process: decoder (put), client backend (take), any (wake).
+// The mailbox's operations. Process: a consumer (put), client backend (take), any (wake).
 #include "deliver/mailbox.hpp"
 
 #include <fcntl.h>
@@ -18,9 +18,11 @@ extern "C" {
 namespace live_queries {
 namespace {
 
+LaneShared* MyLane(ConnectionShared* connection) { return &connection->lanes[MyConsumer()->index]; }
+
 File OpenSpillForWriting(uint64_t connection_id) {
   char path[MAXPGPATH];
-  SpillPath(connection_id, path);
+  SpillPath(connection_id, MyConsumer()->index, path);
   File file = PathNameOpenFilePerm(path, O_RDWR | O_CREAT | PG_BINARY, pg_file_create_mode);
   if (file < 0 && errno == ENOENT) {
     (void)MakePGDirectory("base/" PG_TEMP_FILES_DIR);
@@ -30,10 +32,10 @@ File OpenSpillForWriting(uint64_t connection_id) {
 }
 
 bool PutInMemory(ConnectionShared* connection, std::span<const std::byte> records) {
-  if (connection->mail_bytes + records.size() > mailbox_size_kb * kKilobyte ||
+  if (MailInMemory(*connection) + records.size() > mailbox_size_kb * kKilobyte ||
       !MayKeepMail(connection, records.size()))
     return false;
-  std::byte* place = AppendBlock(connection, records.size());
+  std::byte* place = AppendBlock(connection, MyLane(connection), records.size());
   if (place == nullptr) return false;
   memcpy(place, records.data(), records.size());
   return true;
@@ -53,10 +55,18 @@ bool WriteSpill(uint64_t connection_id, uint64_t offset, std::span<const std::by
 }
 
 // Starts the spill file over once all of it has been read. The caller holds the lock.
-void ReuseSpill(ConnectionShared* connection, const SpillWriter& writer) {
-  if (connection->spill_read != connection->spill_write || writer.ahead > 0) return;
-  connection->spill_read = 0;
-  connection->spill_write = 0;
+void ReuseSpill(LaneShared* lane, const SpillWriter& writer) {
+  if (lane->spill_read != lane->spill_write || writer.ahead > 0) return;
+  lane->spill_read = 0;
+  lane->spill_write = 0;
+  lane->spill_reserved = 0;
+}
+
+// Whether so much more fits into the spill files, which is reserved then. The caller holds the lock.
+bool ReserveSpill(ConnectionShared* connection, size_t bytes) {
+  if (MailInFiles(*connection) + bytes > spill_size_kb * kKilobyte) return false;
+  MyLane(connection)->spill_reserved += bytes;
+  return true;
 }
 
 // Counts published records in their subscriptions. The caller holds the lock.
@@ -100,17 +110,16 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
   LIVE_QUERIES_FAULT("mailbox-put");
   const Step step = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     if (connection->connection_id != connection_id) return Step::kGone;
-    if (connection->overflowed || writer->failed) return Step::kOverflow;
-    ReuseSpill(connection, *writer);
-    const bool spilling = connection->spill_write > connection->spill_read || writer->ahead > 0;
+    LaneShared* lane = MyLane(connection);
+    if (lane->overflowed || writer->failed) return Step::kOverflow;
+    ReuseSpill(lane, *writer);
+    const bool spilling = lane->spill_write > lane->spill_read || writer->ahead > 0;
     if (!spilling && PutInMemory(connection, records)) {
       CountRecords(*connection, records);
       return Step::kDone;
     }
-    offset = connection->spill_write + writer->ahead;
-    if (offset + records.size() > spill_size_kb * kKilobyte) return Step::kOverflow;
-    connection->spill_reserved = true;
-    return Step::kSpill;
+    offset = lane->spill_reserved;
+    return ReserveSpill(connection, records.size()) ? Step::kSpill : Step::kOverflow;
   });
   if (step == Step::kGone) return PutResult::kGone;
   if (step == Step::kDone) return PutResult::kPut;
@@ -121,12 +130,13 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
   const bool written = step == Step::kSpill && WriteSpill(connection_id, offset, records, writer);
   const PutResult result = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     if (connection->connection_id != connection_id) return PutResult::kGone;
-    connection->spill_reserved = false;
+    LaneShared* lane = MyLane(connection);
     if (!written) {
-      connection->overflowed = true;
+      lane->spill_reserved = lane->spill_write;
+      lane->overflowed = true;
       return PutResult::kOverflowed;
     }
-    connection->spill_write += writer->ahead + records.size();
+    lane->spill_write = lane->spill_reserved;
     CountAheadRecords(*connection, *writer);
     CountRecords(*connection, records);
     return PutResult::kPut;
@@ -140,11 +150,11 @@ void SpillAhead(ConnectionShared* connection, uint64_t connection_id,
   if (writer->failed) return;
   uint64_t offset = 0;
   const bool possible = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-    if (connection->connection_id != connection_id || connection->overflowed) return false;
-    ReuseSpill(connection, *writer);
-    connection->spill_reserved = true;
-    offset = connection->spill_write + writer->ahead;
-    return offset + records.size() <= spill_size_kb * kKilobyte;
+    LaneShared* lane = MyLane(connection);
+    if (connection->connection_id != connection_id || lane->overflowed) return false;
+    ReuseSpill(lane, *writer);
+    offset = lane->spill_reserved;
+    return ReserveSpill(connection, records.size());
   });
   LIVE_QUERIES_FAULT("mailbox-spill-ahead");
   if (possible && WriteSpill(connection_id, offset, records, writer))
@@ -166,7 +176,9 @@ void CountAhead(SpillWriter* writer, const RecordHeader& header) {
 void AbandonAhead(ConnectionShared* connection, uint64_t connection_id, SpillWriter* writer) {
   NothingAhead(writer);
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-    if (connection->connection_id == connection_id) connection->spill_reserved = false;
+    if (connection->connection_id != connection_id) return;
+    LaneShared* lane = MyLane(connection);
+    lane->spill_reserved = lane->spill_write;
   });
 }
 
@@ -176,40 +188,43 @@ void CloseSpill(SpillWriter* writer) {
   *writer = SpillWriter{};
 }
 
-void TakeMail(ConnectionShared* connection, Inbox* inbox) {
+void TakeMail(ConnectionShared* connection, Inboxes* inboxes) {
   // Before looking: who puts something after that sends a new signal.
   pg_atomic_write_u32(&connection->wake_pending, 0);
   pg_memory_barrier();
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-    inbox->block = connection->mail_first;
-    inbox->offset = 0;
-    inbox->spill_read = connection->spill_read;
-    inbox->spill_end = connection->spill_write;
-    inbox->overflowed = connection->overflowed;
-    connection->mail_first = InvalidDsaPointer;
-    connection->mail_last = InvalidDsaPointer;
-    connection->mail_bytes = 0;
-    connection->overflowed = false;
+    for (int consumer = 0; consumer < kMaxConsumers; ++consumer) {
+      LaneShared& lane = connection->lanes[consumer];
+      Inbox& inbox = (*inboxes)[consumer];
+      if (!inbox.empty()) continue;
+      inbox = {lane.mail_first, 0, lane.spill_read, lane.spill_write, lane.overflowed};
+      lane.mail_first = InvalidDsaPointer;
+      lane.mail_last = InvalidDsaPointer;
+      lane.mail_bytes = 0;
+      lane.overflowed = false;
+    }
   });
 }
 
-void ReleaseSpill(ConnectionShared* connection, const Inbox& inbox) {
+void ReleaseSpill(ConnectionShared* connection, int consumer, const Inbox& inbox) {
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-    connection->spill_read = inbox.spill_end;
-    if (connection->spill_read != connection->spill_write || connection->spill_reserved) return;
-    connection->spill_read = 0;
-    connection->spill_write = 0;
-    // The decoder writes only what it has reserved, so nobody is at the file. Kept, it would occupy
+    LaneShared& lane = connection->lanes[consumer];
+    lane.spill_read = inbox.spill_end;
+    if (lane.spill_read != lane.spill_reserved) return;
+    lane.spill_read = 0;
+    lane.spill_write = 0;
+    lane.spill_reserved = 0;
+    // The consumer writes only what it has reserved, so nobody is at the file. Kept, it would occupy
     // as much as this connection ever spilled.
     char path[MAXPGPATH];
-    SpillPath(connection->connection_id, path);
+    SpillPath(connection->connection_id, consumer, path);
     [[maybe_unused]] const int result = truncate(path, 0);
   });
 }
 
-File OpenSpillForReading(uint64_t connection_id) {
+File OpenSpillForReading(uint64_t connection_id, int consumer) {
   char path[MAXPGPATH];
-  SpillPath(connection_id, path);
+  SpillPath(connection_id, consumer, path);
   File file = PathNameOpenFilePerm(path, O_RDONLY | PG_BINARY, pg_file_create_mode);
   if (file < 0)
     ereport(ERROR, errcode_for_file_access(), errmsg("could not open file \"%s\": %m", path));

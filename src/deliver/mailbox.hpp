@@ -1,9 +1,10 @@
-// A connection's mailbox: records (model/mailbox_record.hpp) that the decoder puts and the client's
-// backend takes. A list of blocks in shared memory; when they reach live_queries.mailbox_size, a
-// spill file; when that reaches live_queries.spill_size, everything further is thrown away and the
-// connection is marked as overflowed. deliver/README.md draws it.
+// A connection's mailbox: records (model/mailbox_record.hpp) that consumers put, each into its lane,
+// and the client's backend takes. A list of blocks in shared memory; when those of all lanes reach
+// live_queries.mailbox_size, a spill file; when these reach live_queries.spill_size, everything
+// further is thrown away and the lane is marked as overflowed. deliver/README.md draws it.
 #pragma once
 
+#include <array>
 #include <span>
 
 #include "model/mailbox_record.hpp"
@@ -17,7 +18,7 @@ extern "C" {
 
 namespace live_queries {
 
-// ----- decoder -----
+// ----- a consumer, into its lane -----
 
 // Records of one subscription that were spilled ahead, to be counted when they are published.
 struct AheadCount {
@@ -27,7 +28,7 @@ struct AheadCount {
   uint64_t bytes;
 };
 
-// The decoder's end of one connection's spill file.
+// The consumer's end of one connection's spill file.
 struct SpillWriter {
   File file = -1;
   uint64_t ahead = 0;            // bytes written past spill_write, not published yet
@@ -38,7 +39,7 @@ struct SpillWriter {
 enum class PutResult : uint8_t {
   kPut,
   kGone,        // the connection ended
-  kOverflowed,  // thrown away; the backend will reset its subscriptions
+  kOverflowed,  // thrown away; the backend will reset the lane's subscriptions
 };
 
 // Publishes `records`, and before them what was spilled ahead, at once. Counts them in their
@@ -61,7 +62,7 @@ void CloseSpill(SpillWriter* writer);
 
 // ----- client backend, on its own connection -----
 
-// What was taken out of the mailbox and not processed yet. Survives errors: nothing is lost if the
+// What was taken out of a lane and not processed yet. Survives errors: nothing is lost if the
 // transaction that processes it fails.
 struct Inbox {
   dsa_pointer block = InvalidDsaPointer;  // first block, the rest linked
@@ -69,16 +70,21 @@ struct Inbox {
   uint64_t spill_read = 0;
   uint64_t spill_end = 0;
   bool overflowed = false;  // after all of the above
+
+  bool empty() const { return !DsaPointerIsValid(block) && spill_read == spill_end && !overflowed; }
 };
 
-// Takes all that is there. Call it when the inbox is empty.
-void TakeMail(ConnectionShared* connection, Inbox* inbox);
+// Of all lanes, each at the index of its consumer.
+using Inboxes = std::array<Inbox, kMaxConsumers>;
 
-// Gives back the spill file's space once all of the inbox is processed.
-void ReleaseSpill(ConnectionShared* connection, const Inbox& inbox);
+// Takes all that is there, of each lane whose inbox is empty.
+void TakeMail(ConnectionShared* connection, Inboxes* inboxes);
 
-// Opens this connection's spill file for reading. May ereport.
-File OpenSpillForReading(uint64_t connection_id);
+// Gives back the space of the lane's spill file once all of its inbox is processed.
+void ReleaseSpill(ConnectionShared* connection, int consumer, const Inbox& inbox);
+
+// Opens the spill file of this connection's lane for reading. May ereport.
+File OpenSpillForReading(uint64_t connection_id, int consumer);
 
 // Reads a piece of it, from where `inbox` is: palloc'ed, and at least one whole record unless that
 // is damaged. May ereport.

@@ -38,7 +38,7 @@ std::span<const std::byte> Bytes(std::string_view text) {
 // Frees what was kept for a connection that has ended.
 void Forget(Outbox* outbox) {
   // Its backend has removed the file, unless we have made it after that.
-  if (outbox->spill.file >= 0) RemoveSpillFile(outbox->connection_id);
+  if (outbox->spill.file >= 0) RemoveSpillFile(outbox->connection_id, MyConsumer()->index);
   CloseSpill(&outbox->spill);
   if (outbox->staged.data != nullptr) pfree(outbox->staged.data);
   *outbox = Outbox{};

@@ -22,12 +22,14 @@ ConnectionShared* my_connection = nullptr;
 // What RegisterSubscription has made of a subscription that it has not entered yet. An error leaves
 // it here, for AbandonRegistration.
 struct Unfinished {
+  int consumer;
   bool counted;
   uint64_t reserved;  // bytes
   dsa_pointer definition;
   dsa_pointer subscription;
 };
-Unfinished unfinished = {false, 0, InvalidDsaPointer, InvalidDsaPointer};
+constexpr Unfinished kNothing = {0, false, 0, InvalidDsaPointer, InvalidDsaPointer};
+Unfinished unfinished = kNothing;
 
 void FreeSubscription(ConnectionShared* connection, dsa_pointer pointer) {
   const dsa_pointer definition = FromArea<SubscriptionShared>(pointer)->definition;
@@ -54,21 +56,32 @@ bool GrowSlots(ConnectionShared* connection) {
     FreeShared(connection->slots);
     Discharge(connection, sizeof(SlotShared) * old_capacity);
   }
-  for (int slot = old_capacity; slot < capacity; ++slot) {
-    slots[slot].next_dirty = -1;
-    slots[slot].next_free = slot + 1 < capacity ? slot + 1 : connection->free_slot;
-  }
-  connection->free_slot = old_capacity;
   connection->slots = grown;
   connection->slot_capacity = capacity;
   return true;
 }
 
-void MarkSlotOnList(ConnectionShared* connection, SlotShared* slots, int slot) {
-  if (slots[slot].dirty) return;
-  slots[slot].dirty = true;
-  slots[slot].next_dirty = connection->dirty_slot;
-  connection->dirty_slot = slot;
+// A free slot of the consumer's lane; -1 if there is no memory, or no index left. The caller holds
+// the lock.
+int TakeSlot(ConnectionShared* connection, int consumer) {
+  LaneShared& lane = connection->lanes[consumer];
+  int slot = lane.free_slot;
+  if (slot >= 0) {
+    lane.free_slot = FromArea<SlotShared>(connection->slots)[slot].next_free;
+    return slot;
+  }
+  if (connection->slots_used == connection->slot_capacity && !GrowSlots(connection)) return -1;
+  slot = connection->slots_used++;
+  FromArea<SlotShared>(connection->slots)[slot].consumer = static_cast<int16_t>(consumer);
+  return slot;
+}
+
+void GiveBackSlot(ConnectionShared* connection, int slot) {
+  SlotShared& place = FromArea<SlotShared>(connection->slots)[slot];
+  LaneShared& lane = connection->lanes[place.consumer];
+  place.serial = 0;
+  place.next_free = lane.free_slot;
+  lane.free_slot = slot;
 }
 
 bool MakeSubscription(const NewSubscription& subscription) {
@@ -78,6 +91,7 @@ bool MakeSubscription(const NewSubscription& subscription) {
   SubscriptionShared* shared = FromArea<SubscriptionShared>(unfinished.subscription);
   shared->definition = unfinished.definition;
   shared->id = subscription.id;
+  shared->consumer = subscription.consumer;
   shared->phase = Phase::kRegistered;
   shared->status = SubscriptionStatus::kActive;
   shared->delivery = subscription.delivery;
@@ -103,7 +117,8 @@ bool HasPlace(const ConnectionShared& connection, uint64_t serial) {
 // Counts a place unless there is one to take over; true if it did.
 bool ReserveOwnPlace(ConnectionShared* connection, const NewSubscription& subscription) {
   if (unfinished.counted || HasPlace(*connection, subscription.replaces)) return false;
-  ReservePlace(connection);
+  ReservePlace(connection, subscription.consumer);
+  unfinished.consumer = subscription.consumer;
   unfinished.counted = true;
   return true;
 }
@@ -126,7 +141,7 @@ void Reserve(ConnectionShared* connection, const NewSubscription& subscription) 
 bool TakePlace(ConnectionShared* connection, SubscriptionShared* subscription) {
   if (unfinished.counted) {
     subscription->replaces = 0;
-    ++connection->subscription_count;
+    ++connection->lanes[subscription->consumer].subscription_count;
   } else {
     SubscriptionShared* replaced = FindSubscription(*connection, subscription->replaces);
     if (replaced == nullptr || !replaced->counted) return false;
@@ -140,17 +155,20 @@ bool TakePlace(ConnectionShared* connection, SubscriptionShared* subscription) {
 uint64_t EnterSlot(ConnectionShared* connection) {
   const dsa_pointer pointer = unfinished.subscription;
   SubscriptionShared* subscription = FromArea<SubscriptionShared>(pointer);
-  if ((connection->free_slot < 0 && !GrowSlots(connection)) || !TakePlace(connection, subscription))
+  const int slot = TakeSlot(connection, subscription->consumer);
+  if (slot < 0) return 0;
+  if (!TakePlace(connection, subscription)) {
+    GiveBackSlot(connection, slot);
     return 0;
+  }
   const uint64_t number = pg_atomic_add_fetch_u64(&Control()->subscriptions_created, 1);
-  SlotShared* slots = FromArea<SlotShared>(connection->slots);
-  const int slot = connection->free_slot;
-  connection->free_slot = slots[slot].next_free;
-  slots[slot].serial = (number << kSlotBits) | static_cast<uint64_t>(slot);
-  slots[slot].subscription = pointer;
-  subscription->serial = slots[slot].serial;
-  MarkSlotOnList(connection, slots, slot);
-  return slots[slot].serial;
+  const uint64_t serial = (number << kSlotBits) | static_cast<uint64_t>(slot);
+  SlotShared& place = FromArea<SlotShared>(connection->slots)[slot];
+  place.serial = serial;
+  place.subscription = pointer;
+  subscription->serial = serial;
+  MarkSlotDirty(connection, serial);
+  return serial;
 }
 
 void FreeSlots(ConnectionShared* connection, dsa_pointer pointer, int capacity) {
@@ -162,6 +180,23 @@ void FreeSlots(ConnectionShared* connection, dsa_pointer pointer, int capacity) 
   Discharge(connection, sizeof(SlotShared) * capacity);
 }
 
+// Puts it on the consumer's list, and wakes that. The caller holds ControlLock exclusively.
+void MarkLaneDirty(ConnectionShared* connection, ConsumerShared* consumer) {
+  // One that starts looks at everything.
+  if (consumer->pid.Load() == 0) return;
+  LaneShared& lane = connection->lanes[consumer->index];
+  if (!lane.dirty) {
+    lane.dirty = true;
+    lane.dirty_in = connection->database;
+    lane.next_dirty = consumer->dirty_connection.Load();
+    consumer->dirty_connection.Store(connection->proc);
+  } else if (lane.dirty_in != connection->database) {
+    // Still on the list of the database that this place served before.
+    consumer->all_dirty.Store(true);
+  }
+  WakeConsumer(*consumer);
+}
+
 // Frees all that this backend has in the registry, however it ends.
 void OnBackendExit(int, Datum) {
   ConnectionShared* connection = my_connection;
@@ -170,26 +205,29 @@ void OnBackendExit(int, Datum) {
   my_connection = nullptr;
   LIVE_QUERIES_FAULT("client-exit");
   const uint64_t connection_id = connection->connection_id;
-  uint32 subscriptions = 0;
   const dsa_pointer slots = connection->slots;
   const int slot_capacity = connection->slot_capacity;
-  dsa_pointer mail = InvalidDsaPointer;
+  uint32 subscriptions[kMaxConsumers];
+  dsa_pointer mail[kMaxConsumers];
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     connection->connection_id = 0;
     connection->pid = 0;
     connection->slots = InvalidDsaPointer;
     connection->slot_capacity = 0;
-    subscriptions = static_cast<uint32>(connection->subscription_count);
-    connection->subscription_count = 0;
-    mail = connection->mail_first;
-    ResetMailbox(connection);
+    for (int consumer = 0; consumer < kMaxConsumers; ++consumer) {
+      LaneShared& lane = connection->lanes[consumer];
+      subscriptions[consumer] = static_cast<uint32>(lane.subscription_count);
+      mail[consumer] = lane.mail_first;
+      ResetLane(&lane);
+    }
   });
-  RemoveSpillFile(connection_id);
-  MarkConnectionDirty(connection);
-  ReleasePlaces(connection, subscriptions);
-  // Last, since it may have to map memory that the decoder has put mail in.
+  RemoveSpillFiles(connection_id);
+  for (int consumer = 0; consumer < kMaxConsumers; ++consumer)
+    ReleasePlaces(connection, consumer, subscriptions[consumer]);
+  TellConsumers(connection);
+  // Last, since it may have to map memory that a consumer has put mail in.
   FreeSlots(connection, slots, slot_capacity);
-  FreeBlocks(connection, mail);
+  for (const dsa_pointer first : mail) FreeBlocks(connection, first);
 }
 
 // After that, and even if an error cuts it short.
@@ -231,10 +269,8 @@ ConnectionShared* MyConnection() {
     connection->database = MyDatabaseId;
     connection->slots = InvalidDsaPointer;
     connection->slot_capacity = 0;
-    connection->free_slot = -1;
-    connection->dirty_slot = -1;
-    connection->subscription_count = 0;
-    ResetMailbox(connection);
+    connection->slots_used = 0;
+    for (LaneShared& lane : connection->lanes) ResetLane(&lane);
     pg_atomic_write_u32(&connection->wake_pending, 0);
     connection->connection_id = pg_atomic_add_fetch_u64(&Control()->connections_created, 1);
   });
@@ -257,46 +293,43 @@ uint64_t RegisterSubscription(const NewSubscription& subscription) {
     AbandonRegistration();
     RaiseOutOfMemory();
   }
-  unfinished = {false, 0, InvalidDsaPointer, InvalidDsaPointer};
-  MarkConnectionDirty(connection);
+  unfinished = kNothing;
+  TellConsumer(connection, subscription.consumer);
   const DatabaseShared* database = FindDatabase(MyDatabaseId);
-  if (database == nullptr) return serial;  // it was killed already
-  const ConsumerShared& consumer = database->consumers[kDecoderConsumer];
-  WakeConsumer(consumer);
-  if (consumer.pid.Load() == 0) WakeLauncher();  // one that is ending does so itself
+  // It may have been killed already. A consumer that is ending wakes the launcher itself.
+  if (database != nullptr && database->consumers[subscription.consumer].pid.Load() == 0)
+    WakeLauncher();
   return serial;
 }
 
 void AbandonRegistration() {
   const Unfinished abandoned = unfinished;
-  unfinished = {false, 0, InvalidDsaPointer, InvalidDsaPointer};
+  unfinished = kNothing;
   if (DsaPointerIsValid(abandoned.subscription)) FreeShared(abandoned.subscription);
   if (DsaPointerIsValid(abandoned.definition)) FreeDefinition(abandoned.definition);
   if (abandoned.reserved > 0) Discharge(my_connection, abandoned.reserved);
-  if (abandoned.counted) ReleasePlaces(my_connection, 1);
+  if (abandoned.counted) ReleasePlaces(my_connection, abandoned.consumer, 1);
 }
 
 void RemoveSubscription(uint64_t serial, bool kept) {
   ConnectionShared* connection = my_connection;
   if (connection == nullptr) return;
   LIVE_QUERIES_FAULT("registry-remove");
+  int consumer = 0;
   const dsa_pointer removed = WithLock(connection->lock, LW_EXCLUSIVE, [&]() -> dsa_pointer {
-    if (FindSubscription(*connection, serial) == nullptr) return InvalidDsaPointer;
-    SlotShared* slots = FromArea<SlotShared>(connection->slots);
+    SubscriptionShared* subscription = FindSubscription(*connection, serial);
+    if (subscription == nullptr) return InvalidDsaPointer;
     const int slot = SlotOfSerial(serial);
-    slots[slot].serial = 0;
-    slots[slot].next_free = connection->free_slot;
-    connection->free_slot = slot;
-    MarkSlotOnList(connection, slots, slot);
-    SubscriptionShared* subscription = FromArea<SubscriptionShared>(slots[slot].subscription);
+    consumer = subscription->consumer;
+    MarkSlotDirty(connection, serial);
+    GiveBackSlot(connection, slot);
     GiveUpPlace(connection, subscription);
     if (kept) UpdateTerminated(*subscription);
-    return slots[slot].subscription;
+    return FromArea<SlotShared>(connection->slots)[slot].subscription;
   });
   if (!DsaPointerIsValid(removed)) return;
   FreeSubscription(connection, removed);
-  MarkConnectionDirty(connection);
-  if (const DatabaseShared* database = FindDatabase(connection->database)) WakeConsumers(*database);
+  TellConsumer(connection, consumer);
 }
 
 void InheritCounters(uint64_t old_serial, uint64_t new_serial) {
@@ -321,30 +354,32 @@ void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription)
     replaced->counted = true;
     return;
   }
-  --connection->subscription_count;
-  ReleasePlaces(connection, 1);
+  --connection->lanes[subscription->consumer].subscription_count;
+  ReleasePlaces(connection, subscription->consumer, 1);
 }
 
 void MarkSlotDirty(ConnectionShared* connection, uint64_t serial) {
-  MarkSlotOnList(connection, FromArea<SlotShared>(connection->slots), SlotOfSerial(serial));
+  const int slot = SlotOfSerial(serial);
+  SlotShared& place = FromArea<SlotShared>(connection->slots)[slot];
+  if (place.dirty) return;
+  LaneShared& lane = connection->lanes[place.consumer];
+  place.dirty = true;
+  place.next_dirty = lane.dirty_slot;
+  lane.dirty_slot = slot;
 }
 
-void MarkConnectionDirty(ConnectionShared* connection) {
+void TellConsumer(ConnectionShared* connection, int consumer) {
+  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
+    if (DatabaseShared* database = FindDatabase(connection->database))
+      MarkLaneDirty(connection, &database->consumers[consumer]);
+  });
+}
+
+void TellConsumers(ConnectionShared* connection) {
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     DatabaseShared* database = FindDatabase(connection->database);
     if (database == nullptr) return;
-    ConsumerShared& consumer = database->consumers[kDecoderConsumer];
-    // One that starts looks at everything.
-    if (consumer.pid.Load() == 0) return;
-    if (connection->dirty) {
-      // Still on the list of the database that this place served before.
-      if (connection->dirty_in != connection->database) consumer.all_dirty.Store(true);
-      return;
-    }
-    connection->dirty = true;
-    connection->dirty_in = connection->database;
-    connection->next_dirty = consumer.dirty_connection.Load();
-    consumer.dirty_connection.Store(connection->proc);
+    for (ConsumerShared& consumer : database->consumers) MarkLaneDirty(connection, &consumer);
   });
 }
 
@@ -358,9 +393,9 @@ void WakeConnection(ConnectionShared* connection) {
 
 void ForgetDirtyConnections(ConsumerShared* consumer) {
   for (int index = consumer->dirty_connection.Load(); index >= 0;) {
-    ConnectionShared* connection = ConnectionAt(index);
-    connection->dirty = false;
-    index = connection->next_dirty;
+    LaneShared& lane = ConnectionAt(index)->lanes[consumer->index];
+    lane.dirty = false;
+    index = lane.next_dirty;
   }
   consumer->dirty_connection.Store(-1);
   consumer->all_dirty.Store(false);

@@ -9,14 +9,15 @@
 #include "pg/session_identity.hpp"
 #include "registry/database.hpp"
 #include "registry/definition.hpp"
+#include "registry/lane.hpp"
 #include "registry/shared_memory.hpp"
 
 namespace live_queries {
 
 enum class Phase : uint8_t {
-  kRegistered,  // waits for the decoder
-  kAttached,    // the decoder delivers to it
-  kFailed,      // the decoder refused it: `problem`
+  kRegistered,  // waits for its consumer
+  kAttached,    // that delivers to it
+  kFailed,      // that refused it: `problem`
   kOutdated,    // its definition may have changed since: to be analysed again
 };
 
@@ -24,13 +25,14 @@ enum class Phase : uint8_t {
 struct SubscriptionShared {
   uint64_t serial;
   SubscriptionId id;
+  int consumer;  // the index
   Phase phase;
   SubscriptionStatus status;
   Delivery delivery;
   Oid role;
   SessionIdentity session;
   uint64_t analysed_at;  // the end of the log before its query was analysed
-  uint64_t values_here;  // Subscriber::values_here, as the decoder last found it
+  uint64_t values_here;  // Subscriber::values_here, as the consumer last found it
   Oid database;
   int encoding;       // of the database, and so of the definition
   bool counted;       // it takes one of the places among the live ones
@@ -38,7 +40,7 @@ struct SubscriptionShared {
   TimestampTz created_at;
   TimestampTz last_delivered_at;
   uint64_t seq;
-  uint64_t messages_put;  // by the decoder
+  uint64_t messages_put;  // by the consumer
   uint64_t bytes_put;
   uint64_t messages_taken;  // by the client's backend: delivered or dropped
   uint64_t bytes_taken;
@@ -53,8 +55,9 @@ struct SubscriptionShared {
 struct SlotShared {
   uint64_t serial;  // 0: free
   dsa_pointer subscription;
-  int32_t next_free;
+  int32_t next_free;  // in lists of its lane
   int32_t next_dirty;
+  int16_t consumer;  // of its lane
   bool dirty;
 };
 
@@ -82,31 +85,24 @@ struct ConnectionShared {
   ChannelName channel;
   dsa_pointer slots;  // SlotShared[slot_capacity]
   int32_t slot_capacity;
-  int32_t free_slot;
-  int32_t dirty_slot;          // head of the list of slots that changed; -1: none
-  int32_t subscription_count;  // that are counted
+  int32_t slots_used;  // those behind belong to no lane yet
 
   // What it takes (registry/limits.hpp): set with the connection, and atomic.
   int usage;  // of its role: the index
   pg_atomic_uint64 bytes;
 
-  // The mailbox (deliver/mailbox.hpp).
-  dsa_pointer mail_first;
-  dsa_pointer mail_last;
-  uint64_t mail_bytes;
-  uint64_t spill_read;  // offsets into the spill file
-  uint64_t spill_write;
-  bool spill_reserved;  // the decoder is writing past spill_write
-  bool overflowed;      // messages were thrown away: reset everything
+  LaneShared lanes[kMaxConsumers];  // each at the index of its consumer
 
   // Atomic: 1 while a wake-up of the backend is under way.
   pg_atomic_uint32 wake_pending;
-
-  // Guarded by ControlLock: the link in ConsumerShared::dirty_connection.
-  int next_dirty;
-  bool dirty;    // it is on such a list,
-  Oid dirty_in;  // of this database
 };
+
+// The live queries that it has. Without the lock it may be wrong by those that end just now.
+inline int32_t CountSubscriptions(const ConnectionShared& connection) {
+  int32_t count = 0;
+  for (const LaneShared& lane : connection.lanes) count += lane.subscription_count;
+  return count;
+}
 
 // Visits each connection in use, under its lock in `mode`. `visit` must not call what may ereport
 // for long.
@@ -156,6 +152,7 @@ ConnectionShared* MyConnectionIfAny();
 
 struct NewSubscription {
   SubscriptionId id;
+  int consumer;
   uint64_t replaces;  // one of this connection's, which will go with this transaction. 0: none
   Delivery delivery;
   Oid role;
@@ -165,14 +162,14 @@ struct NewSubscription {
   std::string_view fields[kDefinitionFields];
 };
 
-// Enters a subscription into the registry and tells the decoder (and the launcher). Raises 53200,
+// Enters a subscription into the registry and tells its consumer (and the launcher). Raises 53200,
 // 53400 or the like if there is no room. Returns its serial.
 uint64_t RegisterSubscription(const NewSubscription& subscription);
 
 // Gives back what a RegisterSubscription that raised an error had made. Never ereports.
 void AbandonRegistration();
 
-// Removes a subscription of this backend and tells the decoder. Never ereports. If it is `kept`,
+// Removes a subscription of this backend and tells its consumer. Never ereports. If it is `kept`,
 // its client has been told that it is over, which the view shows for a while.
 void RemoveSubscription(uint64_t serial, bool kept);
 
@@ -185,19 +182,20 @@ void InheritCounters(uint64_t old_serial, uint64_t new_serial);
 // holds the connection's lock exclusively. Never ereports.
 void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription);
 
-// Puts a subscription on the list of its connection's that the decoder must look at; followed by
-// MarkConnectionDirty. The caller holds the connection's lock exclusively.
+// Puts a subscription on the list of its connection's that its consumer must look at; followed by
+// TellConsumer. The caller holds the connection's lock exclusively.
 void MarkSlotDirty(ConnectionShared* connection, uint64_t serial);
 
-// Puts `connection` on the list of what the decoder of its database must look at, if one runs.
-// Never ereports.
-void MarkConnectionDirty(ConnectionShared* connection);
+// Puts `connection` on the list of what a consumer of its database, or each, must look at, and wakes
+// it, if it runs. Never ereports.
+void TellConsumer(ConnectionShared* connection, int consumer);
+void TellConsumers(ConnectionShared* connection);
 
 // Interrupts the backend of `connection`, so that it takes its mail, unless that is under way
 // already. No lock needed. Never ereports.
 void WakeConnection(ConnectionShared* connection);
 
-// Empties that list, when the decoder ends. The caller holds ControlLock exclusively.
+// Empties that list, when the consumer ends. The caller holds ControlLock exclusively.
 void ForgetDirtyConnections(ConsumerShared* consumer);
 
 }  // namespace live_queries

@@ -9,29 +9,29 @@
 namespace live_queries {
 namespace {
 
-// Puts one small record past the limit of the mailbox, up to twice that; false without memory. The
-// caller holds the connection's lock exclusively.
-bool PutUrgentRecord(ConnectionShared* connection, const RecordHeader& header,
-                     std::string_view body) {
+// Puts one small record past the limit of the mailbox, up to twice that. Without memory its lane has
+// overflowed: then the backend looks at the state of each subscription. The caller holds the
+// connection's lock exclusively.
+void PutUrgentRecord(ConnectionShared* connection, SubscriptionShared* subscription,
+                     const RecordHeader& header, std::string_view body) {
+  LaneShared& lane = connection->lanes[subscription->consumer];
   // So much again: somebody who never reads and is told over and over again is not told any more.
-  if (connection->mail_bytes > 2 * mailbox_size_kb * kKilobyte) return false;
-  std::byte* place = AppendBlock(connection, RecordBytes(header.body_bytes));
-  if (place == nullptr) return false;
+  const bool may = MailInMemory(*connection) <= 2 * mailbox_size_kb * kKilobyte;
+  std::byte* place = may ? AppendBlock(connection, &lane, RecordBytes(header.body_bytes)) : nullptr;
+  if (place == nullptr) {
+    lane.overflowed = true;
+    return;
+  }
   memcpy(place, &header, sizeof(header));
   memcpy(place + sizeof(header), body.data(), body.size());
   memset(place + sizeof(header) + body.size(), 0,
          RecordBytes(header.body_bytes) - sizeof(header) - body.size());
-  if (SubscriptionShared* subscription =
-          FindSubscription(*connection, header.subscription_serial)) {
-    ++subscription->messages_put;
-    subscription->bytes_put += header.body_bytes;
-  }
-  return true;
+  ++subscription->messages_put;
+  subscription->bytes_put += header.body_bytes;
 }
 
 // Marks a subscription as terminated and puts its last message; false if it was terminated already.
-// Without memory, the status alone tells the backend (overflowed). The caller holds the
-// connection's lock exclusively. If it ereports, nothing has changed.
+// The caller holds the connection's lock exclusively. If it ereports, nothing has changed.
 bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription,
                      const ProblemShared& problem) {
   if (subscription->status == SubscriptionStatus::kTerminated) return false;
@@ -43,7 +43,7 @@ bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscript
   header.kind = RecordKind::kTerminated;
   header.body_bytes = static_cast<uint32_t>(body.length);
   header.subscription_serial = subscription->serial;
-  if (!PutUrgentRecord(connection, header, body.view())) connection->overflowed = true;
+  PutUrgentRecord(connection, subscription, header, body.view());
   subscription->status = SubscriptionStatus::kTerminated;
   subscription->problem = problem;
   RetireSubscription(connection, subscription);
@@ -63,9 +63,9 @@ TerminationBody WriteTermination(const ProblemShared& problem) {
 
 void ResetSubscription(ConnectionShared* connection, uint64_t serial, const char* reason) {
   const bool told = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-    if (FindSubscription(*connection, serial) == nullptr) return false;
-    if (!PutUrgentRecord(connection, ResetHeader(serial, 0, reason), reason))
-      connection->overflowed = true;
+    SubscriptionShared* subscription = FindSubscription(*connection, serial);
+    if (subscription == nullptr) return false;
+    PutUrgentRecord(connection, subscription, ResetHeader(serial, 0, reason), reason);
     return true;
   });
   if (told) WakeConnection(connection);
@@ -74,14 +74,16 @@ void ResetSubscription(ConnectionShared* connection, uint64_t serial, const char
 bool TerminateSubscription(ConnectionShared* connection, uint64_t serial,
                            const ProblemShared& problem) {
   LIVE_QUERIES_FAULT("subscription-terminate");
+  int consumer = 0;
   const bool ended = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     SubscriptionShared* subscription = FindSubscription(*connection, serial);
-    return subscription != nullptr && EndSubscription(connection, subscription, problem);
+    if (subscription == nullptr) return false;
+    consumer = subscription->consumer;
+    return EndSubscription(connection, subscription, problem);
   });
   if (!ended) return false;
   WakeConnection(connection);
-  MarkConnectionDirty(connection);
-  if (const DatabaseShared* database = FindDatabase(connection->database)) WakeConsumers(*database);
+  TellConsumer(connection, consumer);
   return true;
 }
 
@@ -116,7 +118,7 @@ void TerminateDropped(DatabaseShared* database) {
     });
     if (!ended) continue;
     WakeConnection(connection);
-    MarkConnectionDirty(connection);
+    TellConsumers(connection);
   }
   // Not before: after an error all of it is done again.
   uint64_t done = latest;

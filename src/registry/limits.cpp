@@ -68,11 +68,11 @@ int BeginUsage(int index, Oid role) {
   return index;
 }
 
-bool CountInDatabase() {
-  return WithLock(ControlLock(), LW_EXCLUSIVE, [] {
+bool CountInDatabase(int consumer) {
+  return WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     DatabaseShared* found = FindOrAddDatabase(MyDatabaseId);
     if (found == nullptr) return false;
-    found->consumers[kDecoderConsumer].subscriptions.Add(1);
+    found->consumers[consumer].subscriptions.Add(1);
     return true;
   });
 }
@@ -98,11 +98,11 @@ void LeaveRole(ConnectionShared* connection) {
   });
 }
 
-void ReservePlace(ConnectionShared* connection) {
+void ReservePlace(ConnectionShared* connection, int consumer) {
   const bool exempt = IsExempt(*connection);
   const uint64_t whole = static_cast<uint64_t>(max_subscriptions);
   if (!exempt &&
-      static_cast<uint64_t>(connection->subscription_count) >= Share(whole, connection_share))
+      static_cast<uint64_t>(CountSubscriptions(*connection)) >= Share(whole, connection_share))
     RaiseTooMany("live_queries.connection_share", connection_share, "connection");
   RoleUsageShared* usage = UsageOf(*connection);
   if (!CountWithin(&usage->subscriptions, exempt ? PG_UINT32_MAX : Share(whole, role_share)))
@@ -114,7 +114,7 @@ void ReservePlace(ConnectionShared* connection) {
             errdetail("There can be %d.", max_subscriptions),
             errhint("End some live queries, or raise live_queries.max_subscriptions."));
   }
-  if (CountInDatabase()) return;
+  if (CountInDatabase(consumer)) return;
   pg_atomic_fetch_sub_u32(&usage->subscriptions, 1);
   pg_atomic_fetch_sub_u32(&Control()->subscription_count, 1);
   RaiseTooManyDatabases();
@@ -128,13 +128,14 @@ void RaiseTooManyDatabases() {
   pg_unreachable();
 }
 
-void ReleasePlaces(ConnectionShared* connection, uint32_t count) {
+void ReleasePlaces(ConnectionShared* connection, int consumer, uint32_t count) {
+  if (count == 0) return;
   pg_atomic_fetch_sub_u32(&UsageOf(*connection)->subscriptions, static_cast<int32>(count));
   pg_atomic_fetch_sub_u32(&Control()->subscription_count, static_cast<int32>(count));
   DatabaseShared* database = FindDatabase(connection->database);
   if (database == nullptr) return;
-  database->consumers[kDecoderConsumer].subscriptions.Subtract(count);
-  WakeConsumers(*database);
+  database->consumers[consumer].subscriptions.Subtract(count);
+  WakeConsumer(database->consumers[consumer]);
 }
 
 void ReserveMemory(ConnectionShared* connection, uint64_t bytes) {

@@ -28,8 +28,8 @@ struct RoleUsageShared {
 void JoinRole(ConnectionShared* connection);
 void LeaveRole(ConnectionShared* connection);
 
-// Counts one more live query, or raises 53400 with the limit that it would exceed.
-void ReservePlace(ConnectionShared* connection);
+// Counts one more live query of a consumer, or raises 53400 with the limit that it would exceed.
+void ReservePlace(ConnectionShared* connection, int consumer);
 
 // Counts memory that is going to be allocated, or raises 53200 with the limit that it would exceed.
 void ReserveMemory(ConnectionShared* connection, uint64_t bytes);
@@ -42,8 +42,8 @@ void ReserveMemory(ConnectionShared* connection, uint64_t bytes);
 
 // ----- any process, never ereport -----
 
-// A place that is free again.
-void ReleasePlaces(ConnectionShared* connection, uint32_t count);
+// Places that are free again.
+void ReleasePlaces(ConnectionShared* connection, int consumer, uint32_t count);
 
 // Memory that was allocated, or that has been freed, for a connection.
 void Charge(ConnectionShared* connection, uint64_t bytes);

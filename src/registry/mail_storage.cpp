@@ -13,14 +13,29 @@ extern "C" {
 
 namespace live_queries {
 
-void ResetMailbox(ConnectionShared* connection) {
-  connection->mail_first = InvalidDsaPointer;
-  connection->mail_last = InvalidDsaPointer;
-  connection->mail_bytes = 0;
-  connection->spill_read = 0;
-  connection->spill_write = 0;
-  connection->spill_reserved = false;
-  connection->overflowed = false;
+void ResetLane(LaneShared* lane) {
+  lane->free_slot = -1;
+  lane->dirty_slot = -1;
+  lane->subscription_count = 0;
+  lane->mail_first = InvalidDsaPointer;
+  lane->mail_last = InvalidDsaPointer;
+  lane->mail_bytes = 0;
+  lane->spill_read = 0;
+  lane->spill_write = 0;
+  lane->spill_reserved = 0;
+  lane->overflowed = false;
+}
+
+uint64_t MailInMemory(const ConnectionShared& connection) {
+  uint64_t bytes = 0;
+  for (const LaneShared& lane : connection.lanes) bytes += lane.mail_bytes;
+  return bytes;
+}
+
+uint64_t MailInFiles(const ConnectionShared& connection) {
+  uint64_t bytes = 0;
+  for (const LaneShared& lane : connection.lanes) bytes += lane.spill_reserved;
+  return bytes;
 }
 
 dsa_pointer MakeBlock(ConnectionShared* connection, size_t bytes) {
@@ -32,19 +47,18 @@ dsa_pointer MakeBlock(ConnectionShared* connection, size_t bytes) {
   return pointer;
 }
 
-std::byte* AppendBlock(ConnectionShared* connection, size_t bytes) {
+std::byte* AppendBlock(ConnectionShared* connection, LaneShared* lane, size_t bytes) {
   // Before there is a block: it may have to be mapped.
-  MailBlockShared* last = DsaPointerIsValid(connection->mail_last)
-                              ? FromArea<MailBlockShared>(connection->mail_last)
-                              : nullptr;
+  MailBlockShared* last =
+      DsaPointerIsValid(lane->mail_last) ? FromArea<MailBlockShared>(lane->mail_last) : nullptr;
   const dsa_pointer pointer = MakeBlock(connection, bytes);
   if (!DsaPointerIsValid(pointer)) return nullptr;
   if (last != nullptr)
     last->next = pointer;
   else
-    connection->mail_first = pointer;
-  connection->mail_last = pointer;
-  connection->mail_bytes += bytes;
+    lane->mail_first = pointer;
+  lane->mail_last = pointer;
+  lane->mail_bytes += bytes;
   return reinterpret_cast<std::byte*>(FromArea<MailBlockShared>(pointer) + 1);
 }
 
@@ -65,15 +79,20 @@ void FreeBlocks(ConnectionShared* connection, dsa_pointer first) {
 
 // In the directory and with the prefix of the server's temporary files, so that a restart or a
 // crash removes it and base backups leave it out.
-void SpillPath(uint64_t connection_id, char (&path)[MAXPGPATH]) {
-  snprintf(path, sizeof(path), "base/%s/%s_live_queries_" UINT64_FORMAT, PG_TEMP_FILES_DIR,
-           PG_TEMP_FILE_PREFIX, connection_id);
+void SpillPath(uint64_t connection_id, int consumer, char (&path)[MAXPGPATH]) {
+  snprintf(path, sizeof(path), "base/%s/%s_live_queries_" UINT64_FORMAT ".%d", PG_TEMP_FILES_DIR,
+           PG_TEMP_FILE_PREFIX, connection_id, consumer);
 }
 
-void RemoveSpillFile(uint64_t connection_id) {
+void RemoveSpillFile(uint64_t connection_id, int consumer) {
   char path[MAXPGPATH];
-  SpillPath(connection_id, path);
+  SpillPath(connection_id, consumer, path);
   (void)unlink(path);
+}
+
+void RemoveSpillFiles(uint64_t connection_id) {
+  for (int consumer = 0; consumer < kMaxConsumers; ++consumer)
+    RemoveSpillFile(connection_id, consumer);
 }
 
 }  // namespace live_queries

@@ -1,6 +1,6 @@
 // Where a connection's mailbox (deliver/mailbox.hpp, and what ending.hpp puts in it) keeps its
-// records: blocks in shared memory, and past them a spill file. Made empty with the connection, and
-// freed with it. Process: any.
+// records: for each lane blocks in shared memory, and past them a spill file. Made empty with the
+// connection, and freed with it. Process: any.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -9,6 +9,7 @@
 namespace live_queries {
 
 struct ConnectionShared;
+struct LaneShared;
 
 // One of a list of blocks.
 struct MailBlockShared {
@@ -17,23 +18,30 @@ struct MailBlockShared {
   // The records follow.
 };
 
-// Makes a mailbox empty; its blocks are the caller's to free. The caller holds the lock.
-void ResetMailbox(ConnectionShared* connection);
+// Makes a lane one without subscriptions and mail; its blocks are the caller's to free. The caller
+// holds the lock.
+void ResetLane(LaneShared* lane);
+
+// What all lanes have that was not taken, in blocks and in spill files: the limits are those of a
+// connection. The caller holds the lock.
+uint64_t MailInMemory(const ConnectionShared& connection);
+uint64_t MailInFiles(const ConnectionShared& connection);
 
 // A block with room for `bytes` of records; InvalidDsaPointer without memory. May ereport.
 dsa_pointer MakeBlock(ConnectionShared* connection, size_t bytes);
-// The same, as the last one of its mailbox: where the records go, or nullptr without memory. The
-// caller holds the lock.
-std::byte* AppendBlock(ConnectionShared* connection, size_t bytes);
+// The same, as the last one of a lane: where the records go, or nullptr without memory. The caller
+// holds the lock.
+std::byte* AppendBlock(ConnectionShared* connection, LaneShared* lane, size_t bytes);
 // Frees one of the connection's that nobody else knows of any more, or a list of them. May ereport
 // if one cannot be mapped.
 void FreeBlock(ConnectionShared* connection, dsa_pointer block);
 void FreeBlocks(ConnectionShared* connection, dsa_pointer first);
 
-// The path of a connection's spill file, below the data directory.
-void SpillPath(uint64_t connection_id, char (&path)[MAXPGPATH]);
+// The path of the spill file of a connection's lane, below the data directory.
+void SpillPath(uint64_t connection_id, int consumer, char (&path)[MAXPGPATH]);
 
-// Removes the spill file of a connection that ended, if there is one. Never ereports.
-void RemoveSpillFile(uint64_t connection_id);
+// Removes that of a connection that ended, or all of them, if there are any. Never ereport.
+void RemoveSpillFile(uint64_t connection_id, int consumer);
+void RemoveSpillFiles(uint64_t connection_id);
 
 }  // namespace live_queries

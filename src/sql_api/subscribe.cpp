@@ -123,6 +123,7 @@ struct Circumstances {
 uint64_t Register(const Request& request, const Plan& plan, const Circumstances& circumstances) {
   NewSubscription subscription = {};
   subscription.id = request.id;
+  subscription.consumer = kDecoderConsumer;
   subscription.replaces = request.replaces;
   subscription.delivery = request.delivery;
   subscription.role = GetUserId();

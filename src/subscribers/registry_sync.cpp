@@ -28,6 +28,8 @@ List* TakeChangedSlots(ConnectionShared* shared, uint64_t* connection_id, bool e
   WithLock(shared->lock, LW_EXCLUSIVE, [&] {
     *connection_id = shared->database == MyDatabaseId ? shared->connection_id : 0;
     if (*connection_id == 0 || !DsaPointerIsValid(shared->slots)) return;
+    const int consumer = MyConsumer()->index;
+    LaneShared& lane = shared->lanes[consumer];
     SlotShared* slots = FromArea<SlotShared>(shared->slots);
     auto take = [&](int slot) {
       ChangedSlot* one = static_cast<ChangedSlot*>(palloc(sizeof(ChangedSlot)));
@@ -36,12 +38,13 @@ List* TakeChangedSlots(ConnectionShared* shared, uint64_t* connection_id, bool e
       slots[slot].dirty = false;
     };
     if (everything) {
-      shared->spill_reserved = false;  // by a decoder that died
-      for (int slot = 0; slot < shared->slot_capacity; ++slot) take(slot);
+      lane.spill_reserved = lane.spill_write;  // what one that died was writing
+      for (int slot = 0; slot < shared->slots_used; ++slot)
+        if (slots[slot].consumer == consumer) take(slot);
     } else {
-      for (int slot = shared->dirty_slot; slot >= 0; slot = slots[slot].next_dirty) take(slot);
+      for (int slot = lane.dirty_slot; slot >= 0; slot = slots[slot].next_dirty) take(slot);
     }
-    shared->dirty_slot = -1;
+    lane.dirty_slot = -1;
   });
   return changed;
 }
@@ -79,10 +82,10 @@ List* TakeDirtyConnections(bool* everything) {
     *everything = *everything || consumer->all_dirty.Load();
     consumer->all_dirty.Store(false);
     for (int index = consumer->dirty_connection.Load(); index >= 0;) {
-      ConnectionShared* connection = ConnectionAt(index);
+      LaneShared& lane = ConnectionAt(index)->lanes[consumer->index];
       indexes = lappend_int(indexes, index);
-      connection->dirty = false;
-      index = connection->next_dirty;
+      lane.dirty = false;
+      index = lane.next_dirty;
     }
     consumer->dirty_connection.Store(-1);
   });
