@@ -2,7 +2,6 @@
 #include "subscribers/attaching.hpp"
 
 #include "decode/recent_commits.hpp"
-#include "match/matcher.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
@@ -11,6 +10,7 @@
 #include "registry/consumer.hpp"
 #include "subscribers/definition_copy.hpp"
 #include "subscribers/resetting.hpp"
+#include "template/template_table.hpp"
 
 extern "C" {
 #include "nodes/nodes.h"
@@ -49,7 +49,7 @@ Route* TryUseRoute(int connection, uint64_t serial, const DefinitionCopy& defini
         PopActiveSnapshot();
       },
       [&](ErrorData* error) {
-        if (MatcherIsDamaged()) ReThrowError(error);
+        if (TemplatesAreDamaged()) ReThrowError(error);
         if (route != nullptr && route->subscribers == nullptr) DropRoute(route);
         route = nullptr;
         Refuse(connection, serial, *error);

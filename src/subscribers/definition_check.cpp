@@ -4,8 +4,6 @@
 #include <algorithm>
 
 #include "decode/recent_commits.hpp"
-#include "match/evaluate.hpp"
-#include "match/matcher.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
@@ -16,7 +14,8 @@
 #include "subscribers/resetting.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/guard.hpp"
-#include "template/routing_index.hpp"
+#include "template/template_table.hpp"
+#include "template/unchecked.hpp"
 
 extern "C" {
 #include "access/xlog.h"

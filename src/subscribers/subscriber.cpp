@@ -1,8 +1,9 @@
 // Joining and leaving routes. Process: decoder.
 #include "subscribers/subscriber.hpp"
 
-#include "match/matcher.hpp"
 #include "template/routing_index.hpp"
+#include "template/template_table.hpp"
+#include "template/unchecked.hpp"
 
 namespace live_queries {
 namespace {

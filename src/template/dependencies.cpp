@@ -43,10 +43,6 @@ bool RunsUserCode(const QuerySpec& spec) {
   return runs;
 }
 
-bool Contains(List* hashes, uint32 hash) {
-  return hash == 0 || list_member_int(hashes, static_cast<int>(hash));
-}
-
 }  // namespace
 
 Dependencies DependenciesOf(const QuerySpec& spec) {
@@ -68,16 +64,8 @@ Dependencies DependenciesOf(const QuerySpec& spec) {
   return found;
 }
 
-bool DependsOnRelation(const Dependencies& dependencies, Oid relation) {
-  return !OidIsValid(relation) || list_member_oid(dependencies.relations, relation);
-}
-
 bool DependsOnCatalog(const Dependencies& dependencies, int cache, uint32 hash) {
   switch (cache) {
-    case PROCOID:
-      return Contains(dependencies.functions, hash);
-    case TYPEOID:
-      return Contains(dependencies.types, hash);
     case CONSTROID:
       return dependencies.domains;
     case ENUMTYPOIDNAME:

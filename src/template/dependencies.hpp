@@ -24,10 +24,8 @@ struct Dependencies {
 // Reads the catalogs: in a transaction.
 Dependencies DependenciesOf(const QuerySpec& spec);
 
-// Whether a change of `relation` (InvalidOid: of any) is a reason to look at the template again.
-bool DependsOnRelation(const Dependencies& dependencies, Oid relation);
-
-// Whether a change of what has `hash` (0: of anything) in the catalog of `cache` is.
+// Whether a change in the catalog of `cache` is a reason to look at the template again: that of the
+// row with `hash` (0: of anything), unless it is a function or type, which are in the lists.
 bool DependsOnCatalog(const Dependencies& dependencies, int cache, uint32 hash);
 
 // Asks the server to call `callback` for all catalogs that DependsOnCatalog may be asked about.

@@ -71,14 +71,4 @@ struct Template {
   Dependencies dependencies;
 };
 
-// Makes a template; its memory is a child of `parent`, which an error may leave to be freed there.
-// In a transaction.
-Template* MakeTemplate(MemoryContext parent, const char* key, Oid role,
-                       const SessionIdentity& session, const char* settings, const char* spec_text);
-// Frees it; it has no routes.
-void FreeTemplate(Template* one);
-
-// Frees what its strategy has added.
-void DropPart(Template* one);
-
 }  // namespace live_queries

@@ -21,6 +21,8 @@
 #include "subscribers/mirror.hpp"
 #include "subscribers/registry_sync.hpp"
 #include "template/guard.hpp"
+#include "template/template_table.hpp"
+#include "template/unchecked.hpp"
 #include "worker/evaluation.hpp"
 #include "worker/worker_process.hpp"
 
@@ -277,6 +279,8 @@ void Work() {
   PrepareSessionIdentity();
   PrepareGuard(TopMemoryContext);
   PreparePlugin(TopMemoryContext);
+  PrepareTemplates(TopMemoryContext);
+  PrepareUnchecked();
   PrepareMatcher(TopMemoryContext);
   PrepareMirrors(TopMemoryContext);
   PrepareOutboxes(TopMemoryContext);

@@ -8,7 +8,6 @@
 #include "decode/ready_transactions.hpp"
 #include "decode/watched_tables.hpp"
 #include "deliver/outbox.hpp"
-#include "match/evaluate.hpp"
 #include "match/matcher.hpp"
 #include "pg/fault.hpp"
 #include "pg/files.hpp"
@@ -19,6 +18,8 @@
 #include "subscribers/resetting.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/guard.hpp"
+#include "template/template_table.hpp"
+#include "template/unchecked.hpp"
 
 extern "C" {
 #include "access/xact.h"

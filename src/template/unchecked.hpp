@@ -1,0 +1,28 @@
+// Which templates must be looked at before they are used again, because something in the catalogs
+// has changed that they depend on. Process: decoder.
+#pragma once
+
+#include "pg/postgres.hpp"
+#include "template/template.hpp"
+
+namespace live_queries {
+
+// Listens to changes of catalogs, after PrepareTemplates.
+void PrepareUnchecked();
+
+// Empties the server's caches of catalogs, of which the templates need not hear.
+void FlushCatalogCaches();
+
+// One more that has frozen values, which it has not seen looked at yet: TakeUncheckedValues comes to
+// its template, now and whenever a catalog has changed.
+void AddCatalogReader(Template* one);
+
+// Templates whose definitions, or values, may have changed since they were looked at.
+bool AnyUnchecked();
+bool AnyValuesUnchecked();
+// Visits those, after marking them as looked at: first the ones with subscribers whose values may
+// have changed (Template::values_asked); then the others, whose values are right.
+void TakeUncheckedValues(void (*check)(Template*, void*), void* context);
+void TakeUnchecked(void (*check)(Template*, void*), void* context);
+
+}  // namespace live_queries
