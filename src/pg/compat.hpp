@@ -5,6 +5,7 @@
 #include "pg/postgres.hpp"
 
 extern "C" {
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
@@ -26,6 +27,7 @@ extern "C" {
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
+#include "utils/lsyscache.h"
 #include "utils/relcache.h"
 #include "utils/wait_event.h"
 }
@@ -68,6 +70,22 @@ inline Node* ReplaceVars(Node* node, int index, RangeTblEntry* entry, List* targ
 #else
   return ReplaceVarsFromTargetList(node, index, 0, entry, target_list, REPLACEVARS_REPORT_ERROR, 0,
                                    &has_sublinks);
+#endif
+}
+
+// Whether ORDER BY with this operator puts the greatest first.
+// 18 names comparisons apart from the strategies of B-trees.
+inline bool SortsDescending(Oid sort_operator) {
+  Oid family;
+  Oid type;
+#if PG_VERSION_NUM >= 180000
+  CompareType comparison;
+  return get_ordering_op_properties(sort_operator, &family, &type, &comparison) &&
+         comparison == COMPARE_GT;
+#else
+  int16 strategy;
+  return get_ordering_op_properties(sort_operator, &family, &type, &strategy) &&
+         strategy == BTGreaterStrategyNumber;
 #endif
 }
 

@@ -1,13 +1,13 @@
 // Writes the description. Process: client backend.
 #include "query/result_columns.hpp"
 
+#include "pg/compat.hpp"
+
 extern "C" {
-#include "access/stratnum.h"
 #include "lib/stringinfo.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
-#include "utils/lsyscache.h"
 }
 
 namespace live_queries {
@@ -28,14 +28,6 @@ void AppendPlaceInKey(StringInfo text, const TargetEntry& column, const QuerySpe
       appendStringInfo(text, ",\"key\":%d", foreach_current_index(cell));
 }
 
-bool IsDescending(const SortGroupClause& order) {
-  Oid family;
-  Oid type;
-  int16 strategy;
-  return get_ordering_op_properties(order.sortop, &family, &type, &strategy) &&
-         strategy == BTGreaterStrategyNumber;
-}
-
 void AppendPlaceInOrder(StringInfo text, const TargetEntry& column, List* sort_clause) {
   if (column.ressortgroupref == 0) return;
   ListCell* cell;
@@ -43,7 +35,7 @@ void AppendPlaceInOrder(StringInfo text, const TargetEntry& column, List* sort_c
     const auto& order = *lfirst_node(SortGroupClause, cell);
     if (order.tleSortGroupRef != column.ressortgroupref) continue;
     appendStringInfo(text, ",\"order\":%d,\"descending\":%s,\"nulls_first\":%s",
-                     foreach_current_index(cell), IsDescending(order) ? "true" : "false",
+                     foreach_current_index(cell), SortsDescending(order.sortop) ? "true" : "false",
                      order.nulls_first ? "true" : "false");
   }
 }
