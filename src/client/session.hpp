@@ -30,9 +30,9 @@ void StartPolling();
 // back.
 bool NextMessage(PolledMessage* message);
 
-// Delivers all that may be delivered (deliver/dispatch.hpp), and forgets what is over. Nobody can take
-// notifications back: where the running transaction has changed anything about a subscription that
-// is told by them, all of the connection's wait for its end, to show one point in time.
+// Delivers all that may be delivered (deliver/dispatch.hpp), and forgets what is over. Nobody can
+// take notifications back: where the running transaction has changed anything about a subscription
+// that is told by them, all of the connection's wait for its end, to show one point in time.
 void Deliver();
 
 // Raises 0A000 if the running transaction has changed live queries: what it did cannot wait for

@@ -8,7 +8,7 @@ namespace live_queries {
 
 // Delivers all that may be delivered. In a transaction; may block while the client does not read.
 // After an error the next call goes on where it was; after several, all subscriptions are reset.
-// Marks those that are `over`, which the caller then has to remove. `hold_notifications`: the changes
+// Marks those that are `over`, which the caller then has to remove. `hold_notifications`: changes
 // that would become notifications are held, for a later call.
 void DeliverMail(bool hold_notifications);
 
