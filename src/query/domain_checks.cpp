@@ -2,7 +2,7 @@
 // Process: client backend, decoder.
 #include "query/domain_checks.hpp"
 
-#include "query/spec.hpp"
+#include "query/tree.hpp"
 #include "query/type_components.hpp"
 
 extern "C" {

@@ -4,7 +4,6 @@
 #include "pg/compat.hpp"
 #include "query/clock.hpp"
 #include "query/functions.hpp"
-#include "query/spec.hpp"
 #include "query/standalone.hpp"
 #include "query/tree.hpp"
 #include "query/unsupported.hpp"

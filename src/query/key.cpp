@@ -1,6 +1,7 @@
 // Keys: their texts, and the secret of opaque ones. Process: client backend, decoder.
 #include "query/key.hpp"
 
+#include "query/tree.hpp"
 #include "query/type_components.hpp"
 #include "registry/shared_memory.hpp"
 

@@ -4,7 +4,12 @@
 
 #include "model/strategy.hpp"
 #include "pg/postgres.hpp"
-#include "query/analyzed_query.hpp"
+#include "query/frozen_values.hpp"
+#include "query/spec.hpp"
+
+extern "C" {
+#include "nodes/parsenodes.h"
+}
 
 namespace live_queries {
 
@@ -20,13 +25,5 @@ struct Plan {
   List* table_names;       // String, qualified; for people
   const char* why_opaque;  // the key, for people; nullptr: it is shown
 };
-
-// Analyses the query `text` as the current role and plans it. Raises what AnalyzeQuery raises, and
-// why no strategy can watch the query (0A000, 55000, 42809 and so on).
-Plan MakePlan(const char* text, List* params, const FrozenValues& frozen);
-
-// Takes out of `plan` what has only been added since `former`: columns, so that SELECT * stays as it
-// was, and labels of enums.
-void DisregardAdditions(Plan* plan, const QuerySpec& former);
 
 }  // namespace live_queries

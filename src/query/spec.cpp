@@ -1,6 +1,8 @@
 // Writes and reads the text form of a QuerySpec. Process: client backend, decoder.
 #include "query/spec.hpp"
 
+#include "query/tree.hpp"
+
 extern "C" {
 #include "nodes/makefuncs.h"
 #include "nodes/nodes.h"
@@ -13,25 +15,6 @@ namespace {
 Node* Number(int value) { return reinterpret_cast<Node*>(makeInteger(value)); }
 
 }  // namespace
-
-char* TreeToText(const void* tree) {
-  char* text = nodeToString(tree);
-  // Before 17, nodeToString writes the locations. A string in the tree cannot look like one: its
-  // blanks are escaped.
-  constexpr std::string_view kMark = " :location ";
-  StringInfoData out;
-  initStringInfo(&out);
-  const char* rest = text;
-  while (const char* found = strstr(rest, kMark.data())) {
-    const char* number = found + kMark.size();
-    appendBinaryStringInfo(&out, rest, static_cast<int>(number - rest));
-    appendStringInfoString(&out, "-1");
-    rest = number + strspn(number, "-0123456789");
-  }
-  appendStringInfoString(&out, rest);
-  pfree(text);
-  return out.data;
-}
 
 char* SpecToText(const QuerySpec& spec) {
   List* fields = NIL;

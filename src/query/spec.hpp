@@ -55,7 +55,4 @@ QuerySpec SpecFromText(const char* text);
 // The column of that number among the columns of `spec`. Raises an error if it is none of them.
 Var* ColumnOf(const QuerySpec& spec, int number);
 
-// nodeToString without parse locations, so that equal trees give equal texts.
-char* TreeToText(const void* tree);
-
 }  // namespace live_queries

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "query/analyzed_query.hpp"
 #include "query/plan.hpp"
 #include "query/unsupported.hpp"
 

@@ -17,6 +17,9 @@ Node* AsNode(Tree* tree) {
   return reinterpret_cast<Node*>(tree);
 }
 
+// nodeToString without parse locations, so that equal trees give equal texts.
+char* TreeToText(const void* tree);
+
 // Visits the children of `node`; stops and returns true as soon as a visit does.
 template <class Context>
 bool WalkChildren(Node* node, bool (*visit)(Node*, Context*), Context* context) {

@@ -95,6 +95,7 @@ bool MakeSubscription(const NewSubscription& subscription) {
   shared->phase = Phase::kRegistered;
   shared->status = SubscriptionStatus::kActive;
   shared->delivery = subscription.delivery;
+  shared->strategy = subscription.strategy;
   shared->role = subscription.role;
   shared->session = subscription.session;
   shared->analysed_at = subscription.analysed_at;

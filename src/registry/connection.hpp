@@ -4,6 +4,7 @@
 
 #include "model/delivery.hpp"
 #include "model/identifiers.hpp"
+#include "model/strategy.hpp"
 #include "model/subscription_status.hpp"
 #include "pg/locks.hpp"
 #include "pg/session_identity.hpp"
@@ -29,6 +30,7 @@ struct SubscriptionShared {
   Phase phase;
   SubscriptionStatus status;
   Delivery delivery;
+  Strategy strategy;
   Oid role;
   SessionIdentity session;
   uint64_t analysed_at;  // the end of the log before its query was analysed
@@ -155,6 +157,7 @@ struct NewSubscription {
   int consumer;
   uint64_t replaces;  // one of this connection's, which will go with this transaction. 0: none
   Delivery delivery;
+  Strategy strategy;
   Oid role;
   SessionIdentity session;
   uint64_t analysed_at;

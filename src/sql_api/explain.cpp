@@ -1,5 +1,5 @@
 // live.explain: what live.subscribe would do. Process: client backend.
-#include "query/plan.hpp"
+#include "query/planner.hpp"
 #include "sql_api/arguments.hpp"
 
 extern "C" {

@@ -1,27 +1,10 @@
-// live.subscribe and live.refresh: analyse, register, wait for the decoder, take the snapshot.
-// Process: client backend.
-#include "client/consumer_wait.hpp"
-#include "client/first_result.hpp"
-#include "client/session.hpp"
-#include "deliver/pipe.hpp"
-#include "deliver/poll_queue.hpp"
-#include "pg/compat.hpp"
-#include "pg/fault.hpp"
-#include "pg/memory.hpp"
-#include "pg/settings.hpp"
-#include "query/plan.hpp"
-#include "query/result_columns.hpp"
-#include "query/settings_capture.hpp"
-#include "query/unsupported.hpp"
+// live.subscribe and live.refresh. Process: client backend.
+#include "client/subscribing.hpp"
 #include "registry/connection.hpp"
 #include "sql_api/arguments.hpp"
 
 extern "C" {
-#include "access/xact.h"
 #include "access/xlog.h"
-#include "commands/async.h"
-#include "replication/slot.h"
-#include "utils/snapmgr.h"
 }
 
 extern "C" {
@@ -32,53 +15,6 @@ LIVE_QUERIES_FUNCTION(live_queries_refresh);
 namespace live_queries {
 namespace {
 
-// So often the decoder may find other values of STABLE functions than it did before.
-constexpr int kMostSurprises = 5;
-
-struct Request {
-  SubscriptionId id;
-  const char* query;
-  List* params;
-  const char* settings;
-  SessionIdentity session;
-  bool with_snapshot;
-  Delivery delivery;
-  uint64_t replaces;  // live.refresh: the subscription that this one takes the place of
-};
-
-void RequireDecoding() {
-  if (RecoveryInProgress())
-    ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-            errmsg("cannot watch a query while the server is in recovery"),
-            errhint("Subscribe on the primary, or after the promotion of this server."));
-  if (wal_level < WAL_LEVEL_LOGICAL)
-    ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-            errmsg("watching a query requires wal_level = logical"),
-            errhint("Set wal_level = logical and restart the server."));
-  if (max_replication_slots == 0)
-    ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-            errmsg("watching a query requires a replication slot"),
-            errhint("Set max_replication_slots to at least 1 and restart the server."));
-}
-
-// The transaction's own changes would be in its snapshot and, once committed, in the feed as well.
-void RequireNothingWritten() {
-  if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) return;
-  ereport(ERROR, errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-          errmsg("cannot take the snapshot of a live query in a transaction that has written"),
-          errhint("Subscribe or refresh first, or in a transaction of its own."));
-}
-
-void RequireClient(Delivery delivery) {
-  if (InSecurityRestrictedOperation())
-    ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-            errmsg("cannot watch a query within a security-restricted operation"));
-  if (delivery == Delivery::kNotify && MyBackendType != B_BACKEND)
-    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-            errmsg("only a client connection can receive notifications"),
-            errhint("Use delivery => 'poll'."));
-}
-
 Delivery ParseDeliveryArgument(const char* text) {
   const auto delivery = ParseDelivery(text);
   if (!delivery)
@@ -87,182 +23,25 @@ Delivery ParseDeliveryArgument(const char* text) {
   return *delivery;
 }
 
-// `{a,"b c",NULL}`, as the array of texts would be shown.
-char* ParamsForPeople(List* params) {
-  StringInfoData text;
-  initStringInfo(&text);
-  ListCell* cell;
-  foreach (cell, params) {
-    appendStringInfoChar(&text, text.len == 0 ? '{' : ',');
-    const Node* param = static_cast<Node*>(lfirst(cell));
-    if (param == nullptr) {
-      appendStringInfoString(&text, "NULL");
-      continue;
-    }
-    appendStringInfoChar(&text, '"');
-    for (const char* c = strVal(param); *c != '\0'; ++c) {
-      if (*c == '"' || *c == '\\') appendStringInfoChar(&text, '\\');
-      appendStringInfoChar(&text, *c);
-    }
-    appendStringInfoChar(&text, '"');
-  }
-  appendStringInfoString(&text, text.len == 0 ? "{}" : "}");
-  return text.data;
-}
-
-const char* SettingsFor(const Request& request, const Plan& plan) {
-  return plan.reads_settings ? WithOwnSettings(request.settings) : request.settings;
-}
-
-// When and where a query was analysed.
-struct Circumstances {
-  XLogRecPtr analysed_at;
-  uint64_t values_here;
-};
-
-uint64_t Register(const Request& request, const Plan& plan, const Circumstances& circumstances) {
-  NewSubscription subscription = {};
-  subscription.id = request.id;
-  subscription.consumer = kDecoderConsumer;
-  subscription.replaces = request.replaces;
-  subscription.delivery = request.delivery;
-  subscription.role = GetUserId();
-  subscription.session = request.session;
-  subscription.analysed_at = circumstances.analysed_at;
-  subscription.values_here = circumstances.values_here;
-  auto set = [&](DefinitionField field, const char* text) {
-    subscription.fields[static_cast<int>(field)] = text;
-  };
-  set(DefinitionField::kQuery, request.query);
-  set(DefinitionField::kParams, ParamsForPeople(request.params));
-  set(DefinitionField::kValues, nodeToString(request.params));
-  set(DefinitionField::kTables, ParamsForPeople(plan.table_names));
-  set(DefinitionField::kSettings, SettingsFor(request, plan));
-  set(DefinitionField::kSpec, SpecToText(plan.spec));
-  set(DefinitionField::kRoute, nodeToString(plan.routing));
-  set(DefinitionField::kSessionValues, nodeToString(plan.frozen.session));
-  set(DefinitionField::kCatalogValues, nodeToString(plan.frozen.catalogs));
-  const bool evaluated_again = plan.frozen.catalogs != NIL;
-  set(DefinitionField::kOwnSettings, nodeToString(evaluated_again ? CaptureOwnSettings() : NIL));
-  return RegisterSubscription(subscription);
-}
-
-void KeepText(LocalSubscription* subscription, const Request& request) {
-  InMemoryContext(subscription->context, [&] {
-    subscription->query = pstrdup(request.query);
-    subscription->params = static_cast<List*>(copyObjectImpl(request.params));
-  });
-}
-
-void TakeSnapshot(LocalSubscription* subscription, const Request& request, const Plan& plan) {
-  // Taken after the decoder has attached the subscription: what this does not see will be
-  // delivered. It is the latest one, whatever the isolation level.
-  PushActiveSnapshot(GetLatestSnapshot());
-  subscription->bound = BoundOf(GetActiveSnapshot(), subscription->context);
-  if (request.with_snapshot && subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard)
-    DiscardHeld(subscription);
-  if (request.with_snapshot) OpenFirstResult(subscription, request.query, plan);
-  PopActiveSnapshot();
-}
-
-// Analyses the query and registers `subscription`; leaves in `plan` what the decoder has
-// attached. Returns the position that it had handled then. The locks of the analysis stay, so that
-// doing it again never waits for who has queued up behind them meanwhile.
-SeqId Attach(LocalSubscription* subscription, const Request& request, Plan* plan) {
-  uint64_t values_here = 0;
-  char* values = nullptr;
-  for (int surprises = 0;;) {
-    const FrozenValues nothing = {};
-    const XLogRecPtr analysed_at = GetXLogInsertRecPtr();
-    *plan = MakePlan(request.query, request.params, nothing);
-    LIVE_QUERIES_FAULT("subscribe-analysed");
-    char* values_now = nodeToString(plan->frozen.catalogs);
-    // What the decoder has found is about the values of the time before.
-    if (values == nullptr || strcmp(values, values_now) != 0) values_here = 0;
-    values = values_now;
-    SetSerial(subscription, Register(request, *plan, {analysed_at, values_here}));
-    LIVE_QUERIES_FAULT("subscribe-registered");
-    uint64_t found = 0;
-    if (const auto handled = WaitForAttachment(subscription->serial, &found)) return {*handled};
-    RemoveSubscription(subscription->serial, false);
-    if (found != 0 && found != values_here && ++surprises > kMostSurprises)
-      RaiseUnsupported("a function that it calls gives another value each time");
-    values_here = found;
-  }
-}
-
-struct Subscribed {
-  LocalSubscription* subscription;
-  SeqId position;
-  char* columns;  // DescribeResultColumns
-};
-
-Subscribed Subscribe(const Request& request) {
-  RequireDecoding();
-  RequireNothingWritten();
-  RequireClient(request.delivery);
-  // Before any table is locked: a new slot waits for transactions that may want our locks.
-  WaitForConsumer(kDecoderConsumer);
-  LocalSubscription* subscription = AddLocal(request.id, request.delivery);
-  KeepText(subscription, request);
-  subscription->role = GetUserId();
-  subscription->session = request.session;
-  // Planning evaluates functions of the query's author, who may be another role: see RefreshCall.
-  Oid role;
-  int context;
-  GetUserIdAndSecContext(&role, &context);
-  SetUserIdAndSecContext(role, context | SECURITY_RESTRICTED_OPERATION);
-  Plan plan = {};
-  const SeqId handled = Attach(subscription, request, &plan);
-  subscription->settings =
-      InMemoryContext(subscription->context, [&] { return pstrdup(SettingsFor(request, plan)); });
-  LIVE_QUERIES_FAULT("subscribe-attached");
-  TakeSnapshot(subscription, request, plan);
-  LIVE_QUERIES_FAULT("subscribe-snapshot-taken");
-  SetUserIdAndSecContext(role, context);
-  if (request.delivery == Delivery::kNotify && !IsListening()) {
-    Async_Listen(MyConnectionIfAny()->channel);
-    SetListening(true);
-  }
-  LIVE_QUERIES_FAULT("subscribe-published");
-  return {subscription, StampPosition(handled), DescribeResultColumns(plan)};
-}
-
-// A client must not take the end of an earlier one of that id for the new one's.
-void RequireNew(const SubscriptionId& id) {
-  const bool ended = FindLocal(id) == nullptr;
-  if (ended && !EndWaitsForOthers(id)) return;
-  ereport(ERROR, errcode(ERRCODE_DUPLICATE_OBJECT),
-          errmsg("this connection already has a live query \"%s\"", CopyText(id.view())),
-          ended ? errdetail(
-                      "It is over, and live.poll has not told that to the role it belongs to yet.")
-                : 0,
-          ended ? errhint("Poll as that role, or choose another id.") : 0);
-}
-
 // What names the log that positions are of: another one follows a promotion or a new cluster.
 char* NameOfLog() {
   return psprintf(UINT64_FORMAT "-%u", GetSystemIdentifier(), GetWALInsertionTimeLine());
 }
 
 Datum SubscribeCall(FunctionCallInfo call) {
-  Request request = {};
-  request.id = IdArgument(call, 0);
-  request.query = TextArgument(call, 1, "query");
-  request.params = TextArrayArgument(call, 2);
-  request.settings = CaptureSettings();
-  request.session = CaptureSession(GetUserId());
-  request.with_snapshot = call->args[3].isnull || DatumGetBool(call->args[3].value);
-  request.delivery = ParseDeliveryArgument(TextArgument(call, 4, "delivery"));
-  RequireNew(request.id);
+  const SubscriptionId id = IdArgument(call, 0);
+  const char* query = TextArgument(call, 1, "query");
+  List* params = TextArrayArgument(call, 2);
+  const bool with_snapshot = call->args[3].isnull || DatumGetBool(call->args[3].value);
+  const Delivery delivery = ParseDeliveryArgument(TextArgument(call, 4, "delivery"));
   ResultRows rows(call);
-  const Subscribed subscribed = Subscribe(request);
+  const Subscribed subscribed = Subscribe(id, query, params, with_snapshot, delivery);
+  const ConnectionShared* connection = MyConnectionIfAny();
   char digits[kSeqIdDigits];
   Datum values[6] = {CStringGetTextDatum(ShownLiveId(subscribed.subscription->role,
-                                                     MyConnectionIfAny()->connection_id, request.id,
-                                                     MyDatabaseId)),
-                     CStringGetTextDatum(MyConnectionIfAny()->channel),
-                     TextDatum(ToText(Strategy::kStream)),
+                                                     connection->connection_id, id, MyDatabaseId)),
+                     CStringGetTextDatum(connection->channel),
+                     TextDatum(ToText(subscribed.strategy)),
                      TextDatum(FormatSeqId(subscribed.position, digits)),
                      CStringGetTextDatum(NameOfLog()),
                      CStringGetTextDatum(subscribed.columns)};
@@ -271,29 +50,8 @@ Datum SubscribeCall(FunctionCallInfo call) {
   return static_cast<Datum>(0);
 }
 
-// The subscription begins anew, with a new snapshot, in the place of the old one, which goes on if
-// this transaction rolls back. It keeps its role, session and settings, whoever calls this.
 Datum RefreshCall(FunctionCallInfo call) {
-  LocalSubscription* old = SubscriptionArgument(call, 0);
-  const Request request = {old->id,      old->query, old->params,   old->settings,
-                           old->session, true,       old->delivery, old->serial};
-  const Oid role = old->role;
-  RequireSession(old->session, role);
-  const bool paused = old->flow.status() == SubscriptionStatus::kPaused;
-  const uint64_t old_serial = old->serial;
-  Oid outer_role;
-  int outer_context;
-  GetUserIdAndSecContext(&outer_role, &outer_context);
-  const int settings_level = EnterSettings(old->settings);
-  EnterSession(old->session);
-  if (GetUserId() != role)
-    SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE);
-  LeaveAtCommit(old);
-  LocalSubscription* subscription = Subscribe(request).subscription;
-  SetUserIdAndSecContext(outer_role, outer_context);
-  LeaveSettings(settings_level);
-  InheritCounters(old_serial, subscription->serial);
-  if (paused) SetPaused(subscription, true);
+  Refresh(SubscriptionArgument(call, 0));
   PG_RETURN_VOID();
 }
 

@@ -154,7 +154,7 @@ void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRow
   row.AddText(readable(one.query));
   row.AddText(readable(one.params));
   row.AddText(readable(one.tables));
-  row.AddText(ToText(Strategy::kStream));
+  row.AddText(ToText(shared.strategy));
   row.AddText(ToText(shared.status));
   row.AddText(ToText(shared.delivery));
   // Whoever knows it can send forged messages with pg_notify, so no other session is told.

@@ -2,12 +2,13 @@
 #include "subscribers/definition_check.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "decode/recent_commits.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
-#include "query/plan.hpp"
+#include "query/planner.hpp"
 #include "query/settings_capture.hpp"
 #include "subscribers/definition_copy.hpp"
 #include "subscribers/mirror.hpp"
@@ -47,8 +48,8 @@ List* ListIn(const DefinitionCopy& definition, DefinitionField field) {
   return static_cast<List*>(stringToNode(definition.Field(field)));
 }
 
-// So long the decoder waits in one pass for tables that somebody has locked; for each of them only
-// once, however many queries there are on it.
+// So long the decoder waits in one pass for relations that somebody has locked; for each of them
+// only once, however many queries depend on it.
 constexpr int64 kLockBudgetUs = 500'000;
 // The analysis of a query, or of what was frozen, takes as long as so many rows do, without
 // anybody's fault.
@@ -57,10 +58,12 @@ constexpr int kRowsOfAnalysis = 100;
 // What one pass over the templates remembers.
 struct Pass {
   MemoryContext context;
-  MemoryContext scratch;  // of one definition
-  List* locked;           // oids of tables whose queries could not be checked
+  MemoryContext scratch;  // of one check
+  List* locked;           // oids of relations that somebody has locked
   int64 lock_left_us;
+  Oid waits_for;  // the relation
   // Of the present template.
+  MemoryContext definitions;
   bool function_changed;
   List* temporary;       // Plan::temporary
   uint64_t values_here;  // of the definition that was looked at last
@@ -75,11 +78,16 @@ void LimitLockWait(const Pass& pass) {
                           PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
-void LockTable(Oid relation, const Pass& pass) {
-  if (LockMsLeft(pass) > 0)
-    LockRelationOid(relation, AccessShareLock);
-  else if (!ConditionalLockRelationOid(relation, AccessShareLock))
+void LockOne(Oid relation, Pass* pass) {
+  if (ConditionalLockRelationOid(relation, AccessShareLock)) return;
+  pass->waits_for = relation;
+  if (LockMsLeft(*pass) <= 0)
     ereport(ERROR, errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("the table is locked"));
+  const TimestampTz start = GetCurrentTimestamp();
+  LimitLockWait(*pass);
+  LockRelationOid(relation, AccessShareLock);
+  pass->waits_for = InvalidOid;
+  pass->lock_left_us -= GetCurrentTimestamp() - start;
 }
 
 [[noreturn]] void RaiseNotKnown() {
@@ -90,7 +98,7 @@ void LockTable(Oid relation, const Pass& pass) {
   pg_unreachable();
 }
 
-// What subscribing again would give, as the subscriber: template and route.
+// Whether subscribing again, as the subscriber, would give the same plan: strategy, template, route.
 bool IsSameNow(const Template& one, const DefinitionCopy& definition, bool values_hold,
                Pass* pass) {
   ApplyOwnSettings(ListIn(definition, DefinitionField::kOwnSettings));
@@ -105,26 +113,26 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition, bool value
   // What a function that was replaced asks for, the client can evaluate when it refreshes.
   if (plan.frozen.unknown && !pass->function_changed) RaiseNotKnown();
   DisregardAdditions(&plan, one.spec);
-  return !plan.frozen.unknown && strcmp(SpecToText(plan.spec), one.spec_text) == 0 &&
+  return !plan.frozen.unknown && plan.strategy == definition.strategy &&
+         strcmp(SpecToText(plan.spec), one.spec_text) == 0 &&
          strcmp(nodeToString(plan.routing), definition.Field(DefinitionField::kRoute)) == 0;
 }
 
-// Whether `holds`, as `subscriber`, who reads the table or not. In a subtransaction that is rolled
+// Whether `holds`, as `subscriber`, with these relations locked. In a subtransaction that is rolled
 // back: no lock stays.
 template <class Holds>
-CheckResult Check(const Subscriber& subscriber, bool reads_table, Pass* pass, Holds&& holds) {
+CheckResult Check(const Subscriber& subscriber, List* relations, Pass* pass, Holds&& holds) {
   Template* one = subscriber.route->owner;
   if (RoleIsSpent(one->role)) return {Finding::kSpent, 0, nullptr};
   CheckResult result = {Finding::kSame, 0, nullptr};
   const TimestampTz start = GetCurrentTimestamp();
-  bool table_is_ours = !reads_table;
   InRolledBackSubtransaction(
       [&] {
         LIVE_QUERIES_FAULT("definition-check");
+        pass->waits_for = InvalidOid;
+        ListCell* cell;
+        foreach (cell, relations) LockOne(lfirst_oid(cell), pass);
         LimitLockWait(*pass);
-        if (reads_table) LockTable(one->spec.relation, *pass);
-        table_is_ours = true;
-        pass->lock_left_us -= GetCurrentTimestamp() - start;
         RequireSession(one->session, one->role);
         // What is evaluated are its parameters, not those of others.
         GuardAnalysis(subscriber.route, kRowsOfAnalysis, [&] {
@@ -138,9 +146,9 @@ CheckResult Check(const Subscriber& subscriber, bool reads_table, Pass* pass, Ho
         // Who may read what cannot be told now: nothing more is delivered until it can.
         if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
           pass->lock_left_us -= GetCurrentTimestamp() - start;
-          result.finding = table_is_ours ? Finding::kDifferent : Finding::kLocked;
+          result.finding = OidIsValid(pass->waits_for) ? Finding::kLocked : Finding::kDifferent;
           // What its values would be cannot be told here, as where only its client's session knows.
-          if (!reads_table)
+          if (relations == NIL)
             result.finding = subscriber.attaching ? Finding::kError : Finding::kLocked;
         }
       });
@@ -158,12 +166,15 @@ bool ReadsTemporary(const Subscriber& subscriber, const List* schemas) {
 CheckResult CheckDefinition(const Subscriber& subscriber, const DefinitionCopy& definition,
                             bool values_hold, Pass* pass) {
   const Template* one = subscriber.route->owner;
-  if (list_member_oid(pass->locked, one->spec.relation)) return {Finding::kLocked, 0, nullptr};
-  const CheckResult result =
-      Check(subscriber, true, pass, [&] { return IsSameNow(*one, definition, values_hold, pass); });
+  List* relations = one->spec.dependencies.relations;
+  ListCell* cell;
+  foreach (cell, pass->locked)
+    if (list_member_oid(relations, lfirst_oid(cell))) return {Finding::kLocked, 0, nullptr};
+  const CheckResult result = Check(subscriber, relations, pass,
+                                   [&] { return IsSameNow(*one, definition, values_hold, pass); });
   if (result.finding == Finding::kLocked)
     InMemoryContext(pass->context,
-                    [&] { pass->locked = lappend_oid(pass->locked, one->spec.relation); });
+                    [&] { pass->locked = lappend_oid(pass->locked, pass->waits_for); });
   return result;
 }
 
@@ -189,16 +200,24 @@ void Tell(Subscriber* subscriber, const CheckResult& result) {
     ResetNow(subscriber, kRowsMayDiffer);
 }
 
-const DefinitionCopy* DefinitionOf(const Subscriber& subscriber) {
-  DefinitionCopy* definition = static_cast<DefinitionCopy*>(palloc0(sizeof(DefinitionCopy)));
-  const int connection = subscriber.connection->index;
-  return CopyDefinition(connection, subscriber.serial, definition) ? definition : nullptr;
+// There may be very many of one template: none is kept longer than it is needed.
+const DefinitionCopy* DefinitionOf(const Subscriber& subscriber, const Pass& pass) {
+  return InMemoryContext(pass.definitions, [&]() -> const DefinitionCopy* {
+    DefinitionCopy* definition = AllocateIn<DefinitionCopy>(pass.definitions);
+    const int connection = subscriber.connection->index;
+    return CopyDefinition(connection, subscriber.serial, definition) ? definition : nullptr;
+  });
+}
+
+void Discard(const DefinitionCopy* definition) {
+  if (definition == nullptr) return;
+  pfree(const_cast<char*>(definition->fields[0]));  // the fields are one piece of memory
+  pfree(const_cast<DefinitionCopy*>(definition));
 }
 
 // A subscriber whose values are to be looked at again.
 struct Pending {
   Subscriber* subscriber;
-  const DefinitionCopy* definition;
   bool catalogs_changed;
 };
 
@@ -213,10 +232,9 @@ List* TakePending(Template* one) {
     subscriber->values_checked = one->values_asked;
     subscriber->catalogs_seen = one->catalog_changes;
     const bool gets_any = !subscriber->muted || subscriber->attaching;
-    const DefinitionCopy* definition = gets_any ? DefinitionOf(*subscriber) : nullptr;
-    if (definition == nullptr) continue;
+    if (!gets_any) continue;
     Pending* item = static_cast<Pending*>(palloc(sizeof(Pending)));
-    *item = {subscriber, definition, catalogs_changed};
+    *item = {subscriber, catalogs_changed};
     pending = lappend(pending, item);
   }
   return pending;
@@ -246,22 +264,28 @@ bool AllHold(Template* one, List* pending, int* next, Pass* pass) {
   const DefinitionCopy* unchanged = nullptr;
   for (; *next < list_length(pending); ++*next) {
     const Pending& item = *static_cast<Pending*>(list_nth(pending, *next));
-    if (unchanged != nullptr && SpeaksFor(*one, *unchanged, *item.definition)) continue;
-    ContinueAnalysis(item.subscriber->route, kRowsOfAnalysis);
-    const bool hold = ValuesHold(*item.definition, &pass->values_here);
-    MemoryContextReset(pass->scratch);
+    const DefinitionCopy* definition = DefinitionOf(*item.subscriber, *pass);
+    if (definition == nullptr) continue;
+    bool hold = unchanged != nullptr && SpeaksFor(*one, *unchanged, *definition);
+    if (!hold) {
+      ContinueAnalysis(item.subscriber->route, kRowsOfAnalysis);
+      hold = ValuesHold(*definition, &pass->values_here);
+      MemoryContextReset(pass->scratch);
+      if (hold) std::swap(unchanged, definition);
+    }
+    Discard(definition);
     if (!hold && (item.catalogs_changed || pass->values_here != item.subscriber->values_here))
       return false;
-    if (hold) unchanged = item.definition;
   }
   return true;
 }
 
 // Whether an error is one that the client would meet as well, whatever its session has.
-bool IsOfItsOwn(const Subscriber* subscriber, const Pending& item, const CheckResult& error) {
+bool IsOfItsOwn(const Subscriber* subscriber, const DefinitionCopy& definition,
+                const CheckResult& error) {
   if (error.sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE) return true;
   return subscriber->values_here == 0 &&
-         HaveAllOwnSettings(ListIn(*item.definition, DefinitionField::kOwnSettings));
+         HaveAllOwnSettings(ListIn(definition, DefinitionField::kOwnSettings));
 }
 
 // A value that is another here from the start depends on what only the client's session has. To be
@@ -272,21 +296,23 @@ void TellOfValues(const Pending& item, const CheckResult& result, Pass* pass) {
   const bool is_error = result.finding == Finding::kError;
   const uint64_t here = is_error ? Digest(result.message) : pass->values_here;
   Subscriber* subscriber = item.subscriber;
+  const DefinitionCopy* definition = DefinitionOf(*subscriber, *pass);
+  if (definition == nullptr) return;
   if (result.finding != Finding::kDifferent && !is_error) {
     subscriber->attaching ? AskToSubscribeAgain(subscriber) : Tell(subscriber, result);
   } else if (subscriber->attaching) {
-    if (item.definition->values_here == here)
+    if (definition->values_here == here)
       subscriber->values_here = here;
     else
       AskToSubscribeAgain(subscriber, here);
   } else if (subscriber->values_here == here && !item.catalogs_changed) {
     return;
-  } else if (is_error && IsOfItsOwn(subscriber, item, result)) {
+  } else if (is_error && IsOfItsOwn(subscriber, *definition, result)) {
     Tell(subscriber, result);
   } else if (is_error || subscriber->values_here != 0) {
     ResetNow(subscriber, kRowsMayDiffer);
   } else {
-    Tell(subscriber, CheckDefinition(*subscriber, *item.definition, false, pass));
+    Tell(subscriber, CheckDefinition(*subscriber, *definition, false, pass));
   }
 }
 
@@ -299,7 +325,7 @@ void CheckValuesOf(Template* one, Pass* pass) {
   for (int next = 0; next < list_length(pending); ++next) {
     Subscriber* first = static_cast<Pending*>(list_nth(pending, next))->subscriber;
     const CheckResult result =
-        Check(*first, false, pass, [&] { return AllHold(one, pending, &next, pass); });
+        Check(*first, NIL, pass, [&] { return AllHold(one, pending, &next, pass); });
     if (result.finding == Finding::kSame) break;
     TellOfValues(*static_cast<Pending*>(list_nth(pending, next)), result, pass);
   }
@@ -321,26 +347,28 @@ void CheckDefinitionsOf(Template* one, Pass* pass) {
       AskToSubscribeAgain(subscriber, subscriber->values_here);
       continue;
     }
-    const DefinitionCopy* definition = subscriber->muted ? nullptr : DefinitionOf(*subscriber);
+    const DefinitionCopy* definition =
+        subscriber->muted ? nullptr : DefinitionOf(*subscriber, *pass);
     if (definition == nullptr) continue;
     CheckResult result = {Finding::kSame, 0, nullptr};
     if (unchanged == nullptr || !SpeaksFor(*one, *unchanged, *definition))
       result = CheckDefinition(*subscriber, *definition, true, pass);
-    if (result.finding == Finding::kSame) unchanged = definition;
+    if (result.finding == Finding::kSame) std::swap(unchanged, definition);
+    Discard(definition);
     if (ReadsTemporary(*subscriber, pass->temporary))
       result = {Finding::kError, ERRCODE_WRONG_OBJECT_TYPE, kTemporaryChild};
     Tell(subscriber, result);
   }
 }
 
-// `check` for one template, whose subscribers' definitions are not kept longer than that.
+// `check` for one template.
 template <void (*check)(Template*, Pass*)>
 void CheckOne(Template* one, void* context) {
   Pass* pass = static_cast<Pass*>(context);
-  MemoryContext definitions = AllocSetContextCreate(
-      pass->context, "live_queries definitions of a template", ALLOCSET_DEFAULT_SIZES);
-  InMemoryContext(definitions, [&] { check(one, pass); });
-  MemoryContextDelete(definitions);
+  pass->definitions = AllocSetContextCreate(pass->context, "live_queries definitions of a template",
+                                            ALLOCSET_DEFAULT_SIZES);
+  InMemoryContext(pass->definitions, [&] { check(one, pass); });
+  MemoryContextDelete(pass->definitions);
 }
 
 // Runs `body` with a Pass.
@@ -352,7 +380,10 @@ void InPass(Body&& body) {
       CurrentMemoryContext, "live_queries definition check", ALLOCSET_DEFAULT_SIZES);
   MemoryContext scratch =
       AllocSetContextCreate(context, "live_queries checked definition", ALLOCSET_DEFAULT_SIZES);
-  Pass pass = {context, scratch, NIL, kLockBudgetUs, false, NIL, 0};
+  Pass pass = {};
+  pass.context = context;
+  pass.scratch = scratch;
+  pass.lock_left_us = kLockBudgetUs;
   // What functions read is as of now as well.
   PushActiveSnapshot(GetTransactionSnapshot());
   InMemoryContext(context, [&] { body(&pass); });

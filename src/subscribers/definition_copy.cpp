@@ -14,6 +14,7 @@ bool CopyDefinition(int connection, uint64_t serial, DefinitionCopy* definition)
     definition->analysed_at = subscription->analysed_at;
     definition->values_here = subscription->values_here;
     definition->session = subscription->session;
+    definition->strategy = subscription->strategy;
     definition->phase = subscription->phase;
     return true;
   };

@@ -9,6 +9,7 @@ namespace live_queries {
 struct DefinitionCopy {
   Oid role;
   SessionIdentity session;
+  Strategy strategy;
   uint64_t analysed_at;
   uint64_t values_here;
   Phase phase;

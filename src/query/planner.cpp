@@ -1,6 +1,7 @@
 // Asks the strategies. Process: client backend, decoder.
-#include "query/plan.hpp"
+#include "query/planner.hpp"
 
+#include "query/analyzed_query.hpp"
 #include "query/stream_plan.hpp"
 #include "query/type_shapes.hpp"
 

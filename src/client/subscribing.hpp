@@ -1,0 +1,31 @@
+// Beginning a live query: from its text to a subscription that a worker has attached, with its first
+// result at hand. Process: client backend.
+#pragma once
+
+#include "deliver/local_subscription.hpp"
+#include "model/delivery.hpp"
+#include "model/identifiers.hpp"
+#include "model/seq_id.hpp"
+#include "model/strategy.hpp"
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+struct Subscribed {
+  LocalSubscription* subscription;
+  SeqId position;
+  Strategy strategy;
+  char* columns;  // DescribeResultColumns
+};
+
+// Subscribes to `query` with `params` (String, or nullptr for NULL), as the current role and with its
+// settings. Raises what is wrong: with the query (query/planner.hpp), the id (42710), the place and
+// time (55000, 25001, 42501, 0A000), with the worker, or with room. Nothing is half accepted.
+Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, bool with_snapshot,
+                     Delivery delivery);
+
+// Lets `old` begin anew, with a new snapshot, in its place; it goes on if this transaction rolls
+// back. The new one keeps its role, session and settings, whoever calls this.
+void Refresh(LocalSubscription* old);
+
+}  // namespace live_queries

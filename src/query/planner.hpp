@@ -1,0 +1,18 @@
+// From text to plan. query/README.md draws the stages. Process: client backend (at subscribe, refresh
+// and explain), decoder (to check again what was allowed).
+#pragma once
+
+#include "pg/postgres.hpp"
+#include "query/plan.hpp"
+
+namespace live_queries {
+
+// Analyses the query `text` as the current role and plans it. Raises what AnalyzeQuery raises, and
+// why no strategy can watch the query (0A000, 55000, 42809 and so on).
+Plan MakePlan(const char* text, List* params, const FrozenValues& frozen);
+
+// Takes out of `plan` what has only been added since `former`: columns, so that SELECT * stays as it
+// was, and labels of enums.
+void DisregardAdditions(Plan* plan, const QuerySpec& former);
+
+}  // namespace live_queries
