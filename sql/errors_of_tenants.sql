@@ -128,6 +128,18 @@ INSERT INTO tagged VALUES (1, '"A"');
 SELECT * FROM feed();
 INSERT INTO tagged VALUES (2, '"secret"');
 SELECT * FROM feed();
+-- Such operators look up whoever subscribes as well, and have as much time for that.
+CREATE OR REPLACE FUNCTION json_hash(json) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN IF $1::text LIKE '%slow%' THEN PERFORM pg_sleep(300); END IF; RETURN hashtext($1::text); END $$;
+CALL watch('A', 'SELECT id FROM tagged WHERE tenant = $1', '"A"');
+ALTER SYSTEM SET live_queries.evaluation_timeout = '200ms';
+SELECT pg_reload_conf();
+CALL watch('B', 'SELECT id FROM tagged WHERE tenant = $1', '"slow"');
+INSERT INTO tagged VALUES (3, '"A"');
+SELECT * FROM feed();
+ALTER SYSTEM RESET live_queries.evaluation_timeout;
+SELECT pg_reload_conf();
+SELECT live.unsubscribe_all();
 DROP TABLE tagged;
 DROP OPERATOR CLASS json_ops USING hash;
 DROP OPERATOR = (json, json);

@@ -2,6 +2,7 @@
 #include "match/evaluate.hpp"
 
 #include "decode/watched_tables.hpp"
+#include "model/gather_common.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -56,8 +57,8 @@ void FetchLeftValues(TupleTableSlot* slot, const QuerySpec& spec, MemoryContext 
         !IsOnDisk(*TupleDescAttr(slot->tts_tupleDescriptor, i), slot->tts_values[i]))
       continue;
     auto* value = reinterpret_cast<struct varlena*>(DatumGetPointer(slot->tts_values[i]));
-    slot->tts_values[i] = WhileDoing(Doing::kFetching, [&] {
-      return InMemoryContext(memory, [&] { return PointerGetDatum(detoast_attr(value)); });
+    WhileDoing(Doing::kFetching, [&] {
+      InMemoryContext(memory, [&] { slot->tts_values[i] = PointerGetDatum(detoast_attr(value)); });
     });
   }
 }
@@ -66,8 +67,8 @@ void FetchLeftValues(TupleTableSlot* slot, const QuerySpec& spec, MemoryContext 
 struct Side {
   TupleTableSlot* row;
   ProjectionInfo* result;
+  RouteSet* routes;  // of whom such a row may be for
   bool present;
-  Route* route;  // nullptr: no subscription wants such a row
   bool matches;
   bool projected;
 };
@@ -128,33 +129,40 @@ struct Evaluation {
   Touched* touched;
 };
 
-void AddInsert(const Evaluation& at, Side* side) {
+// Adds one change, which is written once for all, to each of `routes`.
+template <class Write>
+void AddToAll(const Evaluation& at, Routes routes, Write&& write) {
+  for (Route* route : routes) {
+    StringInfoSink sink = Begin(route, at.touched);
+    write(sink);
+  }
+}
+
+void AddInsert(const Evaluation& at, Side* side, Routes routes) {
   TupleTableSlot* result = Project(at.stream, side);
   const std::string_view key = KeyJson(at.stream->encoder, side->row, result);
   const std::string_view row = RowJson(at.stream->encoder, result);
-  StringInfoSink sink = Begin(side->route, at.touched);
-  WriteInsert(sink, key, row);
+  AddToAll(at, routes, [&](StringInfoSink& sink) { WriteInsert(sink, key, row); });
 }
 
-void AddDelete(const Evaluation& at, Side* side) {
+void AddDelete(const Evaluation& at, Side* side, Routes routes) {
   TupleTableSlot* result = Project(at.stream, side);
   const std::string_view key = KeyJson(at.stream->encoder, side->row, result);
   const std::string_view row = RowJson(at.stream->encoder, result, [&](int column) {
     return at.stream->column_in_identity[column];
   });
-  StringInfoSink sink = Begin(side->route, at.touched);
-  WriteDelete(sink, key, row);
+  AddToAll(at, routes, [&](StringInfoSink& sink) { WriteDelete(sink, key, row); });
 }
 
 // Both rows are in the result of the same subscriptions.
-void AddUpdate(const Evaluation& at, Side* before, Side* after) {
+void AddUpdate(const Evaluation& at, Side* before, Side* after, Routes routes) {
   TupleTableSlot* old_result = Project(at.stream, before);
   TupleTableSlot* new_result = Project(at.stream, after);
   const bool complete = at.spec.full_identity;
   if (at.spec.bag || !SameKey(at.spec, *before, *after)) {
     if (at.spec.bag && SameResult(old_result, new_result)) return;
-    AddDelete(at, before);
-    AddInsert(at, after);
+    AddDelete(at, before, routes);
+    AddInsert(at, after, routes);
     return;
   }
   if ((complete || at.stream->shows_identity_only) && SameResult(old_result, new_result)) return;
@@ -164,19 +172,17 @@ void AddUpdate(const Evaluation& at, Side* before, Side* after) {
   if (complete)
     old_json = RowJson(at.stream->encoder, old_result,
                        [&](int column) { return !SameColumn(old_result, new_result, column); });
-  StringInfoSink sink = Begin(after->route, at.touched);
-  WriteUpdate(sink, key, row, old_json);
+  AddToAll(at, routes, [&](StringInfoSink& sink) { WriteUpdate(sink, key, row, old_json); });
 }
 
 // An update that left the replica identity alone, the only part of the old row that is logged: the
 // condition holds before and after, or neither. What else changed is not known.
-void AddUnknownUpdate(const Evaluation& at, Side* after) {
+void AddUnknownUpdate(const Evaluation& at, Side* after, Routes routes) {
   if (at.stream->shows_identity_only) return;
   TupleTableSlot* result = Project(at.stream, after);
   const std::string_view key = KeyJson(at.stream->encoder, after->row, result);
   const std::string_view row = RowJson(at.stream->encoder, result);
-  StringInfoSink sink = Begin(after->route, at.touched);
-  WriteUpdate(sink, key, row, {});
+  AddToAll(at, routes, [&](StringInfoSink& sink) { WriteUpdate(sink, key, row, {}); });
 }
 
 const char* WhyUnusable(const ColumnMap& map, const Change& change) {
@@ -187,33 +193,44 @@ const char* WhyUnusable(const ColumnMap& map, const Change& change) {
   return nullptr;
 }
 
-// Which subscriptions a row may be for. The operators of a type of the user's are his as well.
+// Whom a row may be for. The operators of a type of the user's are his as well.
 void FindSide(Template* common, const DecodedRow& row, const ColumnMap& map, Side* side) {
   side->present = row.present;
+  side->routes->Clear();
   if (!row.present) return;
   FillSlot(side->row, row, map, common->spec);
-  side->route = WhileDoing(Doing::kRouting, [&] { return FindRoute(common, side->row); });
+  WhileDoing(Doing::kRouting, [&] { FindRoutes(common->routing, side->row, side->routes); });
 }
 
-// Tells each side's subscriptions what they see of a change. The two sides share an expression only
-// where both rows belong to the same subscriptions.
+// Evaluates what is told of rows of `routes`, if there are any: it is their fault alone, and nothing
+// of it may reach another.
+template <class Tell>
+void TellAll(Routes routes, Tell&& tell) {
+  if (!routes.empty()) BlamingRoutes(routes, [&] { tell(routes); });
+}
+
+void FindMatches(const Evaluation& at, Side* before, Side* after) {
+  TellAll(before->routes->All(),
+          [&](Routes) { before->matches = Matches(at.stream, before->row); });
+  TellAll(after->routes->All(), [&](Routes) {
+    FetchLeftValues(after->row, at.spec, CurrentMemoryContext);
+    after->matches = Matches(at.stream, after->row);
+  });
+}
+
+// Tells each side's subscriptions what they see of a change: those who have both rows of an update,
+// the others of a delete or insert. The two sides share an expression only for the former.
 void EvaluateSides(const Evaluation& at, ChangeKind kind, Side* before, Side* after) {
-  if (before->route != nullptr)
-    BlamingRoute(before->route, [&] { before->matches = Matches(at.stream, before->row); });
-  if (after->route != nullptr)
-    BlamingRoute(after->route, [&] {
-      FetchLeftValues(after->row, at.spec, CurrentMemoryContext);
-      after->matches = Matches(at.stream, after->row);
-    });
-  if (kind == ChangeKind::kUpdate && !before->present) {
-    if (after->matches) BlamingRoute(after->route, [&] { AddUnknownUpdate(at, after); });
-  } else if (before->matches && after->matches && before->route == after->route) {
-    BlamingRoute(after->route, [&] { AddUpdate(at, before, after); });
-  } else {
-    if (before->matches) BlamingRoute(before->route, [&] { AddDelete(at, before); });
-    if (after->matches) BlamingRoute(after->route, [&] { AddInsert(at, after); });
-  }
+  FindMatches(at, before, after);
   if (before->matches || after->matches) ++at.touched->matched;
+  const auto old_routes = before->matches ? before->routes->All() : std::span<Route*>();
+  const auto new_routes = after->matches ? after->routes->All() : std::span<Route*>();
+  if (kind == ChangeKind::kUpdate && !before->present)
+    return TellAll(new_routes, [&](Routes routes) { AddUnknownUpdate(at, after, routes); });
+  const size_t both = GatherCommon(old_routes, new_routes);
+  TellAll(new_routes.first(both), [&](Routes routes) { AddUpdate(at, before, after, routes); });
+  TellAll(old_routes.subspan(both), [&](Routes routes) { AddDelete(at, before, routes); });
+  TellAll(new_routes.subspan(both), [&](Routes routes) { AddInsert(at, after, routes); });
 }
 
 }  // namespace
@@ -241,8 +258,8 @@ const char* Evaluate(StreamTemplate* stream, DecodedChange* decoded, Touched* to
   TakeApart(decoded);
   ResetExprContext(stream->expressions);
   MemoryContext outer = MemoryContextSwitchTo(stream->expressions->ecxt_per_tuple_memory);
-  Side before = {stream->old_row, stream->old_result};
-  Side after = {stream->new_row, stream->new_result};
+  Side before = {stream->old_row, stream->old_result, &stream->old_routes};
+  Side after = {stream->new_row, stream->new_result, &stream->new_routes};
   FindSide(stream->common, decoded->old_row, *map, &before);
   FindSide(stream->common, decoded->new_row, *map, &after);
   EvaluateSides({stream, spec, touched}, decoded->change.kind, &before, &after);

@@ -93,6 +93,8 @@ void Compile(StreamTemplate* stream) {
     stream->expressions = CreateStandaloneExprContext();
     stream->old_row = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
     stream->new_row = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
+    stream->old_routes.Prepare(stream->context);
+    stream->new_routes.Prepare(stream->context);
     stream->barrier_quals = ExecInitQual(spec.barrier_quals, nullptr);
     stream->quals = ExecInitQual(spec.quals, nullptr);
     FindIdentityColumns(stream, spec);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "match/column_map.hpp"
+#include "template/route_set.hpp"
 #include "template/row_encoder.hpp"
 #include "template/template.hpp"
 
@@ -21,6 +22,8 @@ struct StreamTemplate : StrategyPart {
   ExprContext* expressions;
   TupleTableSlot* old_row;
   TupleTableSlot* new_row;
+  RouteSet old_routes;
+  RouteSet new_routes;
   ExprState* barrier_quals;
   ExprState* quals;
   ProjectionInfo* old_result;

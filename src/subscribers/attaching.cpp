@@ -5,7 +5,6 @@
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
-#include "query/settings_capture.hpp"
 #include "registry/connection.hpp"
 #include "registry/consumer.hpp"
 #include "subscribers/definition_copy.hpp"
@@ -31,28 +30,35 @@ struct Attachment {
 
 List* attachments = NIL;  // of Attachment, in TopMemoryContext
 
+// Whose route is being looked for.
+struct Attaching {
+  int connection;
+  uint64_t serial;
+};
+
+Attaching attaching = {};
+
 // An error that one definition raises (a type is gone, a function of its author's fails) must not
 // end the decoder, which would meet it again after its next start: nullptr.
 Route* TryUseRoute(int connection, uint64_t serial, const DefinitionCopy& definition) {
   Route* route = nullptr;
+  attaching = {connection, serial};
   InRolledBackSubtransaction(
       [&] {
         LIVE_QUERIES_FAULT("decoder-attach");
-        // The operators of the routing columns' types run here, and may be written in SQL.
+        // For the operators of the routing columns' types.
         PushActiveSnapshot(GetTransactionSnapshot());
-        const char* settings = definition.Field(DefinitionField::kSettings);
-        const Identity identity = EnterIdentity(definition.session, definition.role, settings);
-        route = UseRoute(definition.role, definition.session, settings,
-                         definition.Field(DefinitionField::kSpec),
-                         definition.Field(DefinitionField::kRoute));
-        LeaveIdentity(identity);
+        route = UseRoute(
+            definition.role, definition.session, definition.Field(DefinitionField::kSettings),
+            definition.Field(DefinitionField::kSpec), definition.Field(DefinitionField::kRoute));
         PopActiveSnapshot();
       },
       [&](ErrorData* error) {
+        const GuardFailure failure = AbandonGuard(*error);
         if (TemplatesAreDamaged()) ReThrowError(error);
         if (route != nullptr && route->subscribers == nullptr) DropRoute(route);
         route = nullptr;
-        Refuse(connection, serial, *error);
+        Refuse(connection, serial, failure.sqlstate, failure.reason, error->hint);
       });
   return route;
 }
@@ -94,6 +100,10 @@ void BeginAttachment(MirroredConnection* connection, uint64_t serial, XLogRecPtr
     *attachment = {connection, serial, begin};
     attachments = lappend(attachments, attachment);
   });
+}
+
+void RefuseAttachingAtExit(const GuardFailure& failure) {
+  Refuse(attaching.connection, attaching.serial, failure.sqlstate, failure.reason, nullptr);
 }
 
 void FinishAttachments(XLogRecPtr handled) {

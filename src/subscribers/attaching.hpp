@@ -4,6 +4,7 @@
 
 #include "pg/postgres.hpp"
 #include "subscribers/mirror.hpp"
+#include "template/guard.hpp"
 
 extern "C" {
 #include "access/xlogdefs.h"
@@ -15,6 +16,9 @@ namespace live_queries {
 // `begin` has been handled; or resets it, where its client has read a first result long ago. In a
 // transaction.
 void BeginAttachment(MirroredConnection* connection, uint64_t serial, XLogRecPtr begin);
+
+// While the process ends in looking for a subscription's route: its operators have done that.
+void RefuseAttachingAtExit(const GuardFailure& failure);
 
 // Wakes up those whose time has come: all that committed before they were attached is evaluated
 // (`handled`) and visible to new snapshots. Outside a transaction.

@@ -17,7 +17,11 @@ ConnectionShared* ConnectionOf(const Subscriber& subscriber) {
 }
 
 List* ThoseToBlame(const Blame& blame) {
-  return blame.route == nullptr ? SubscribersOf(blame.owner) : SubscribersOf(*blame.route);
+  if (blame.routes.empty()) return SubscribersOf(blame.owner);
+  List* subscribers = NIL;
+  for (const Route* route : blame.routes)
+    subscribers = list_concat(subscribers, SubscribersOf(*route));
+  return subscribers;
 }
 
 }  // namespace
@@ -64,10 +68,10 @@ void EndThoseToBlameAtExit(const GuardFailure& failure) {
   }
 }
 
-void Refuse(int connection, uint64_t serial, const ErrorData& error) {
+void Refuse(int connection, uint64_t serial, int sqlstate, const char* reason, const char* hint) {
   ConnectionShared* shared = ConnectionAt(connection);
   ProblemShared problem;
-  problem.Set(error.sqlerrcode, error.message, error.hint);
+  problem.Set(sqlstate, reason, hint);
   const bool waits =
       WithSubscription(*shared, serial, LW_EXCLUSIVE, [&](SubscriptionShared* subscription) {
         if (subscription->phase == Phase::kAttached) return false;

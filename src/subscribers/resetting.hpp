@@ -25,7 +25,7 @@ void EndThoseToBlameAtExit(const GuardFailure& failure);
 // ----- before a subscriber is attached -----
 
 // Its query cannot be watched: tells whoever waits for that why, or the client of an older one.
-void Refuse(int connection, uint64_t serial, const ErrorData& error);
+void Refuse(int connection, uint64_t serial, int sqlstate, const char* reason, const char* hint);
 
 // Ends the attachment of a subscriber whose definition may have changed: its client begins anew.
 // `values_here`: for the next time, if that is why.

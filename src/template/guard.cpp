@@ -1,6 +1,8 @@
-// Puts the parts together. What BlamingRoute and its like do stands around each single row, so it
+// Puts the parts together. What BlamingRoutes and its like do stands around each single row, so it
 // reads the clock only where another route's turn comes. Process: decoder.
 #include "template/guard.hpp"
+
+#include <algorithm>
 
 #include "query/settings_capture.hpp"
 #include "template/evaluation_clock.hpp"
@@ -30,14 +32,10 @@ bool keeping_identity = false;
 
 // How long each route's expressions run. Where the time of a template is over, the one that runs
 // may be the last straw: who took longest is to blame.
-struct RouteTimes {
-  uint32 measurement;
-  Route* running;  // or the one that ran last
-  TimestampTz since;
-  Route* slowest;  // of the others
-};
-
-RouteTimes times = {};
+uint32 measurement = 0;
+RouteSet running;  // or those that ran last: Blame::routes
+TimestampTz running_since = 0;
+Route* slowest = nullptr;  // of those that ran before
 
 void LeavePresentIdentity() {
   if (present.entered) LeaveIdentity(present.identity);
@@ -59,33 +57,35 @@ void TakeOnIdentity(const Template& owner, bool whole_session) {
   present.entered = true;
 }
 
-void StartTime(Oid role, Route* route, int rows) {
+void StartTime(Oid role, int rows) {
   StartEvaluationClock(role, rows);
-  times = {times.measurement + 1, route, EvaluationStart(), nullptr};
+  ++measurement;
+  running_since = EvaluationStart();
+  slowest = nullptr;
 }
 
 void Charge(Route* route, int64 elapsed_us) {
-  if (route->measurement != times.measurement) route->evaluated_us = 0;
-  route->measurement = times.measurement;
+  if (route->measurement != measurement) route->evaluated_us = 0;
+  route->measurement = measurement;
   route->evaluated_us += elapsed_us;
-  if (times.slowest == nullptr || route->evaluated_us > times.slowest->evaluated_us)
-    times.slowest = route;
+  if (slowest == nullptr || route->evaluated_us > slowest->evaluated_us) slowest = route;
 }
 
-// The first one's time began with the clock.
-void MeasureFrom(Route* route) {
-  if (route == times.running) return;
-  if (times.running != nullptr) {
+// The first ones' time began with the clock.
+void MeasureFrom(Routes routes) {
+  if (std::ranges::equal(running.All(), routes)) return;
+  if (!running.empty()) {
     const TimestampTz now = GetCurrentTimestamp();
-    Charge(times.running, now - times.since);
-    times.since = now;
+    for (Route* route : running.All()) Charge(route, now - running_since);
+    running_since = now;
   }
-  times.running = route;
+  running.Assign(routes);
 }
 
-Route* SlowestRoute() {
-  MeasureFrom(nullptr);
-  return times.slowest;
+Routes SlowestRoute() {
+  MeasureFrom({});
+  if (slowest == nullptr) return {};
+  return {&slowest, 1};
 }
 
 const char* ReasonToTell(const Blame& blamed, const char* message, bool timed_out) {
@@ -98,17 +98,19 @@ const char* ReasonToTell(const Blame& blamed, const char* message, bool timed_ou
 }  // namespace
 
 void PrepareGuard(MemoryContext context) {
+  running.Prepare(context);
   PrepareEvaluationClock(context);
   PrepareNoTrace();
 }
 
 namespace internal {
 
-void EnterGuard(Template* owner, Route* route, int rows, bool whole_session) {
+void EnterGuard(const Blame& blamed, int rows, bool whole_session) {
   // What it needs may be gone, such as the value of a setting.
-  blame = {owner, route, Doing::kEvaluating};
-  TakeOnIdentity(*owner, whole_session);
-  StartTime(owner->role, route, rows);
+  running.Assign(blamed.routes);
+  blame = {blamed.owner, running.All(), blamed.doing};
+  TakeOnIdentity(*blamed.owner, whole_session);
+  StartTime(blamed.owner->role, rows);
 }
 
 void LeaveGuard() {
@@ -127,15 +129,15 @@ void StopKeepingIdentity() {
   LeavePresentIdentity();
 }
 
-void BlameRoute(Route* route) {
-  blame.route = route;
-  MeasureFrom(route);
+void BlameRoutes(Routes routes) {
+  MeasureFrom(routes);
+  blame.routes = running.All();
 }
 
-void EndBlamingRoute() {
+void EndBlamingRoutes() {
   CheckEvaluationClock();
   CHECK_FOR_INTERRUPTS();
-  blame.route = nullptr;
+  blame.routes = {};
 }
 
 Doing SwitchDoing(Doing doing) {
@@ -147,7 +149,7 @@ Doing SwitchDoing(Doing doing) {
 Blame PauseGuard() {
   const Blame paused = blame;
   if (paused.owner == nullptr) return paused;
-  MeasureFrom(nullptr);
+  MeasureFrom({});
   blame = {};
   PauseEvaluationClock();
   return paused;
@@ -156,16 +158,17 @@ Blame PauseGuard() {
 void ResumeGuard(const Blame& paused) {
   if (paused.owner == nullptr) return;
   ResumeEvaluationClock();
-  times.since = GetCurrentTimestamp();
+  running_since = GetCurrentTimestamp();
   blame = paused;
 }
 
 }  // namespace internal
 
 void ContinueAnalysis(Route* route, int rows) {
-  blame.route = route;
   StopEvaluationClock();
-  StartTime(route->owner->role, route, rows);
+  running.Assign({&route, 1});
+  blame.routes = running.All();
+  StartTime(route->owner->role, rows);
 }
 
 GuardFailure AbandonGuard(const ErrorData& error) {
@@ -174,7 +177,8 @@ GuardFailure AbandonGuard(const ErrorData& error) {
   failure.timed_out =
       blame.owner != nullptr && error.sqlerrcode == ERRCODE_QUERY_CANCELED && EvaluationTimedOut();
   failure.role_timed_out = failure.timed_out && RoleTimedOut();
-  if (failure.timed_out && SlowestRoute() != nullptr) failure.blame.route = SlowestRoute();
+  const Routes slowest_route = failure.timed_out ? SlowestRoute() : Routes();
+  if (!slowest_route.empty()) failure.blame.routes = slowest_route;
   failure.reason = ReasonToTell(failure.blame, error.message, failure.timed_out);
   StopEvaluationClock();
   blame = {};

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "pg/postgres.hpp"
+#include "template/route_set.hpp"
 #include "template/template.hpp"
 
 namespace live_queries {
@@ -16,16 +17,17 @@ enum class Doing : uint8_t {
   kEvaluating,  // on rows of theirs, or for themselves
   kRouting,     // a row is looked up that perhaps nobody may have: an error may tell of it
   kFetching,    // a value that an update left in TOAST: if it is gone, no expression is to blame
+  kAttaching,   // for one that is to join: those who share the template have no part in it
 };
 
 // Who is to blame for what runs.
 struct Blame {
   Template* owner;  // nullptr: nobody, no code of users is running
-  Route* route;     // nullptr: all of the owner's
+  Routes routes;    // none: all of the owner's; of the guard's own memory
   Doing doing;
 };
 
-// How code of subscribers has failed.
+// How code of subscribers has failed. Good until something else is guarded.
 struct GuardFailure {
   Blame blame;
   int sqlstate;
@@ -40,12 +42,12 @@ void PrepareGuard(MemoryContext context);
 
 namespace internal {
 
-void EnterGuard(Template* owner, Route* route, int rows, bool whole_session);
+void EnterGuard(const Blame& blamed, int rows, bool whole_session);
 void LeaveGuard();
 void StartKeepingIdentity();
 void StopKeepingIdentity();
-void BlameRoute(Route* route);
-void EndBlamingRoute();
+void BlameRoutes(Routes routes);
+void EndBlamingRoutes();
 Doing SwitchDoing(Doing doing);
 Blame PauseGuard();
 void ResumeGuard(const Blame& blame);
@@ -53,11 +55,11 @@ void ResumeGuard(const Blame& blame);
 }  // namespace internal
 
 // Runs `body`, which evaluates expressions of `owner` on so many rows; all who share it are to
-// blame but where BlamingRoute says who. In a transaction. Who the session is, nothing asks but
+// blame but where BlamingRoutes says who. In a transaction. Who the session is, nothing asks but
 // code of users: without such it is not taken on, as that takes longer than many an evaluation.
 template <class Body>
 void Guard(Template* owner, int rows, Body&& body) {
-  internal::EnterGuard(owner, nullptr, rows, owner->dependencies.user_code);
+  internal::EnterGuard({owner, {}, Doing::kEvaluating}, rows, owner->dependencies.user_code);
   body();
   internal::LeaveGuard();
 }
@@ -66,12 +68,20 @@ void Guard(Template* owner, int rows, Body&& body) {
 // function may run; it may take as long as evaluating so many rows.
 template <class Body>
 void GuardAnalysis(Route* route, int rows, Body&& body) {
-  internal::EnterGuard(route->owner, route, rows, true);
+  internal::EnterGuard({route->owner, {&route, 1}, Doing::kEvaluating}, rows, true);
   body();
   internal::LeaveGuard();
 }
 // Within: from here on it is another one's, with time of its own.
 void ContinueAnalysis(Route* route, int rows);
+
+// Runs `body`, which looks for the route of one that is to join `owner`.
+template <class Body>
+void GuardAttaching(Template* owner, Body&& body) {
+  internal::EnterGuard({owner, {}, Doing::kAttaching}, 1, owner->dependencies.user_code);
+  body();
+  internal::LeaveGuard();
+}
 
 // Within `body` an identity is left only where another one's turn comes, or where code of users
 // could have changed its settings. In one transaction, in which no template is freed.
@@ -82,22 +92,21 @@ void KeepingIdentity(Body&& body) {
   internal::StopKeepingIdentity();
 }
 
-// Within a guard: runs `body`, which evaluates expressions on rows of `route`, whose fault alone
+// Within a guard: runs `body`, which evaluates expressions on a row of `routes`, whose fault alone
 // is what comes of it, and to none but which any of that may be told.
 template <class Body>
-void BlamingRoute(Route* route, Body&& body) {
-  internal::BlameRoute(route);
+void BlamingRoutes(Routes routes, Body&& body) {
+  internal::BlameRoutes(routes);
   body();
-  internal::EndBlamingRoute();
+  internal::EndBlamingRoutes();
 }
 
 // Within a guard: runs `body` for something else than evaluating.
 template <class Body>
-auto WhileDoing(Doing doing, Body&& body) {
+void WhileDoing(Doing doing, Body&& body) {
   const Doing outer = internal::SwitchDoing(doing);
-  auto result = body();
-  internal::SwitchDoing(outer);
-  return result;
+  body();
+  (void)internal::SwitchDoing(outer);
 }
 
 // Runs what is ours, within a guard or not: its errors and its time are nobody's fault.

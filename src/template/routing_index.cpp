@@ -1,10 +1,10 @@
-// The routing index of a template: from the values of its routing columns to the subscriptions that
-// want them. A change is looked up once, however many watch. Process: decoder.
+// By the values of `column = constant`: a hash index over all such columns of the template. A change
+// is looked up once, however many watch. Process: decoder.
 #include "template/routing_index.hpp"
 
 #include "pg/memory.hpp"
-#include "query/tree.hpp"
-#include "template/template.hpp"
+#include "query/routing_conditions.hpp"
+#include "template/guard.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
@@ -16,6 +16,22 @@ extern "C" {
 }
 
 namespace live_queries {
+
+struct RoutingColumn {
+  AttrNumber number;
+  bool by_value;
+  FmgrInfo hash;
+  FmgrInfo equal;
+  Oid collation;
+};
+
+struct RoutingIndex {
+  int count;  // of columns, beside spec.routing_conditions
+  RoutingColumn columns[kMaxRoutingColumns];
+  HTAB* buckets;      // by hash; unused without columns
+  Route* only_route;  // without
+};
+
 namespace {
 
 struct Bucket {
@@ -24,38 +40,57 @@ struct Bucket {
 };
 
 const Var* RouteColumn(const OpExpr* condition) {
-  return castNode(Var, WithoutRelabel(static_cast<Node*>(linitial(condition->args))));
+  Node* column = static_cast<Node*>(linitial(condition->args));
+  while (IsA(column, RelabelType))
+    column = reinterpret_cast<Node*>(castNode(RelabelType, column)->arg);
+  return castNode(Var, column);
 }
 
-uint32 HashValues(const Template& one, const Datum* values) {
+void PrepareColumn(RoutingColumn* column, const OpExpr* condition) {
+  const Oid type = exprType(static_cast<Node*>(linitial(condition->args)));
+  const TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC);
+  column->number = RouteColumn(condition)->varattno;
+  column->by_value = entry->typbyval;
+  fmgr_info(entry->hash_proc, &column->hash);
+  fmgr_info(get_opcode(entry->eq_opr), &column->equal);
+  column->collation = condition->inputcollid;
+}
+
+uint32 HashValues(RoutingIndex* index, const Datum* values) {
   uint32 hash = 0;
-  for (int i = 0; i < list_length(one.spec.routing_conditions); ++i)
-    hash = hash_combine(hash, DatumGetUInt32(FunctionCall1Coll(
-                                  &one.route_hash[i], one.route_collations[i], values[i])));
+  for (int i = 0; i < index->count; ++i) {
+    RoutingColumn* column = &index->columns[i];
+    hash = hash_combine(
+        hash, DatumGetUInt32(FunctionCall1Coll(&column->hash, column->collation, values[i])));
+  }
   return hash;
 }
 
-bool EqualValues(const Template& one, const Datum* a, const Datum* b) {
-  for (int i = 0; i < list_length(one.spec.routing_conditions); ++i)
-    if (!DatumGetBool(FunctionCall2Coll(&one.route_equal[i], one.route_collations[i], a[i], b[i])))
+bool EqualValues(RoutingIndex* index, const Datum* a, const Datum* b) {
+  for (int i = 0; i < index->count; ++i) {
+    RoutingColumn* column = &index->columns[i];
+    if (!DatumGetBool(FunctionCall2Coll(&column->equal, column->collation, a[i], b[i])))
       return false;
+  }
   return true;
 }
 
-Route* LookUp(const Template& one, const Datum* values, uint32 hash) {
-  Bucket* bucket = static_cast<Bucket*>(hash_search(one.routes, &hash, HASH_FIND, nullptr));
+Bucket* BucketOf(RoutingIndex* index, uint32 hash, HASHACTION action, bool* found) {
+  return static_cast<Bucket*>(hash_search(index->buckets, &hash, action, found));
+}
+
+Route* LookUp(RoutingIndex* index, const Datum* values, uint32 hash) {
+  const Bucket* bucket = BucketOf(index, hash, HASH_FIND, nullptr);
   for (Route* route = bucket == nullptr ? nullptr : bucket->first; route != nullptr;
        route = route->next_same_hash)
-    if (EqualValues(one, route->values, values)) return route;
+    if (EqualValues(index, route->values, values)) return route;
   return nullptr;
 }
 
 Route* NewRoute(Template* one) {
-  return InMemoryContext(one->context, [&] {
-    Route* route = AllocateIn<Route>(one->context);
-    route->owner = one;
-    return route;
-  });
+  Route* route = AllocateIn<Route>(one->context);
+  route->owner = one;
+  return route;
 }
 
 Route* AddRoute(Template* one, List* constants, const Datum* values, uint32 hash) {
@@ -70,78 +105,74 @@ Route* AddRoute(Template* one, List* constants, const Datum* values, uint32 hash
     }
   });
   bool found;
-  Bucket* bucket = static_cast<Bucket*>(hash_search(one->routes, &hash, HASH_ENTER, &found));
+  Bucket* bucket = BucketOf(one->routing, hash, HASH_ENTER, &found);
   route->next_same_hash = found ? bucket->first : nullptr;
   bucket->first = route;
   return route;
 }
 
+// No catalog is read: after an error this is outside of any transaction.
+void RemoveFromBucket(RoutingIndex* index, Route* route) {
+  Bucket* bucket = BucketOf(index, route->hash, HASH_FIND, nullptr);
+  Route** link = &bucket->first;
+  while (*link != route) link = &(*link)->next_same_hash;
+  *link = route->next_same_hash;
+  if (bucket->first == nullptr) (void)BucketOf(index, route->hash, HASH_REMOVE, nullptr);
+  for (int i = 0; i < index->count; ++i)
+    if (!index->columns[i].by_value) pfree(DatumGetPointer(route->values[i]));
+  pfree(route->values);
+}
+
 }  // namespace
 
-void PrepareRouting(Template* one) {
-  const int count = list_length(one->spec.routing_conditions);
-  if (count == 0) return;
-  one->route_columns = static_cast<AttrNumber*>(palloc(sizeof(AttrNumber) * count));
-  one->route_by_value = static_cast<bool*>(palloc(count));
-  one->route_hash = static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo) * count));
-  one->route_equal = static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo) * count));
-  one->route_collations = static_cast<Oid*>(palloc(sizeof(Oid) * count));
+RoutingIndex* MakeRoutingIndex(List* routing_conditions) {
+  RoutingIndex* index = AllocateIn<RoutingIndex>(CurrentMemoryContext);
   ListCell* cell;
-  foreach (cell, one->spec.routing_conditions) {
-    const int i = foreach_current_index(cell);
-    const OpExpr* condition = lfirst_node(OpExpr, cell);
-    const Oid type = exprType(static_cast<Node*>(linitial(condition->args)));
-    const TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC);
-    one->route_columns[i] = RouteColumn(condition)->varattno;
-    one->route_by_value[i] = entry->typbyval;
-    fmgr_info_cxt(entry->hash_proc, &one->route_hash[i], one->context);
-    fmgr_info_cxt(get_opcode(entry->eq_opr), &one->route_equal[i], one->context);
-    one->route_collations[i] = condition->inputcollid;
-  }
+  foreach (cell, routing_conditions)
+    PrepareColumn(&index->columns[index->count++], lfirst_node(OpExpr, cell));
+  if (index->count == 0) return index;
   HASHCTL control = {};
   control.keysize = sizeof(uint32);
   control.entrysize = sizeof(Bucket);
-  control.hcxt = one->context;
-  one->routes =
+  control.hcxt = CurrentMemoryContext;
+  index->buckets =
       hash_create("live_queries routes", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  return index;
 }
 
 Route* FindOrAddRoute(Template* one, const char* route_text) {
-  if (one->routes == nullptr) {
-    if (one->only_route == nullptr) {
-      one->only_route = NewRoute(one);
+  RoutingIndex* index = one->routing;
+  if (index->count == 0) {
+    if (index->only_route == nullptr) {
+      index->only_route = NewRoute(one);
       ++one->route_count;
     }
-    return one->only_route;
+    return index->only_route;
   }
   List* constants = static_cast<List*>(stringToNode(route_text));
   Datum values[kMaxRoutingColumns] = {};
   for (int i = 0; i < list_length(constants); ++i)
     values[i] = list_nth_node(Const, constants, i)->constvalue;
-  const uint32 hash = HashValues(*one, values);
-  if (Route* found = LookUp(*one, values, hash)) return found;
-  Route* route = AddRoute(one, constants, values, hash);
+  uint32 hash = 0;
+  Route* route = nullptr;
+  // The operators of the columns' types may be written in SQL.
+  GuardAttaching(one, [&] {
+    hash = HashValues(index, values);
+    route = LookUp(index, values, hash);
+  });
+  if (route != nullptr) return route;
+  route = AddRoute(one, constants, values, hash);
   ++one->route_count;
   return route;
 }
 
 void FreeRoute(Route* route) {
-  Template* one = route->owner;
-  --one->route_count;
-  if (one->routes == nullptr) {
-    one->only_route = nullptr;
-  } else {
-    Bucket* bucket =
-        static_cast<Bucket*>(hash_search(one->routes, &route->hash, HASH_FIND, nullptr));
-    Route** link = &bucket->first;
-    while (*link != route) link = &(*link)->next_same_hash;
-    *link = route->next_same_hash;
-    if (bucket->first == nullptr) hash_search(one->routes, &route->hash, HASH_REMOVE, nullptr);
-    // No catalog is read: after an error this is outside of any transaction.
-    for (int i = 0; i < list_length(one->spec.routing_conditions); ++i)
-      if (!one->route_by_value[i]) pfree(DatumGetPointer(route->values[i]));
-    pfree(route->values);
-  }
+  RoutingIndex* index = route->owner->routing;
+  --route->owner->route_count;
+  if (index->count == 0)
+    index->only_route = nullptr;
+  else
+    RemoveFromBucket(index, route);
   ClearBody(route);
   pfree(route);
 }
@@ -151,18 +182,19 @@ void CountListening(Route* route, int change) {
   route->owner->listening += change;
 }
 
-Route* FindRoute(Template* one, TupleTableSlot* row) {
-  auto if_wanted = [](Route* route) {
-    return route != nullptr && route->listening > 0 ? route : nullptr;
-  };
-  if (one->routes == nullptr) return if_wanted(one->only_route);
-  Datum values[kMaxRoutingColumns];
-  for (int i = 0; i < list_length(one->spec.routing_conditions); ++i) {
-    const int column = one->route_columns[i] - 1;
-    if (row->tts_isnull[column]) return nullptr;
-    values[i] = row->tts_values[column];
+void FindRoutes(RoutingIndex* index, TupleTableSlot* row, RouteSet* found) {
+  found->Clear();
+  Route* route = index->only_route;
+  if (index->count > 0) {
+    Datum values[kMaxRoutingColumns];
+    for (int i = 0; i < index->count; ++i) {
+      const int column = index->columns[i].number - 1;
+      if (row->tts_isnull[column]) return;
+      values[i] = row->tts_values[column];
+    }
+    route = LookUp(index, values, HashValues(index, values));
   }
-  return if_wanted(LookUp(*one, values, HashValues(*one, values)));
+  if (route != nullptr && route->listening > 0) found->Add(route);
 }
 
 void ClearBody(Route* route) {
@@ -172,12 +204,11 @@ void ClearBody(Route* route) {
 }
 
 void ForEachRoute(Template* one, void (*visit)(Route*, void*), void* context) {
-  if (one->routes == nullptr) {
-    if (one->only_route != nullptr) visit(one->only_route, context);
-    return;
-  }
+  RoutingIndex* index = one->routing;
+  if (index->only_route != nullptr) visit(index->only_route, context);
+  if (index->count == 0) return;
   HASH_SEQ_STATUS scan;
-  hash_seq_init(&scan, one->routes);
+  hash_seq_init(&scan, index->buckets);
   while (Bucket* bucket = static_cast<Bucket*>(hash_seq_search(&scan)))
     for (Route* route = bucket->first; route != nullptr; route = route->next_same_hash)
       visit(route, context);

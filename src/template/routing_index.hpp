@@ -1,7 +1,8 @@
-// The routing index: which route of a template wants a row with these values. Process: decoder.
+// Which routes of a template want a row. What kinds of conditions that is found by is hidden here:
+// a row may be for many. Process: decoder.
 #pragma once
 
-#include "query/routing_conditions.hpp"
+#include "template/route_set.hpp"
 #include "template/template.hpp"
 
 extern "C" {
@@ -10,8 +11,8 @@ extern "C" {
 
 namespace live_queries {
 
-// Prepares the index of a new template, in CurrentMemoryContext. In a transaction.
-void PrepareRouting(Template* one);
+// In CurrentMemoryContext, that of a new template. In a transaction.
+RoutingIndex* MakeRoutingIndex(List* routing_conditions);
 
 // The route that `route_text` (a list of Const) names, made if need be. In a transaction.
 Route* FindOrAddRoute(Template* one, const char* route_text);
@@ -20,8 +21,9 @@ void FreeRoute(Route* route);
 // Counts one that begins to listen (1), or ceases to (-1).
 void CountListening(Route* route, int change);
 
-// The route of the values in `row` (the template's own columns), or nullptr if nobody wants it.
-Route* FindRoute(Template* one, TupleTableSlot* row);
+// Leaves in `*found` those that want a row with the values of `row` (the template's own columns),
+// and that anybody listens to. Within a guard: operators of users may run.
+void FindRoutes(RoutingIndex* index, TupleTableSlot* row, RouteSet* found);
 
 // Forgets the changes that wait in a route, with their memory: there may be very many routes.
 void ClearBody(Route* route);

@@ -7,12 +7,9 @@
 #include "query/spec.hpp"
 #include "template/dependencies.hpp"
 
-extern "C" {
-#include "utils/hsearch.h"
-}
-
 namespace live_queries {
 
+struct RoutingIndex;
 struct Subscriber;
 struct Template;
 
@@ -52,14 +49,7 @@ struct Template {
   QuerySpec spec;
   int route_count;  // each has subscribers
   int listening;    // subscribers that are not muted; without any it is not evaluated
-  // The routing columns, beside spec.routing_conditions.
-  AttrNumber* route_columns;
-  bool* route_by_value;
-  FmgrInfo* route_hash;
-  FmgrInfo* route_equal;
-  Oid* route_collations;
-  HTAB* routes;              // hash to Route chain; unused without routing columns
-  Route* only_route;         // the route if there are no routing columns
+  RoutingIndex* routing;
   StrategyPart* part;        // nullptr: to be made
   bool unchecked;            // privileges and definitions must be looked at before use
   int catalog_readers;       // subscribers with values that any catalog may change

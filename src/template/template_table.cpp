@@ -103,7 +103,7 @@ Template* MakeTemplate(const char* key, Oid role, const SessionIdentity& session
     one->spec = SpecFromText(spec_text);
     one->unchecked = true;
     one->values_asked = 1;
-    PrepareRouting(one);
+    one->routing = MakeRoutingIndex(one->spec.routing_conditions);
     one->dependencies = DependenciesOf(one->spec);
     return one;
   });

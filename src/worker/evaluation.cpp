@@ -14,6 +14,7 @@
 #include "pg/memory.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/consumer.hpp"
+#include "subscribers/attaching.hpp"
 #include "subscribers/definition_check.hpp"
 #include "subscribers/resetting.hpp"
 #include "template/evaluation_clock.hpp"
@@ -159,7 +160,10 @@ void BlameForEnd() {
   const GuardFailure failure = FailureAtExit();
   if (failure.blame.owner == nullptr) return;
   MemoryContextSwitchTo(TopMemoryContext);
-  EndThoseToBlameAtExit(failure);
+  if (failure.blame.doing == Doing::kAttaching)
+    RefuseAttachingAtExit(failure);
+  else
+    EndThoseToBlameAtExit(failure);
 }
 
 void CheckDefinitions() {

@@ -1,0 +1,51 @@
+// The routes that one row is for. Process: decoder.
+#pragma once
+
+#include <span>
+
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+struct Route;
+
+using Routes = std::span<Route* const>;
+
+// Sorted by address, each once. It is used for one row after the other, so that it grows but once.
+// Its memory is `context`.
+class RouteSet {
+ public:
+  void Prepare(MemoryContext context) {
+    *this = RouteSet();
+    context_ = context;
+  }
+
+  void Clear() { count_ = 0; }
+  // In the order of addresses.
+  void Add(Route* route) {
+    if (count_ == capacity_) Grow();
+    routes_[count_++] = route;
+  }
+  void Assign(Routes routes) {
+    Clear();
+    for (Route* route : routes) Add(route);
+  }
+
+  bool empty() const { return count_ == 0; }
+  std::span<Route*> All() { return {routes_, count_}; }
+
+ private:
+  void Grow() {
+    capacity_ = capacity_ == 0 ? 4 : capacity_ * 2;
+    const size_t bytes = sizeof(Route*) * capacity_;
+    routes_ = static_cast<Route**>(routes_ == nullptr ? MemoryContextAlloc(context_, bytes)
+                                                      : repalloc(routes_, bytes));
+  }
+
+  MemoryContext context_ = nullptr;
+  Route** routes_ = nullptr;
+  size_t count_ = 0;
+  size_t capacity_ = 0;
+};
+
+}  // namespace live_queries
