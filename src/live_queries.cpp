@@ -1,4 +1,5 @@
-// The library's entry: a list of what it installs. Process: postmaster.
+// The library's entry, _PG_init: a list of what it defines and installs. Called by the server where
+// it loads the library, and any process inherits the hooks. Process: postmaster.
 #include "client/commit_wakeup.hpp"
 #include "client/first_result.hpp"
 #include "client/transaction_end.hpp"

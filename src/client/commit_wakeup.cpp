@@ -1,4 +1,6 @@
-// Notices commits that wrote, and tells the consumers of the database. Process: any that commits.
+// The transaction callback that notices commits which wrote: it raises the database's commit_lsn
+// and sets the latches of its consumers. Called by the server at each commit. Process: any that
+// commits.
 #include "client/commit_wakeup.hpp"
 
 #include "pg/fault.hpp"

@@ -1,4 +1,6 @@
-// Waiting, with patience that ends. Process: client backend.
+// Waits on a consumer's condition variable until what is waited for is there, or the wait is over:
+// by a timeout, a cancel, or a problem of the consumer's, which is raised here. After a second it
+// tells the client which transactions the consumer waits for. Process: client backend.
 #include "client/consumer_wait.hpp"
 
 #include "pg/compat.hpp"

@@ -1,4 +1,6 @@
-// Waiting for a consumer of this database. Process: client backend.
+// Waiting for a consumer of this database: until it runs, has attached a subscription, or has
+// passed a position of the log. Called by live.subscribe, live.refresh and live.wait_for. Process:
+// client backend.
 #pragma once
 
 #include <optional>

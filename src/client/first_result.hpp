@@ -1,5 +1,5 @@
-// The first result of a live query: reads it from its cursor (client/snapshot_cursor.hpp), and reads
-// again what was read in a transaction that rolls back. Process: client backend.
+// The first result of a live query: reads it from its cursor (client/snapshot_cursor.hpp), and
+// reads again what was read in a transaction that rolls back. Process: client backend.
 #pragma once
 
 #include "deliver/local_subscription.hpp"

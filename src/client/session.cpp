@@ -1,4 +1,5 @@
-// Does and notes. Process: client backend.
+// Each change of the connection's subscriptions, and before it the note by which it is undone.
+// Process: client backend.
 #include "client/session.hpp"
 
 #include "client/first_result.hpp"

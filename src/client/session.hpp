@@ -1,6 +1,6 @@
-// What the SQL functions do to the subscriptions of this connection, each with a note for a rollback
-// (client/undo_log.hpp): subscribe, unsubscribe, pause, resume and refresh take effect at commit and
-// are undone by ROLLBACK and ROLLBACK TO, as is what poll and snapshot have read.
+// What the SQL functions do to the subscriptions of this connection, each with a note for a
+// rollback (client/undo_log.hpp): subscribe, unsubscribe, pause, resume and refresh take effect at
+// commit and are undone by ROLLBACK and ROLLBACK TO, as is what poll and snapshot have read.
 // deliver/README.md tells more. Process: client backend.
 #pragma once
 

@@ -1,5 +1,6 @@
-// Builds the snapshot's query from the plan, so that snapshot and changes come from the
-// same expressions. Process: client backend.
+// Builds the cursor's query from the plan, so that the first result and the changes come from the
+// same expressions, and does with the cursor what the server does with one WITH HOLD. Process:
+// client backend.
 #include "client/snapshot_cursor.hpp"
 
 #include "pg/compat.hpp"

@@ -1,5 +1,5 @@
-// Beginning a live query: from its text to a subscription that a worker has attached, with its first
-// result at hand. Process: client backend.
+// Beginning a live query: from its text to a subscription that a worker has attached, with its
+// first result at hand. Process: client backend.
 #pragma once
 
 #include "deliver/local_subscription.hpp"
@@ -18,9 +18,9 @@ struct Subscribed {
   char* columns;  // DescribeResultColumns
 };
 
-// Subscribes to `query` with `params` (String, or nullptr for NULL), as the current role and with its
-// settings. Raises what is wrong: with the query (query/planner.hpp), the id (42710), the place and
-// time (55000, 25001, 42501, 0A000), with the worker, or with room. Nothing is half accepted.
+// Subscribes to `query` with `params` (String, or nullptr for NULL), as the current role and with
+// its settings. Raises what is wrong: with the query (query/planner.hpp), the id (42710), the place
+// and time (55000, 25001, 42501, 0A000), with the worker, or with room. Nothing is half accepted.
 Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, bool with_snapshot,
                      Delivery delivery);
 

@@ -1,4 +1,6 @@
-// The callbacks. Process: client backend.
+// The server's callbacks at the end of transactions and savepoints: plays the undo log back or
+// makes it true, in an order in which nothing fails at commit, and delivers at pre-commit. Process:
+// client backend.
 #include "client/transaction_end.hpp"
 
 #include "client/first_result.hpp"

@@ -1,4 +1,5 @@
-// The list. Process: client backend.
+// The list of undo records, in the memory of the transaction that they are of. Process: client
+// backend.
 #include "client/undo_log.hpp"
 
 #include "pg/memory.hpp"

@@ -1,4 +1,6 @@
-// The hooks. Process: any that executes commands.
+// The hooks on commands and on objects that are dropped, and what has to wait for the end of the
+// transaction that does so (DROP EXTENSION). Called by the server. Process: any that executes
+// commands.
 #include "client/utility_hook.hpp"
 
 #include "client/commit_wakeup.hpp"

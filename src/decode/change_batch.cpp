@@ -1,4 +1,5 @@
-// Stores and returns the changes of one transaction. Process: decoder.
+// How a batch keeps its changes: a list of entries in memory, or, when they take too much of it,
+// the same bytes one after the other in a temporary file. Process: decoder.
 #include "decode/change_batch.hpp"
 
 #include "pg/compat.hpp"

@@ -1,4 +1,5 @@
-// The callbacks of logical decoding. Process: decoder.
+// The callbacks of logical decoding. The server calls them within DecodeNextRecord
+// (wal_stream.hpp), when it replays a transaction whose commit it has read. Process: decoder.
 #include "decode/output_plugin.hpp"
 
 #include "decode/ready_transactions.hpp"

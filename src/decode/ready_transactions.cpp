@@ -1,4 +1,5 @@
-// The queue of ready transactions. Process: decoder.
+// The queue of ready transactions, oldest first, and the one batch that is being filled. Process:
+// decoder.
 #include "decode/ready_transactions.hpp"
 
 namespace live_queries {

@@ -1,5 +1,6 @@
 // The decoded transactions that wait for their evaluation, in the order of their commits. The
-// output plugin adds to one end, the loop of the decoder takes from the other. Process: decoder.
+// output plugin fills one and adds it to the end, worker/evaluation.cpp takes from the front.
+// Process: decoder.
 #pragma once
 
 #include "decode/change_batch.hpp"

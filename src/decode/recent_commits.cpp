@@ -1,4 +1,5 @@
-// The list of such transactions. Process: decoder.
+// The list of xids that were in progress when they were looked at last: it is short, since most
+// commits are visible when they are decoded. Process: decoder.
 #include "decode/recent_commits.hpp"
 
 #include "pg/compat.hpp"

@@ -1,5 +1,6 @@
-// Reads the log in-process; see walsender.c and logicalfuncs.c for the server's own ways. Process:
-// decoder.
+// Reads the log in this process, without a walsender; see walsender.c and logicalfuncs.c for the
+// server's own ways. Finding the start, and what is overlooked on the way there, takes most of it.
+// Process: decoder.
 #include "decode/wal_stream.hpp"
 
 #include "pg/compat.hpp"

@@ -1,4 +1,5 @@
-// The decoder's replication slot and its way through the log. Process: decoder.
+// The decoder's replication slot and its way through the log. Called by the decoder's loop
+// (worker/decoder.cpp); what is decoded arrives at the output plugin. Process: decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -1,4 +1,5 @@
-// The table of watched tables, and the list of row shapes. Process: decoder.
+// The table of watched tables, and the list of row shapes that they and waiting transactions have.
+// Process: decoder.
 #include "decode/watched_tables.hpp"
 
 #include "pg/compat.hpp"

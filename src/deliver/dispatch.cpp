@@ -1,4 +1,5 @@
-// The loop of delivery. Process: client backend.
+// The loop of delivery: from the inbox, record by record, and from what subscriptions hold, to the
+// two pipes; and what becomes of it after an error. Process: client backend.
 #include "deliver/dispatch.hpp"
 
 #include <span>

@@ -1,4 +1,5 @@
-// A heap of the queues, by what each gives next. Process: client backend.
+// A heap of the subscriptions' queues of held messages, by the position of what each gives next.
+// Process: client backend.
 #include "deliver/held_merge.hpp"
 
 namespace live_queries {

@@ -1,4 +1,5 @@
-// The list of local subscriptions. Process: client backend.
+// The list of this backend's subscriptions: found by id or serial, linked, removed. Process: client
+// backend.
 #include "deliver/local_subscription.hpp"
 
 #include "pg/memory.hpp"

@@ -1,4 +1,6 @@
-// The mailbox's operations. Process: a consumer (put), client backend (take), any (wake).
+// Puts records into a lane of a mailbox and takes them out: which of them go to memory and which to
+// the spill file, and who may write where while nobody holds the lock. Process: a consumer (puts),
+// client backend (takes), any (wakes).
 #include "deliver/mailbox.hpp"
 
 #include <fcntl.h>
@@ -62,7 +64,8 @@ void ReuseSpill(LaneShared* lane, const SpillWriter& writer) {
   lane->spill_reserved = 0;
 }
 
-// Whether so much more fits into the spill files, which is reserved then. The caller holds the lock.
+// Whether so much more fits into the spill files, which is reserved then. The caller holds the
+// lock.
 bool ReserveSpill(ConnectionShared* connection, size_t bytes) {
   if (MailInFiles(*connection) + bytes > spill_size_kb * kKilobyte) return false;
   MyLane(connection)->spill_reserved += bytes;
@@ -214,8 +217,8 @@ void ReleaseSpill(ConnectionShared* connection, int consumer, const Inbox& inbox
     lane.spill_read = 0;
     lane.spill_write = 0;
     lane.spill_reserved = 0;
-    // The consumer writes only what it has reserved, so nobody is at the file. Kept, it would occupy
-    // as much as this connection ever spilled.
+    // The consumer writes only what it has reserved, so nobody is at the file. Kept, it would
+    // occupy as much as this connection ever spilled.
     char path[MAXPGPATH];
     SpillPath(connection->connection_id, consumer, path);
     [[maybe_unused]] const int result = truncate(path, 0);

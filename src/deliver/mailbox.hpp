@@ -1,7 +1,8 @@
-// A connection's mailbox: records (model/mailbox_record.hpp) that consumers put, each into its lane,
-// and the client's backend takes. A list of blocks in shared memory; when those of all lanes reach
-// live_queries.mailbox_size, a spill file; when these reach live_queries.spill_size, everything
-// further is thrown away and the lane is marked as overflowed. deliver/README.md draws it.
+// A connection's mailbox: records (model/mailbox_record.hpp) that consumers put, each into its
+// lane, and the client's backend takes. A list of blocks in shared memory; when those of all lanes
+// reach live_queries.mailbox_size, a spill file; when these reach live_queries.spill_size,
+// everything further is thrown away and the lane is marked as overflowed. deliver/README.md draws
+// it. Called by outbox.cpp and dispatch.cpp. Process: a consumer (puts), client backend (takes).
 #pragma once
 
 #include <array>

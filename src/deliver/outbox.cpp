@@ -1,4 +1,5 @@
-// Staging and publishing. Process: decoder.
+// Implements the sink of the strategies (template/sink.hpp): stages what comes of a batch for each
+// connection, and publishes it, or forgets it, as a whole. Process: decoder.
 #include "deliver/outbox.hpp"
 
 #include "deliver/mailbox.hpp"

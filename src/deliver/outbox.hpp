@@ -1,4 +1,6 @@
-// What the decoder has for each connection and not published yet. Process: decoder.
+// What a consumer has for each connection and not published yet. Filled by a strategy through its
+// sink; published or abandoned by worker/evaluation.cpp, once for each group of transactions.
+// Process: decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

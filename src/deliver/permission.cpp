@@ -1,4 +1,5 @@
-// The rule. Process: client backend.
+// Compares the current role with a subscription's, as the server does for SET ROLE, and raises who
+// it belongs to. Process: client backend.
 #include "deliver/permission.hpp"
 
 #include "pg/compat.hpp"

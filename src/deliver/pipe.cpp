@@ -1,4 +1,5 @@
-// Writes messages to the client and to the queue of live.poll. Process: client backend.
+// Writes a message as JSON and sends it: as a notification on this connection's own channel, or
+// into the queue of live.poll. Process: client backend.
 #include "deliver/pipe.hpp"
 
 #include "deliver/poll_queue.hpp"

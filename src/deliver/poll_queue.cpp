@@ -1,4 +1,5 @@
-// Queues, sorts and hands out. Process: client backend.
+// Keeps a record queue for each role, merges those that the current role may read, and takes out
+// what a subscription leaves behind in them. Process: client backend.
 #include "deliver/poll_queue.hpp"
 
 #include "deliver/permission.hpp"

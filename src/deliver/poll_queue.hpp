@@ -25,8 +25,8 @@ struct PolledMessage {
 bool NextPolled(PolledMessage* message);
 // Before the first NextPolled of a live.poll.
 void StartReading();
-// Before each: a queue that it may read, and that this live.poll has not named here yet, so that the
-// caller can note how many of it were polled before. False if there is none.
+// Before each: a queue that it may read, and that this live.poll has not named here yet, so that
+// the caller can note how many of it were polled before. False if there is none.
 struct UnreadQueue {
   Oid role;
   uint64_t polled;

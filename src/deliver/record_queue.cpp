@@ -1,4 +1,5 @@
-// The queue's operations. Process: client backend.
+// How a queue keeps its records: the first ones in memory, those that follow in a temporary file;
+// what was read stays until ForgetRead, so that a rollback reads it again. Process: client backend.
 #include "deliver/record_queue.hpp"
 
 #include "pg/files.hpp"

@@ -1,4 +1,5 @@
-// The list of refusals, newest first. Process: client backend.
+// The list of refusals, newest first, so that a rollback takes back those that it has made.
+// Process: client backend.
 #include "deliver/refusals.hpp"
 
 #include "pg/memory.hpp"

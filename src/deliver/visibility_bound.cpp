@@ -1,4 +1,5 @@
-// Copies and asks. Process: client backend.
+// Copies from a snapshot what is needed to ask whether it sees a transaction, after the snapshot
+// itself has gone. Process: client backend.
 #include "deliver/visibility_bound.hpp"
 
 extern "C" {

@@ -1,5 +1,6 @@
-// The part of an MVCC snapshot that tells which transactions the first result shows. Process: client
-// backend.
+// The part of an MVCC snapshot that tells which transactions the first result shows: their changes
+// are not delivered once more. Kept by each local subscription, asked by dispatch.cpp. Process:
+// client backend.
 #pragma once
 
 #include "pg/postgres.hpp"

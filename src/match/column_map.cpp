@@ -1,4 +1,5 @@
-// Rows come in the shape (columns and types) that their table had when they were written. Process:
+// Rows come in the shape (columns and types) that their table had when they were written: finds a
+// template's columns in it, by number in the table itself and by name in a partition. Process:
 // decoder.
 #include "match/column_map.hpp"
 

@@ -1,4 +1,5 @@
-// Where the columns of a template are in rows as they were written. Process: decoder.
+// Where the columns of a template are in rows as they were written, and whether such rows are as
+// the query was analysed. Used by the evaluation of changes. Process: decoder.
 #pragma once
 
 #include "decode/watched_tables.hpp"

@@ -1,4 +1,5 @@
-// The two by two of old and new row, matching or not. Process: decoder.
+// The two by two of old and new row, each in the result or not, as README.md in this folder has it:
+// which of the four cases a change is, and the message that comes of it. Process: decoder.
 #include "match/evaluate.hpp"
 
 #include "decode/watched_tables.hpp"
@@ -202,8 +203,8 @@ void FindSide(Template* common, const DecodedRow& row, const ColumnMap& map, Sid
   WhileDoing(Doing::kRouting, [&] { FindRoutes(common->routing, side->row, side->routes); });
 }
 
-// Evaluates what is told of rows of `routes`, if there are any: it is their fault alone, and nothing
-// of it may reach another.
+// Evaluates what is told of rows of `routes`, if there are any: it is their fault alone, and
+// nothing of it may reach another.
 template <class Tell>
 void TellAll(Routes routes, Tell&& tell) {
   if (!routes.empty()) BlamingRoutes(routes, [&] { tell(routes); });

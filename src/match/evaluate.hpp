@@ -1,4 +1,5 @@
-// One change on one template: who of its subscriptions sees what. Process: decoder.
+// One change on one template: which of its routes see what of it. Called by matcher.cpp for each
+// template of the change's table. Process: decoder.
 #pragma once
 
 #include "decode/change_batch.hpp"

@@ -1,4 +1,5 @@
-// The loop over a transaction's changes. Process: decoder.
+// The loop over a transaction's changes: in pieces, whose rows are taken apart once, and for each
+// piece over the templates of its tables. Process: decoder.
 #include "match/matcher.hpp"
 
 #include "match/evaluate.hpp"
@@ -23,8 +24,8 @@ MemoryContext piece_context = nullptr;
 Touched touched = {};
 uint64 matched_count = 0;
 
-// Without anybody who listens, a template is not evaluated: after a change of the table, what it was
-// compiled for may not even exist.
+// Without anybody who listens, a template is not evaluated: after a change of the table, what it
+// was compiled for may not even exist.
 void NoteForTemplate(Template* common, int change, List** relevant) {
   if (common->listening == 0) return;
   StreamTemplate* stream = StreamPartOf(common);

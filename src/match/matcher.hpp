@@ -1,4 +1,5 @@
-// Finds the templates that a transaction is about and evaluates it on them. Process: decoder.
+// Finds the templates that a transaction is about and evaluates it on them. Called by
+// worker/evaluation.cpp for each ready transaction. Process: decoder.
 #pragma once
 
 #include "decode/change_batch.hpp"

@@ -1,4 +1,5 @@
-// Compiles templates. Process: decoder.
+// Prepares a template's expressions for the executor when they are first needed, and drops them
+// when the template is looked at again. Process: decoder.
 #include "match/stream_template.hpp"
 
 #include "pg/compat.hpp"

@@ -1,4 +1,5 @@
-// Conversion that loses characters rather than fail. Process: client backend.
+// Converts a text to this database's encoding, and loses characters that it does not have rather
+// than fail. Process: client backend.
 #include "pg/encoding.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// The server's FileRead and FileWrite, until all is done. Process: any.
+// Calls the server's FileRead and FileWrite until all is done: they take only so much, and may do
+// less. Process: decoder, client backend.
 #include "pg/files.hpp"
 
 extern "C" {

@@ -1,6 +1,6 @@
 // A query that may be watched, as far as that does not depend on how: its tree, what it depends on
-// and the values that were frozen in it. Any SELECT. query/README.md draws the stages. Process: client
-// backend (at subscribe, refresh and explain), decoder (to check again what was allowed).
+// and the values that were frozen in it. Any SELECT. query/README.md draws the stages. Process:
+// client backend (at subscribe, refresh and explain), decoder (to check again what was allowed).
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -14,16 +14,16 @@ extern "C" {
 namespace live_queries {
 
 struct AnalyzedQuery {
-  // Rewritten, with parameters bound, values frozen and what is constant evaluated; no function in it
-  // is volatile or of the clock.
+  // Rewritten, with parameters bound, values frozen and what is constant evaluated; no function in
+  // it is volatile or of the clock.
   Query* query;
   QueryDependencies dependencies;
   FrozenValues frozen;  // what is to be passed when the query is analysed again
 };
 
-// Analyses the query `text` as the current role, with `params` (String, or nullptr for NULL). Raises
-// what no strategy can watch: syntax, privileges (42501), functions (0A000) and so on. The result is
-// in CurrentMemoryContext; locks on the tables stay until the end of the transaction.
+// Analyses the query `text` as the current role, with `params` (String, or nullptr for NULL).
+// Raises what no strategy can watch: syntax, privileges (42501), functions (0A000) and so on. The
+// result is in CurrentMemoryContext; locks on the tables stay until the end of the transaction.
 AnalyzedQuery AnalyzeQuery(const char* text, List* params, const FrozenValues& frozen);
 
 // Adds what `tree`, of expressions or a query, depends on; raises 0A000 for the domains in it, and

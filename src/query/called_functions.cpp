@@ -1,4 +1,5 @@
-// Walks trees. Process: client backend, decoder.
+// Walks trees, and asks at each node which functions its execution calls. Process: client backend,
+// decoder.
 #include "query/called_functions.hpp"
 
 #include "pg/compat.hpp"

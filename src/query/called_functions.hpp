@@ -1,13 +1,13 @@
-// The functions that an expression or a query calls, whatever stands between: operators, casts, types, the
-// checks of domains. One walk for all who ask. Process: client backend, decoder.
+// The functions that an expression or a query calls, whatever stands between: operators, casts,
+// types, the checks of domains. One walk for all who ask. Process: client backend, decoder.
 #pragma once
 
 #include "pg/postgres.hpp"
 
 namespace live_queries {
 
-// Oids, without doubles, in ascending order. Beside them: what changes with what each does, not with
-// its privileges, nor with where its row is; and what the body of each calls.
+// Oids, without doubles, in ascending order. Beside them: what changes with what each does, not
+// with its privileges, nor with where its row is; and what the body of each calls.
 struct CalledFunctions {
   List* oids;
   List* versions;  // ints; 0 for those of the server

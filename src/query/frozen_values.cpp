@@ -1,4 +1,6 @@
-// Finds and evaluates them. Process: client backend, decoder.
+// Finds the largest parts of a query that have no column and are not IMMUTABLE, and puts their
+// values in their place: evaluated now, or those of the time of subscribing. Process: client
+// backend, decoder.
 #include "query/frozen_values.hpp"
 
 #include "pg/compat.hpp"

@@ -1,5 +1,6 @@
 // Expressions without columns that are not IMMUTABLE: they are replaced by their values, so that
-// routing sees constants. Process: client backend, decoder.
+// routing sees constants. A step of the analysis (analyzed_query.cpp). Process: client backend,
+// decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

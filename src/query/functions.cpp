@@ -1,5 +1,5 @@
-// Volatility, parameters, and what the planner does to expressions. Process: client backend,
-// decoder.
+// Puts parameters in their place, simplifies as the planner does, and refuses what is volatile or
+// reads more than its row. Process: client backend, decoder.
 #include "query/functions.hpp"
 
 #include "query/tree.hpp"

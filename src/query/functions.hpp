@@ -1,4 +1,5 @@
-// Which functions a live query may call. Process: client backend, decoder.
+// Which functions a live query may call: a step of the analysis (analyzed_query.cpp,
+// stream_plan.cpp). Process: client backend, decoder.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -18,8 +19,8 @@ Node* BindParams(Node* tree, List* values);
 void RequireSteadyChecks(Node* checks);
 
 // Does what the planner does, on each expression in `tree`: evaluates what is immutable and inlines
-// functions, adding their hashes in the catalog cache, ints, to `*inlined`. Expressions of the result
-// are ready for the executor.
+// functions, adding their hashes in the catalog cache, ints, to `*inlined`. Expressions of the
+// result are ready for the executor.
 Node* Simplify(Node* tree, List** inlined);
 
 }  // namespace live_queries

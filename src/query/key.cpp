@@ -1,4 +1,5 @@
-// Keys: their texts, and the secret of opaque ones. Process: client backend, decoder.
+// Builds the expression for a key's text, and digests it under a secret where the key is opaque.
+// Process: client backend, decoder.
 #include "query/key.hpp"
 
 #include "query/tree.hpp"

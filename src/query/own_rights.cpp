@@ -1,4 +1,5 @@
-// Asks for the rights of the current role on a table. Process: client backend, decoder.
+// Asks for the current role's privileges on a table's columns, and whether row security would apply
+// to it there. Process: client backend, decoder.
 #include "query/own_rights.hpp"
 
 #include "pg/compat.hpp"

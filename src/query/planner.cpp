@@ -1,4 +1,5 @@
-// Asks the strategies. Process: client backend, decoder.
+// Asks the strategies in turn; what none of them can do is an error, with the reason. Process:
+// client backend, decoder.
 #include "query/planner.hpp"
 
 #include "query/analyzed_query.hpp"

@@ -1,5 +1,5 @@
-// From text to plan. query/README.md draws the stages. Process: client backend (at subscribe, refresh
-// and explain), decoder (to check again what was allowed).
+// From text to plan. query/README.md draws the stages. Process: client backend (at subscribe,
+// refresh and explain), decoder (to check again what was allowed).
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -11,8 +11,8 @@ namespace live_queries {
 // why no strategy can watch the query (0A000, 55000, 42809 and so on).
 Plan MakePlan(const char* text, List* params, const FrozenValues& frozen);
 
-// Takes out of `plan` what has only been added since `former`: columns, so that SELECT * stays as it
-// was, and labels of enums.
+// Takes out of `plan` what has only been added since `former`: columns, so that SELECT * stays as
+// it was, and labels of enums.
 void DisregardAdditions(Plan* plan, const QuerySpec& former);
 
 }  // namespace live_queries

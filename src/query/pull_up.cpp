@@ -1,4 +1,5 @@
-// From the innermost level to the outermost. Process: client backend, decoder.
+// Goes from the innermost query level to the outermost: what a level gives is put in the place of
+// what names it. Process: client backend, decoder.
 #include "query/pull_up.hpp"
 
 #include "pg/compat.hpp"

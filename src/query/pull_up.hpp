@@ -1,7 +1,7 @@
-// Makes one level of query levels that only choose, condition and compute, one over the other: views
-// and sub-selects over one source. All that follows is easier on what is left. The planner does the
-// same (prepjointree.c), but on its own structures and not through security barriers; here the
-// conditions of a barrier become security conditions of the table, which keep their order.
+// Makes one level of query levels that only choose, condition and compute, one over the other:
+// views and sub-selects over one source. All that follows is easier on what is left. The planner
+// does the same (prepjointree.c), but on its own structures and not through security barriers; here
+// the conditions of a barrier become security conditions of the table, which keep their order.
 // Process: client backend, decoder.
 #pragma once
 

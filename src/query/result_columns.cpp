@@ -1,4 +1,5 @@
-// Writes the description. Process: client backend.
+// Writes the description as JSON: of each column its type and its places in key and order. Process:
+// client backend.
 #include "query/result_columns.hpp"
 
 #include "pg/compat.hpp"

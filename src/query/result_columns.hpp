@@ -1,5 +1,5 @@
-// What live.subscribe tells of the columns of a result, so that a client can keep rows by key and in
-// order without knowing the query. Process: client backend.
+// What live.subscribe tells of the columns of a result, so that a client can keep rows by key and
+// in order without knowing the query. Process: client backend.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -9,8 +9,8 @@ namespace live_queries {
 
 // A JSON array with an object for each result column, in CurrentMemoryContext: its `name` and
 // `type`; `key`, the place from 0 in the key of messages, where it is a part of that; and `order`,
-// the place from 0 in the query's ORDER BY, `descending` and `nulls_first`, where it is named there.
-// A place that no column has belongs to what the query does not show.
+// the place from 0 in the query's ORDER BY, `descending` and `nulls_first`, where it is named
+// there. A place that no column has belongs to what the query does not show.
 char* DescribeResultColumns(const Plan& plan);
 
 }  // namespace live_queries

@@ -1,4 +1,5 @@
-// Recognises `column = constant`. Process: client backend, decoder.
+// Recognises `column = constant` among conditions, where the operator may be evaluated before those
+// of row security. Process: client backend, decoder.
 #include "query/routing_conditions.hpp"
 
 #include "query/tree.hpp"

@@ -1,4 +1,5 @@
-// Captures and applies settings. Process: client backend, decoder.
+// The list of settings that matter, and those of applications (`app.tenant`): captures them as a
+// text and applies it. Process: client backend, decoder.
 #include "query/settings_capture.hpp"
 
 #include <iterator>

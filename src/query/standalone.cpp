@@ -1,4 +1,5 @@
-// Runs them. Process: client backend, decoder.
+// Runs such expressions by the executor, under the present snapshot. Process: client backend,
+// decoder.
 #include "query/standalone.hpp"
 
 #include "query/tree.hpp"

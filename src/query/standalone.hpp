@@ -1,5 +1,5 @@
-// Expressions that have a value by themselves, without a row or anything else around them.
-// Process: client backend, decoder.
+// Expressions that have a value by themselves, without a row or anything else around them. For
+// frozen_values.cpp and clock.cpp, which need it. Process: client backend, decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -1,4 +1,5 @@
-// Parses, analyses, rewrites. Process: client backend, decoder.
+// Has the server parse, analyse and rewrite a text, and sees that it is one SELECT. Process: client
+// backend, decoder.
 #include "query/statement.hpp"
 
 #include "query/clock.hpp"

@@ -1,4 +1,5 @@
-// From an analysed query to what the decoder needs. Process: client backend, decoder.
+// Takes an analysed query apart into one table, conditions, routing and result columns, or says why
+// that cannot be. Process: client backend, decoder.
 #include "query/stream_plan.hpp"
 
 #include "pg/compat.hpp"

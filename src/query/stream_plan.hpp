@@ -1,5 +1,5 @@
-// The stream strategy: one table, conditions and expressions on its rows alone, so that decoded rows
-// tell all. Process: client backend, decoder.
+// The stream strategy: one table, conditions and expressions on its rows alone, so that decoded
+// rows tell all. Process: client backend, decoder.
 #pragma once
 
 #include <optional>
@@ -10,8 +10,9 @@
 
 namespace live_queries {
 
-// Plans `query`, or says why the stream cannot watch it. Raises what no strategy can watch: kinds of
-// tables, names of result columns, functions that read more than their row, keys that look alike.
+// Plans `query`, or says why the stream cannot watch it. Raises what no strategy can watch: kinds
+// of tables, names of result columns, functions that read more than their row, keys that look
+// alike.
 std::optional<WhyNot> PlanStream(const AnalyzedQuery& query, Plan* plan);
 
 // Restricts `spec` to the result columns of `former`, if it has all of them.

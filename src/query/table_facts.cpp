@@ -1,4 +1,5 @@
-// Kinds of tables, replica identity and keys. Process: client backend, decoder.
+// Reads the kind of a table, its replica identity and its keys from the relation cache. Process:
+// client backend, decoder.
 #include "query/table_facts.hpp"
 
 #include "pg/compat.hpp"

@@ -1,4 +1,6 @@
-// What there is to know of a table before it can be watched. Process: client backend, decoder.
+// What there is to know of a table before it can be watched, and of its keys where its changes are
+// decoded. Called by stream_plan.cpp and decode/watched_tables.cpp. Process: client backend,
+// decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

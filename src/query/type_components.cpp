@@ -1,4 +1,5 @@
-// Walks types and expressions. Process: client backend, decoder.
+// Walks from a type to those that it is made of: elements, attributes, ranges' and domains' base
+// types. Process: client backend, decoder.
 #include "query/type_components.hpp"
 
 #include "query/tree.hpp"

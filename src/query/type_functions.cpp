@@ -1,4 +1,5 @@
-// Reads pg_type and pg_cast. Process: client backend, decoder.
+// Reads pg_type and pg_cast for the functions of types that users have made. Process: client
+// backend, decoder.
 #include "query/type_functions.hpp"
 
 #include "pg/compat.hpp"

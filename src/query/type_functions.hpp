@@ -9,8 +9,8 @@ namespace live_queries {
 // Oids of the functions that read, write and compare values of a user's `type`.
 List* FunctionsOfType(Oid type);
 
-// Oids of the users' types of which `tree` makes JSON: in a call of to_json and the like; of a query
-// and of TargetEntry, also as the result.
+// Oids of the users' types of which `tree` makes JSON: in a call of to_json and the like; of a
+// query and of TargetEntry, also as the result.
 List* TypesMadeJson(Node* tree);
 
 // The user's function with which the server makes JSON of values of `type`; InvalidOid if there is

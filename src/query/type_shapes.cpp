@@ -1,4 +1,5 @@
-// Describes types. Process: client backend, decoder.
+// Writes what types look like now as a list of texts, to be compared with that of an earlier time.
+// Process: client backend, decoder.
 #include "query/type_shapes.hpp"
 
 #include "query/domain_checks.hpp"

@@ -1,4 +1,5 @@
-// The registry's operations. Process: client backend (register, remove, exit), any (the rest).
+// Registers connections and subscriptions, finds and removes them, and keeps the lists of what has
+// changed for the consumers. Process: client backend (register, remove, exit), any (the rest).
 #include "registry/connection.hpp"
 
 #include "pg/compat.hpp"

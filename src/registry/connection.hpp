@@ -134,8 +134,8 @@ void ForEachSubscription(const ConnectionShared& connection, Visit&& visit) {
 // lock.
 SubscriptionShared* FindSubscription(const ConnectionShared& connection, uint64_t serial);
 
-// Runs `body` on the subscription of that serial, under its connection's lock in `mode`, and returns
-// what it returns; false if it is gone.
+// Runs `body` on the subscription of that serial, under its connection's lock in `mode`, and
+// returns what it returns; false if it is gone.
 template <class Body>
 bool WithSubscription(const ConnectionShared& connection, uint64_t serial, LWLockMode mode,
                       Body&& body) {
@@ -189,8 +189,8 @@ void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription)
 // TellConsumer. The caller holds the connection's lock exclusively.
 void MarkSlotDirty(ConnectionShared* connection, uint64_t serial);
 
-// Puts `connection` on the list of what a consumer of its database, or each, must look at, and wakes
-// it, if it runs. Never ereports.
+// Puts `connection` on the list of what a consumer of its database, or each, must look at, and
+// wakes it, if it runs. Never ereports.
 void TellConsumer(ConnectionShared* connection, int consumer);
 void TellConsumers(ConnectionShared* connection);
 

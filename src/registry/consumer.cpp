@@ -1,4 +1,5 @@
-// The operations on a consumer. Process: any.
+// Prepares a consumer's place, wakes its process, and counts its failures, after each of which the
+// launcher waits longer. Process: any.
 #include "registry/consumer.hpp"
 
 #include "registry/shared_memory.hpp"

@@ -1,4 +1,4 @@
-// The operations on a database's slot. Process: any.
+// Finds, makes and frees the slots of databases, and asks all consumers of one. Process: any.
 #include "registry/database.hpp"
 
 #include "pg/locks.hpp"

@@ -1,4 +1,5 @@
-// Taking texts apart and together again. Process: any.
+// Takes a definition's texts apart into pieces of shared memory, and puts them together again.
+// Process: any.
 #include "registry/definition.hpp"
 
 namespace live_queries {

@@ -1,4 +1,5 @@
-// Urgent records, and what goes with them. Process: any.
+// Marks subscriptions as over, and writes what their clients are told past the limits of the
+// mailbox: a client must learn that it is told nothing more. Process: any.
 #include "registry/ending.hpp"
 
 #include "pg/fault.hpp"
@@ -9,8 +10,8 @@
 namespace live_queries {
 namespace {
 
-// Puts one small record past the limit of the mailbox, up to twice that. Without memory its lane has
-// overflowed: then the backend looks at the state of each subscription. The caller holds the
+// Puts one small record past the limit of the mailbox, up to twice that. Without memory its lane
+// has overflowed: then the backend looks at the state of each subscription. The caller holds the
 // connection's lock exclusively.
 void PutUrgentRecord(ConnectionShared* connection, SubscriptionShared* subscription,
                      const RecordHeader& header, std::string_view body) {

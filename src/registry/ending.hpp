@@ -1,5 +1,5 @@
-// Resets and ends subscriptions, whoever they belong to: marks them, and puts what their clients are
-// told into the mailbox, past its limits. Process: any.
+// Resets and ends subscriptions, whoever they belong to: marks them, and puts what their clients
+// are told into the mailbox, past its limits. Process: any.
 #pragma once
 
 #include "model/mailbox_record.hpp"

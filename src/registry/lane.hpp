@@ -1,5 +1,6 @@
-// A lane: what a connection and one consumer have with each other, the subscriptions of the one that
-// belong to the other. Mail goes one way on it, changes of subscriptions the other. Process: any.
+// A lane: what a connection and one consumer have with each other, the subscriptions of the one
+// that belong to the other. Mail goes one way on it, changes of subscriptions the other. Process:
+// any.
 #pragma once
 
 #include "pg/postgres.hpp"

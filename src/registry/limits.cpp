@@ -1,4 +1,5 @@
-// Counting and refusing. Process: any.
+// Counts what is taken and given back, and refuses what exceeds a limit with an error that names
+// it. Process: any.
 #include "registry/limits.hpp"
 
 #include "pg/settings.hpp"

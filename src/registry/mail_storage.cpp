@@ -1,4 +1,5 @@
-// Blocks and spill files. Process: any.
+// Allocates and frees blocks in the area, counted for their connection, and names and removes spill
+// files. Process: any.
 #include "registry/mail_storage.hpp"
 
 #include <unistd.h>

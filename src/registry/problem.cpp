@@ -1,4 +1,4 @@
-// Keeping an error, and raising it elsewhere. Process: any.
+// Cuts an error's texts to their room, and raises them elsewhere with their SQLSTATE. Process: any.
 #include "registry/problem.hpp"
 
 extern "C" {

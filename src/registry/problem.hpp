@@ -1,4 +1,5 @@
-// An error as it crosses processes. Process: any.
+// An error as it crosses processes: kept in shared memory by the one that has it, raised by the one
+// that it concerns. Process: any.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -1,4 +1,4 @@
-// The ring, and cutting texts for it. Process: any.
+// Puts what has ended into the ring, with its texts cut at a character's boundary. Process: any.
 #include "registry/terminated.hpp"
 
 #include "registry/limits.hpp"

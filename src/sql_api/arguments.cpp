@@ -1,4 +1,5 @@
-// Reading arguments. Process: client backend.
+// Reads arguments, raises what is wrong with them with a fitting SQLSTATE, and fills result sets.
+// Process: client backend.
 #include "sql_api/arguments.hpp"
 
 #include <cmath>

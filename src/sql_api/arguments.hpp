@@ -1,4 +1,5 @@
-// Arguments and results of the SQL functions. Process: client backend.
+// Arguments and results of the SQL functions, for the other files of this folder: reads and checks
+// what a client has given, and returns rows. Process: client backend.
 #pragma once
 
 #include "deliver/local_subscription.hpp"

@@ -1,4 +1,5 @@
-// The two steps. Process: decoder.
+// The two steps of attaching: the subscription joins its route and is silent; when all that was
+// decoded before is visible, it is woken. Process: decoder.
 #include "subscribers/attaching.hpp"
 
 #include "decode/recent_commits.hpp"

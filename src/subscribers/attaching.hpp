@@ -1,5 +1,6 @@
-// Attaching a subscription to its route, in two steps, between which its client waits. README.md
-// draws it. Process: decoder.
+// Attaching a subscription to its route, in two steps, between which its client waits; README.md
+// draws it. The first is taken by registry_sync.cpp, the second by the decoder's loop. Process:
+// decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -1,4 +1,6 @@
-// The check. Process: decoder.
+// Analyses queries again, as their subscribers and under a limit for locks, and compares what comes
+// out with what they have: the same, another, an error, or a table that is locked. Process:
+// decoder.
 #include "subscribers/definition_check.hpp"
 
 #include <algorithm>
@@ -98,7 +100,8 @@ void LockOne(Oid relation, Pass* pass) {
   pg_unreachable();
 }
 
-// Whether subscribing again, as the subscriber, would give the same plan: strategy, template, route.
+// Whether subscribing again, as the subscriber, would give the same plan: strategy, template,
+// route.
 bool IsSameNow(const Template& one, const DefinitionCopy& definition, bool values_hold,
                Pass* pass) {
   ApplyOwnSettings(ListIn(definition, DefinitionField::kOwnSettings));

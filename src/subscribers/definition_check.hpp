@@ -1,5 +1,5 @@
 // Checks again what subscribe checked: privileges, row security and the definitions of all that a
-// live query names. Process: decoder.
+// live query names. Called by worker/evaluation.cpp after catalogs have changed. Process: decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -1,4 +1,5 @@
-// The copy. Process: decoder.
+// Copies a definition under the connection's lock, if the subscription is still there. Process:
+// decoder.
 #include "subscribers/definition_copy.hpp"
 
 namespace live_queries {

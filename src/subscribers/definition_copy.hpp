@@ -1,4 +1,5 @@
-// A subscription's definition, copied out of shared memory. Process: decoder.
+// A subscription's definition, copied out of shared memory: for attaching.cpp and
+// definition_check.cpp, which take their time with it. Process: decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -1,4 +1,5 @@
-// The mirrors. Process: decoder.
+// The mirror: an array of connections, each with an array of its slots, as the registry numbers
+// them. Process: decoder.
 #include "subscribers/mirror.hpp"
 
 #include "pg/memory.hpp"

@@ -1,5 +1,6 @@
 // What a worker knows of the registry: the connections of its database, and the subscribers of
-// each. registry_sync.hpp keeps it up to date. Process: decoder.
+// each. registry_sync.cpp keeps it up to date; deliver/outbox.cpp and what resets subscribers look
+// them up. Process: decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -1,4 +1,5 @@
-// Taking over what has changed. Process: decoder.
+// Takes the lists of what has changed, of connections and of slots, and goes through them. Process:
+// decoder.
 #include "subscribers/registry_sync.hpp"
 
 #include "decode/recent_commits.hpp"

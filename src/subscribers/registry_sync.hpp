@@ -1,5 +1,5 @@
 // Keeps the mirror in step with the registry: what has come is to be attached, what has gone is
-// removed. Process: decoder.
+// removed. Called by the decoder's loop in each turn. Process: decoder.
 #pragma once
 
 namespace live_queries {

@@ -1,4 +1,5 @@
-// Resets and terminations. Process: decoder.
+// Does both sides of it: what the client is told, by registry/ending.hpp, and what becomes of the
+// subscriber here. Finds those who are to blame for a failure. Process: decoder.
 #include "subscribers/resetting.hpp"
 
 #include "pg/fault.hpp"

@@ -1,4 +1,4 @@
-// Joining and leaving routes. Process: decoder.
+// Joins and leaves routes, and counts for each route how many listen. Process: decoder.
 #include "subscribers/subscriber.hpp"
 
 #include "template/routing_index.hpp"

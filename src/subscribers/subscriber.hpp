@@ -37,7 +37,8 @@ void Unmute(Subscriber* subscriber);
 // Its frozen values are to be looked at whenever a catalog has changed, and now.
 void WatchValues(Subscriber* subscriber);
 
-// Visits each subscriber of `route` that listens; it may be muted, but not end, while it is visited.
+// Visits each subscriber of `route` that listens; it may be muted, but not end, while it is
+// visited.
 template <class Visit>
 void ForEachListener(const Route& route, Visit&& visit) {
   for (Subscriber* subscriber = route.subscribers; subscriber != nullptr;

@@ -1,4 +1,5 @@
-// Tells which changes of catalogs concern a template. Process: decoder.
+// Reads a template's dependencies from the catalogs, and tells which changes of these concern it.
+// Process: decoder.
 #include "template/dependencies.hpp"
 
 #include "pg/memory.hpp"

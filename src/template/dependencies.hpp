@@ -1,5 +1,6 @@
 // What in the catalogs a template depends on, besides whose changes it is looked at again in any
-// case. Process: decoder.
+// case. Kept with each template, asked by template_table.cpp and unchecked.cpp when the server
+// tells of a change. Process: decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -1,5 +1,5 @@
-// By the values of `column = constant`: a hash index over all such columns of the template. A change
-// is looked up once, however many watch. Process: decoder.
+// By the values of `column = constant`: a hash index over all such columns of the template. A
+// change is looked up once, however many watch. Process: decoder.
 #include "template/routing_index.hpp"
 
 #include "pg/memory.hpp"

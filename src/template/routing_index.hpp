@@ -1,5 +1,5 @@
-// Which routes of a template want a row. What kinds of conditions that is found by is hidden here:
-// a row may be for many. Process: decoder.
+// The routing index: which route of a template wants a row with these values. Filled by those who
+// join and leave routes, asked for each row. Process: decoder.
 #pragma once
 
 #include "template/route_set.hpp"

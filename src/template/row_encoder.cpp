@@ -1,4 +1,5 @@
-// Each column by to_json, which is prepared once. Process: decoder.
+// Encodes each column by to_json, which is prepared once for a template, with the key and names
+// around it. Process: decoder.
 #include "template/row_encoder.hpp"
 
 #include "model/json_text.hpp"

@@ -1,4 +1,5 @@
-// How the rows of a result become the JSON of messages. Process: decoder.
+// How the rows of a result become the JSON of messages: of key, row and former values, whichever
+// strategy has found them. Process: decoder.
 #pragma once
 
 #include <string_view>

@@ -1,6 +1,6 @@
-// Where a strategy puts what it finds out, for all who listen at a route. It is staged with a batch:
-// published with it, or forgotten when an error makes the batch be done again. A strategy does not
-// know who puts it where (deliver/outbox.hpp). Process: decoder.
+// Where a strategy puts what it finds out, for all who listen at a route. It is staged with a
+// batch: published with it, or forgotten when an error makes the batch be done again. A strategy
+// does not know who puts it where (deliver/outbox.hpp). Process: decoder.
 #pragma once
 
 #include "model/origin.hpp"

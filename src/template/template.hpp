@@ -1,5 +1,5 @@
-// A template: what all subscriptions of one shape, role and settings share, whatever their strategy.
-// README.md in this folder draws it. Process: decoder.
+// A template: what all subscriptions of one shape, role and settings share, whatever their
+// strategy. README.md in this folder draws it. Process: decoder.
 #pragma once
 
 #include "pg/postgres.hpp"

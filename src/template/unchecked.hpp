@@ -13,8 +13,8 @@ void PrepareUnchecked();
 // Empties the server's caches of catalogs, of which the templates need not hear.
 void FlushCatalogCaches();
 
-// One more that has frozen values, which it has not seen looked at yet: TakeUncheckedValues comes to
-// its template, now and whenever a catalog has changed.
+// One more that has frozen values, which it has not seen looked at yet: TakeUncheckedValues comes
+// to its template, now and whenever a catalog has changed.
 void AddCatalogReader(Template* one);
 
 // Templates whose definitions, or values, may have changed since they were looked at.

@@ -1,4 +1,6 @@
-// The decoder's life and its loop. Process: decoder.
+// The decoder's life: takes its place in shared memory, opens the log, and then turns in a loop of
+// reading, evaluating, attaching and checking, until it is asked to go or nobody needs it. However
+// it ends, its place is freed. Process: decoder.
 #include "worker/decoder.hpp"
 
 #include "decode/output_plugin.hpp"

@@ -18,8 +18,8 @@ BackgroundWorker DescribeWorker(const char* function, const char* type);
 // SIGHUP and SIGTERM do what they do everywhere, and signals arrive from here on.
 void AcceptSignals();
 
-// The head of a worker's loop: whatever comes from here on wakes its next sleep; ends the process if
-// it is asked to; reads the configuration again if that has changed.
+// The head of a worker's loop: whatever comes from here on wakes its next sleep; ends the process
+// if it is asked to; reads the configuration again if that has changed.
 void HeadOfLoop();
 
 // Until its latch is set, or `timeout_ms` have passed.
