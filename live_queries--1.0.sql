@@ -115,7 +115,7 @@ CREATE FUNCTION live.stats(
     OUT messages bigint, OUT resets bigint, OUT errors bigint)
 RETURNS record
 BEGIN ATOMIC
-    SELECT count(*), sum(subscriptions), max(lag_bytes), max(retained_wal_bytes),
+    SELECT count(DISTINCT database), sum(subscriptions), max(lag_bytes), max(retained_wal_bytes),
            sum(memory_bytes)::bigint, sum(transactions)::bigint, sum(changes_decoded)::bigint,
            sum(changes_ignored)::bigint, sum(changes_matched)::bigint, sum(messages)::bigint,
            sum(resets)::bigint, sum(errors)::bigint

@@ -132,6 +132,14 @@ void RequireLauncher(ConsumerShared* consumer) {
   RaiseProblem(problem);
 }
 
+// Whether this connection has live queries of it. One that has none waits for all who work.
+bool IsWaitedFor(const ConsumerShared& consumer) {
+  const ConnectionShared* mine = MyConnectionIfAny();
+  if (mine != nullptr && CountSubscriptions(*mine) > 0)
+    return mine->lanes[consumer.index].subscription_count > 0;
+  return consumer.subscriptions.Load() > 0;
+}
+
 // Of the server itself. The next start may well go better: PostgreSQL can miss what a transaction
 // that commits while a slot is looking for its start did to a catalog (TRUNCATE: "could not map
 // filenode").
@@ -168,9 +176,9 @@ void WaitForConsumer(int index) {
   if (!running) RaiseTimeout();
 }
 
-std::optional<uint64_t> WaitForAttachment(uint64_t serial, uint64_t* values_here) {
+std::optional<uint64_t> WaitForAttachment(int index, uint64_t serial, uint64_t* values_here) {
   ConnectionShared* connection = MyConnection();
-  ConsumerShared* consumer = ConsumerOfMine(kDecoderConsumer);
+  ConsumerShared* consumer = ConsumerOfMine(index);
   Phase phase = Phase::kRegistered;
   ProblemShared problem = {};
   const bool answered = SleepUntil(
@@ -195,21 +203,26 @@ std::optional<uint64_t> WaitForAttachment(uint64_t serial, uint64_t* values_here
 bool WaitForPosition(XLogRecPtr lsn, int64 timeout_ms) {
   DatabaseShared* database = FindDatabase(MyDatabaseId);
   if (database == nullptr) return true;
-  ConsumerShared* consumer = &database->consumers[kDecoderConsumer];
-  if (consumer->subscriptions.Load() == 0) return true;
   if (XLogRecPtrIsInvalid(lsn)) {
     const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
     const XLogRecPtr committed = database->commit_lsn.Load();
     lsn = committed > flushed ? committed : flushed;
   }
-  return SleepUntil(
-      consumer, WaitEventProgress(), timeout_ms,
-      [&] {
-        if (consumer->position.Load() >= lsn) return true;
-        WakeConsumer(*consumer);
-        return false;
-      },
-      [] {});
+  const TimestampTz start = GetCurrentTimestamp();
+  for (ConsumerShared& consumer : database->consumers) {
+    if (!IsWaitedFor(consumer)) continue;
+    const int64 elapsed = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
+    const bool reached = SleepUntil(
+        &consumer, WaitEventProgress(), timeout_ms < elapsed ? 0 : timeout_ms - elapsed,
+        [&] {
+          if (consumer.position.Load() >= lsn) return true;
+          WakeConsumer(consumer);
+          return false;
+        },
+        [] {});
+    if (!reached) return false;
+  }
+  return true;
 }
 
 }  // namespace live_queries

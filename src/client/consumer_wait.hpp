@@ -20,10 +20,10 @@ void WaitForConsumer(int consumer);
 // Returns once its consumer has attached this backend's subscription; gives the position that it
 // had published then, or nothing if what the query names may have changed since it was analysed.
 // Raises the same, and the consumer's reason if it refuses.
-std::optional<uint64_t> WaitForAttachment(uint64_t serial, uint64_t* values_here);
+std::optional<uint64_t> WaitForAttachment(int consumer, uint64_t serial, uint64_t* values_here);
 
-// Returns once all that committed up to `lsn` (invalid: now) is in this connection's mailbox; false
-// after `timeout_ms`.
+// Returns once all that committed up to `lsn` (invalid: now) is in this connection's mailbox,
+// whichever of the consumers that it has live queries of puts it there; false after `timeout_ms`.
 bool WaitForPosition(XLogRecPtr lsn, int64 timeout_ms);
 
 }  // namespace live_queries

@@ -32,6 +32,7 @@ constexpr int kMostSurprises = 5;
 
 struct Request {
   SubscriptionId id;
+  int consumer;
   const char* query;
   List* params;
   const char* settings;
@@ -110,7 +111,7 @@ struct Circumstances {
 uint64_t Register(const Request& request, const Plan& plan, const Circumstances& circumstances) {
   NewSubscription subscription = {};
   subscription.id = request.id;
-  subscription.consumer = kDecoderConsumer;
+  subscription.consumer = request.consumer;
   subscription.replaces = request.replaces;
   subscription.strategy = plan.strategy;
   subscription.delivery = request.delivery;
@@ -171,7 +172,8 @@ SeqId Attach(LocalSubscription* subscription, const Request& request, Plan* plan
     SetSerial(subscription, Register(request, *plan, {analysed_at, values_here}));
     LIVE_QUERIES_FAULT("subscribe-registered");
     uint64_t found = 0;
-    if (const auto handled = WaitForAttachment(subscription->serial, &found)) return {*handled};
+    if (const auto handled = WaitForAttachment(request.consumer, subscription->serial, &found))
+      return {*handled};
     RemoveSubscription(subscription->serial, false);
     if (found != 0 && found != values_here && ++surprises > kMostSurprises)
       RaiseUnsupported("a function that it calls gives another value each time");
@@ -184,9 +186,10 @@ Subscribed Begin(const Request& request) {
   RequireNothingWritten();
   RequireClient(request.delivery);
   // Before any table is locked: a new slot waits for transactions that may want our locks.
-  WaitForConsumer(kDecoderConsumer);
+  WaitForConsumer(request.consumer);
   LocalSubscription* subscription = AddLocal(request.id, request.delivery);
   KeepText(subscription, request);
+  subscription->consumer = request.consumer;
   subscription->role = GetUserId();
   subscription->session = request.session;
   // Planning evaluates functions of the query's author, who may be another role: see Refresh.
@@ -226,16 +229,22 @@ void RequireNew(const SubscriptionId& id) {
 
 Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, bool with_snapshot,
                      Delivery delivery) {
-  const Request request = {
-      id,       query, params, CaptureSettings(), CaptureSession(GetUserId()), with_snapshot,
-      delivery, 0};
+  const Request request = {id,
+                           ConsumerUnderTest(),
+                           query,
+                           params,
+                           CaptureSettings(),
+                           CaptureSession(GetUserId()),
+                           with_snapshot,
+                           delivery,
+                           0};
   RequireNew(id);
   return Begin(request);
 }
 
 void Refresh(LocalSubscription* old) {
-  const Request request = {old->id,      old->query, old->params,   old->settings,
-                           old->session, true,       old->delivery, old->serial};
+  const Request request = {old->id,      old->consumer, old->query,    old->params, old->settings,
+                           old->session, true,          old->delivery, old->serial};
   const Oid role = old->role;
   RequireSession(old->session, role);
   const bool paused = old->flow.status() == SubscriptionStatus::kPaused;

@@ -26,7 +26,7 @@ namespace {
 bool prepared = false;
 bool notifications_wait = false;  // in this call of DeliverMail
 Inboxes inboxes;
-Inbox& inbox = inboxes[kDecoderConsumer];
+int lane = 0;  // whose inbox is being read
 bool inbox_in_use = false;
 // Why messages in front of the inbox's end are lost, where it is marked as overflowed.
 constexpr std::string_view kTooManyReason = "too many messages were waiting for the client";
@@ -38,12 +38,16 @@ int failures = 0;
 // for the next transaction.
 constexpr int kMostFailures = 3;
 
-void FreeInbox(int, Datum) { FreeBlocks(MyConnectionIfAny(), inbox.block); }
+Inbox& inbox() { return inboxes[static_cast<size_t>(lane)]; }
+
+void FreeInboxes(int, Datum) {
+  for (const Inbox& one : inboxes) FreeBlocks(MyConnectionIfAny(), one.block);
+}
 
 void Prepare() {
   if (prepared) return;
   PreparePipes();
-  before_shmem_exit(FreeInbox, 0);
+  before_shmem_exit(FreeInboxes, 0);
   prepared = true;
 }
 
@@ -220,55 +224,55 @@ void ReleaseHeld() {
 // What cannot be read is lost, so the subscriptions are reset.
 void GiveUpOnDamage() {
   ereport(LOG, errmsg("live_queries found damaged messages in the mailbox of this connection"));
-  inbox.overflowed = true;
+  inbox().overflowed = true;
   lost_because = "messages were damaged";
 }
 
 // Messages leave in the order of their records. `inbox` moves on only after what came before has
 // left, so that an error repeats nothing and loses nothing.
 void DispatchBlocks() {
-  while (DsaPointerIsValid(inbox.block)) {
-    const MailBlockShared* block = FromArea<MailBlockShared>(inbox.block);
+  while (DsaPointerIsValid(inbox().block)) {
+    const MailBlockShared* block = FromArea<MailBlockShared>(inbox().block);
     const std::byte* bytes = reinterpret_cast<const std::byte*>(block + 1);
-    RecordReader reader({bytes + inbox.offset, block->bytes - inbox.offset});
-    const uint64_t start = inbox.offset;
+    RecordReader reader({bytes + inbox().offset, block->bytes - inbox().offset});
+    const uint64_t start = inbox().offset;
     while (const auto record = reader.Next()) {
       Process(*record);
-      inbox.offset = start + reader.offset();
+      inbox().offset = start + reader.offset();
     }
     if (reader.corrupt()) GiveUpOnDamage();
-    const dsa_pointer done = inbox.block;
-    inbox.block = block->next;
-    inbox.offset = 0;
+    const dsa_pointer done = inbox().block;
+    inbox().block = block->next;
+    inbox().offset = 0;
     FreeBlock(MyConnectionIfAny(), done);
   }
 }
 
 void DispatchSpill() {
-  if (inbox.spill_read == inbox.spill_end) return;
+  if (inbox().spill_read == inbox().spill_end) return;
   LIVE_QUERIES_FAULT("client-unspill");
   // An error leaves the file open, for the next call to close.
   static File file = -1;
   if (file >= 0) FileClose(file);
   file = -1;
-  file = OpenSpillForReading(MyConnectionIfAny()->connection_id, kDecoderConsumer);
-  while (inbox.spill_read < inbox.spill_end) {
-    const std::span<const std::byte> bytes = ReadSpill(file, inbox);
+  file = OpenSpillForReading(MyConnectionIfAny()->connection_id, lane);
+  while (inbox().spill_read < inbox().spill_end) {
+    const std::span<const std::byte> bytes = ReadSpill(file, inbox());
     RecordReader reader(bytes);
     size_t done = 0;
     while (const auto record = reader.Next()) {
       Process(*record);
-      inbox.spill_read += reader.offset() - done;
+      inbox().spill_read += reader.offset() - done;
       done = reader.offset();
     }
     pfree(const_cast<std::byte*>(bytes.data()));
     if (done > 0) continue;
     GiveUpOnDamage();
-    inbox.spill_read = inbox.spill_end;
+    inbox().spill_read = inbox().spill_end;
   }
   FileClose(file);
   file = -1;
-  ReleaseSpill(MyConnectionIfAny(), kDecoderConsumer, inbox);
+  ReleaseSpill(MyConnectionIfAny(), lane, inbox());
 }
 
 // Its last message may be among those that are lost.
@@ -289,9 +293,9 @@ void ResetOrTerminate(LocalSubscription* one, std::string_view reason) {
   Dispatch({header, over ? body.view() : reason});
 }
 
-void ResetAll() {
+void ResetLane() {
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    ResetOrTerminate(one, lost_because);
+    if (one->consumer == lane) ResetOrTerminate(one, lost_because);
 }
 
 // An unsubscribe that was rolled back: they are to be told after all.
@@ -302,11 +306,15 @@ void TellWhoStayed() {
   }
 }
 
+void CountResets(const LocalSubscription& one) {
+  DatabaseShared* database = one.delivered_resets > 0 ? FindDatabase(MyDatabaseId) : nullptr;
+  if (database != nullptr) database->consumers[one.consumer].resets.Add(one.delivered_resets);
+}
+
 // Brings the counters of shared memory up to date.
 void ShareCounters() {
   ConnectionShared* connection = MyConnectionIfAny();
   const TimestampTz now = GetCurrentTimestamp();
-  uint64_t resets = 0;
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (one->taken_messages > 0 || one->delivered_messages > 0) {
       WithLock(connection->lock, LW_EXCLUSIVE, [&] {
@@ -321,22 +329,22 @@ void ShareCounters() {
         shared->seq = one->delivered_seq;
         shared->last_delivered_at = now;
       });
-      resets += one->delivered_resets;
+      CountResets(*one);
       one->taken_messages = one->taken_bytes = 0;
       one->delivered_messages = one->delivered_changes = one->delivered_resets = 0;
     }
   }
-  DatabaseShared* database = resets > 0 ? FindDatabase(MyDatabaseId) : nullptr;
-  if (database != nullptr) database->consumers[kDecoderConsumer].resets.Add(resets);
 }
 
 void ProcessInbox() {
   LIVE_QUERIES_FAULT("client-taken");
-  DispatchBlocks();
-  DispatchSpill();
-  FlushBoth();
-  if (inbox.overflowed) ResetAll();
-  inbox.overflowed = false;
+  for (lane = 0; lane < kMaxConsumers; ++lane) {
+    DispatchBlocks();
+    DispatchSpill();
+    FlushBoth();
+    if (inbox().overflowed) ResetLane();
+    inbox().overflowed = false;
+  }
   lost_because = kTooManyReason;
   FlushBoth();
   LIVE_QUERIES_FAULT("client-count");
@@ -353,15 +361,17 @@ void GiveUpOnErrors(ConnectionShared* connection) {
   EmptyPollQueue(failures < 2 * kMostFailures);
   if (!inbox_in_use) TakeMail(connection, &inboxes);
   inbox_in_use = true;
-  const dsa_pointer blocks = inbox.block;
-  inbox.block = InvalidDsaPointer;
-  FreeBlocks(connection, blocks);
-  // Unless all of it had been read, and is released already: the decoder may spill again by now.
-  if (inbox.spill_read != inbox.spill_end) {
-    inbox.spill_read = inbox.spill_end;
-    ReleaseSpill(connection, kDecoderConsumer, inbox);
+  for (lane = 0; lane < kMaxConsumers; ++lane) {
+    const dsa_pointer blocks = inbox().block;
+    inbox().block = InvalidDsaPointer;
+    FreeBlocks(connection, blocks);
+    // Unless all of it had been read, and is released already: more may be spilled again by now.
+    if (inbox().spill_read != inbox().spill_end) {
+      inbox().spill_read = inbox().spill_end;
+      ReleaseSpill(connection, lane, inbox());
+    }
+    inbox().overflowed = true;
   }
-  inbox.overflowed = true;
   lost_because = "messages could not be delivered";
   notify_pipe.waiting = poll_pipe.waiting = false;
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {

@@ -28,6 +28,7 @@ struct LocalSubscription {
   LocalSubscription* next;
   uint64_t serial;  // 0: not registered
   SubscriptionId id;
+  int consumer;
   Delivery delivery;
   Oid role;
   SessionIdentity session;

@@ -56,6 +56,7 @@ struct FaultsShared {
 
 FaultsShared* faults = nullptr;
 char* debug_mutation = nullptr;
+int test_consumer = 0;
 // Of this process: the allocation that fails, counted down to 0; up, if it is to raise an error.
 int failing_allocation = 0;
 char failing_since[NAMEDATALEN];
@@ -150,7 +151,13 @@ void DefineFaultSettings() {
   DefineCustomStringVariable("live_queries.debug_mutation", "The deliberate bug of a test build.",
                              nullptr, &debug_mutation, "", PGC_SIGHUP, 0, nullptr, nullptr,
                              nullptr);
+  DefineCustomIntVariable("live_queries.test_consumer",
+                          "The consumer of the live queries that the session subscribes to.",
+                          nullptr, &test_consumer, 0, 0, 1, PGC_USERSET, 0, nullptr, nullptr,
+                          nullptr);
 }
+
+int ConsumerUnderTest() { return test_consumer; }
 
 bool MutationIsOn(const char* name) {
   return debug_mutation != nullptr && strcmp(debug_mutation, name) == 0;

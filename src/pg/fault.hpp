@@ -30,7 +30,11 @@ struct SharedCount {
 };
 SharedCount CountedShared();
 
-// Shared memory of the fault points, and the setting. Postmaster only.
+// The consumer of the live queries that this session subscribes to: live_queries.test_consumer. The
+// second one is another decoder, with a slot of its own.
+int ConsumerUnderTest();
+
+// Shared memory of the fault points, and the settings. Postmaster only.
 size_t FaultMemoryBytes();
 void InitFaultMemory(void* place, bool fresh);
 void DefineFaultSettings();
@@ -46,6 +50,7 @@ namespace live_queries {
 // Not a literal, so that a condition with it reads as one.
 constexpr bool MutationIsOff() { return false; }
 constexpr bool SharedMemoryIsSpent() { return false; }
+constexpr int ConsumerUnderTest() { return 0; }
 }  // namespace live_queries
 
 #define LIVE_QUERIES_FAULT(name) static_cast<void>(0)

@@ -47,6 +47,7 @@ void InitConsumer(ConsumerShared* consumer, int database, int index) {
   consumer->proc.Init(-1);
   consumer->dirty_connection.Init(-1);
   consumer->all_dirty.Init(false);
+  consumer->awaited.Init(kNothingAwaited);
   consumer->subscriptions.Init(0);
   for (Atomic<uint64_t>* number :
        {&consumer->resets, &consumer->errors, &consumer->position, &consumer->memory_bytes,

@@ -25,6 +25,9 @@ enum class ConsumerState : uint8_t {
 
 std::string_view ToText(ConsumerState state);
 
+// No position of the log is as great.
+inline constexpr uint64_t kNothingAwaited = UINT64_MAX;
+
 // Each kind has a main function of its own (worker/launcher.cpp).
 enum class ConsumerKind : uint8_t { kDecoder };
 
@@ -54,6 +57,7 @@ struct ConsumerShared {
   char slot_name[NAMEDATALEN];
 
   // Written by anyone.
+  Atomic<uint64_t> awaited;  // the least position that a backend waits for (position.hpp)
   Atomic<uint32_t> subscriptions;
   Atomic<uint64_t> resets;
   Atomic<uint64_t> errors;

@@ -3,6 +3,7 @@
 // any.
 #pragma once
 
+#include "pg/atomic.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
@@ -35,6 +36,10 @@ struct LaneShared {
   bool dirty;    // it is on such a list,
   Oid dirty_in;  // of this database
   int next_dirty;
+
+  // ----- without a lock -----
+
+  Atomic<uint64_t> awaits;  // the position that the backend waits for (position.hpp)
 };
 
 }  // namespace live_queries

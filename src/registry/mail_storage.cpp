@@ -25,6 +25,7 @@ void ResetLane(LaneShared* lane) {
   lane->spill_write = 0;
   lane->spill_reserved = 0;
   lane->overflowed = false;
+  lane->awaits.Store(kNothingAwaited);
 }
 
 uint64_t MailInMemory(const ConnectionShared& connection) {

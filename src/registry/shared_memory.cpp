@@ -70,6 +70,7 @@ void InitConnection(ConnectionShared* connection, int index, LWLock* lock) {
   memset(connection, 0, sizeof(ConnectionShared));
   connection->lock = lock;
   connection->proc = index;
+  for (LaneShared& lane : connection->lanes) lane.awaits.Init(kNothingAwaited);
   pg_atomic_init_u32(&connection->wake_pending, 0);
   pg_atomic_init_u64(&connection->bytes, 0);
 }

@@ -18,6 +18,7 @@
 #include "registry/connection.hpp"
 #include "registry/consumer.hpp"
 #include "registry/database.hpp"
+#include "registry/position.hpp"
 #include "registry/shared_memory.hpp"
 #include "subscribers/attaching.hpp"
 #include "subscribers/mirror.hpp"
@@ -82,6 +83,7 @@ void OnExit(int, Datum) {
     if (failed) NoteFailure(consumer);
   });
   ConditionVariableBroadcast(&consumer->progress);
+  ReleaseWaiters();
   WakeLauncher();
 }
 
@@ -190,11 +192,11 @@ void KeepHouseNowAndThen() {
   consumer->memory_bytes.Store(MemoryContextMemAllocated(TopMemoryContext, true));
 }
 
-void ShareProgress(XLogRecPtr position) {
+// Counters, and who waits for the end of the log.
+void ShareProgress() {
   const PluginCounters counters = TakePluginCounters();
   consumer->changes_decoded.Add(counters.changes_decoded);
   consumer->changes_ignored.Add(counters.changes_ignored);
-  consumer->position.Raise(position);
   ConditionVariableBroadcast(&consumer->progress);
 }
 
@@ -224,12 +226,15 @@ void Loop() {
     const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
     const bool at_end = ReadLog();
     MemoryContextSwitchTo(TopMemoryContext);
+    if (consumer->index != kDecoderConsumer) LIVE_QUERIES_FAULT("second-consumer");
     const Progress progress = EvaluateReady();
     MemoryContextSwitchTo(TopMemoryContext);
     const XLogRecPtr read = at_end && flushed > StreamPosition() ? flushed : StreamPosition();
+    const XLogRecPtr handled = HandledPosition(read);
+    PublishPosition(handled);
     CheckValues();
     MemoryContextSwitchTo(TopMemoryContext);
-    FinishAttachments(HandledPosition(read));
+    FinishAttachments(handled);
     // Also while there is always more to do. What waits is in memory or in our files.
     ConfirmNowAndThen();
     KeepHouseNowAndThen();
@@ -237,7 +242,7 @@ void Loop() {
     if (progress != Progress::kNothingReady) continue;
     CheckDefinitions();
     if (!at_end) continue;
-    if (read != shared_position) ShareProgress(read);
+    if (read != shared_position) ShareProgress();
     shared_position = read;
     Sleep(kSafetyNetMs);
     slept = true;

@@ -121,19 +121,14 @@ bool Attempt(int count) {
 
 void Publish(int count) {
   ConsumerShared* consumer = MyConsumer();
-  XLogRecPtr handled = InvalidXLogRecPtr;
   LIVE_QUERIES_FAULT("decoder-publish");
   const uint64 messages = PublishStaged();
-  for (int i = 0; i < count; ++i) {
-    handled = FirstReadyBatch()->commit_end;
-    RemoveFirstReadyBatch();
-  }
+  for (int i = 0; i < count; ++i) RemoveFirstReadyBatch();
   consumer->messages.Add(messages);
   consumer->changes_matched.Add(TakeMatchedCount());
   consumer->transactions.Add(static_cast<uint64_t>(count));
   LIVE_QUERIES_FAULT("decoder-published");
   BeginTurn();
-  consumer->position.Raise(handled);
   if (FirstReadyBatch() == nullptr) FreeUnusedShapes();
 }
 

@@ -109,14 +109,22 @@ BackgroundWorkerHandle** LaunchedAs(const ConsumerShared& consumer) {
   return &launched[consumer.database * kMaxConsumers + consumer.index];
 }
 
+BackgroundWorker Describe(ConsumerKind kind) {
+  switch (kind) {
+    case ConsumerKind::kDecoder:
+      return DescribeWorker("live_queries_decoder_main", "live_queries decoder");
+  }
+  pg_unreachable();
+}
+
 void Launch(ConsumerShared* consumer) {
   LIVE_QUERIES_FAULT("launcher-launch");
   BackgroundWorkerHandle** handle = LaunchedAs(*consumer);
-  BackgroundWorker worker = DescribeWorker("live_queries_decoder_main", "live_queries decoder");
+  BackgroundWorker worker = Describe(consumer->kind);
   worker.bgw_restart_time = BGW_NEVER_RESTART;
   worker.bgw_main_arg = Int32GetDatum(static_cast<int32>(handle - launched));
   worker.bgw_notify_pid = MyProcPid;
-  snprintf(worker.bgw_name, sizeof(worker.bgw_name), "live_queries decoder for database %u",
+  snprintf(worker.bgw_name, sizeof(worker.bgw_name), "%s for database %u", worker.bgw_type,
            DatabaseAt(consumer->database)->database.Load());
   if (*handle != nullptr) pfree(*handle);
   *handle = nullptr;

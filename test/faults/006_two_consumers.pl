@@ -1,0 +1,176 @@
+# Live queries of one connection that belong to different consumers: here to two decoders, each with a slot and a lane of its own.
+use strict;
+use warnings FATAL => 'all';
+use File::Basename qw(dirname);
+use lib dirname(__FILE__);
+use Faults;
+use LiveQueries;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_fault_node('consumers', <<~CONF);
+    live_queries.mailbox_size = 64kB
+    CONF
+my $writer = connect_client($node);
+my %queries = (
+    first  => query_text(),
+    second => 'SELECT id, note FROM t WHERE n % 2 = 0',
+    third  => 'SELECT id, n FROM t WHERE n % 5 = 1',
+);
+
+# watch_by(CLIENT, CONSUMER, ID): subscribes to the query of that name.
+sub watch_by {
+    my ($client, $consumer, $id) = @_;
+    $client->rows("SET live_queries.test_consumer = $consumer");
+    return $client->subscribe($id, $queries{$id});
+}
+
+# told(CLIENT): what it was told but for changes, which it applies; all that has committed is there then.
+sub told {
+    my ($client) = @_;
+    my @others;
+    for my $message (map { $_->{message} } $client->synced) {
+        if ($message->{type} eq 'changes') {
+            LiveQueries::apply_changes($client->{states}{ $message->{subscription_id} }, $message);
+        } else {
+            push @others, "$message->{type} $message->{subscription_id}";
+        }
+    }
+    return join ', ', sort @others;
+}
+
+# all_exact(CLIENT, NAME, IDS...): it knows what its queries give, and was told nothing but changes.
+sub all_exact {
+    my ($client, $name, @ids) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    is(told($client), '', "$name: nothing but changes");
+    is_deeply($client->state_of($_), $client->rows_now($queries{$_}), "$name: $_ is exact") for @ids;
+    return;
+}
+
+# The process of the consumer with so many live queries.
+sub consumer_of {
+    my ($subscriptions) = @_;
+    my $pid;
+    wait_until(sub { $pid = asked($node, "SELECT pid FROM live.workers WHERE state = 'running' AND subscriptions = $subscriptions") })
+      or die 'no consumer';
+    return $pid;
+}
+
+# ends(PID): ends that consumer, and waits until there is another one.
+sub ends {
+    my ($pid) = @_;
+    $writer->rows("SELECT pg_terminate_backend($pid)");
+    wait_until(sub { asked($node, "SELECT count(*) = 2 AND bool_and(pid <> $pid AND state = 'running') FROM live.workers") eq 't' })
+      or die 'no other consumer';
+    return;
+}
+
+my $client = connect_client($node);
+watch_by($client, 0, $_) for qw(first third);
+is(asked($node, 'SELECT count(*) FROM live.workers'), 1, 'one consumer');
+watch_by($client, 1, 'second');
+is(asked($node, q(SELECT string_agg(subscriptions::text, ' ' ORDER BY subscriptions) FROM live.workers WHERE state = 'running')),
+    '1 2', 'two consumers, each with its live queries');
+is(asked($node, 'SELECT count(*) FROM pg_replication_slots s JOIN live.workers w USING (slot_name) WHERE s.active_pid = w.pid'),
+    2, 'each with a slot');
+is(asked($node, 'SELECT databases FROM live.stats()'), 1, 'of one database');
+change_rows($writer);
+all_exact($client, 'both', qw(first second third));
+
+# A connection waits for those consumers alone that work for it.
+{
+    my $other = connect_client($node);
+    watch_by($other, 0, 'first');
+    hold($node, 'second-consumer');
+    change_rows($writer);
+    wait_held($node, 'second-consumer');
+    is($client->value(q(SELECT live.wait_for(timeout => '300ms'))), 'f', 'live.wait_for waits for both');
+    is($other->value('SELECT live.wait_for()'), 't', 'but not for one that has nothing to do with the connection');
+    release($node, 'second-consumer');
+    all_exact($client, 'one was held', qw(first second third));
+    all_exact($other, 'one was held, another client', 'first');
+    $other->disconnect;
+    until_ok($node, 'SELECT sum(subscriptions) FROM live.workers', 3, 'it has gone');
+}
+
+# One that ends takes nothing from the other, nor do its subscriptions leave it.
+{
+    my $first = consumer_of(2);
+    ends(consumer_of(1));
+    is(told($client), 'reset second', 'the second one ends: its live query is reset');
+    is(consumer_of(2), $first, 'and the first one goes on');
+    $client->rows('SET live_queries.test_consumer = 0');
+    $client->refresh('second');
+    change_rows($writer);
+    all_exact($client, 'the second one has ended', qw(first second third));
+    my $second = consumer_of(1);
+    ends($first);
+    is(told($client), 'reset first, reset third', 'the first one ends: so are its own');
+    is(consumer_of(1), $second, 'and the second one goes on, which a refresh has not left');
+    $client->refresh($_) for qw(first third);
+    change_rows($writer);
+    all_exact($client, 'the first one has ended', qw(first second third));
+}
+
+# The slots of a connection are reused within each lane.
+for my $round (1 .. 3) {
+    $client->rows("SELECT live.unsubscribe('$_')") for qw(first second);
+    watch_by($client, 1, 'second');
+    watch_by($client, 0, 'first');
+    change_rows($writer);
+    all_exact($client, "round $round of leaving and coming", qw(first second third));
+}
+
+# What a client does not take goes to a file for each lane.
+{
+    $client->rows('BEGIN');
+    $client->rows('SELECT 1');
+    change_much($writer);
+    until_ok($node, q(SELECT count(*) FROM pg_ls_dir('base/pgsql_tmp') f WHERE f LIKE '%live_queries%'), 2, 'each lane has a file');
+    $client->rows('COMMIT');
+    all_exact($client, 'from files', qw(first second third));
+}
+
+# Both have to make way for what needs the database for itself.
+{
+    $node->safe_psql('postgres', 'CREATE DATABASE other');
+    $node->safe_psql('other', 'CREATE EXTENSION live_queries; CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE t REPLICA IDENTITY FULL');
+    my $other = connect_client($node, dbname => 'other');
+    for my $consumer (0, 1) {
+        $other->rows("SET live_queries.test_consumer = $consumer");
+        $other->subscribe("by $consumer", 'SELECT id FROM t');
+    }
+    like($writer->error('DROP DATABASE other')->{M}, qr/is being accessed by other users/, 'with a client the database stays');
+    is(asked($node, q(SELECT count(*) FROM live.workers WHERE database = 'other' AND state = 'running')), 2, 'and both consumers with it');
+    $other->disconnect;
+    is($writer->error('DROP DATABASE other')->{C}, '00000', 'without one it can be dropped');
+    is(asked($node, q(SELECT count(*) FROM live.workers WHERE database = 'other' OR database IS NULL)), 0, 'and nothing is left of it');
+}
+
+# And so for DROP EXTENSION.
+{
+    $writer->rows('DROP EXTENSION live_queries');
+    my @ended = map { $client->next_message->{message} } 1 .. 3;
+    is(join(' ', sort map { "$_->{type} $_->{subscription_id}" } @ended), 'terminated first terminated second terminated third',
+        'the extension is dropped: all three are over');
+    $writer->rows('CREATE EXTENSION live_queries');
+    watch_by($client, 0, 'third');
+    watch_by($client, 1, 'second');
+    change_rows($writer);
+    all_exact($client, 'made again', qw(second third));
+}
+
+# Each stops when it has nobody to work for.
+$writer->rows('ALTER SYSTEM SET live_queries.idle_timeout = 0');
+$writer->rows('SELECT pg_reload_conf()');
+$client->rows(q(SELECT live.unsubscribe('second')));
+until_ok($node, 'SELECT count(pid) FROM live.workers', 1, 'the second one stops when it has no live query');
+change_rows($writer);
+all_exact($client, 'the second one has stopped', 'third');
+
+$client->disconnect;
+nothing_left($node, 'at the end');
+$node->stop;
+unlike(slurp_file($node->logfile), qr/\b(PANIC:|TRAP:)|WARNING: .*(leak|still referenced)/, 'no crash, no leak');
+done_testing();
