@@ -7,7 +7,7 @@
 #include "pg/fault.hpp"
 #include "pg/postgres.hpp"
 #include "pg/settings.hpp"
-#include "registry/shared_memory.hpp"
+#include "registry/layout.hpp"
 #include "worker/launcher.hpp"
 
 extern "C" {

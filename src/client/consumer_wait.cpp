@@ -5,8 +5,8 @@
 
 #include "pg/compat.hpp"
 #include "pg/settings.hpp"
-#include "registry/connection.hpp"
 #include "registry/limits.hpp"
+#include "registry/registration.hpp"
 #include "worker/launcher.hpp"
 
 extern "C" {

@@ -14,7 +14,7 @@
 #include "query/result_columns.hpp"
 #include "query/settings_capture.hpp"
 #include "query/unsupported.hpp"
-#include "registry/connection.hpp"
+#include "registry/registration.hpp"
 
 extern "C" {
 #include "access/xact.h"

@@ -8,7 +8,7 @@
 #include "client/undo_log.hpp"
 #include "deliver/dispatch.hpp"
 #include "pg/fault.hpp"
-#include "registry/connection.hpp"
+#include "registry/registration.hpp"
 
 extern "C" {
 #include "access/transam.h"

@@ -3,7 +3,7 @@
 #include "deliver/local_subscription.hpp"
 
 #include "pg/memory.hpp"
-#include "registry/connection.hpp"
+#include "registry/registration.hpp"
 
 extern "C" {
 #include "utils/hsearch.h"

@@ -106,6 +106,9 @@ inline int32_t CountSubscriptions(const ConnectionShared& connection) {
   return count;
 }
 
+ConnectionShared* ConnectionAt(int index);
+int ConnectionCapacity();
+
 // Visits each connection in use, under its lock in `mode`. `visit` must not call what may ereport
 // for long.
 template <class Visit>
@@ -145,45 +148,9 @@ bool WithSubscription(const ConnectionShared& connection, uint64_t serial, LWLoc
   });
 }
 
-// ----- client backend only -----
-
-// This backend's connection, made at the first call. May ereport. Ends with the backend.
-ConnectionShared* MyConnection();
-// The same, or nullptr if this backend has none.
+// This backend's connection, or nullptr if it has none (registration.hpp makes it).
 ConnectionShared* MyConnectionIfAny();
-
-struct NewSubscription {
-  SubscriptionId id;
-  int consumer;
-  uint64_t replaces;  // one of this connection's, which will go with this transaction. 0: none
-  Delivery delivery;
-  Strategy strategy;
-  Oid role;
-  SessionIdentity session;
-  uint64_t analysed_at;
-  uint64_t values_here;
-  std::string_view fields[kDefinitionFields];
-};
-
-// Enters a subscription into the registry and tells its consumer (and the launcher). Raises 53200,
-// 53400 or the like if there is no room. Returns its serial.
-uint64_t RegisterSubscription(const NewSubscription& subscription);
-
-// Gives back what a RegisterSubscription that raised an error had made. Never ereports.
-void AbandonRegistration();
-
-// Removes a subscription of this backend and tells its consumer. Never ereports. If it is `kept`,
-// its client has been told that it is over, which the view shows for a while.
-void RemoveSubscription(uint64_t serial, bool kept);
-
-// Lets a subscription that begins anew go on counting where the old one is. Never ereports.
-void InheritCounters(uint64_t old_serial, uint64_t new_serial);
-
-// ----- any process -----
-
-// Gives back a subscription's place among the live ones, or to the one that it replaces. The caller
-// holds the connection's lock exclusively. Never ereports.
-void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription);
+void SetMyConnection(ConnectionShared* connection);
 
 // Puts a subscription on the list of its connection's that its consumer must look at; followed by
 // TellConsumer. The caller holds the connection's lock exclusively.

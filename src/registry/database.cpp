@@ -27,6 +27,8 @@ bool IsUsed(const DatabaseShared& slot) {
 
 }  // namespace
 
+DatabaseShared* DatabaseAt(int index) { return &places.databases[index]; }
+
 void InitDatabase(DatabaseShared* database, int index) {
   database->database.Init(InvalidOid);
   database->suspended_until.Init(0);

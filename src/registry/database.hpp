@@ -23,6 +23,8 @@ struct DatabaseShared {
   ConsumerShared consumers[kMaxConsumers];
 };
 
+DatabaseShared* DatabaseAt(int index);  // of live_queries.max_databases
+
 // A place of shared memory that nobody has used yet.
 void InitDatabase(DatabaseShared* database, int index);
 

@@ -80,6 +80,8 @@ bool CountInDatabase(int consumer) {
 
 }  // namespace
 
+RoleUsageShared* RoleUsageAt(int index) { return &places.role_usages[index]; }
+
 void JoinRole(ConnectionShared* connection) {
   pg_atomic_write_u64(&connection->bytes, 0);
   const Oid role = GetSessionUserId();
@@ -137,6 +139,18 @@ void ReleasePlaces(ConnectionShared* connection, int consumer, uint32_t count) {
   if (database == nullptr) return;
   database->consumers[consumer].subscriptions.Subtract(count);
   WakeConsumer(database->consumers[consumer]);
+}
+
+void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription) {
+  if (!subscription->counted) return;
+  subscription->counted = false;
+  SubscriptionShared* replaced = FindSubscription(*connection, subscription->replaces);
+  if (replaced != nullptr && replaced->status != SubscriptionStatus::kTerminated) {
+    replaced->counted = true;
+    return;
+  }
+  --connection->lanes[subscription->consumer].subscription_count;
+  ReleasePlaces(connection, subscription->consumer, 1);
 }
 
 void ReserveMemory(ConnectionShared* connection, uint64_t bytes) {

@@ -10,6 +10,7 @@
 namespace live_queries {
 
 struct ConnectionShared;
+struct SubscriptionShared;
 
 // What all connections of one role take. The role is the session user: whoever logs in cannot have
 // more of them by SET ROLE. There is one for each role that has connections.
@@ -21,6 +22,8 @@ struct RoleUsageShared {
   pg_atomic_uint32 subscriptions;
   pg_atomic_uint64 bytes;
 };
+
+RoleUsageShared* RoleUsageAt(int index);  // as many as connections
 
 // ----- client backend, for its own connection -----
 
@@ -44,6 +47,10 @@ void ReserveMemory(ConnectionShared* connection, uint64_t bytes);
 
 // Places that are free again.
 void ReleasePlaces(ConnectionShared* connection, int consumer, uint32_t count);
+
+// Gives back a subscription's place among the live ones, or to the one that it replaces. The caller
+// holds the connection's lock exclusively. Never ereports.
+void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription);
 
 // Memory that was allocated, or that has been freed, for a connection.
 void Charge(ConnectionShared* connection, uint64_t bytes);

@@ -27,8 +27,18 @@ struct ControlShared {
   uint8 key_secret[32];
 };
 
-// Asks for shared memory and locks, and initialises them. Postmaster only, from _PG_init.
-void InstallSharedMemoryHooks();
+// Where its parts are: set by layout.cpp before there are other processes, and read by those files
+// alone that own a part.
+struct Places {
+  ControlShared* control;
+  DatabaseShared* databases;
+  ConnectionShared* connections;
+  RoleUsageShared* role_usages;
+  TerminatedRingShared* terminated_ring;
+  void* area;
+  LWLock* control_lock;
+};
+extern Places places;
 
 // Whether the library was preloaded, so that the rest of this file works.
 bool SharedMemoryExists();
@@ -37,11 +47,6 @@ void RequireSharedMemory();
 
 ControlShared* Control();
 LWLock* ControlLock();
-int ConnectionCapacity();
-ConnectionShared* ConnectionAt(int index);
-DatabaseShared* DatabaseAt(int index);
-RoleUsageShared* RoleUsageAt(int index);  // as many as connections
-TerminatedRingShared* TerminatedRing();
 
 // The area, attached to at the first call of a process. May ereport then.
 dsa_area* Area();

@@ -66,6 +66,8 @@ void KeepArray(KeptText& to, int encoding, std::string_view text) {
 
 }  // namespace
 
+TerminatedRingShared* TerminatedRing() { return places.terminated_ring; }
+
 void RetireSubscription(ConnectionShared* connection, SubscriptionShared* subscription) {
   const dsa_pointer pointer = subscription->definition;
   const DefinitionShared* definition = FromArea<DefinitionShared>(pointer);

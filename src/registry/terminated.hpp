@@ -25,6 +25,8 @@ struct TerminatedRingShared {
   TerminatedShared kept[kTerminatedKept];
 };
 
+TerminatedRingShared* TerminatedRing();
+
 // Puts a subscription that has just ended in the place of the oldest, frees its definition, and
 // gives its place among the live ones back. The caller holds the connection's lock exclusively, and
 // has mapped the definition. Never ereports.

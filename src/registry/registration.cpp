@@ -1,0 +1,313 @@
+// Registering, removing, and a backend's end. Process: client backend.
+#include "registry/registration.hpp"
+
+#include "pg/compat.hpp"
+#include "pg/fault.hpp"
+#include "registry/limits.hpp"
+#include "registry/mail_storage.hpp"
+#include "registry/terminated.hpp"
+
+extern "C" {
+#include "mb/pg_wchar.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+}
+
+namespace live_queries {
+namespace {
+
+// What RegisterSubscription has made of a subscription that it has not entered yet. An error leaves
+// it here, for AbandonRegistration.
+struct Unfinished {
+  int consumer;
+  bool counted;
+  uint64_t reserved;  // bytes
+  dsa_pointer definition;
+  dsa_pointer subscription;
+};
+constexpr Unfinished kNothing = {0, false, 0, InvalidDsaPointer, InvalidDsaPointer};
+Unfinished unfinished = kNothing;
+
+void FreeSubscription(ConnectionShared* connection, dsa_pointer pointer) {
+  const dsa_pointer definition = FromArea<SubscriptionShared>(pointer)->definition;
+  uint64_t bytes = sizeof(SubscriptionShared);
+  if (DsaPointerIsValid(definition)) {
+    bytes += DefinitionBytes(*FromArea<DefinitionShared>(definition));
+    FreeDefinition(definition);
+  }
+  FreeShared(pointer);
+  Discharge(connection, bytes);
+}
+
+// Doubles the slots. False if there is no memory, or no index left. The caller holds the lock.
+bool GrowSlots(ConnectionShared* connection) {
+  const int old_capacity = connection->slot_capacity;
+  const int capacity = old_capacity == 0 ? 4 : old_capacity * 2;
+  if (capacity > (1 << kSlotBits)) return false;
+  const dsa_pointer grown = AllocateShared(sizeof(SlotShared) * capacity, DSA_ALLOC_ZERO);
+  if (!DsaPointerIsValid(grown)) return false;
+  Charge(connection, sizeof(SlotShared) * capacity);
+  SlotShared* slots = FromArea<SlotShared>(grown);
+  if (old_capacity > 0) {
+    memcpy(slots, FromArea<SlotShared>(connection->slots), sizeof(SlotShared) * old_capacity);
+    FreeShared(connection->slots);
+    Discharge(connection, sizeof(SlotShared) * old_capacity);
+  }
+  connection->slots = grown;
+  connection->slot_capacity = capacity;
+  return true;
+}
+
+// A free slot of the consumer's lane; -1 if there is no memory, or no index left. The caller holds
+// the lock.
+int TakeSlot(ConnectionShared* connection, int consumer) {
+  LaneShared& lane = connection->lanes[consumer];
+  int slot = lane.free_slot;
+  if (slot >= 0) {
+    lane.free_slot = FromArea<SlotShared>(connection->slots)[slot].next_free;
+    return slot;
+  }
+  if (connection->slots_used == connection->slot_capacity && !GrowSlots(connection)) return -1;
+  slot = connection->slots_used++;
+  FromArea<SlotShared>(connection->slots)[slot].consumer = static_cast<int16_t>(consumer);
+  return slot;
+}
+
+void GiveBackSlot(ConnectionShared* connection, int slot) {
+  SlotShared& place = FromArea<SlotShared>(connection->slots)[slot];
+  LaneShared& lane = connection->lanes[place.consumer];
+  place.serial = 0;
+  place.next_free = lane.free_slot;
+  lane.free_slot = slot;
+}
+
+bool MakeSubscription(const NewSubscription& subscription) {
+  if (!MakeDefinition(subscription.fields, &unfinished.definition)) return false;
+  unfinished.subscription = AllocateShared(sizeof(SubscriptionShared), DSA_ALLOC_ZERO);
+  if (!DsaPointerIsValid(unfinished.subscription)) return false;
+  SubscriptionShared* shared = FromArea<SubscriptionShared>(unfinished.subscription);
+  shared->definition = unfinished.definition;
+  shared->id = subscription.id;
+  shared->consumer = subscription.consumer;
+  shared->phase = Phase::kRegistered;
+  shared->status = SubscriptionStatus::kActive;
+  shared->delivery = subscription.delivery;
+  shared->strategy = subscription.strategy;
+  shared->role = subscription.role;
+  shared->session = subscription.session;
+  shared->analysed_at = subscription.analysed_at;
+  shared->values_here = subscription.values_here;
+  shared->database = MyDatabaseId;
+  shared->encoding = GetDatabaseEncoding();
+  shared->replaces = subscription.replaces;
+  shared->created_at = GetCurrentTimestamp();
+  return true;
+}
+
+// Whether the subscription of that serial can leave its place to another one.
+bool HasPlace(const ConnectionShared& connection, uint64_t serial) {
+  return WithLock(connection.lock, LW_SHARED, [&] {
+    const SubscriptionShared* subscription = FindSubscription(connection, serial);
+    return subscription != nullptr && subscription->counted;
+  });
+}
+
+// Counts a place unless there is one to take over; true if it did.
+bool ReserveOwnPlace(ConnectionShared* connection, const NewSubscription& subscription) {
+  if (unfinished.counted || HasPlace(*connection, subscription.replaces)) return false;
+  ReservePlace(connection, subscription.consumer);
+  unfinished.consumer = subscription.consumer;
+  unfinished.counted = true;
+  return true;
+}
+
+// What a new subscription takes is counted before there is any of it, or raises an error.
+void Reserve(ConnectionShared* connection, const NewSubscription& subscription) {
+  // The decoder has to copy it in one piece.
+  if (DefinitionBytes(subscription.fields) > MaxAllocSize / 2)
+    ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+            errmsg("the query with its parameters is too large for a live query"),
+            errdetail("It may take %zu bytes.", MaxAllocSize / 2));
+  (void)ReserveOwnPlace(connection, subscription);
+  const uint64_t bytes = DefinitionBytes(subscription.fields) + sizeof(SubscriptionShared);
+  ReserveMemory(connection, bytes);
+  unfinished.reserved = bytes;
+}
+
+// Counts a subscription in the place that is reserved for it, or in that of the one that it
+// replaces; false if that has been ended meanwhile. The caller holds the lock.
+bool TakePlace(ConnectionShared* connection, SubscriptionShared* subscription) {
+  if (unfinished.counted) {
+    subscription->replaces = 0;
+    ++connection->lanes[subscription->consumer].subscription_count;
+  } else {
+    SubscriptionShared* replaced = FindSubscription(*connection, subscription->replaces);
+    if (replaced == nullptr || !replaced->counted) return false;
+    replaced->counted = false;
+  }
+  subscription->counted = true;
+  return true;
+}
+
+// Puts what is unfinished into a slot; 0 if there is none, or no place. The caller holds the lock.
+uint64_t EnterSlot(ConnectionShared* connection) {
+  const dsa_pointer pointer = unfinished.subscription;
+  SubscriptionShared* subscription = FromArea<SubscriptionShared>(pointer);
+  const int slot = TakeSlot(connection, subscription->consumer);
+  if (slot < 0) return 0;
+  if (!TakePlace(connection, subscription)) {
+    GiveBackSlot(connection, slot);
+    return 0;
+  }
+  const uint64_t number = pg_atomic_add_fetch_u64(&Control()->subscriptions_created, 1);
+  const uint64_t serial = (number << kSlotBits) | static_cast<uint64_t>(slot);
+  SlotShared& place = FromArea<SlotShared>(connection->slots)[slot];
+  place.serial = serial;
+  place.subscription = pointer;
+  subscription->serial = serial;
+  MarkSlotDirty(connection, serial);
+  return serial;
+}
+
+void FreeSlots(ConnectionShared* connection, dsa_pointer pointer, int capacity) {
+  if (!DsaPointerIsValid(pointer)) return;
+  const SlotShared* slots = FromArea<SlotShared>(pointer);
+  for (int slot = 0; slot < capacity; ++slot)
+    if (slots[slot].serial != 0) FreeSubscription(connection, slots[slot].subscription);
+  FreeShared(pointer);
+  Discharge(connection, sizeof(SlotShared) * capacity);
+}
+
+// Frees all that this backend has in the registry, however it ends.
+void OnBackendExit(int, Datum) {
+  ConnectionShared* connection = MyConnectionIfAny();
+  if (connection == nullptr) return;
+  AbandonRegistration();
+  SetMyConnection(nullptr);
+  LIVE_QUERIES_FAULT("client-exit");
+  const uint64_t connection_id = connection->connection_id;
+  const dsa_pointer slots = connection->slots;
+  const int slot_capacity = connection->slot_capacity;
+  uint32 subscriptions[kMaxConsumers];
+  dsa_pointer mail[kMaxConsumers];
+  WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    connection->connection_id = 0;
+    connection->pid = 0;
+    connection->slots = InvalidDsaPointer;
+    connection->slot_capacity = 0;
+    for (int consumer = 0; consumer < kMaxConsumers; ++consumer) {
+      LaneShared& lane = connection->lanes[consumer];
+      subscriptions[consumer] = static_cast<uint32>(lane.subscription_count);
+      mail[consumer] = lane.mail_first;
+      ResetLane(&lane);
+    }
+  });
+  RemoveSpillFiles(connection_id);
+  for (int consumer = 0; consumer < kMaxConsumers; ++consumer)
+    ReleasePlaces(connection, consumer, subscriptions[consumer]);
+  TellConsumers(connection);
+  // Last, since it may have to map memory that a consumer has put mail in.
+  FreeSlots(connection, slots, slot_capacity);
+  for (const dsa_pointer first : mail) FreeBlocks(connection, first);
+}
+
+// After that, and even if an error cuts it short.
+void OnBackendLeft(int, Datum) { LeaveRole(ConnectionAt(ProcIndex(MyProc))); }
+
+}  // namespace
+
+ConnectionShared* MyConnection() {
+  if (MyConnectionIfAny() != nullptr) return MyConnectionIfAny();
+  Area();  // attached now, so that the exit need not
+  ChannelName channel;
+  MakeUnguessableName(channel);
+  ConnectionShared* connection = ConnectionAt(ProcIndex(MyProc));
+  before_shmem_exit(OnBackendLeft, 0);
+  JoinRole(connection);
+  before_shmem_exit(OnBackendExit, 0);
+  WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    memcpy(connection->channel, channel, sizeof(channel));
+    connection->pid = MyProcPid;
+    connection->backend_id = MyBackendNumber();
+    connection->database = MyDatabaseId;
+    connection->slots = InvalidDsaPointer;
+    connection->slot_capacity = 0;
+    connection->slots_used = 0;
+    for (LaneShared& lane : connection->lanes) ResetLane(&lane);
+    pg_atomic_write_u32(&connection->wake_pending, 0);
+    connection->connection_id = pg_atomic_add_fetch_u64(&Control()->connections_created, 1);
+  });
+  SetMyConnection(connection);
+  return connection;
+}
+
+uint64_t RegisterSubscription(const NewSubscription& subscription) {
+  ConnectionShared* connection = MyConnection();
+  Reserve(connection, subscription);
+  LIVE_QUERIES_FAULT("registry-enter");
+  auto enter = [&] {
+    return WithLock(connection->lock, LW_EXCLUSIVE, [&] { return EnterSlot(connection); });
+  };
+  const bool made = MakeSubscription(subscription);
+  uint64_t serial = made ? enter() : 0;
+  // What it replaces may have been ended meanwhile.
+  if (made && serial == 0 && ReserveOwnPlace(connection, subscription)) serial = enter();
+  if (serial == 0) {
+    AbandonRegistration();
+    RaiseOutOfMemory();
+  }
+  unfinished = kNothing;
+  TellConsumer(connection, subscription.consumer);
+  const DatabaseShared* database = FindDatabase(MyDatabaseId);
+  // It may have been killed already. A consumer that is ending wakes the launcher itself.
+  if (database != nullptr && database->consumers[subscription.consumer].pid.Load() == 0)
+    WakeLauncher();
+  return serial;
+}
+
+void AbandonRegistration() {
+  const Unfinished abandoned = unfinished;
+  unfinished = kNothing;
+  if (DsaPointerIsValid(abandoned.subscription)) FreeShared(abandoned.subscription);
+  if (DsaPointerIsValid(abandoned.definition)) FreeDefinition(abandoned.definition);
+  if (abandoned.reserved > 0) Discharge(MyConnectionIfAny(), abandoned.reserved);
+  if (abandoned.counted) ReleasePlaces(MyConnectionIfAny(), abandoned.consumer, 1);
+}
+
+void RemoveSubscription(uint64_t serial, bool kept) {
+  ConnectionShared* connection = MyConnectionIfAny();
+  if (connection == nullptr) return;
+  LIVE_QUERIES_FAULT("registry-remove");
+  int consumer = 0;
+  const dsa_pointer removed = WithLock(connection->lock, LW_EXCLUSIVE, [&]() -> dsa_pointer {
+    SubscriptionShared* subscription = FindSubscription(*connection, serial);
+    if (subscription == nullptr) return InvalidDsaPointer;
+    const int slot = SlotOfSerial(serial);
+    consumer = subscription->consumer;
+    MarkSlotDirty(connection, serial);
+    GiveBackSlot(connection, slot);
+    GiveUpPlace(connection, subscription);
+    if (kept) UpdateTerminated(*subscription);
+    return FromArea<SlotShared>(connection->slots)[slot].subscription;
+  });
+  if (!DsaPointerIsValid(removed)) return;
+  FreeSubscription(connection, removed);
+  TellConsumer(connection, consumer);
+}
+
+void InheritCounters(uint64_t old_serial, uint64_t new_serial) {
+  ConnectionShared* connection = MyConnectionIfAny();
+  WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    const SubscriptionShared* old = FindSubscription(*connection, old_serial);
+    SubscriptionShared* fresh = FindSubscription(*connection, new_serial);
+    if (old == nullptr || fresh == nullptr) return;
+    fresh->created_at = old->created_at;
+    fresh->last_delivered_at = old->last_delivered_at;
+    fresh->seq = old->seq;
+    fresh->messages = old->messages;
+    fresh->changes = old->changes;
+    fresh->resets = old->resets;
+  });
+}
+
+}  // namespace live_queries
