@@ -231,17 +231,17 @@ void Loop() {
     MemoryContextSwitchTo(TopMemoryContext);
     const XLogRecPtr read = at_end && flushed > StreamPosition() ? flushed : StreamPosition();
     const XLogRecPtr handled = HandledPosition(read);
-    PublishPosition(handled);
     CheckValues();
     MemoryContextSwitchTo(TopMemoryContext);
     FinishAttachments(handled);
     // Also while there is always more to do. What waits is in memory or in our files.
     ConfirmNowAndThen();
     KeepHouseNowAndThen();
-    if (progress == Progress::kBlocked) Sleep(kVisibilityPollMs);
-    if (progress != Progress::kNothingReady) continue;
+    // A change of a catalog is not handled before those whom it concerns are reset.
     CheckDefinitions();
-    if (!at_end) continue;
+    PublishPosition(handled);
+    if (progress == Progress::kBlocked) Sleep(kVisibilityPollMs);
+    if (progress != Progress::kNothingReady || !at_end) continue;
     if (read != shared_position) ShareProgress();
     shared_position = read;
     Sleep(kSafetyNetMs);
