@@ -200,6 +200,29 @@ std::optional<uint64_t> WaitForAttachment(int index, uint64_t serial, uint64_t* 
   return consumer->position.Load();
 }
 
+void WaitForPublication(XLogRecPtr lsn, void (*lost)(int consumer)) {
+  DatabaseShared* database = FindDatabase(MyDatabaseId);
+  if (database == nullptr) return;
+  for (ConsumerShared& consumer : database->consumers) {
+    if (!IsWaitedFor(consumer) || consumer.position.Load() >= lsn) continue;
+    // It reads no further than that.
+    if (GetFlushRecPtr(nullptr) < lsn) XLogFlush(lsn);
+    const pid_t pid = consumer.pid.Load();
+    bool gone = false;
+    const bool answered = SleepUntil(
+        &consumer, WaitEventSubscribe(), SubscribeTimeout(),
+        [&] {
+          gone = consumer.state.Load() != ConsumerState::kRunning || consumer.pid.Load() != pid;
+          if (gone || consumer.position.Load() >= lsn) return true;
+          WakeConsumer(consumer);
+          return false;
+        },
+        [] {});
+    if (!answered) RaiseTimeout();
+    if (gone) lost(consumer.index);
+  }
+}
+
 bool WaitForPosition(XLogRecPtr lsn, int64 timeout_ms) {
   DatabaseShared* database = FindDatabase(MyDatabaseId);
   if (database == nullptr) return true;

@@ -22,6 +22,12 @@ void WaitForConsumer(int consumer);
 // Raises the same, and the consumer's reason if it refuses.
 std::optional<uint64_t> WaitForAttachment(int consumer, uint64_t serial, uint64_t* values_here);
 
+// Returns once all that committed up to `lsn`, a position in the log, is in this connection's
+// mailbox, whichever of the consumers that it has live queries of puts it there. Calls
+// `lost` for one that is not there any more, so that messages may be lost. Raises 57014 after
+// live_queries.subscribe_timeout.
+void WaitForPublication(XLogRecPtr lsn, void (*lost)(int consumer));
+
 // Returns once all that committed up to `lsn` (invalid: now) is in this connection's mailbox,
 // whichever of the consumers that it has live queries of puts it there; false after `timeout_ms`.
 bool WaitForPosition(XLogRecPtr lsn, int64 timeout_ms);

@@ -6,9 +6,9 @@
 // into the cursor's store, where any place can be gone back to.
 #include "client/first_result.hpp"
 
+#include "client/consumer_wait.hpp"
 #include "client/snapshot_cursor.hpp"
 #include "client/undo_log.hpp"
-#include "deliver/poll_queue.hpp"
 #include "pg/fault.hpp"
 #include "pg/try_catch.hpp"
 #include "query/settings_capture.hpp"
@@ -101,7 +101,9 @@ void Stream(LocalSubscription* subscription, Portal cursor, uint64 max_rows,
   subscription = FindLocal(serial);
   if (subscription != nullptr && max_rows != 0 && fetched == max_rows) return;
   PortalDrop(cursor, false);
-  if (subscription != nullptr) Finish(subscription);
+  if (subscription == nullptr) return;
+  WaitUntilOthersCanShow(*subscription);
+  Finish(subscription);
 }
 
 // Of a cursor that nobody has read, it is a copy that runs: if that fails, the next attempt begins
@@ -159,10 +161,11 @@ uint64 MoveStored(FirstResult* first, Portal cursor, uint64 max_rows, Tuplestore
 void ReadStored(LocalSubscription* subscription, Portal cursor, uint64 max_rows,
                 Tuplestorestate* rows) {
   FirstResult& first = subscription->first;
-  Note(Action::kRead, subscription, subscription->first.read);
+  Note(Action::kRead, subscription);
   const uint64 moved = MoveStored(&first, cursor, max_rows, rows);
   first.read += moved;
   if (max_rows != 0 && moved == max_rows) return;
+  WaitUntilOthersCanShow(*subscription);
   first.complete = true;
   if (subscription->delivery == Delivery::kPoll) subscription->flow.OnSnapshotRead();
 }
@@ -194,6 +197,14 @@ void ReadFirstResult(LocalSubscription* subscription, uint64 max_rows, Tuplestor
   if (cursor != nullptr) ReadStored(subscription, cursor, max_rows, rows);
 }
 
+void WaitUntilOthersCanShow(const LocalSubscription& subscription) {
+  WaitForPublication(subscription.bound.lsn, [](int consumer) {
+    for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+      if (one->consumer == consumer)
+        NoteLost(one, "the decoder was restarted and may have missed changes");
+  });
+}
+
 void PrepareToClose(LocalSubscription* subscription) {
   FirstResult& first = subscription->first;
   if (first.cursor[0] == '\0' || first.place != kNowhere) return;
@@ -215,7 +226,6 @@ void GiveBackRows(LocalSubscription* subscription, uint64_t read) {
   if (!first.complete) return;
   first.complete = false;
   subscription->flow.OnSnapshotUnread();
-  SortQueueLater();
 }
 
 void CloseFirstResult(const LocalSubscription& subscription) {

@@ -14,10 +14,12 @@ namespace {
 
 bool listening_at_commit = false;  // to our channel, if the running transaction commits
 
-void RefuseQueued(const SubscriptionId* id, Whose whose = Whose::kActedFor) {
-  if (PollQueueIsEmpty()) return;
-  Note(Action::kRefused, nullptr, LastRefusal());
-  RefuseTerminations(id, whose);
+// Those that are over, and whose end waits for live.poll, of that id or (nullptr) all.
+void LeaveEnded(const SubscriptionId* id, Whose whose = Whose::kActedFor) {
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+    if (!one->over || one->flow.leaving() || (id != nullptr && !(one->id == *id))) continue;
+    if (whose == Whose::kAnybodys || MayPoll(*one)) LeaveAtCommit(one);
+  }
 }
 
 void ShareStatus(const LocalSubscription& subscription) {
@@ -34,7 +36,7 @@ void ShareStatus(const LocalSubscription& subscription) {
 
 LocalSubscription* AddLocal(const SubscriptionId& id, Delivery delivery) {
   // The end of an earlier one of that id is not to be taken for its own.
-  RefuseQueued(&id);
+  LeaveEnded(&id);
   LocalSubscription* subscription = MakeLocal(id, delivery);
   Note(Action::kAdded, subscription);
   Link(subscription);
@@ -43,16 +45,16 @@ LocalSubscription* AddLocal(const SubscriptionId& id, Delivery delivery) {
 
 bool UnsubscribeAtCommit(const SubscriptionId& id) {
   LocalSubscription* subscription = FindLocal(id);
-  RefuseQueued(&id);
+  LeaveEnded(&id);
   if (subscription != nullptr) LeaveAtCommit(subscription);
   return subscription != nullptr;
 }
 
 int32_t UnsubscribeAllAtCommit(Whose whose) {
   int32_t count = 0;
-  RefuseQueued(nullptr, whose);
+  LeaveEnded(nullptr, whose);
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    if (one->flow.leaving()) continue;
+    if (one->flow.leaving() || one->over) continue;
     if (whose == Whose::kActedFor && !MayActFor(one->role)) continue;
     LeaveAtCommit(one);
     ++count;
@@ -63,7 +65,6 @@ int32_t UnsubscribeAllAtCommit(Whose whose) {
 void LeaveAtCommit(LocalSubscription* subscription) {
   Note(Action::kLeft, subscription);
   subscription->flow.OnLeave();
-  SortQueueLater();
   LIVE_QUERIES_FAULT("subscription-drop");
 }
 
@@ -81,23 +82,29 @@ void ApplyPause(LocalSubscription* subscription, bool paused) {
   else
     subscription->flow.OnResume();
   ShareStatus(*subscription);
-  SortQueueLater();
 }
 
-void StartPolling() { StartReading(); }
+bool EndWaitsForOthers(const SubscriptionId& id) {
+  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+    const bool waits = one->over && !one->flow.leaving() && one->held->unread() > 0;
+    if (waits && one->id == id && !MayPoll(*one)) return true;
+  }
+  return false;
+}
 
 bool NextMessage(PolledMessage* message) {
-  UnreadQueue queue;
-  while (NextUnnoted(&queue)) Note(Action::kPolled, nullptr, queue.polled, queue.role);
-  return NextPolled(message);
+  LocalSubscription* subscription = NextToPoll();
+  if (subscription == nullptr) return false;
+  if (IsFirstPolled()) Note(Action::kPolled, subscription);
+  ReadPolled(message);
+  return true;
 }
 
 void Deliver() {
-  const Undo* done = NewestUndo();
-  DeliverMail(done != nullptr && done->notified);
+  DeliverMail(ChangesNotifications());
   for (LocalSubscription* one = FirstLocal(); one != nullptr;) {
     LocalSubscription* next = one->next;
-    if (one->over) {
+    if (one->over && one->delivery == Delivery::kNotify) {
       ForgetUndosOf(one);
       Forget(one, true);
     }
@@ -123,7 +130,6 @@ bool IsListening() { return listening_at_commit; }
 
 void Forget(LocalSubscription* subscription, bool kept) {
   CloseFirstResult(*subscription);
-  if (subscription->delivery == Delivery::kPoll) SortQueueLater();
   Remove(subscription, kept);
 }
 

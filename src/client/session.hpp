@@ -6,7 +6,6 @@
 
 #include "deliver/local_subscription.hpp"
 #include "deliver/poll_queue.hpp"
-#include "deliver/refusals.hpp"
 #include "model/identifiers.hpp"
 #include "pg/postgres.hpp"
 
@@ -17,17 +16,20 @@ namespace live_queries {
 LocalSubscription* AddLocal(const SubscriptionId& id, Delivery delivery);
 // Ends it at commit.
 void LeaveAtCommit(LocalSubscription* subscription);
-// The same for the one of that id, or for many. A termination that waits for live.poll, and that
-// the current role might poll, goes with them. Returns whether there was one, or how many.
+// The same for the one of that id, or for many. Those that are over, and whose end the current role
+// might poll, go with them. Returns whether there was one that was not over, or how many.
+enum class Whose : uint8_t { kAnybodys, kActedFor };  // for whom the current role may act
 bool UnsubscribeAtCommit(const SubscriptionId& id);
 int32_t UnsubscribeAllAtCommit(Whose whose);
 // Pauses or resumes it, at once, undone by a rollback.
 void SetPaused(LocalSubscription* subscription, bool paused);
 
-// What follows is polled; before the first NextMessage of a live.poll.
-void StartPolling();
+// Whether the end of a subscription of that id waits for a role for which the current one may not
+// act.
+bool EndWaitsForOthers(const SubscriptionId& id);
+
 // The next message for live.poll of the current role; false if none is left. A rollback gives it
-// back.
+// back. BeginPolling comes first (deliver/poll_queue.hpp).
 bool NextMessage(PolledMessage* message);
 
 // Delivers all that may be delivered (deliver/dispatch.hpp), and forgets what is over. Nobody can

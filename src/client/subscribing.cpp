@@ -4,8 +4,6 @@
 #include "client/consumer_wait.hpp"
 #include "client/first_result.hpp"
 #include "client/session.hpp"
-#include "deliver/pipe.hpp"
-#include "deliver/poll_queue.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -149,15 +147,15 @@ void TakeSnapshot(LocalSubscription* subscription, const Request& request, const
   PushActiveSnapshot(GetLatestSnapshot());
   subscription->bound = BoundOf(GetActiveSnapshot(), subscription->context);
   if (request.with_snapshot && subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard)
-    DiscardHeld(subscription);
+    subscription->held->DiscardUnread();
   if (request.with_snapshot) OpenFirstResult(subscription, request.query, plan);
   PopActiveSnapshot();
 }
 
 // Analyses the query and registers `subscription`; leaves in `plan` what the decoder has
-// attached. Returns the position that it had handled then. The locks of the analysis stay, so that
+// attached. The locks of the analysis stay, so that
 // doing it again never waits for who has queued up behind them meanwhile.
-SeqId Attach(LocalSubscription* subscription, const Request& request, Plan* plan) {
+void Attach(LocalSubscription* subscription, const Request& request, Plan* plan) {
   uint64_t values_here = 0;
   char* values = nullptr;
   for (int surprises = 0;;) {
@@ -172,8 +170,7 @@ SeqId Attach(LocalSubscription* subscription, const Request& request, Plan* plan
     SetSerial(subscription, Register(request, *plan, {analysed_at, values_here}));
     LIVE_QUERIES_FAULT("subscribe-registered");
     uint64_t found = 0;
-    if (const auto handled = WaitForAttachment(request.consumer, subscription->serial, &found))
-      return {*handled};
+    if (WaitForAttachment(request.consumer, subscription->serial, &found)) return;
     RemoveSubscription(subscription->serial, false);
     if (found != 0 && found != values_here && ++surprises > kMostSurprises)
       RaiseUnsupported("a function that it calls gives another value each time");
@@ -198,7 +195,7 @@ Subscribed Begin(const Request& request) {
   GetUserIdAndSecContext(&role, &context);
   SetUserIdAndSecContext(role, context | SECURITY_RESTRICTED_OPERATION);
   Plan plan = {};
-  const SeqId handled = Attach(subscription, request, &plan);
+  Attach(subscription, request, &plan);
   subscription->settings =
       InMemoryContext(subscription->context, [&] { return pstrdup(SettingsFor(request, plan)); });
   LIVE_QUERIES_FAULT("subscribe-attached");
@@ -210,7 +207,9 @@ Subscribed Begin(const Request& request) {
     SetListening(true);
   }
   LIVE_QUERIES_FAULT("subscribe-published");
-  return {subscription, StampPosition(handled), plan.strategy, DescribeResultColumns(plan)};
+  // All that changes from here on is told at once.
+  if (!request.with_snapshot) WaitUntilOthersCanShow(*subscription);
+  return {subscription, SeqId{subscription->bound.lsn}, plan.strategy, DescribeResultColumns(plan)};
 }
 
 // A client must not take the end of an earlier one of that id for the new one's.

@@ -36,13 +36,12 @@ void TakeBack(const Undo& undo) {
       break;
     case Action::kRead:
       if (!LIVE_QUERIES_MUTATION("forget_rolled_back_reads"))
-        GiveBackRows(undo.subscription, undo.before);
+        GiveBackRows(undo.subscription, undo.read);
       break;
     case Action::kPolled:
-      GiveBackPolled(undo.role, undo.before);
-      break;
-    case Action::kRefused:
-      TakeBackRefusals(undo.before);
+      undo.subscription->held->ReturnTo(undo.place);
+      undo.subscription->shown = undo.shown;
+      SetPolledPoint(undo.role, undo.point);
       break;
     case Action::kListened:
       ApplyListening(false);
@@ -59,23 +58,16 @@ void TakeBackAll(SubTransactionId since) {
 }
 
 void OnCommit() {
-  bool polled = false;
-  bool refused = false;
   for (const Undo* undo = NewestUndo(); undo != nullptr; undo = undo->older) {
     if (undo->action == Action::kAdded) undo->subscription->flow.OnCommitted();
     if (undo->action == Action::kRead) ConfirmRows(undo->subscription);
-    polled = polled || undo->action == Action::kPolled;
-    refused = refused || undo->action == Action::kRefused;
+    if (undo->action == Action::kPolled) undo->subscription->held->ForgetRead();
   }
   ForgetUndos();
-  if (polled) ForgetPolled();
-  if (refused) {
-    ConfirmRefusals();
-    SortQueueLater();
-  }
   for (LocalSubscription* one = FirstLocal(); one != nullptr;) {
     LocalSubscription* next = one->next;
-    if (one->flow.leaving()) Forget(one, false);
+    const bool told = one->over && one->held->empty();
+    if (one->flow.leaving() || told) Forget(one, one->over);
     one = next;
   }
   // The server looks at this before it tells the client that it is ready for the next command.
@@ -93,22 +85,15 @@ void OnAbort() {
     notifyInterruptPending = true;
 }
 
-// Not what the commit decides on: an error may yet come before it, and what begins to be told with
-// it would lag behind what the others are told before. And a transaction that wrote holds locks, so
-// it does not wait for the client to read. OnCommit then has another transaction follow.
-bool DeliversBeforeCommit() {
-  const Undo* done = NewestUndo();
-  if (done != nullptr && (done->adds || done->notified)) return false;
-  return !TransactionIdIsValid(GetTopTransactionIdIfAny());
-}
-
 void OnTransaction(XactEvent event, void*) {
   const bool changed = NewestUndo() != nullptr;
   if (FirstLocal() == nullptr && !changed) return;
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
       PrepareToCommit();
-      if (DeliversBeforeCommit()) Deliver();
+      // Not if notifications wait for the end; and a transaction that wrote holds locks, so it does
+      // not wait for the client to read. See OnCommit.
+      if (!TransactionIdIsValid(GetTopTransactionIdIfAny()) && !ChangesNotifications()) Deliver();
       if (changed) LIVE_QUERIES_FAULT("session-commit");
       break;
     case XACT_EVENT_COMMIT:

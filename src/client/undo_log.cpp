@@ -2,10 +2,12 @@
 // backend.
 #include "client/undo_log.hpp"
 
+#include "deliver/poll_queue.hpp"
 #include "pg/memory.hpp"
 
 extern "C" {
 #include "access/xact.h"
+#include "miscadmin.h"
 }
 
 namespace live_queries {
@@ -15,16 +17,30 @@ Undo* newest_undo = nullptr;  // in TopTransactionContext
 
 }  // namespace
 
-void Note(Action action, LocalSubscription* subscription, uint64_t before, Oid role) {
+void Note(Action action, LocalSubscription* subscription) {
   Undo* undo = AllocateIn<Undo>(TopTransactionContext);
-  *undo = {newest_undo, GetCurrentSubTransactionId(), action, subscription, before, role};
-  undo->adds = action == Action::kAdded || (newest_undo != nullptr && newest_undo->adds);
-  undo->notified = (subscription != nullptr && subscription->delivery == Delivery::kNotify) ||
-                   (newest_undo != nullptr && newest_undo->notified);
+  undo->older = newest_undo;
+  undo->subtransaction = GetCurrentSubTransactionId();
+  undo->action = action;
+  undo->subscription = subscription;
+  if (action == Action::kRead) undo->read = subscription->first.read;
+  if (action == Action::kPolled) {
+    undo->place = subscription->held->read_position();
+    undo->shown = subscription->shown;
+    undo->role = GetUserId();
+    undo->point = PolledPoint(undo->role);
+  }
   newest_undo = undo;
 }
 
 const Undo* NewestUndo() { return newest_undo; }
+
+bool ChangesNotifications() {
+  for (const Undo* undo = newest_undo; undo != nullptr; undo = undo->older)
+    if (undo->subscription != nullptr && undo->subscription->delivery == Delivery::kNotify)
+      return true;
+  return false;
+}
 
 bool TakeUndo(SubTransactionId mine, Undo* undo) {
   if (newest_undo == nullptr || newest_undo->subtransaction < mine) return false;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "deliver/local_subscription.hpp"
+#include "model/flow_control.hpp"
 #include "pg/postgres.hpp"
 
 namespace live_queries {
@@ -15,7 +16,6 @@ enum class Action : uint8_t {
   kResumed,
   kRead,
   kPolled,
-  kRefused,
   kListened,
   kUnlistened
 };
@@ -24,19 +24,21 @@ struct Undo {
   Undo* older;
   SubTransactionId subtransaction;
   Action action;
-  LocalSubscription* subscription;  // nullptr from kPolled on
-  uint64_t before;                  // kRead, kPolled, kRefused: how many, or which was the last
-  Oid role;                         // kPolled: whose messages
-  // Of this one and all that are older:
-  bool adds;      // one is kAdded
-  bool notified;  // one is of a subscription that is told by notifications
+  LocalSubscription* subscription;  // nullptr from kListened on
+  uint64_t read;                    // kRead: how many rows were read before
+  // kPolled: how far its queue was read, and what it and the role that polled were shown.
+  RecordQueue::ReadPosition place;
+  uint64_t shown;
+  Oid role;
+  Point point;
 };
 
-void Note(Action action, LocalSubscription* subscription, uint64_t before = 0,
-          Oid role = InvalidOid);
+void Note(Action action, LocalSubscription* subscription);
 
 // nullptr: nothing was done.
 const Undo* NewestUndo();
+// Whether anything was done to a subscription that is told by notifications.
+bool ChangesNotifications();
 
 // The rest never ereports.
 

@@ -1,14 +1,14 @@
-// The loop of delivery: from the inbox, record by record, and from what subscriptions hold, to the
-// two pipes; and what becomes of it after an error. Process: client backend.
+// The loop of delivery: from the inboxes and from what subscriptions hold, in the order of the log,
+// to the client or into the subscriptions' queues; and what becomes of it after an error. Process:
+// client backend.
 #include "deliver/dispatch.hpp"
 
-#include <span>
-
 #include "deliver/held_merge.hpp"
+#include "deliver/lane_reader.hpp"
 #include "deliver/local_subscription.hpp"
 #include "deliver/mailbox.hpp"
+#include "deliver/permission.hpp"
 #include "deliver/pipe.hpp"
-#include "deliver/poll_queue.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -24,13 +24,11 @@ namespace live_queries {
 namespace {
 
 bool prepared = false;
-bool notifications_wait = false;  // in this call of DeliverMail
-Inboxes inboxes;
-int lane = 0;  // whose inbox is being read
-bool inbox_in_use = false;
-// Why messages in front of the inbox's end are lost, where it is marked as overflowed.
-constexpr std::string_view kTooManyReason = "too many messages were waiting for the client";
-std::string_view lost_because = kTooManyReason;
+Inboxes inboxes;  // by consumer, as are
+LaneReader lanes[kMaxConsumers];
+bool inboxes_in_use = false;
+// Whether notifications wait for the end of the running transaction: see DeliverMail.
+bool notifications_wait = false;
 // An error has left DeliverMail; how many did so in succession.
 bool delivering = false;
 int failures = 0;
@@ -38,17 +36,26 @@ int failures = 0;
 // for the next transaction.
 constexpr int kMostFailures = 3;
 
-Inbox& inbox() { return inboxes[static_cast<size_t>(lane)]; }
-
 void FreeInboxes(int, Datum) {
-  for (const Inbox& one : inboxes) FreeBlocks(MyConnectionIfAny(), one.block);
+  for (const Inbox& inbox : inboxes) FreeBlocks(MyConnectionIfAny(), inbox.block);
 }
 
 void Prepare() {
   if (prepared) return;
-  PreparePipes();
+  PreparePipe();
   before_shmem_exit(FreeInboxes, 0);
   prepared = true;
+}
+
+// Whether a message of it can be sent now, and not behind what is held.
+bool IsSentNow(const LocalSubscription& subscription) {
+  return subscription.delivery == Delivery::kNotify && !notifications_wait &&
+         subscription.held->unread() == 0;
+}
+
+void SendNow(const RecordView& record) {
+  Announce(record.header);
+  Send(record, false);
 }
 
 void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& record);
@@ -62,64 +69,64 @@ void ResetForRoom(LocalSubscription* subscription, uint64_t seq) {
   subscription->flow = flow;
 }
 
-// Whether no more fits into the queue of live.poll.
-bool IsFull(const LocalSubscription& subscription, const RecordHeader& header) {
-  return subscription.delivery == Delivery::kPoll && header.kind == RecordKind::kChanges &&
-         PollQueueBytes() + PipeOf(subscription)->body.len >
-             static_cast<size_t>(spill_size_kb) * 1024;
-}
-
-void Emit(LocalSubscription* subscription, const RecordView& record) {
-  if (IsFull(*subscription, record.header)) {
-    ResetForRoom(subscription, record.header.seq);
-    return;
-  }
-  Pipe* pipe = PipeOf(*subscription);
-  // A reset has no `more`. Before the message that waits, whose `more` may be false: then all
-  // subscriptions show one point in time, or their clients know that they do not.
-  if (record.header.kind == RecordKind::kReset && pipe->waiting &&
-      pipe->header.seq == record.header.seq &&
-      pipe->header.subscription_serial != record.header.subscription_serial) {
-    Deliver(pipe, record, false);
-    return;
-  }
-  Flush(pipe, AreOfOneTransaction(pipe->header, record.header));
-  Keep(pipe, record);
-}
-
-void HoldAlone(LocalSubscription* subscription, const RecordView& record) {
-  RecordQueue* alone = RecordQueue::Create(subscription->context);
-  alone->Append(record.header, record.body);
-  DiscardHeld(subscription);
-  subscription->held->Destroy();
-  subscription->held = alone;
-  held_budget.bytes += record.body.size();
+void Append(LocalSubscription* subscription, const RecordView& record) {
+  subscription->held->Append(record.header, record.body);
+  if (subscription->delivery == Delivery::kPoll)
+    subscription->waiting.Add(record.header, SeqId{record.header.seq});
 }
 
 void Hold(LocalSubscription* subscription, const RecordView& record) {
-  if (subscription->flow.broken()) {
-    // From the poll queue, with the reset that ends it: that is all that counts.
-    if (record.header.kind == RecordKind::kReset) HoldAlone(subscription, record);
-    return;
-  }
-  held_budget.limit = static_cast<size_t>(spill_size_kb) * 1024;
-  HeldBudget budget = held_budget;
-  if (budget.Admit(record.body.size())) {
-    subscription->held->Append(record.header, record.body);
-    held_budget = budget;
-    return;
-  }
-  ResetForRoom(subscription, record.header.seq);
+  const HeldBudget budget = {static_cast<size_t>(spill_size_kb) * 1024, RecordQueue::TotalBytes()};
+  if (budget.Admits(record.body.size()))
+    Append(subscription, record);
+  else
+    ResetForRoom(subscription, record.header.seq);
 }
 
-constexpr Holding kHolding = {Hold, DiscardHeld};
+// It stands before all that the others are told: what was before it is lost. If there is an error in
+// between, the reset of TellWhoLost comes.
+void HoldAlone(LocalSubscription* subscription, const RecordView& record) {
+  NoteLost(subscription, kHeldOverflowReason);
+  subscription->held->DiscardUnread();
+  subscription->waiting = {};
+  RecordView first = record;
+  first.header.seq = 0;
+  Append(subscription, first);
+  subscription->lost_because = {};
+}
+
+// It waits, with what is to be told before it.
+void HoldLast(LocalSubscription* subscription, const RecordView& record) {
+  const bool ends = record.header.kind == RecordKind::kTerminated;
+  // Nobody may ever poll that: see MayPoll.
+  const bool polled = subscription->delivery == Delivery::kPoll;
+  const bool lost_role = ends && polled && HasLostRole(*subscription);
+  if (subscription->flow.CanRelease() && !lost_role)
+    Append(subscription, record);
+  else
+    HoldAlone(subscription, record);
+  if (ends && polled) subscription->over = true;
+}
+
+void DeliverAlone(LocalSubscription* subscription, const RecordView& record) {
+  const bool waits = subscription->flow.CanRelease() && subscription->held->unread() > 0;
+  if (subscription->delivery == Delivery::kPoll || notifications_wait || waits) {
+    HoldLast(subscription, record);
+    return;
+  }
+  SendNow(record);
+  subscription->held->DiscardUnread();
+}
 
 // An error leaves all as it was, for the record comes again: what may raise one stands first, and
 // the caller changes the subscription's FlowControl after this.
 void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& record) {
   switch (verdict) {
     case Verdict::kDeliver:
-      Emit(subscription, record);
+      if (IsSentNow(*subscription))
+        SendNow(record);
+      else
+        Hold(subscription, record);
       break;
     case Verdict::kHold:
       Hold(subscription, record);
@@ -127,17 +134,12 @@ void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& re
     case Verdict::kDrop:
       break;
     case Verdict::kDeliverAlone:
-      Emit(subscription, record);
-      DiscardHeld(subscription);
+      DeliverAlone(subscription, record);
       break;
     case Verdict::kHoldAlone:
       HoldAlone(subscription, record);
       break;
   }
-}
-
-bool Waits(const LocalSubscription& subscription) {
-  return notifications_wait && subscription.delivery == Delivery::kNotify;
 }
 
 void Dispatch(const RecordView& record) {
@@ -147,13 +149,12 @@ void Dispatch(const RecordView& record) {
   const bool visible = changes && !LIVE_QUERIES_MUTATION("deliver_visible") &&
                        subscription->bound.Sees(record.header.xid, record.header.seq);
   FlowControl flow = subscription->flow;
-  Verdict verdict = flow.Decide(record.header, visible);
-  // What is held is older.
-  if (verdict == Verdict::kDeliver && (Waits(*subscription) || !subscription->held->empty()))
-    verdict = Verdict::kHold;
+  const Verdict verdict = flow.Decide(record.header, visible);
   Obey(subscription, verdict, record);
   // Changes decide nothing, but what became of them may have.
-  if (!changes) subscription->flow = flow;
+  if (changes) return;
+  if (verdict == Verdict::kDeliverAlone && subscription->held->unread() > 0) flow.OnTellingHeld();
+  subscription->flow = flow;
 }
 
 void Process(const RecordView& record) {
@@ -164,115 +165,56 @@ void Process(const RecordView& record) {
   subscription->taken_bytes += record.header.body_bytes;
 }
 
-// A message waits since an error. If its subscription was paused or ended meanwhile, or its
-// snapshot is unread again, it is one of those that are held, or that are told if the end is
-// rolled back.
-void HoldBack(Pipe* pipe) {
-  if (!pipe->waiting) return;
-  LocalSubscription* subscription = FindLocal(pipe->header.subscription_serial);
-  const RecordView record = {pipe->header, View(pipe->body)};
-  const RecordKind kind = record.header.kind;
-  if (subscription == nullptr) {
-    pipe->waiting = false;
-    return;
-  }
-  if (kind == RecordKind::kChanges) {
-    FlowControl flow = subscription->flow;
-    if (!Waits(*subscription) && subscription->held->empty() &&
-        flow.Decide(record.header, false) == Verdict::kDeliver)
-      return;
-    Hold(subscription, record);
-  } else if (subscription->flow.leaving()) {
+// Messages wait since an error. Where their subscription was paused or ended meanwhile, or its first
+// result is unread again, they are among those that are held, or that are told if the end is rolled
+// back. False if it stays in the pipe.
+bool HoldBack(LocalSubscription* subscription, const RecordView& record) {
+  if (subscription == nullptr) return true;
+  FlowControl flow = subscription->flow;
+  const bool changes = record.header.kind == RecordKind::kChanges;
+  if (flow.leaving() && !changes) {
     subscription->flow.OnUntold();
-  } else if (kind == RecordKind::kReset && subscription->flow.IsWaiting()) {
-    Hold(subscription, record);
-  } else {
-    return;
+    return true;
   }
-  pipe->waiting = false;
+  if (!flow.leaving() && !flow.IsWaiting() && !notifications_wait) return false;
+  if (changes) {
+    // What breaks or ends it may stand behind it: that is all that counts then.
+    if (flow.Decide(record.header, false) != Verdict::kDrop) Hold(subscription, record);
+    return true;
+  }
+  if (flow.IsWaiting())
+    HoldAlone(subscription, record);
+  else
+    Append(subscription, record);
+  flow.OnTellingHeld();
+  subscription->flow = flow;
+  return true;
 }
 
-// By itself, past the pipe: what follows it is known here.
-void Release(const HeldMessage& held) {
-  LocalSubscription* one = held.subscription;
-  if (LIVE_QUERIES_MUTATION("lose_held")) return;
-  if (IsFull(*one, held.record.header)) {
-    ResetForRoom(one, held.record.header.seq);
-    FlushBoth();
-    return;
-  }
-  Deliver(PipeOf(*one), held.record, held.more);
-}
-
-void ReleaseHeld() {
-  FlushBoth();
-  for (const Delivery delivery : {Delivery::kNotify, Delivery::kPoll}) {
-    if (delivery == Delivery::kNotify && notifications_wait) continue;
-    binaryheap* sources = MergeHeld(delivery);
-    HeldMessage held;
-    while (NextHeld(sources, &held)) {
-      Release(held);
-      // All may have been discarded.
-      RecordQueue* queue = held.subscription->held;
-      const size_t bytes = queue->bytes();
-      queue->ForgetRead();
-      held_budget.Release(bytes - queue->bytes());
+// What waits in the pipe is of one subscription.
+void RecoverPipe() {
+  Pipe& pipe = notify_pipe;
+  bool comes_again = false;
+  while (pipe.waiting()) {
+    const Kept& kept = pipe.kept[pipe.first];
+    LocalSubscription* subscription = FindLocal(kept.header.subscription_serial);
+    const RecordView record = {kept.header, View(kept.body)};
+    comes_again = comes_again || kept.held;
+    if (!comes_again && !HoldBack(subscription, record)) return;
+    if (comes_again && subscription != nullptr) {
+      // In its queue it is still; and what came behind it, but not from there, follows it there.
+      if (!kept.held) Append(subscription, record);
+      if (record.header.kind == RecordKind::kTerminated) subscription->flow.OnTellingHeld();
     }
+    ++pipe.first;
   }
+  Forsake();
 }
 
-// What cannot be read is lost, so the subscriptions are reset.
-void GiveUpOnDamage() {
-  ereport(LOG, errmsg("live_queries found damaged messages in the mailbox of this connection"));
-  inbox().overflowed = true;
-  lost_because = "messages were damaged";
-}
-
-// Messages leave in the order of their records. `inbox` moves on only after what came before has
-// left, so that an error repeats nothing and loses nothing.
-void DispatchBlocks() {
-  while (DsaPointerIsValid(inbox().block)) {
-    const MailBlockShared* block = FromArea<MailBlockShared>(inbox().block);
-    const std::byte* bytes = reinterpret_cast<const std::byte*>(block + 1);
-    RecordReader reader({bytes + inbox().offset, block->bytes - inbox().offset});
-    const uint64_t start = inbox().offset;
-    while (const auto record = reader.Next()) {
-      Process(*record);
-      inbox().offset = start + reader.offset();
-    }
-    if (reader.corrupt()) GiveUpOnDamage();
-    const dsa_pointer done = inbox().block;
-    inbox().block = block->next;
-    inbox().offset = 0;
-    FreeBlock(MyConnectionIfAny(), done);
-  }
-}
-
-void DispatchSpill() {
-  if (inbox().spill_read == inbox().spill_end) return;
-  LIVE_QUERIES_FAULT("client-unspill");
-  // An error leaves the file open, for the next call to close.
-  static File file = -1;
-  if (file >= 0) FileClose(file);
-  file = -1;
-  file = OpenSpillForReading(MyConnectionIfAny()->connection_id, lane);
-  while (inbox().spill_read < inbox().spill_end) {
-    const std::span<const std::byte> bytes = ReadSpill(file, inbox());
-    RecordReader reader(bytes);
-    size_t done = 0;
-    while (const auto record = reader.Next()) {
-      Process(*record);
-      inbox().spill_read += reader.offset() - done;
-      done = reader.offset();
-    }
-    pfree(const_cast<std::byte*>(bytes.data()));
-    if (done > 0) continue;
-    GiveUpOnDamage();
-    inbox().spill_read = inbox().spill_end;
-  }
-  FileClose(file);
-  file = -1;
-  ReleaseSpill(MyConnectionIfAny(), lane, inbox());
+// What an error has left read.
+void RewindHeld() {
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+    if (one->delivery == Delivery::kNotify) one->held->Rewind();
 }
 
 // Its last message may be among those that are lost.
@@ -293,22 +235,107 @@ void ResetOrTerminate(LocalSubscription* one, std::string_view reason) {
   Dispatch({header, over ? body.view() : reason});
 }
 
-void ResetLane() {
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    if (one->consumer == lane) ResetOrTerminate(one, lost_because);
-}
-
-// An unsubscribe that was rolled back: they are to be told after all.
-void TellWhoStayed() {
+// Those of whom something is lost; also by an unsubscribe that was rolled back, which had kept them
+// from being told.
+void TellWhoLost() {
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    if (one->flow.IsOwedAReset())
-      ResetOrTerminate(one, "a reset came in a transaction that was rolled back");
+    if (!one->flow.IsOwedAReset()) continue;
+    ResetOrTerminate(one, !one->lost_because.empty()
+                              ? one->lost_because
+                              : "a reset came in a transaction that was rolled back");
+    one->lost_because = {};
   }
 }
 
+void SendHeld(HeldMerge* held) {
+  const HeldSource* source = held->First();
+  RecordQueue* queue = source->subscription->held;
+  Announce(source->next);
+  RecordView record;
+  (void)queue->Read(&record);
+  held->Advance();
+  if (LIVE_QUERIES_MUTATION("lose_held"))
+    queue->ForgetOldest(record.header);
+  else
+    Send(record, true);
+}
+
+void ReadLanes() {
+  for (int i = 0; i < kMaxConsumers; ++i) lanes[i].Begin(i, &inboxes[i]);
+}
+
+void Take(ConnectionShared* connection) {
+  LIVE_QUERIES_FAULT("client-take");
+  TakeMail(connection, &inboxes);
+  inboxes_in_use = true;
+  LIVE_QUERIES_FAULT("client-taken");
+  ReadLanes();
+}
+
+// The lane whose record is the oldest; nullptr if none is left.
+LaneReader* OldestLane() {
+  LaneReader* oldest = nullptr;
+  for (LaneReader& lane : lanes)
+    if (lane.Next() != nullptr && (oldest == nullptr || lane.seq() < oldest->seq())) oldest = &lane;
+  return oldest;
+}
+
+// What is behind an inbox's end is lost, or something in it.
+void NoteLosses() {
+  for (int i = 0; i < kMaxConsumers; ++i) {
+    const bool damaged = lanes[i].damaged();
+    if (damaged)
+      ereport(LOG, errmsg("live_queries found damaged messages in the mailbox of this connection"));
+    if (!damaged && !inboxes[i].overflowed) continue;
+    for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+      NoteLost(one,
+               damaged ? "messages were damaged" : "too many messages were waiting for the client");
+    inboxes[i].overflowed = false;
+  }
+}
+
+// Messages leave in the order of their records, wherever these wait: what is held is older than what
+// comes, but for what was committed since. An inbox moves on only after what came before has left,
+// so that an error repeats nothing and loses nothing.
+void Merge(ConnectionShared* connection) {
+  HeldMerge held;
+  if (!notifications_wait) {
+    for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+      if (one->delivery == Delivery::kNotify && IsShown(*one))
+        notify_pipe.point.Reach(SeqId{one->bound.lsn});
+    held.Begin([](const LocalSubscription& one) {
+      return one.delivery == Delivery::kNotify && one.flow.CanRelease();
+    });
+  }
+  // What an error has left in the inboxes first.
+  bool taken_all = !inboxes_in_use;
+  if (taken_all)
+    Take(connection);
+  else
+    ReadLanes();
+  for (;;) {
+    LaneReader* lane = OldestLane();
+    if (lane == nullptr && !taken_all) {
+      NoteLosses();
+      Take(connection);
+      taken_all = true;
+      continue;
+    }
+    const HeldSource* source = held.First();
+    if (source != nullptr && (lane == nullptr || source->seq <= lane->seq())) {
+      SendHeld(&held);
+      continue;
+    }
+    if (lane == nullptr) break;
+    Process(*lane->Next());
+    lane->Advance();
+  }
+  NoteLosses();
+}
+
 void CountResets(const LocalSubscription& one) {
-  DatabaseShared* database = one.delivered_resets > 0 ? FindDatabase(MyDatabaseId) : nullptr;
-  if (database != nullptr) database->consumers[one.consumer].resets.Add(one.delivered_resets);
+  DatabaseShared* database = one.delivered.resets > 0 ? FindDatabase(MyDatabaseId) : nullptr;
+  if (database != nullptr) database->consumers[one.consumer].resets.Add(one.delivered.resets);
 }
 
 // Brings the counters of shared memory up to date.
@@ -316,40 +343,29 @@ void ShareCounters() {
   ConnectionShared* connection = MyConnectionIfAny();
   const TimestampTz now = GetCurrentTimestamp();
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    if (one->taken_messages > 0 || one->delivered_messages > 0) {
+    if (one->flow.CanRelease()) {
+      one->delivered.Add(one->waiting);
+      one->waiting = {};
+    }
+    const DeliveredCounts& delivered = one->delivered;
+    if (one->taken_messages > 0 || delivered.messages > 0) {
       WithLock(connection->lock, LW_EXCLUSIVE, [&] {
         SubscriptionShared* shared = FindSubscription(*connection, one->serial);
         if (shared == nullptr) return;
         shared->messages_taken += one->taken_messages;
         shared->bytes_taken += one->taken_bytes;
-        shared->messages += one->delivered_messages;
-        shared->changes += one->delivered_changes;
-        shared->resets += one->delivered_resets;
-        if (one->delivered_messages == 0) return;
-        shared->seq = one->delivered_seq;
+        shared->messages += delivered.messages;
+        shared->changes += delivered.changes;
+        shared->resets += delivered.resets;
+        if (delivered.messages == 0) return;
+        shared->seq = delivered.seq;
         shared->last_delivered_at = now;
       });
       CountResets(*one);
       one->taken_messages = one->taken_bytes = 0;
-      one->delivered_messages = one->delivered_changes = one->delivered_resets = 0;
+      one->delivered = {};
     }
   }
-}
-
-void ProcessInbox() {
-  LIVE_QUERIES_FAULT("client-taken");
-  for (lane = 0; lane < kMaxConsumers; ++lane) {
-    DispatchBlocks();
-    DispatchSpill();
-    FlushBoth();
-    if (inbox().overflowed) ResetLane();
-    inbox().overflowed = false;
-  }
-  lost_because = kTooManyReason;
-  FlushBoth();
-  LIVE_QUERIES_FAULT("client-count");
-  ShareCounters();
-  inbox_in_use = false;
 }
 
 // What cannot be delivered after several attempts (a full disk, temp_file_limit) is lost, so that
@@ -357,44 +373,48 @@ void ProcessInbox() {
 void GiveUpOnErrors(ConnectionShared* connection) {
   ereport(LOG, errmsg("live_queries resets the live queries of this connection"),
           errdetail("Its messages could not be delivered, %d times in succession.", failures));
-  // They may be what cannot be read.
-  EmptyPollQueue(failures < 2 * kMostFailures);
-  if (!inbox_in_use) TakeMail(connection, &inboxes);
-  inbox_in_use = true;
-  for (lane = 0; lane < kMaxConsumers; ++lane) {
-    const dsa_pointer blocks = inbox().block;
-    inbox().block = InvalidDsaPointer;
+  TakeMail(connection, &inboxes);
+  inboxes_in_use = true;
+  for (int i = 0; i < kMaxConsumers; ++i) {
+    Inbox& inbox = inboxes[i];
+    const dsa_pointer blocks = inbox.block;
+    inbox.block = InvalidDsaPointer;
     FreeBlocks(connection, blocks);
-    // Unless all of it had been read, and is released already: more may be spilled again by now.
-    if (inbox().spill_read != inbox().spill_end) {
-      inbox().spill_read = inbox().spill_end;
-      ReleaseSpill(connection, lane, inbox());
+    // Unless all of it had been read, and is released already: its consumer may spill again by now.
+    if (inbox.spill_read != inbox.spill_end) {
+      inbox.spill_read = inbox.spill_end;
+      ReleaseSpill(connection, i, inbox);
     }
-    inbox().overflowed = true;
+    inbox.overflowed = false;
   }
-  lost_because = "messages could not be delivered";
-  notify_pipe.waiting = poll_pipe.waiting = false;
+  Forsake();
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    DiscardHeld(one);
-    if (!one->over) one->flow.OnUntold();
+    // Its client has been told, or is being told.
+    if (one->over && one->held->unread() == 0) continue;
+    one->held->DiscardUnread();
+    one->over = false;
+    one->flow.OnUntold();
+    NoteLost(one, "messages could not be delivered");
   }
   failures = 0;
 }
 
 void DeliverAll(ConnectionShared* connection) {
-  HandOverSorted(kHolding);
-  for (Pipe* pipe : {&notify_pipe, &poll_pipe}) HoldBack(pipe);
-  SortPollQueue(kHolding);
-  if (FirstLocal() == nullptr || !MailIsWaiting()) return;
+  RewindHeld();
+  RecoverPipe();
+  if (!MailIsWaiting()) {
+    // A resume has made something deliverable, perhaps.
+    ShareCounters();
+    return;
+  }
   Prepare();
-  // What an error interrupted goes on where it was: more of a transaction may follow.
-  if (inbox_in_use) ProcessInbox();
-  TellWhoStayed();
-  ReleaseHeld();
-  LIVE_QUERIES_FAULT("client-take");
-  TakeMail(connection, &inboxes);
-  inbox_in_use = true;
-  ProcessInbox();
+  TellWhoLost();
+  Merge(connection);
+  TellWhoLost();
+  if (!notifications_wait) Flush();
+  LIVE_QUERIES_FAULT("client-count");
+  ShareCounters();
+  inboxes_in_use = false;
 }
 
 void NoteFailure() {
@@ -404,13 +424,13 @@ void NoteFailure() {
 
 }  // namespace
 
-void DeliverMail(bool hold_notifications) {
+void DeliverMail(bool wait) {
   // Otherwise one that fails over and over could not be ended.
   CHECK_FOR_INTERRUPTS();
   ConnectionShared* connection = MyConnectionIfAny();
   if (connection == nullptr) return;
+  notifications_wait = wait;
   NoteFailure();
-  notifications_wait = hold_notifications;
   delivering = true;
   if (failures >= kMostFailures) GiveUpOnErrors(connection);
   DeliverAll(connection);
@@ -426,11 +446,13 @@ bool MayDeliverAgain() {
 bool MailIsWaiting() {
   ConnectionShared* connection = MyConnectionIfAny();
   if (connection == nullptr) return false;
-  if (pg_atomic_read_u32(&connection->wake_pending) != 0 || inbox_in_use || failures > 0 ||
-      notify_pipe.waiting || poll_pipe.waiting)
+  if (pg_atomic_read_u32(&connection->wake_pending) != 0 || inboxes_in_use || failures > 0 ||
+      notify_pipe.waiting())
     return true;
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    if (one->flow.IsOwedAReset() || (one->flow.CanRelease() && !one->held->empty())) return true;
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+    const bool may_release = one->delivery == Delivery::kNotify && one->flow.CanRelease();
+    if (one->flow.IsOwedAReset() || (may_release && !one->held->empty())) return true;
+  }
   return false;
 }
 

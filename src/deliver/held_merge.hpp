@@ -1,6 +1,5 @@
-// The held messages of all subscriptions that may have them now, in the order in which they would
-// have come: then `more` is true until all of them show one transaction. Used by dispatch.cpp.
-// Process: client backend.
+// What is held for several subscriptions, in the order of the log, in which it would have come: by
+// notifications (dispatch.cpp), or by live.poll (poll_queue.cpp). Process: client backend.
 #pragma once
 
 #include "deliver/local_subscription.hpp"
@@ -13,16 +12,48 @@ extern "C" {
 
 namespace live_queries {
 
-struct HeldMessage {
+// A subscription's queue, and what it gives next.
+struct HeldSource {
   LocalSubscription* subscription;
-  RecordView record;  // read from its queue, and for the caller to forget there
-  bool more;          // the next one is of the same transaction
+  RecordHeader next;
+  // By which it stands in the order: its own seq, or if it has none, that of what was before it.
+  uint64_t seq;
+  bool noted;  // for the caller
 };
 
-// Begins with what is oldest, by live.poll or by notifications. In CurrentMemoryContext; nullptr:
-// nothing is held.
-binaryheap* MergeHeld(Delivery delivery);
-// False if none is left. What the caller discards is passed by.
-bool NextHeld(binaryheap* sources, HeldMessage* message);
+class HeldMerge {
+ public:
+  // Begins with the queues of the subscriptions that `wanted` wants, in CurrentMemoryContext.
+  // Nothing else may read them, or discard anything, as long as it is used.
+  template <class Wanted>
+  void Begin(Wanted&& wanted) {
+    Allocate();
+    for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+      if (one->held->unread() > 0 && wanted(*one)) Add(one);
+    Order();
+  }
+
+  // Whose record is next; nullptr if none is left.
+  HeldSource* First();
+  // It was read.
+  void Advance();
+
+  // Whether changes follow that belong to the same point (model/flow_control.hpp) as `message`,
+  // which was read.
+  bool IsFollowed(const Point& point, const RecordHeader& message) const;
+  // Another one than `source` whose next record is a reset or termination of that point; or nullptr.
+  HeldSource* FindNews(const Point& point, const HeldSource* source) const;
+  // Makes it the first one. `source` is from FindNews.
+  HeldSource* Prefer(HeldSource* source);
+
+ private:
+  void Allocate();
+  void Add(LocalSubscription* subscription);
+  void Order();
+  HeldSource* At(int index) const;
+
+  binaryheap* heap_ = nullptr;
+  int news_ = 0;  // resets and terminations among the next records
+};
 
 }  // namespace live_queries

@@ -11,8 +11,6 @@ extern "C" {
 
 namespace live_queries {
 
-HeldBudget held_budget;
-
 namespace {
 
 struct SerialEntry {
@@ -35,7 +33,7 @@ LocalSubscription* FirstLocal() { return first_subscription; }
 
 LocalSubscription* FindLocal(const SubscriptionId& id) {
   for (LocalSubscription* one = first_subscription; one != nullptr; one = one->next)
-    if (!one->flow.leaving() && one->id == id) return one;
+    if (!one->flow.leaving() && !one->over && one->id == id) return one;
   return nullptr;
 }
 
@@ -83,14 +81,32 @@ void Remove(LocalSubscription* subscription, bool kept) {
     (void)hash_search(by_serial, &subscription->serial, HASH_REMOVE, nullptr);
     RemoveSubscription(subscription->serial, kept);
   }
-  DiscardHeld(subscription);
   subscription->held->Destroy();
   MemoryContextDelete(subscription->context);
 }
 
-void DiscardHeld(LocalSubscription* subscription) {
-  held_budget.Release(subscription->held->bytes());
-  subscription->held->Clear();
+void DeliveredCounts::Add(const RecordHeader& header, SeqId carried) {
+  ++messages;
+  changes += header.change_count;
+  if (header.kind == RecordKind::kReset) ++resets;
+  if (seq < carried.value) seq = carried.value;
+}
+
+void DeliveredCounts::Add(const DeliveredCounts& others) {
+  messages += others.messages;
+  changes += others.changes;
+  resets += others.resets;
+  if (seq < others.seq) seq = others.seq;
+}
+
+bool IsShown(const LocalSubscription& subscription) {
+  const bool told_of_reset = subscription.flow.broken() && subscription.held->unread() == 0;
+  return subscription.flow.IsFlowing() && !told_of_reset;
+}
+
+void NoteLost(LocalSubscription* subscription, std::string_view because) {
+  subscription->flow.OnLost();
+  subscription->lost_because = because;
 }
 
 }  // namespace live_queries

@@ -1,5 +1,5 @@
-// What a client's backend knows of its own subscriptions: the list of them, and what is held for
-// each. Its transactions change it (client/session.hpp), and so does delivery. Process: client
+// What a client's backend knows of its own subscriptions: the list of them, and the records that
+// wait for each. Its transactions change it (client/session.hpp), and so does delivery. Process: client
 // backend.
 #pragma once
 
@@ -22,6 +22,16 @@ struct FirstResult {
   bool complete;             // read to its end, if the running transaction commits
 };
 
+struct DeliveredCounts {
+  uint64_t messages;
+  uint64_t changes;
+  uint64_t resets;
+  uint64_t seq;  // of the last one
+
+  void Add(const RecordHeader& header, SeqId carried);
+  void Add(const DeliveredCounts& others);
+};
+
 // Lives in a memory context of its own, below TopMemoryContext.
 struct LocalSubscription {
   MemoryContext context;
@@ -38,24 +48,24 @@ struct LocalSubscription {
   char* query;
   List* params;
   char* settings;  // query/settings_capture.hpp
+  // What waits: for the commit, the end of the first result, a resume, or live.poll.
   RecordQueue* held;
-  bool over;          // its last message is on its way: remove it
-  bool leaves_queue;  // poll_queue.cpp: the queue that is being sorted has messages of it
-  // Not in shared memory yet.
+  // Its last message was sent, or waits for live.poll: it is no live query any more, and to be
+  // removed once its client has that.
+  bool over;
+  std::string_view lost_because;  // why it is owed a reset (FlowControl), in static memory
+  uint64_t shown;                 // the seq of what was polled last
+  // Not in shared memory yet: what was taken out of the mailbox, what of it was sent or may be
+  // polled, and what of `held` may not be polled yet.
   uint64_t taken_messages;
   uint64_t taken_bytes;
-  uint64_t delivered_messages;
-  uint64_t delivered_changes;
-  uint64_t delivered_resets;
-  uint64_t delivered_seq;
+  DeliveredCounts delivered;
+  DeliveredCounts waiting;
 };
 
-// The room for what is held of all of them.
-extern HeldBudget held_budget;
-
-// The subscription of that id that is not leaving, or nullptr.
+// The subscription of that id that is neither leaving nor over, or nullptr.
 LocalSubscription* FindLocal(const SubscriptionId& id);
-// The same by serial, those that are leaving included.
+// The same by serial, whatever its state.
 LocalSubscription* FindLocal(uint64_t serial);
 LocalSubscription* FirstLocal();
 
@@ -69,7 +79,12 @@ void SetSerial(LocalSubscription* subscription, uint64_t serial);
 // RemoveSubscription. Never ereports.
 void Remove(LocalSubscription* subscription, bool kept);
 
-// Throws away all that is held for it. Never ereports.
-void DiscardHeld(LocalSubscription* subscription);
+// Whether its client takes its result for one that is up to date: it has read the first result, and
+// has not been told of a reset since.
+bool IsShown(const LocalSubscription& subscription);
+
+// Notes that what came for it, or is held, is lost: it is told that by the next delivery, unless it
+// has more to tell until then.
+void NoteLost(LocalSubscription* subscription, std::string_view because);
 
 }  // namespace live_queries

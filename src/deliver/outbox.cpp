@@ -27,6 +27,7 @@ MemoryContext outbox_context = nullptr;
 Outbox* outboxes = nullptr;  // beside the connections
 Outbox* first_touched = nullptr;
 uint64 staged_records = 0;
+uint64_t group = 0;  // numbers them
 
 ConnectionShared* ConnectionOf(const Outbox* outbox) {
   return ConnectionAt(static_cast<int>(outbox - outboxes));
@@ -110,6 +111,7 @@ void Stage(const Subscriber& subscriber, const RecordHeader& header, std::string
 
 void StageChanges(const Route& route, const Origin& origin, const Body& body) {
   RecordHeader header = ChangesHeader(0, origin, body.count, body.changes);
+  header.group = GroupNumber(static_cast<uint8_t>(MyConsumer()->index), group);
   ForEachListener(route, [&](const Subscriber* subscriber) {
     header.subscription_serial = subscriber->serial;
     Stage(*subscriber, header, body.changes);
@@ -132,6 +134,8 @@ void PrepareOutboxes(MemoryContext context) {
       MemoryContextAllocZero(outbox_context, sizeof(Outbox) * ConnectionCapacity()));
   for (int i = 0; i < ConnectionCapacity(); ++i) outboxes[i].spill = SpillWriter{};
 }
+
+void BeginGroup() { ++group; }
 
 uint64 PublishStaged() {
   while (Outbox* outbox = TakeTouched()) {

@@ -15,6 +15,10 @@ void PrepareOutboxes(MemoryContext context);
 // spill file at once.
 extern const Sink kOutboxSink;
 
+// What is staged from here on belongs to another group: of one transaction, or of what is told as
+// one.
+void BeginGroup();
+
 // Publishes what is staged, each connection's at once, and wakes them. Returns the number of
 // records. Never leaves anything staged.
 uint64 PublishStaged();

@@ -1,8 +1,7 @@
-// Writes a message as JSON and sends it: as a notification on this connection's own channel, or
-// into the queue of live.poll. Process: client backend.
+// Writes notifications to the client, each once it is known whether more of its point follows.
+// Process: client backend.
 #include "deliver/pipe.hpp"
 
-#include "deliver/poll_queue.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -16,7 +15,6 @@ extern "C" {
 namespace live_queries {
 
 Pipe notify_pipe;
-Pipe poll_pipe;
 
 namespace {
 
@@ -51,7 +49,7 @@ char* EscapeNonAscii(const StringInfoData& text) {
   return escaped.data;
 }
 
-void Send(const SubscriptionId& id, const RecordView& record, SeqId seq, bool more) {
+void Notify(const SubscriptionId& id, const RecordView& record, SeqId seq, bool more) {
   StringInfoData text;
   initStringInfo(&text);
   StringInfoSink sink{&text};
@@ -60,66 +58,82 @@ void Send(const SubscriptionId& id, const RecordView& record, SeqId seq, bool mo
                    MyProcPid);
 }
 
-}  // namespace
-
-void PreparePipes() {
-  if (message_context != nullptr) return;
-  MemoryContext context =
-      AllocSetContextCreate(TopMemoryContext, "live_queries delivery", ALLOCSET_DEFAULT_SIZES);
-  InMemoryContext(context, [&] {
-    initStringInfo(&notify_pipe.body);
-    initStringInfo(&poll_pipe.body);
-  });
-  notify_pipe.delivery = Delivery::kNotify;
-  poll_pipe.delivery = Delivery::kPoll;
-  message_context = AllocSetContextCreate(context, "live_queries message", ALLOCSET_DEFAULT_SIZES);
-}
-
-Pipe* PipeOf(const LocalSubscription& subscription) {
-  return subscription.delivery == Delivery::kNotify ? &notify_pipe : &poll_pipe;
-}
-
-void Deliver(Pipe* pipe, const RecordView& record, bool more) {
+// If it ereports, it has not: what was to be delivered is to come again.
+void Deliver(const RecordView& record, bool held, bool more) {
   LIVE_QUERIES_FAULT("client-deliver");
   LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
   if (subscription == nullptr) return;
-  const SeqId seq = pipe->clock.Stamp(SeqId{record.header.seq});
   if (LIVE_QUERIES_MUTATION("never_more")) more = false;
+  Point point = notify_pipe.point;
+  const SeqId seq = point.Stamp(SeqId{record.header.seq});
   MemoryContext outer = MemoryContextSwitchTo(message_context);
-  if (pipe->delivery == Delivery::kNotify)
-    Send(subscription->id, record, seq, more);
-  else
-    QueueForPoll(*subscription, record, seq, more);
+  Notify(subscription->id, record, seq, more);
   MemoryContextSwitchTo(outer);
   MemoryContextReset(message_context);
-  ++subscription->delivered_messages;
-  subscription->delivered_changes += record.header.change_count;
-  subscription->delivered_resets += record.header.kind == RecordKind::kReset ? 1 : 0;
-  subscription->delivered_seq = seq.value;
+  notify_pipe.point = point;
+  subscription->delivered.Add(record.header, seq);
+  if (held) subscription->held->ForgetOldest(record.header);
   if (record.header.kind == RecordKind::kTerminated) subscription->over = true;
 }
 
-void Keep(Pipe* pipe, const RecordView& record) {
-  pipe->header = record.header;
-  resetStringInfo(&pipe->body);
-  appendBinaryStringInfo(&pipe->body, record.body.data(), static_cast<int>(record.body.size()));
-  pipe->waiting = true;
+void Keep(const RecordView& record, bool held) {
+  Kept* kept = &notify_pipe.kept[notify_pipe.count];
+  kept->header = record.header;
+  resetStringInfo(&kept->body);
+  appendBinaryStringInfo(&kept->body, record.body.data(), static_cast<int>(record.body.size()));
+  kept->held = held;
+  ++notify_pipe.count;
 }
 
-void Flush(Pipe* pipe, bool more) {
-  if (!pipe->waiting) return;
-  Deliver(pipe, {pipe->header, View(pipe->body)}, more);
-  pipe->waiting = false;
+void LetGo(bool more) {
+  Pipe& pipe = notify_pipe;
+  for (; pipe.first < pipe.count; ++pipe.first) {
+    const Kept& kept = pipe.kept[pipe.first];
+    Deliver({kept.header, View(kept.body)}, kept.held, more || pipe.first + 1 < pipe.count);
+  }
+  Forsake();
 }
 
-void FlushBoth() {
-  Flush(&notify_pipe, false);
-  Flush(&poll_pipe, false);
+// Whether it ends what the subscription whose changes wait is told of their point.
+bool StaysBehind(const RecordHeader& header) {
+  const Pipe& pipe = notify_pipe;
+  if (!pipe.waiting() || header.kind == RecordKind::kChanges || pipe.count == Pipe::kMost)
+    return false;
+  const RecordHeader& waiting = pipe.kept[pipe.first].header;
+  return waiting.subscription_serial == header.subscription_serial &&
+         pipe.point.IsFollowedBy(waiting, header);
 }
 
-SeqId StampPosition(SeqId seq) {
-  poll_pipe.clock.Stamp(seq);
-  return notify_pipe.clock.Stamp(seq);
+}  // namespace
+
+void PreparePipe() {
+  if (message_context != nullptr) return;
+  MemoryContext context =
+      AllocSetContextCreate(TopMemoryContext, "live_queries delivery", ALLOCSET_DEFAULT_SIZES);
+  InMemoryContext(context, [] {
+    for (Kept& kept : notify_pipe.kept) initStringInfo(&kept.body);
+  });
+  message_context = AllocSetContextCreate(context, "live_queries message", ALLOCSET_DEFAULT_SIZES);
 }
+
+// A reset or termination has no `more`. It passes the changes that wait, if it belongs to their
+// point: with the last of them all show one point in time, or their clients know that they do not.
+void Announce(const RecordHeader& next) {
+  const Pipe& pipe = notify_pipe;
+  if (!pipe.waiting() || StaysBehind(next)) return;
+  const bool follows = pipe.point.IsFollowedBy(pipe.kept[pipe.first].header, next);
+  if (next.kind == RecordKind::kChanges || !follows) LetGo(follows);
+}
+
+void Send(const RecordView& record, bool held) {
+  if (record.header.kind == RecordKind::kChanges || StaysBehind(record.header))
+    Keep(record, held);
+  else
+    Deliver(record, held, false);
+}
+
+void Flush() { LetGo(false); }
+
+void Forsake() { notify_pipe.first = notify_pipe.count = 0; }
 
 }  // namespace live_queries

@@ -1,40 +1,46 @@
-// The two ways out of the client's backend: notifications, and the queue of live.poll. Called by
-// dispatch.cpp. Process: client backend.
+// The way out by notification: a message waits here until it is known whether more of its point
+// follows. Called by dispatch.cpp. Process: client backend.
 #pragma once
 
 #include "deliver/local_subscription.hpp"
 #include "model/mailbox_record.hpp"
-#include "model/seq_id.hpp"
 #include "pg/postgres.hpp"
 
 namespace live_queries {
 
-// A message waits here until it is known whether more of its transaction follows.
-struct Pipe {
-  Delivery delivery;
-  SeqClock clock;
-  bool waiting;
+// A message that waits: one of changes, and behind it what came of the same subscription.
+struct Kept {
   RecordHeader header;
   StringInfoData body;
+  bool
+      held;  // it was read from its subscription's queue, and is to be forgotten there once it is sent
+};
+
+struct Pipe {
+  // Changes, a reset, a termination.
+  static constexpr int kMost = 3;
+
+  Point point;
+  Kept kept[kMost];
+  int first;
+  int count;
+
+  bool waiting() const { return first < count; }
 };
 
 extern Pipe notify_pipe;
-extern Pipe poll_pipe;
 
 // Before anything else here. May ereport (out of memory).
-void PreparePipes();
+void PreparePipe();
 
-Pipe* PipeOf(const LocalSubscription& subscription);
-
-// Sends or queues a message. If it ereports, it has not: what was to be delivered is to come again.
-void Deliver(Pipe* pipe, const RecordView& record, bool more);
-// Keeps a copy waiting; nothing else waits.
-void Keep(Pipe* pipe, const RecordView& record);
-// Delivers what waits, if anything does.
-void Flush(Pipe* pipe, bool more);
-void FlushBoth();
-
-// The latest position that a message of this connection carried, raised to `seq`.
-SeqId StampPosition(SeqId seq);
+// The record that follows: lets go of what waits, as far as that is known now. Then it is read, and
+// Send is called. An error leaves what was not sent.
+void Announce(const RecordHeader& next);
+// Sends it, or keeps a copy waiting. `held`: see Kept.
+void Send(const RecordView& record, bool held);
+// Sends what waits, which is the last of its point.
+void Flush();
+// Forgets what waits.
+void Forsake();
 
 }  // namespace live_queries

@@ -7,6 +7,13 @@
 #include "pg/settings.hpp"
 
 namespace live_queries {
+namespace {
+
+// In all queues of this backend: body bytes, and of these, in memory.
+size_t total_bytes = 0;
+size_t memory_bytes = 0;
+
+}  // namespace
 
 struct RecordQueue::Node {
   Node* next;
@@ -23,13 +30,14 @@ RecordQueue* RecordQueue::Create(MemoryContext parent) {
 }
 
 void RecordQueue::Destroy() {
+  while (first_ != nullptr) FreeFirst();
   CloseFile();
   MemoryContextDelete(context_);
 }
 
 void RecordQueue::Append(const RecordHeader& header, std::string_view body) {
   const size_t limit = static_cast<size_t>(mailbox_size_kb) * 1024;
-  if (file_ > 0 || memory_bytes_ + body.size() > limit) {
+  if (file_ > 0 || memory_bytes + body.size() > limit) {
     AppendToFile(header, body);
   } else {
     Node* node = static_cast<Node*>(
@@ -42,19 +50,22 @@ void RecordQueue::Append(const RecordHeader& header, std::string_view body) {
     else
       last_->next = node;
     last_ = node;
-    if (next_ == nullptr) next_ = node;
-    memory_bytes_ += body.size();
+    memory_bytes += body.size();
   }
-  bytes_ += body.size();
+  total_bytes += body.size();
   ++unread_;
+}
+
+RecordQueue::Node* RecordQueue::NextNode() const {
+  return last_read_ == nullptr ? first_ : last_read_->next;
 }
 
 bool RecordQueue::Read(RecordView* record) {
   if (unread_ == 0) return false;
-  if (next_ != nullptr) {
-    record->header = next_->header;
-    record->body = {next_->body, next_->header.body_bytes};
-    next_ = next_->next;
+  if (Node* next = NextNode()) {
+    record->header = next->header;
+    record->body = {next->body, next->header.body_bytes};
+    last_read_ = next;
   } else {
     ReadFromFile(record);
   }
@@ -65,8 +76,8 @@ bool RecordQueue::Read(RecordView* record) {
 
 bool RecordQueue::Peek(RecordHeader* header) {
   if (unread_ == 0) return false;
-  if (next_ != nullptr)
-    *header = next_->header;
+  if (const Node* next = NextNode())
+    *header = next->header;
   else
     ReadHeaderFromFile(header);
   return true;
@@ -74,62 +85,69 @@ bool RecordQueue::Peek(RecordHeader* header) {
 
 void RecordQueue::ForgetRead() {
   read_count_ = 0;
-  while (first_ != next_) {
-    Node* node = first_;
-    first_ = node->next;
-    FreeNode(node);
-  }
-  if (first_ == nullptr) last_ = nullptr;
-  if (file_ <= 0) return;
-  file_records_ -= file_read_;
-  bytes_ -= file_read_bytes_;
-  file_read_ = 0;
-  file_read_bytes_ = 0;
+  while (last_read_ != nullptr) FreeFirst();
+  ForgetInFile(file_read_, file_read_bytes_);
   forgotten_ = read_;
-  if (file_records_ == 0) CloseFile();
+}
+
+void RecordQueue::ForgetOldest(const RecordHeader& header) {
+  --read_count_;
+  if (first_ != nullptr) {
+    FreeFirst();
+    return;
+  }
+  forgotten_ += static_cast<off_t>(sizeof(header) + header.body_bytes);
+  ForgetInFile(1, header.body_bytes);
 }
 
 void RecordQueue::Rewind() {
-  uint64_t in_memory = 0;
-  for (Node* node = first_; node != nullptr; node = node->next) ++in_memory;
-  next_ = first_;
+  unread_ += read_count_;
+  read_count_ = 0;
+  last_read_ = nullptr;
   read_ = forgotten_;
   file_read_ = 0;
   file_read_bytes_ = 0;
-  unread_ = in_memory + file_records_;
-  read_count_ = 0;
+}
+
+void RecordQueue::DiscardUnread() {
+  while (Node* next = NextNode()) {
+    (last_read_ == nullptr ? first_ : last_read_->next) = next->next;
+    memory_bytes -= next->header.body_bytes;
+    total_bytes -= next->header.body_bytes;
+    pfree(next);
+  }
+  last_ = last_read_;
+  total_bytes -= file_bytes_ - file_read_bytes_;
+  file_records_ = file_read_;
+  file_bytes_ = file_read_bytes_;
+  write_ = read_;
+  unread_ = 0;
+  // Otherwise there may be positions in it to return to.
+  if (file_records_ == 0 && forgotten_ == 0) CloseFile();
 }
 
 RecordQueue::ReadPosition RecordQueue::read_position() const {
-  return {next_, read_, file_read_, file_read_bytes_, unread_, read_count_};
+  return {last_read_, read_, file_read_, file_read_bytes_, read_count_};
 }
 
 void RecordQueue::ReturnTo(const ReadPosition& position) {
-  next_ = position.next;
+  unread_ += read_count_ - position.read_count;
+  last_read_ = const_cast<Node*>(position.last_read);
   read_ = position.in_file;
   file_read_ = position.file_read;
   file_read_bytes_ = position.file_read_bytes;
-  unread_ = position.unread;
   read_count_ = position.read_count;
 }
 
-void RecordQueue::Clear() {
-  while (first_ != nullptr) {
-    Node* node = first_;
-    first_ = node->next;
-    FreeNode(node);
-  }
-  last_ = nullptr;
-  next_ = nullptr;
-  CloseFile();
-  bytes_ = 0;
-  unread_ = 0;
-  read_count_ = 0;
-}
+size_t RecordQueue::TotalBytes() { return total_bytes; }
 
-void RecordQueue::FreeNode(Node* node) {
-  memory_bytes_ -= node->header.body_bytes;
-  bytes_ -= node->header.body_bytes;
+void RecordQueue::FreeFirst() {
+  Node* node = first_;
+  first_ = node->next;
+  if (first_ == nullptr) last_ = nullptr;
+  if (last_read_ == node) last_read_ = nullptr;
+  memory_bytes -= node->header.body_bytes;
+  total_bytes -= node->header.body_bytes;
   pfree(node);
 }
 
@@ -140,6 +158,7 @@ void RecordQueue::AppendToFile(const RecordHeader& header, std::string_view body
   WriteWhole(file_, body.data(), body.size(), start);
   write_ = start + static_cast<off_t>(body.size());
   ++file_records_;
+  file_bytes_ += body.size();
 }
 
 void RecordQueue::ReadHeaderFromFile(RecordHeader* header) {
@@ -160,14 +179,25 @@ void RecordQueue::ReadFromFile(RecordView* record) {
   file_read_bytes_ += size;
 }
 
+void RecordQueue::ForgetInFile(uint64_t records, size_t bytes) {
+  if (file_ <= 0) return;
+  file_records_ -= records;
+  file_read_ -= records;
+  file_bytes_ -= bytes;
+  file_read_bytes_ -= bytes;
+  total_bytes -= bytes;
+  if (file_records_ == 0) CloseFile();
+}
+
 void RecordQueue::CloseFile() {
+  total_bytes -= file_bytes_;
   if (file_ > 0) FileClose(file_);
   if (file_body_ != nullptr) pfree(file_body_);
   file_ = 0;
   file_body_ = nullptr;
   read_ = forgotten_ = write_ = 0;
   file_records_ = file_read_ = 0;
-  file_read_bytes_ = 0;
+  file_bytes_ = file_read_bytes_ = 0;
 }
 
 }  // namespace live_queries

@@ -1,6 +1,6 @@
-// A queue of records in one backend's own memory, past live_queries.mailbox_size in a temporary
-// file. Holds what waits for a snapshot, a pause or live.poll. What is called at the end of a
-// transaction never ereports: Destroy, ForgetRead, Clear, ReturnTo. Process: client backend.
+// A queue of records in one backend's own memory, past live_queries.mailbox_size of all queues in a
+// temporary file: what waits for the commit, for a snapshot to be read, for a resume or for
+// live.poll. Only Append, Read and Peek ereport. Process: client backend.
 #pragma once
 
 #include "model/mailbox_record.hpp"
@@ -23,46 +23,51 @@ class RecordQueue {
   void Destroy();
 
   void Append(const RecordHeader& header, std::string_view body);
-  // The next record; its body is valid until the next call of Read, ForgetRead or Clear.
+  // The next record; its body is valid until the next call of anything but Peek.
   bool Read(RecordView* record);
   // The header of what Read will give; false if there is none.
   bool Peek(RecordHeader* header);
-  // Lets go of all that was read.
+  // Lets go of all that was read, or of the oldest record, which was read and has that header.
   void ForgetRead();
+  void ForgetOldest(const RecordHeader& header);
   // Reads again from the first record that is not forgotten.
   void Rewind();
-  void Clear();
+  // Throws away all that was not read.
+  void DiscardUnread();
 
-  // How far it is read. Going back there never fails, as long as it was only read meanwhile.
+  // How far it is read. What was read since can be read again by going back there, as long as
+  // nothing was forgotten.
   struct ReadPosition {
-    Node* next;
+    const Node* last_read;
     off_t in_file;
     uint64_t file_read;
     size_t file_read_bytes;
-    uint64_t unread;
     uint64_t read_count;
   };
   ReadPosition read_position() const;
   void ReturnTo(const ReadPosition& position);
 
-  // Body bytes of what is not forgotten, and how many records were not read yet.
-  size_t bytes() const { return bytes_; }
+  // How many records were not read yet.
   uint64_t unread() const { return unread_; }
-  // How many were read and not forgotten.
-  uint64_t read_count() const { return read_count_; }
+  // Nothing in it, but for what was forgotten.
   bool empty() const { return unread_ == 0 && read_count_ == 0; }
+
+  // Body bytes of what is not forgotten, in all queues.
+  static size_t TotalBytes();
 
  private:
   void AppendToFile(const RecordHeader& header, std::string_view body);
   void ReadHeaderFromFile(RecordHeader* header);
   void ReadFromFile(RecordView* record);
+  void ForgetInFile(uint64_t records, size_t bytes);
   void CloseFile();
-  void FreeNode(Node* node);
+  Node* NextNode() const;
+  void FreeFirst();
 
   MemoryContext context_;
   Node* first_;
   Node* last_;
-  Node* next_;  // to read; nullptr: go on in the file
+  Node* last_read_;  // of these; nullptr: none
   // Not a BufFile, which may ereport when it is closed.
   File file_;  // 0: none
   off_t read_;
@@ -70,9 +75,8 @@ class RecordQueue {
   off_t write_;
   uint64_t file_records_;   // not forgotten
   uint64_t file_read_;      // of these, read
-  size_t file_read_bytes_;  // in those
-  size_t memory_bytes_;
-  size_t bytes_;
+  size_t file_bytes_;       // not forgotten
+  size_t file_read_bytes_;  // of these, read
   uint64_t unread_;
   uint64_t read_count_;
   char* file_body_;  // of the record read last

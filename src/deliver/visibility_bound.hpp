@@ -16,7 +16,7 @@ struct VisibilityBound {
   TransactionId xmax;
   uint32 running_count;
   TransactionId* running;
-  uint64_t lsn;  // all that commits past it is invisible
+  uint64_t lsn;  // what it shows has committed up to here
 
   // Whether a top-level transaction is visible in the snapshot.
   bool Sees(TransactionId xid, uint64_t commit_lsn) const;

@@ -1,8 +1,8 @@
 // What a client backend does with the records of one subscription.
 //
 // Owns: the decision to deliver, hold or drop a record, from the state of the subscription; and the
-// two small counters around it, HeldBudget and SeqClock. Used by the delivery in the client
-// backend, one FlowControl a subscription, one SeqClock and one HeldBudget a connection. Pure:
+// two small things around it, HeldBudget and Point. Used by the delivery in the client
+// backend, one FlowControl a subscription, one Point and one HeldBudget a connection. Pure:
 // holds no message and no memory; the held messages are the caller's.
 //
 //                              changes visible in
@@ -18,7 +18,8 @@
 //   else                       drop               deliver    deliver alone  deliver alone (t)
 //                                                            (b)
 //   (b) the subscription is broken from here on, until OnSnapshotStarted; (t) it is terminated;
-//   (o) it is owed a reset, as whoever leaves need not be told of one, unless that is rolled back;
+//   (o) it is owed a reset, as whoever leaves need not be told of one, unless that is rolled back
+//       (OnLost, for what is lost otherwise, owes one too);
 //   (p) and with this one it has what it was owed.
 //
 // Leaving lasts from OnLeave, in the transaction that unsubscribes, to OnStay, if that is rolled
@@ -108,17 +109,25 @@ class FlowControl {
 
   // The last reset or termination, which was to be delivered, was not: it will be decided anew.
   constexpr void OnUntold() {
-    broken_ = terminated_ = false;
+    broken_ = terminated_ = termination_held_ = false;
     owed_ = owed_ || leaving_;
   }
+
+  // The last reset or termination, which was to be delivered, is held, behind what is to be
+  // delivered before it.
+  constexpr void OnTellingHeld() { termination_held_ = true; }
+
+  // What came for it, or is held, is lost. It is owed a reset.
+  constexpr void OnLost() { owed_ = true; }
 
   // It ends with the running transaction; or that was rolled back.
   constexpr void OnLeave() { leaving_ = true; }
   constexpr void OnStay() { leaving_ = false; }
   constexpr bool leaving() const { return leaving_; }
 
-  // Whether it is to be told now what came while it was leaving: as a reset, or as its end.
-  constexpr bool IsOwedAReset() const { return owed_ && !leaving_; }
+  // Whether it is to be told now what came while it was leaving, or that something is lost: by a
+  // reset, or that it is over.
+  constexpr bool IsOwedAReset() const { return owed_ && !leaving_ && !terminated_; }
 
   constexpr void OnPause() { paused_ = true; }
   constexpr void OnResume() { paused_ = false; }
@@ -133,6 +142,9 @@ class FlowControl {
     return IsFlowing();
   }
 
+  // Whether its client is told of changes, or that there will be none.
+  constexpr bool IsFlowing() const { return committed_ && !leaving_ && !IsWaiting(); }
+
   constexpr SubscriptionStatus status() const {
     if (terminated_) return SubscriptionStatus::kTerminated;
     return paused_ ? SubscriptionStatus::kPaused : SubscriptionStatus::kActive;
@@ -142,8 +154,6 @@ class FlowControl {
   constexpr bool broken() const { return broken_; }
 
  private:
-  constexpr bool IsFlowing() const { return committed_ && !leaving_ && !IsWaiting(); }
-
   constexpr Verdict Break() {
     broken_ = true;
     return IsFlowing() ? Verdict::kDeliverAlone : Verdict::kHoldAlone;
@@ -162,7 +172,7 @@ class FlowControl {
   bool paused_ = false;
   bool broken_ = false;
   bool terminated_ = false;
-  bool termination_held_ = false;  // the termination waits for the commit, alone
+  bool termination_held_ = false;  // the termination waits: for the commit, or behind others
   bool leaving_ = false;
   bool owed_ = false;  // a reset: changes are lost, and it does not know
 };
@@ -175,24 +185,32 @@ struct HeldBudget {
   size_t limit = 0;
   size_t bytes = 0;  // held now
 
-  // Whether `n` more bytes fit; takes them if so.
-  constexpr bool Admit(size_t n) {
-    if (bytes > limit || n > limit - bytes) return false;
-    bytes += n;
-    return true;
-  }
-
-  // Gives back bytes that Admit took, when their messages are delivered or thrown away.
-  constexpr void Release(size_t n) { bytes -= n < bytes ? n : bytes; }
+  // Whether `n` more bytes fit.
+  constexpr bool Admits(size_t n) const { return bytes <= limit && n <= limit - bytes; }
 };
 
-// Makes `seq` never decrease on a connection, though held messages are older than others that went
-// out before them.
-class SeqClock {
+// The point that a connection shows: what its messages say as `seq`, which never decreases, and
+// whether `more` of the same point follows. deliver/README.md says why this is enough.
+//
+// A live query whose first result has been read shows the position of that, so the point is there:
+// what came before it, of other live queries, is told as a part of it. Messages are to come in the
+// order of their own seq; those that were held are older than the point, and parts of it.
+class Point {
  public:
+  // A live query that is told of changes from now on shows this position.
+  constexpr void Reach(SeqId shown) {
+    if (last_ < shown) last_ = shown;
+  }
+
+  // A message is sent: returns the seq that it carries.
   constexpr SeqId Stamp(SeqId record_seq) {
-    if (last_ < record_seq) last_ = record_seq;
+    Reach(record_seq);
     return last_;
+  }
+
+  // Whether `next` belongs to the point that `message`, still to be stamped, belongs to.
+  constexpr bool IsFollowedBy(const RecordHeader& message, const RecordHeader& next) const {
+    return next.seq <= last_.value || next.seq <= message.seq || AreOfOneGroup(message, next);
   }
 
   constexpr SeqId last() const { return last_; }

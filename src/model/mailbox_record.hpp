@@ -30,16 +30,16 @@ inline constexpr size_t kSqlStateBytes = 5;
 struct alignas(kRecordAlign) RecordHeader {
   uint32_t body_bytes = 0;
   RecordKind kind = RecordKind::kChanges;
-  uint8_t flags = 0;
-  uint16_t reserved = 0;  // 0, checked by the reader
-  uint32_t xid = 0;       // top-level transaction; 0 in records that belong to none
+  uint8_t reserved[3] = {};  // 0, checked by the reader
+  uint32_t xid = 0;  // top-level transaction; 0 in records that belong to none, or to several
   uint32_t change_count = 0;
   uint64_t subscription_serial = 0;
+  uint64_t group = 0;  // see AreOfOneGroup
   uint64_t seq = 0;
   int64_t committed_at = 0;  // microseconds since 2000-01-01 00:00 UTC, as TimestampTz
 };
 
-static_assert(sizeof(RecordHeader) == 40);
+static_assert(sizeof(RecordHeader) == 48);
 static_assert(std::is_standard_layout_v<RecordHeader>);
 static_assert(std::is_trivially_copyable_v<RecordHeader>);
 static_assert(std::has_unique_object_representations_v<RecordHeader>, "no padding within");
@@ -74,10 +74,15 @@ constexpr RecordHeader ResetHeader(uint64_t subscription_serial, uint64_t seq,
   return header;
 }
 
-// Whether the second message goes on with the transaction of the first.
-constexpr bool AreOfOneTransaction(const RecordHeader& a, const RecordHeader& b) {
-  return a.kind == RecordKind::kChanges && b.kind == RecordKind::kChanges && a.xid == b.xid &&
-         a.seq == b.seq;
+// The number of a group: all messages of one transaction, or of what is told as one, on all
+// connections. Each consumer counts its own, and says so in front.
+constexpr uint64_t GroupNumber(uint8_t consumer, uint64_t number) {
+  return uint64_t{consumer} << 56 | (number & ((uint64_t{1} << 56) - 1));
+}
+
+// Whether the second message goes on with the group of the first.
+constexpr bool AreOfOneGroup(const RecordHeader& a, const RecordHeader& b) {
+  return a.kind == RecordKind::kChanges && b.kind == RecordKind::kChanges && a.group == b.group;
 }
 
 struct RecordView {
@@ -116,7 +121,8 @@ class RecordReader {
 
  private:
   static bool IsSensible(const RecordView& record) {
-    if (record.header.reserved != 0) return false;
+    for (const uint8_t byte : record.header.reserved)
+      if (byte != 0) return false;
     switch (record.header.kind) {
       case RecordKind::kChanges:
       case RecordKind::kReset:

@@ -91,13 +91,20 @@ void WriteStringField(S& sink, std::string_view name, std::string_view value) {
   EscapeJson(sink, value);
 }
 
+// 0: null.
+template <TextSink S>
+void WriteXidField(S& sink, uint32_t xid) {
+  sink.Append(std::string_view(",\"xid\":"));
+  if (xid == 0) return sink.Append(std::string_view("null"));
+  std::array<char, 10> digits;  // of 2^32 - 1
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), xid).ptr;
+  sink.Append(std::string_view(digits.data(), static_cast<size_t>(end - digits.data())));
+}
+
 template <TextSink S>
 void WriteChangesFields(S& sink, const RecordView& record, bool more) {
-  std::array<char, 10> xid;  // digits of 2^32 - 1
   TimestampBuffer committed_at;
-  const auto xid_end = std::to_chars(xid.data(), xid.data() + xid.size(), record.header.xid).ptr;
-  sink.Append(std::string_view(",\"xid\":"));
-  sink.Append(std::string_view(xid.data(), static_cast<size_t>(xid_end - xid.data())));
+  WriteXidField(sink, record.header.xid);
   sink.Append(std::string_view(",\"committed_at\":\""));
   sink.Append(FormatTimestamp(record.header.committed_at, committed_at));
   sink.Append(std::string_view("\",\"changes\":["));

@@ -36,6 +36,7 @@ bool WaitForFirst(PolledMessage* message, int64 timeout_ms) {
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
     Deliver();
+    BeginPolling();
     if (NextMessage(message)) return true;
     const int64 left = timeout_ms - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
     if (left <= 0) return false;
@@ -52,7 +53,6 @@ Datum PollCall(FunctionCallInfo call) {
   ResultRows rows(call);
   PolledMessage message;
   if (limit == 0) return static_cast<Datum>(0);
-  StartPolling();
   bool found = WaitForFirst(&message, timeout_ms);
   for (int64 count = 1; found; ++count) {
     char digits[kSeqIdDigits];

@@ -78,7 +78,10 @@ void EvaluateGroup(int count) {
   CheckChangedDefinitions();
   KeepingIdentity([&] {
     ChangeBatch* batch = FirstReadyBatch();
-    for (int i = 0; i < count; ++i, batch = batch->next) EvaluateBatch(batch, kOutboxSink);
+    for (int i = 0; i < count; ++i, batch = batch->next) {
+      BeginGroup();
+      EvaluateBatch(batch, kOutboxSink);
+    }
   });
   LIVE_QUERIES_FAULT("decoder-evaluated");
   EndEvaluation();

@@ -102,10 +102,11 @@ class Watched:
     def __init__(self, state, comparison, snapshot_lsn):
         self.state = state
         self.comparison = comparison      # None: compared at quiet points alone
-        self.snapshot_lsn = snapshot_lsn  # own messages of later transactions show exactly that point
-        self.joined_lsn = None            # as do the others' messages, from here
-        self.last_index = -1              # of the last transaction that it was told wholly
+        self.snapshot_lsn = snapshot_lsn  # where its first result stands, or before that
+        self.joined = False               # it shows the point of the others' messages too
+        self.last_index = -1              # of the last transaction of a point that is complete
         self.begun = -1                   # and of the last one that it was told a part of
+        self.compared = -1                # the last transaction that it was shown to show
         self.since = 0.0                  # when its snapshot was taken
         self.history = deque(maxlen=HISTORY)
 
@@ -213,11 +214,13 @@ class ConnectionCheck:
         watched.history.append(event)
         self.watched[subscription] = self.subject = watched
         if not subscription.snapshot:
-            watched.joined_lsn = event.data
+            watched.joined = True
             watched.refollow()
+            self.state.grow()
 
     def _committed(self, _, watched):
         watched.state.committed = True
+        self.state.grow()
 
     def _forgotten(self, _, watched):
         self._drop(watched)
@@ -229,14 +232,15 @@ class ConnectionCheck:
     def _read(self, _, watched):
         watched.state.unread = False
         watched.refollow()
+        self.state.grow()
         self.counters["snapshots"] += 1
 
-    def _joined(self, event, watched):
-        watched.joined_lsn = event.data
+    def _joined(self, _, watched):
+        watched.joined = True
 
     def _pausing(self, _, watched):
         watched.state.changing = True
-        watched.joined_lsn = None
+        watched.joined = False
         self.state.disturb(watched.state)
 
     def _paused(self, _, watched):
@@ -245,14 +249,14 @@ class ConnectionCheck:
 
     def _resuming(self, _, watched):
         watched.state.paused = False
+        self.state.grow()
 
-    def _resumed(self, event, watched):
-        if not watched.state.unread:
-            watched.joined_lsn = event.data
+    def _resumed(self, _, watched):
+        watched.joined = not watched.state.unread
 
     def _refreshing(self, _, watched):
         watched.state.changing = True
-        watched.joined_lsn = None
+        watched.joined = False
         self.state.disturb(watched.state)
 
     def _refreshed(self, event, watched):
@@ -267,13 +271,13 @@ class ConnectionCheck:
 
     def _leaving(self, _, watched):
         watched.state.changing = watched.state.in_vain = True
-        watched.joined_lsn = None
+        watched.joined = False
         self.state.disturb(watched.state)
 
-    def _stayed(self, event, watched):
+    def _stayed(self, _, watched):
         self.state.disturb(watched.state)
         watched.state.changing = False
-        watched.joined_lsn = None if watched.state.unread or watched.state.paused else event.data
+        watched.joined = not (watched.state.unread or watched.state.paused)
 
     def _left(self, _, watched):
         self._drop(watched)
@@ -318,7 +322,7 @@ class ConnectionCheck:
         self._check_transaction(watched, message, received.xid)
         watched.comparison.touched(received.touched)
         if received.closed is not None:
-            self._boundary(received.xid, received.closed)
+            self._boundary(int(message["seq"], 16), received.xid, received.closed)
 
     def _look_around(self, event, watched):
         """What the model has to know of the world; and what no message may tell."""
@@ -334,6 +338,11 @@ class ConnectionCheck:
         done = self.reference.replay.by_xid.get(xid)
         require(done is not None, "a message of transaction %s, which never committed", xid)
         require(done.index >= watched.begun, "transaction %s was told after a later one", xid)
+        require(done.index > watched.last_index, "transaction %s was told twice", xid)
+        require(done.index > watched.compared, "transaction %s was told late: its subscription had to show"
+                " transaction number %s before", xid, watched.compared)
+        require(done.end_lsn <= int(message["seq"], 16), "transaction %s is told with the seq %s, and ended at %s", xid,
+                message["seq"], "%016X" % done.end_lsn)
         watched.begun = done.index
         told = message["committed_at"]
         try:
@@ -342,33 +351,25 @@ class ConnectionCheck:
             raise Violation("committed_at is no time: %s" % told) from error
         require(done.time is None or at == done.time, "committed_at is %s, but it was %s", told, done.time)
 
-    def _boundary(self, xid, states):
-        """A transaction is complete: what shows it has to be exactly as it was after it."""
-        done = self.reference.replay.by_xid[xid]
+    def _boundary(self, seq, xid, states):
+        """A point is complete: what is live has to be exactly as it was there, however it came to be live."""
+        index = self.reference.replay.index_before(seq)
         for watched in list(self.watched.values()):
             comparison = watched.comparison
-            if comparison is None or comparison.result is None:
-                continue
             told = watched.state in states
             if told:
-                self.subject = watched
-                require(done.index > watched.last_index, "transaction %s was told twice", xid)
-                watched.last_index = done.index
-                if done.lsn < watched.snapshot_lsn:
-                    self.counters["boundaries next to a snapshot"] += 1
-                    continue
-                require(done.index >= comparison.index, "transaction %s was told late: its subscription had to show"
-                        " transaction number %s before", xid, comparison.index)
-            elif not watched.state.flowing() or watched.joined_lsn is None or done.lsn < watched.joined_lsn:
+                watched.last_index = watched.begun
+            if comparison is None or comparison.result is None:
                 continue
-            elif done.index < max(comparison.index, watched.begun):
-                continue  # the backlog of another subscription
-            elif self.ending[watched.state.subscription.id]:
+            if not told and not (watched.state.flowing() and watched.joined):
+                continue
+            if not told and self.ending[watched.state.subscription.id]:
                 continue  # it has ended, maybe before this point, and is told so below
             self.subject = watched
-            comparison.advance(done.index)
+            comparison.advance(index)
             require(not comparison.mismatched, "after transaction %s the result differs%s", xid,
                     "" if told else ": it was told nothing of it, or of one before")
+            watched.compared = index
             self.counters["boundary comparisons"] += 1
 
 

@@ -70,7 +70,7 @@ def _subscription(world, watched):
              "  params   %s" % (query.params,),
              "  in plain %s" % query.plain_sql(world.tables),
              "  snapshot position %X, joined %s, last told transaction number %d" % (
-                 watched.snapshot_lsn, "%X" % watched.joined_lsn if watched.joined_lsn else "not", watched.last_index)]
+                 watched.snapshot_lsn, "so" if watched.joined else "not", watched.last_index)]
     comparison = watched.comparison
     if comparison and comparison.result is not None:
         lines.append("  expected (as after transaction number %d) and got:" % comparison.index)

@@ -42,6 +42,13 @@ def late(script):
     script.send(101, INSERT)
 
 
+def ahead(script):
+    """A first result shows two transactions, and the first message for the other subscription says that it is all."""
+    script.read(script.subscribe())
+    script.read(script.subscribe("o", at=2500, query=OTHER), ("[1]", '{"id":1,"v":2}'))
+    script.send(101, INSERT)
+
+
 def id_twice(script):
     script.subscribe()
     script.subscribe()
@@ -103,6 +110,8 @@ RESULTS = [
     wrong("told twice", flow((101, INSERT), (101, UPDATE)), **AFTER_ONE),
     wrong("told after a later one", flow((102, INSERT), (101, UPDATE)), steps=[(1, {"[1]": ONE})]),
     wrong("was told late", late, other=[(1, {"[1]": ONE})]),
+    wrong("after transaction 101 the result differs", ahead, steps=STEPS, other=STEPS),
+    wrong("is told with the seq", flow((101, INSERT, {"seq": '"%016X"' % 1009})), steps=STEPS),
     wrong("which never committed", flow((999, INSERT)), steps=STEPS),
     wrong("committed_at is no time", changes(("committed_at", '"yesterday"')), steps=STEPS),
     wrong("committed_at is no time", changes(("committed_at", "null")), steps=STEPS),
@@ -155,12 +164,13 @@ MESSAGES = [
     wrong("while paused", paused, steps=STEPS),
     wrong("not 16 hexadecimal", changes(("seq", '"1"'))),
     wrong("not 16 hexadecimal", changes(("seq", "1"))),
-    wrong("seq went back", flow((101, INSERT, {"seq": '"%s"' % ("B" * 16)}), (102, UPDATE)), steps=STEPS),
+    wrong("seq went back", flow((101, INSERT, {"seq": '"%016X"' % 1999}), (102, UPDATE, {"seq": '"%016X"' % 1998})),
+          steps=STEPS),
     wrong("xid is not a number", changes(("xid", '"101"'))),
     wrong("xid is not a number", changes(("xid", "101.5"))),
     wrong("more is neither true nor false", changes(("more", "null"))),
     wrong("more is neither true nor false", changes(("more", "1"))),
-    wrong("announced more, but 102 came", flow((101, INSERT, {"more": "true"}), (102, UPDATE)), steps=STEPS),
+    wrong("announced more, but ", flow((101, INSERT, {"more": "true"}), (102, UPDATE)), steps=STEPS),
     wrong("which never came", changes(("more", "true")), steps=STEPS),
     wrong("no changes", flow((101,)), steps=STEPS),
     wrong("no operation", flow((101, '{"op":"upsert"}')), steps=STEPS),

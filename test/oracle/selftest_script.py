@@ -71,11 +71,13 @@ class Script:
         self.keyed = keyed
         self.select = select
         self.seq = 0
+        self.positions = {}
 
     def subscribe(self, name="s", at=500, query=QUERY, snapshot=True, full=True, parted=False, commit=True):
         """Subscribes."""
         made = Subscription(name, query, self.keyed, full, snapshot, frozenset(["items"]), parted, "", "stream")
         self.trace.add("subscribed", made, at)
+        self.positions[made] = at
         if commit:
             self.trace.add("committed", made)
         return made
@@ -84,7 +86,8 @@ class Script:
         """Reads the whole snapshot: pairs of key and row."""
         self.trace.add("rows", subscription, pairs)
         self.trace.add("read", subscription)
-        self.trace.add("joined", subscription, 500)
+        self.trace.add("joined", subscription)
+        self.seq = max(self.seq, self.positions[subscription])
 
     def call(self, subscription, before, after, at=None):
         """Makes a call."""
@@ -93,13 +96,14 @@ class Script:
 
     def message(self, **fields):
         """Receives a message with these fields, given as JSON; None leaves a field out."""
-        self.seq += 1
         fields = {"type": '"changes"', "subscription_id": '"s"', "seq": '"%016X"' % self.seq, **fields}
         text = "{%s}" % ",".join('"%s":%s' % (name, value) for name, value in fields.items() if value is not None)
         self.trace.add("message", None, rows.parse(text), text)
 
     def send(self, xid, /, *changes, name="s", more="false", **fields):
-        """Receives changes."""
+        """Receives changes, with the position of their transaction or what was shown before."""
+        if xid in range(101, 101 + len(self.reference.replay.lsns)):
+            self.seq = max(self.seq, 1000 * (xid - 100) + 10)
         self.message(**{"subscription_id": '"%s"' % name, "xid": xid, "committed_at": '"%s"' % TIME,
                         "changes": "[%s]" % ",".join(changes), "more": more, **fields})
 

@@ -92,7 +92,7 @@ class Session:
         made = []
 
         def then(result):
-            ((live_id, channel, strategy, seq, lsn),) = result
+            ((live_id, channel, strategy, seq),) = result
             if self.channel not in (None, channel):
                 raise Violation("the channel changed from %s to %s" % (self.channel, channel))
             if len(seq) != 16:
@@ -103,7 +103,7 @@ class Session:
                                      snapshot, query.table_names(self.tables), query.is_parted(self.tables), live_id,
                                      strategy, unread=snapshot, endangered=query.endangered(self.tables)))
             self.subscriptions[name] = made[0]
-            self.trace.add("subscribed", made[0], lsn_number(lsn))
+            self.trace.add("subscribed", made[0], int(seq, 16))
             if self.in_transaction:
                 self.uncommitted.append(made[0])
             else:
@@ -120,8 +120,7 @@ class Session:
 
     def subscribe_text(self, name, query, snapshot=True):
         """Returns the statement that subscribes."""
-        return ("SELECT s.live_id, s.channel, s.strategy, s.seq, pg_current_wal_insert_lsn()::text"
-                " FROM live.subscribe(%s, %s, ARRAY[%s]::text[], \"snapshot\" => %s, delivery => '%s') AS s" % (
+        return ("SELECT s.live_id, s.channel, s.strategy, s.seq FROM live.subscribe(%s, %s, ARRAY[%s]::text[], \"snapshot\" => %s, delivery => '%s') AS s" % (
                     schema.literal(name), schema.literal(query.subscribed_sql(self.tables)),
                     ", ".join(map(schema.literal, query.params)), snapshot, self.trace.delivery))
 
@@ -136,7 +135,11 @@ class Session:
             if max_rows is None or len(result) < max_rows:
                 self.trace.add("read", subscription)
                 subscription.unread = False
-                self.unjoined.append(subscription)
+                # Nothing is on its way that was sent before: it comes by live.poll alone.
+                if self.trace.delivery == "poll" and subscription not in self.uncommitted and not subscription.paused:
+                    self.trace.add("joined", subscription)
+                else:
+                    self.unjoined.append(subscription)
 
         text = 'SELECT key::text, "row"::text%s FROM live.snapshot(%s, %s)' % (
             ", 1 / (row_number() OVER () - %d)" % failing_row if failing_row else "",
@@ -245,10 +248,10 @@ class Session:
         self.run("ROLLBACK TO %s" % savepoint if savepoint else "ROLLBACK")
         self.trace.add("note", None, "ROLLBACK")
         self.in_transaction = savepoint is not None
-        ((lsn,),) = self.run("SELECT pg_current_wal_insert_lsn()::text")
+        self.run("SELECT 1")
         for subscription in self.in_vain:
             if not subscription.over:
-                self.trace.add("stayed", subscription, lsn_number(lsn))
+                self.trace.add("stayed", subscription)
         self.in_vain = {}
 
     def wait(self):
@@ -301,7 +304,7 @@ class Session:
     def _call(self, before, after, function, subscription):
         self.receive()
         self.trace.add(before, subscription)
-        ((result, lsn),) = self.run("SELECT %s(%s), pg_current_wal_insert_lsn()::text" % (
+        ((lsn, result),) = self.run("SELECT pg_current_wal_insert_lsn()::text, %s(%s)" % (
             function, schema.literal(subscription.id)))
         if not subscription.over:
             self.trace.add(after, subscription, lsn_number(lsn))
@@ -322,10 +325,8 @@ class Session:
     def _join(self):
         joining, self.unjoined = self.unjoined, []
         joining = [s for s in joining if s.id in self.subscriptions and not (s.paused or s.unread or s.over)]
-        if joining:
-            ((lsn,),) = self.run("SELECT pg_current_wal_insert_lsn()::text")
-            for subscription in joining:
-                self.trace.add("joined", subscription, lsn_number(lsn))
+        for subscription in joining:
+            self.trace.add("joined", subscription)
 
     def _collect(self):
         while self.connection.notifies:

@@ -241,13 +241,13 @@ class SubscriptionState:
 
 
 class Received:
-    """What a message did: to which subscription, what it touched, and which subscriptions a transaction closed."""
+    """What a message did: to which subscription, what it touched, and which subscriptions a point closed."""
 
     def __init__(self, state=None, touched=(), xid=None, closed=None):
         self.state = state
         self.touched = touched
         self.xid = xid
-        self.closed = closed  # None: more of this transaction follows
+        self.closed = closed  # None: more of this point follows
 
 
 class ConnectionState:
@@ -264,9 +264,11 @@ class ConnectionState:
         self.overflows = overflows
         self.locked = locked
         self.last_seq = {}       # subscription id or None -> seq
-        self.open_xid = None     # of a transaction that announced more
+        self.open_seq = None     # of a point that announced more
+        self.open_xid = None     # of the transaction that was told last in it
         self.open_states = []    # subscriptions that received a part of it
         self.loose = False       # a call may have taken away what was announced
+        self.grown = False       # another subscription shows its first result, or was resumed: the point is later
         self.closed = False
 
     def add(self, subscription):
@@ -279,9 +281,13 @@ class ConnectionState:
 
     def disturb(self, state):
         """Notes that a call of the client takes the following messages of a subscription away."""
-        self.loose = self.open_xid is not None
+        self.loose = self.open_seq is not None
         if state in self.open_states:
             self.open_states.remove(state)
+
+    def grow(self):
+        """Notes that a subscription shows a point of its own from now on, which those of the others come to."""
+        self.grown = True
 
     def receive(self, message):
         """Checks a message and applies it; returns a Received."""
@@ -304,7 +310,7 @@ class ConnectionState:
 
     def drained(self):
         """The client waited until everything was delivered."""
-        require(self.open_xid is None or self.loose, "transaction %s announced more, which never came", self.open_xid)
+        require(self.open_seq is None or self.loose, "the point %s announced more, which never came", self.open_seq)
         for name, state in self.subscriptions.items():
             require(state.over or not state.killed, "%s was killed, but its client was not told", name)
 
@@ -322,7 +328,7 @@ class ConnectionState:
         possible = RESETS.get(reason) if isinstance(reason, str) else None
         require(possible and possible(self, state), "a reset of %s for what cannot have happened: %s", name, reason)
         state.broken = True
-        self.open_xid, self.open_states = None, []
+        self._close()
         return Received(state)
 
     def _terminated(self, state, message):
@@ -340,17 +346,21 @@ class ConnectionState:
         require(rows.is_whole(xid), "xid is not a number: %s", xid)
         require(more in (True, False), "more is neither true nor false: %s", more)
         xid = int(xid)
-        if self.open_xid is not None and self.open_xid != xid:
-            require(self.loose, "transaction %s announced more, but %s came", self.open_xid, xid)
-            self.open_states = []
+        if self.open_seq is not None and self.open_seq != message["seq"]:
+            require(self.loose or self.grown, "the point %s announced more, but %s came", self.open_seq, message["seq"])
+            self.open_states = self.open_states if self.grown else []
+        self.grown = False
         # A kill, or an error of its own, takes effect at any time until it is told: what was announced of its
         # subscription may still go.
         self.loose = any((one.killed or one.failing) and not one.over for one in self.subscriptions.values())
-        self.open_xid = xid
+        self.open_seq, self.open_xid = message["seq"], xid
         if state not in self.open_states:
             self.open_states.append(state)
         touched = [] if state.broken else state.apply(message)
         if more:
             return Received(state, touched, xid)
-        closed, self.open_xid, self.open_states = self.open_states, None, []
-        return Received(state, touched, xid, closed)
+        return Received(state, touched, xid, self._close())
+
+    def _close(self):
+        closed, self.open_seq, self.open_xid, self.open_states = self.open_states, None, None, []
+        return closed

@@ -36,15 +36,15 @@ class Event:
     """One thing that happened on a connection.
 
     kind                 data
-    subscribed           WAL position after the subscription's snapshot
+    subscribed           WAL position    of its first result
     committed, forgotten -               the subscribing transaction's end
     rows, read           [(key, row)], - a batch of the snapshot; its end
-    joined               WAL position    from which the subscription keeps up with the others
+    joined               -               from here on it shows the point that messages of the others tell
     pausing, paused      -               before and after the call; so are all below
-    resuming, resumed    -, WAL position
-    refreshing, refreshed -, WAL position
+    resuming, resumed    -
+    refreshing, refreshed -, WAL position before the snapshot
     leaving, left        -
-    stayed               WAL position    after "leaving", or another call, that was rolled back
+    stayed               -               after "leaving", or another call, that was rolled back
     killing              -
     message              the parsed message
     drained              -               everything committed has been delivered

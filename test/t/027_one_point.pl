@@ -45,8 +45,8 @@ sub play {
             $shows{$id} = $n;
             push @told, "$id$n" . ($message->{more} ? '+' : '');
             next if $message->{more};
-            for (grep { $live{$_} && $shows{$_} < $n } sort keys %shows) {
-                die "$_ still shows $shows{$_} where $n is complete: @told";
+            for (grep { $live{$_} && $shows{$_} != $n } sort keys %shows) {
+                die "$_ shows $shows{$_} where $n is complete: @told";
             }
         }
         return;
@@ -112,6 +112,20 @@ shows_one_point('refreshed in vain', 'subscribe a', 'read a', @both, 'write', 't
 shows_one_point('two are read', 'subscribe a', 'subscribe c', 'write', 'take', 'BEGIN', 'read c', 'write', 'read a', 'write', 'COMMIT',
     'live: a b c');
 
+# What a first result shows already, the others are told before anything says that it is complete.
+shows_one_point('read when it is ahead', 'BEGIN', 'write', 'write', 'write', 'subscribe a', 'read a', 'COMMIT', @both);
+shows_one_point('read when it is ahead, and more has come', 'BEGIN', 'write', 'write', 'subscribe a', 'write', 'read a', 'write', 'COMMIT', @both);
+shows_one_point('read in another order', 'BEGIN', 'write', 'subscribe a', 'write', 'subscribe c', 'write', 'read c', 'read a', 'COMMIT',
+    'live: a b c');
+shows_one_point('read one after the other', 'subscribe a', 'BEGIN', 'write', 'subscribe c', 'write', 'read c', 'COMMIT', 'live: b c', 'take',
+    'write', 'take', 'BEGIN', 'read a', 'write', 'COMMIT', 'live: a b c');
+shows_one_point('refreshed when it is ahead', 'subscribe a', 'read a', @both, 'write', 'take', 'live: b', 'BEGIN', 'write', 'write', 'refresh a',
+    'read a', 'write', 'COMMIT', @both);
+{
+    my $told = eval { play('poll', ['b'], 'subscribe b', 'read b', 'write', 'write', 'write', 'subscribe a', 'read a', @both) };
+    is($told // $@, 'b-2+ b-1+ b0', 'poll: what was committed before a first result is told as one point');
+}
+
 # ---- what was paused ---------------------------------------------------------------------------------------------
 
 my @paused = ('subscribe a', 'pause a', 'write', 'take', 'BEGIN');
@@ -172,7 +186,7 @@ for my $delivery (qw(notify poll)) {
         is($polled->(), 1, 'one is polled in the transaction that resumes');
         is($told->(), '', 'nothing is told in it');
         $client->rows($end);
-        is($told->(), $end eq 'ROLLBACK' ? 'b' : 'a a a a+ b', "after $end");
+        is($told->(), $end eq 'ROLLBACK' ? 'b' : 'a+ a+ a a+ b', "after $end");
     }
     $client->disconnect;
 }

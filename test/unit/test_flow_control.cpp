@@ -250,32 +250,65 @@ TEST(WhatWasNotToldBeforeLeavingIsOwed) {
 }
 
 TEST(HeldBudgetIsNeverExceeded) {
-  HeldBudget budget{100};
-  CHECK(budget.Admit(60));
-  CHECK(!budget.Admit(41));
-  CHECK(!budget.Admit(SIZE_MAX));
-  CHECK(budget.Admit(40));
-  CHECK(!budget.Admit(1));
-  CHECK(budget.Admit(0));
-  budget.Release(60);
-  CHECK_EQ(budget.bytes, size_t{40});
-  CHECK(budget.Admit(60));
-  budget.Release(1000);
-  CHECK_EQ(budget.bytes, size_t{0});
-  budget.bytes = 80;
+  HeldBudget budget{100, 60};
+  CHECK(!budget.Admits(41));
+  CHECK(!budget.Admits(SIZE_MAX));
+  CHECK(budget.Admits(40));
+  budget.bytes = 100;
+  CHECK(!budget.Admits(1));
+  CHECK(budget.Admits(0));
   budget.limit = 50;  // lowered while more is held
-  CHECK(!budget.Admit(1));
-  CHECK(!HeldBudget{}.Admit(1));
+  CHECK(!budget.Admits(0));
+  CHECK(!HeldBudget{}.Admits(1));
 }
 
 TEST(SeqNeverDecreases) {
-  SeqClock clock;
-  CHECK_EQ(clock.last().value, uint64_t{0});
-  CHECK_EQ(clock.Stamp(SeqId{5}).value, uint64_t{5});
-  CHECK_EQ(clock.Stamp(SeqId{3}).value, uint64_t{5});
-  CHECK_EQ(clock.Stamp(SeqId{9}).value, uint64_t{9});
-  CHECK_EQ(clock.Stamp(SeqId{9}).value, uint64_t{9});
-  CHECK_EQ(clock.last().value, uint64_t{9});
+  Point point;
+  CHECK_EQ(point.last().value, uint64_t{0});
+  CHECK_EQ(point.Stamp(SeqId{5}).value, uint64_t{5});
+  CHECK_EQ(point.Stamp(SeqId{3}).value, uint64_t{5});
+  CHECK_EQ(point.Stamp(SeqId{9}).value, uint64_t{9});
+  CHECK_EQ(point.Stamp(SeqId{9}).value, uint64_t{9});
+  point.Reach(SeqId{7});
+  CHECK_EQ(point.last().value, uint64_t{9});
+  point.Reach(SeqId{11});
+  CHECK_EQ(point.Stamp(SeqId{10}).value, uint64_t{11});
+}
+
+TEST(APointGoesOnUpToWhatIsShown) {
+  const auto at = [](uint64_t seq, uint64_t group) {
+    RecordHeader header = kChanges;
+    header.seq = seq;
+    header.group = group;
+    return header;
+  };
+  Point point;
+  CHECK(point.IsFollowedBy(at(5, 1), at(5, 1)));
+  CHECK(point.IsFollowedBy(at(5, 1), at(5, 2)));  // of another lane
+  CHECK(point.IsFollowedBy(at(5, 1), at(6, 1)));
+  CHECK(!point.IsFollowedBy(at(5, 1), at(6, 2)));
+  point.Reach(SeqId{8});  // a first result was read
+  CHECK(point.IsFollowedBy(at(5, 1), at(6, 2)));
+  CHECK(point.IsFollowedBy(at(6, 2), at(8, 3)));
+  CHECK(!point.IsFollowedBy(at(8, 3), at(9, 4)));
+  CHECK(point.IsFollowedBy(at(9, 4), at(9, 4)));
+}
+
+TEST(WhatIsLostIsOwed) {
+  FlowControl flow = Flowing();
+  flow.OnLost();
+  CHECK(flow.IsOwedAReset());
+  CHECK(flow.Decide(kChanges, false) == Verdict::kDrop);
+  CHECK(flow.Decide(kReset, false) == Verdict::kDeliverAlone);
+  CHECK(!flow.IsOwedAReset());
+}
+
+TEST(AnEndThatIsHeldIsReleased) {
+  FlowControl flow = Flowing();
+  CHECK(flow.Decide(kTerminated, false) == Verdict::kDeliverAlone);
+  CHECK(!flow.CanRelease());
+  flow.OnTellingHeld();
+  CHECK(flow.CanRelease());
 }
 
 // A subscription's history, event by event: the decoder fills a mailbox, the backend (a caller of
@@ -454,7 +487,7 @@ class World {
         Deliver(record);
         break;
       case Verdict::kHold:
-        if (!budget_.Admit(1)) {
+        if (!HeldBudget{kHeldLimit, held_.size}.Admits(1)) {
           const Verdict overflow = flow_.OnHeldOverflow();
           if (overflow != (leaving_ ? Verdict::kDrop : Verdict::kHoldAlone))
             Error("overflow is not held alone");
@@ -477,10 +510,7 @@ class World {
     if (held_.size > kHeldLimit) Error("holds too much");
   }
 
-  void DiscardHeld() {
-    budget_.bytes = 0;
-    held_.Clear();
-  }
+  void DiscardHeld() { held_.Clear(); }
 
   // What the client makes of a message.
   void Deliver(Record record) {
@@ -520,7 +550,6 @@ class World {
 
   bool knows_stale_resets_;
   FlowControl flow_;
-  HeldBudget budget_{kHeldLimit};
   Queue mailbox_;
   Queue held_;
   uint64_t state_ = 0;

@@ -45,10 +45,10 @@ std::vector<Written> RandomRecords(std::mt19937& random) {
     const auto kind = static_cast<RecordKind>(random() % 3);
     if (kind == RecordKind::kTerminated) body.insert(0, "42P01");
     Written record = Make(kind, std::move(body));
-    record.header.flags = static_cast<uint8_t>(random());
     record.header.xid = random();
     record.header.change_count = random();
     record.header.subscription_serial = random();
+    record.header.group = uint64_t{random()} << 32 | random();
     record.header.seq = uint64_t{random()} << 32 | random();
     record.header.committed_at = static_cast<int64_t>(uint64_t{random()} << 32 | random());
     records.push_back(std::move(record));
@@ -82,11 +82,11 @@ Outcome ReadAll(const std::byte* bytes, size_t size, size_t shift = 0) {
 }
 
 TEST(RecordsArePaddedToEightBytes) {
-  CHECK_EQ(RecordBytes(0), size_t{40});
-  CHECK_EQ(RecordBytes(1), size_t{48});
-  CHECK_EQ(RecordBytes(8), size_t{48});
-  CHECK_EQ(RecordBytes(9), size_t{56});
-  CHECK_EQ(RecordBytes(UINT32_MAX), size_t{40} + 4294967296);
+  CHECK_EQ(RecordBytes(0), size_t{48});
+  CHECK_EQ(RecordBytes(1), size_t{56});
+  CHECK_EQ(RecordBytes(8), size_t{56});
+  CHECK_EQ(RecordBytes(9), size_t{64});
+  CHECK_EQ(RecordBytes(UINT32_MAX), size_t{48} + 4294967296);
 }
 
 TEST(RecordsAreReadBack) {
@@ -120,7 +120,7 @@ TEST(CutOffRecordsAreCorrupt) {
                                         Make(RecordKind::kReset, ""),
                                         Make(RecordKind::kTerminated, "57014killed")};
   const std::vector<std::byte> bytes = Encode(records);
-  const std::vector<size_t> ends = {0, 56, 96, 152};
+  const std::vector<size_t> ends = {0, 64, 112, 176};
   CHECK_EQ(bytes.size(), ends.back());
   for (size_t size = 0; size <= bytes.size(); ++size) {
     size_t whole = 0;
@@ -145,8 +145,12 @@ TEST(NonsenseIsCorrupt) {
   record.header.kind = static_cast<RecordKind>(255);
   CHECK(is_corrupt(record));
   record = Make(RecordKind::kReset, "reason");
-  record.header.reserved = 1;
-  CHECK(is_corrupt(record));
+  for (uint8_t& byte : record.header.reserved) {
+    byte = 1;
+    CHECK(is_corrupt(record));
+    byte = 0;
+  }
+  CHECK(!is_corrupt(record));
   for (const char* body : {"", "57", "5701", "5701a", "5701 ", "\xff\xff\xff\xff\xff"})
     CHECK(is_corrupt(Make(RecordKind::kTerminated, body)));
 }
@@ -174,6 +178,24 @@ TEST(DamagedBytesAreSurvived) {
       byte = before;
     }
   }
+}
+
+TEST(GroupsAreTheirConsumersOwn) {
+  RecordHeader a;
+  RecordHeader b;
+  CHECK(AreOfOneGroup(a, b));
+  a.group = GroupNumber(0, 7);
+  b.group = GroupNumber(1, 7);
+  CHECK(!AreOfOneGroup(a, b));
+  b.group = GroupNumber(0, 8);
+  CHECK(!AreOfOneGroup(a, b));
+  b.group = GroupNumber(0, 7);
+  CHECK(AreOfOneGroup(a, b));
+  b.seq = 5;
+  b.xid = 9;
+  CHECK(AreOfOneGroup(a, b));
+  b.kind = RecordKind::kReset;
+  CHECK(!AreOfOneGroup(a, b));
 }
 
 TEST(ResetHeaderDescribesItsReason) {

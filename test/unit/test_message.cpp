@@ -93,6 +93,12 @@ TEST(MessageOfChanges) {
            R"({"type":"changes","subscription_id":"a\"b\n","seq":"FFFFFFFFFFFFFFFF",)"
            R"("xid":4294967295,"committed_at":"2000-01-01T00:00:00.000000+00:00",)"
            R"("changes":[],"more":true})");
+
+  record.header.xid = 0;  // of none, or of several
+  CHECK_EQ(Message(record, "a", 1, false),
+           R"({"type":"changes","subscription_id":"a","seq":"0000000000000001",)"
+           R"("xid":null,"committed_at":"2000-01-01T00:00:00.000000+00:00",)"
+           R"("changes":[],"more":false})");
 }
 
 TEST(MessageOfReset) {

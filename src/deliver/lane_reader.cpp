@@ -1,0 +1,83 @@
+// Reads the blocks of an inbox first, then what of the spill file belongs to it. Called by
+// dispatch.cpp. Process: client backend.
+#include "deliver/lane_reader.hpp"
+
+#include "pg/fault.hpp"
+
+namespace live_queries {
+
+void LaneReader::Begin(int consumer, Inbox* inbox) {
+  consumer_ = consumer;
+  inbox_ = inbox;
+  has_record_ = damaged_ = false;
+  piece_ = {};
+  if (file_ > 0) FileClose(file_);
+  file_ = 0;
+}
+
+const RecordView* LaneReader::Next() {
+  if (!has_record_) has_record_ = NextInBlocks() || NextInFile();
+  return has_record_ ? &record_ : nullptr;
+}
+
+void LaneReader::Accept(const RecordView& record) {
+  record_ = record;
+  if (seq_ < record.header.seq) seq_ = record.header.seq;
+}
+
+bool LaneReader::NextInBlocks() {
+  while (DsaPointerIsValid(inbox_->block)) {
+    const MailBlockShared* block = FromArea<MailBlockShared>(inbox_->block);
+    const std::byte* bytes = reinterpret_cast<const std::byte*>(block + 1);
+    RecordReader reader({bytes + inbox_->offset, block->bytes - inbox_->offset});
+    if (const auto record = reader.Next()) {
+      Accept(*record);
+      return true;
+    }
+    damaged_ = damaged_ || reader.corrupt();
+    const dsa_pointer done = inbox_->block;
+    inbox_->block = block->next;
+    inbox_->offset = 0;
+    FreeBlock(MyConnectionIfAny(), done);
+  }
+  return false;
+}
+
+bool LaneReader::NextInFile() {
+  while (inbox_->spill_read < inbox_->spill_end) {
+    if (file_ <= 0) {
+      LIVE_QUERIES_FAULT("client-unspill");
+      file_ = OpenSpillForReading(MyConnectionIfAny()->connection_id, consumer_);
+    }
+    const bool fresh = piece_.empty();
+    if (fresh) piece_ = ReadSpill(file_, *inbox_);
+    RecordReader reader(piece_);
+    if (const auto record = reader.Next()) {
+      Accept(*record);
+      return true;
+    }
+    // The rest of a piece may be a part of a record.
+    piece_ = {};
+    if (!fresh) continue;
+    damaged_ = true;
+    inbox_->spill_read = inbox_->spill_end;
+  }
+  if (file_ <= 0) return false;
+  FileClose(file_);
+  file_ = 0;
+  ReleaseSpill(MyConnectionIfAny(), consumer_, *inbox_);
+  return false;
+}
+
+void LaneReader::Advance() {
+  const size_t bytes = RecordBytes(record_.header.body_bytes);
+  has_record_ = false;
+  if (DsaPointerIsValid(inbox_->block)) {
+    inbox_->offset += bytes;
+    return;
+  }
+  inbox_->spill_read += bytes;
+  piece_ = piece_.subspan(bytes);
+}
+
+}  // namespace live_queries

@@ -1,0 +1,41 @@
+// Reads one inbox of the mailbox, record by record. Process: client backend.
+#pragma once
+
+#include "deliver/mailbox.hpp"
+#include "model/mailbox_record.hpp"
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+// One for each lane, zero at first.
+class LaneReader {
+ public:
+  // At the beginning of each delivery: an error has perhaps kept the last one from its end.
+  void Begin(int consumer, Inbox* inbox);
+  // The record that is next; nullptr if none is left. What is damaged is passed by.
+  const RecordView* Next();
+  // By which that stands in the order: its own seq, or if it has none, that of what was before it.
+  uint64_t seq() const { return seq_; }
+  // It was handled. Until then it comes again after an error.
+  void Advance();
+
+  // Whether something damaged was passed by since Begin.
+  bool damaged() const { return damaged_; }
+
+ private:
+  bool NextInBlocks();
+  bool NextInFile();
+  void Accept(const RecordView& record);
+
+  Inbox* inbox_;
+  int consumer_;  // whose lane it is
+  RecordView record_;
+  bool has_record_;
+  bool damaged_;
+  uint64_t seq_;
+  File file_;  // of the spill file, open as long as it is read; 0: none
+  // A piece of it, in CurrentMemoryContext of the delivery.
+  std::span<const std::byte> piece_;
+};
+
+}  // namespace live_queries
