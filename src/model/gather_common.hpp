@@ -1,4 +1,5 @@
-// What two sorted lists have in common. Pure.
+// What two sorted lists have in common, as the routes of an old and of a new row. Used by the
+// stream's evaluation. Pure.
 #pragma once
 
 #include <cstddef>

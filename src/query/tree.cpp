@@ -1,4 +1,5 @@
-// Writes trees. Process: any.
+// Writes trees as texts in which two trees that mean the same are equal: without the places that
+// their parts had in the query. Process: any.
 #include "query/tree.hpp"
 
 extern "C" {

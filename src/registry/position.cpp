@@ -1,4 +1,5 @@
-// Waiting without a lock. Process: a consumer (publishes), client backend (waits).
+// Publishing and awaiting a position without a lock: who waits says what for, and who publishes
+// wakes only those who have it now. Process: a consumer (publishes), client backend (waits).
 #include "registry/position.hpp"
 
 namespace live_queries {

@@ -1,4 +1,5 @@
-// The routes that one row is for. Process: decoder.
+// The routes that one row is for: what the routing index finds, and what the strategies compare of
+// an old row and a new one. Process: decoder.
 #pragma once
 
 #include <span>
