@@ -25,9 +25,9 @@ void OpenFirstResult(LocalSubscription* subscription, const char* query_text, co
 // gone after it.
 void ReadFirstResult(LocalSubscription* subscription, uint64 max_rows, Tuplestorestate* rows);
 
-// From here on `subscription` is told of changes. It shows the position of its snapshot: returns once
-// all that committed up to there is in the mailbox, so that the others can be told of it first.
-// Raises 57014 if that takes too long.
+// From here on `subscription` is told of changes. It shows the position of its snapshot: returns
+// once all that committed up to there is in the mailbox, so that the others can be told of it
+// first. Raises 57014 if that takes too long.
 void WaitUntilOthersCanShow(const LocalSubscription& subscription);
 
 // What follows is for the end of a transaction, and never ereports, but for PrepareToClose.

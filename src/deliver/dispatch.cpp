@@ -83,8 +83,8 @@ void Hold(LocalSubscription* subscription, const RecordView& record) {
     ResetForRoom(subscription, record.header.seq);
 }
 
-// It stands before all that the others are told: what was before it is lost. If there is an error in
-// between, the reset of TellWhoLost comes.
+// It stands before all that the others are told: what was before it is lost. If there is an error
+// in between, the reset of TellWhoLost comes.
 void HoldAlone(LocalSubscription* subscription, const RecordView& record) {
   NoteLost(subscription, kHeldOverflowReason);
   subscription->held->DiscardUnread();
@@ -165,9 +165,9 @@ void Process(const RecordView& record) {
   subscription->taken_bytes += record.header.body_bytes;
 }
 
-// Messages wait since an error. Where their subscription was paused or ended meanwhile, or its first
-// result is unread again, they are among those that are held, or that are told if the end is rolled
-// back. False if it stays in the pipe.
+// Messages wait since an error. Where their subscription was paused or ended meanwhile, or its
+// first result is unread again, they are among those that are held, or that are told if the end is
+// rolled back. False if it stays in the pipe.
 bool HoldBack(LocalSubscription* subscription, const RecordView& record) {
   if (subscription == nullptr) return true;
   FlowControl flow = subscription->flow;
@@ -294,9 +294,9 @@ void NoteLosses() {
   }
 }
 
-// Messages leave in the order of their records, wherever these wait: what is held is older than what
-// comes, but for what was committed since. An inbox moves on only after what came before has left,
-// so that an error repeats nothing and loses nothing.
+// Messages leave in the order of their records, wherever these wait: what is held is older than
+// what comes, but for what was committed since. An inbox moves on only after what came before has
+// left, so that an error repeats nothing and loses nothing.
 void Merge(ConnectionShared* connection) {
   HeldMerge held;
   if (!notifications_wait) {

@@ -9,9 +9,9 @@ namespace live_queries {
 // After an error the next call goes on where it was; after several, all subscriptions are reset.
 // Marks those that are `over`, which the caller then has to remove.
 //
-// `notifications_wait`: the running transaction has changed which subscriptions are told what. Nobody
-// can take notifications back, so they wait for its end; all of the connection's, for what it has
-// resumed, or read to the end, is to show the same point in time as the others.
+// `notifications_wait`: the running transaction has changed which subscriptions are told what.
+// Nobody can take notifications back, so they wait for its end; all of the connection's, for what
+// it has resumed, or read to the end, is to show the same point in time as the others.
 void DeliverMail(bool notifications_wait);
 
 // Whether DeliverMail would have something to do. Never ereports.

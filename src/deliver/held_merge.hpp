@@ -41,7 +41,8 @@ class HeldMerge {
   // Whether changes follow that belong to the same point (model/flow_control.hpp) as `message`,
   // which was read.
   bool IsFollowed(const Point& point, const RecordHeader& message) const;
-  // Another one than `source` whose next record is a reset or termination of that point; or nullptr.
+  // Another one than `source` whose next record is a reset or termination of that point; or
+  // nullptr.
   HeldSource* FindNews(const Point& point, const HeldSource* source) const;
   // Makes it the first one. `source` is from FindNews.
   HeldSource* Prefer(HeldSource* source);

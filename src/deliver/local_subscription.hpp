@@ -1,6 +1,6 @@
 // What a client's backend knows of its own subscriptions: the list of them, and the records that
-// wait for each. Its transactions change it (client/session.hpp), and so does delivery. Process: client
-// backend.
+// wait for each. Its transactions change it (client/session.hpp), and so does delivery. Process:
+// client backend.
 #pragma once
 
 #include "deliver/record_queue.hpp"

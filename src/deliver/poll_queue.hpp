@@ -8,8 +8,8 @@
 
 namespace live_queries {
 
-// A live.poll of the current role begins, or looks again. In CurrentMemoryContext, which has to last
-// until the last call of NextPolled.
+// A live.poll of the current role begins, or looks again. In CurrentMemoryContext, which has to
+// last until the last call of NextPolled.
 void BeginPolling();
 
 // Whose message is next: nullptr if none is left for the current role.
@@ -26,7 +26,8 @@ struct PolledMessage {
 };
 void ReadPolled(PolledMessage* message);
 
-// The point that what a role has polled shows, and how a rollback sets it back, which never ereports.
+// The point that what a role has polled shows, and how a rollback sets it back, which never
+// ereports.
 Point PolledPoint(Oid role);
 void SetPolledPoint(Oid role, const Point& point);
 

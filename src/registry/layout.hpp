@@ -1,5 +1,5 @@
-// How the extension's shared memory is laid out: asks the server for it, and begins each part of it.
-// Process: postmaster.
+// How the extension's shared memory is laid out: asks the server for it, and begins each part of
+// it. Process: postmaster.
 #pragma once
 
 namespace live_queries {
