@@ -446,8 +446,7 @@ bool MayDeliverAgain() {
 bool MailIsWaiting() {
   ConnectionShared* connection = MyConnectionIfAny();
   if (connection == nullptr) return false;
-  if (pg_atomic_read_u32(&connection->wake_pending) != 0 || inboxes_in_use || failures > 0 ||
-      notify_pipe.waiting())
+  if (connection->wake_pending.Load() || inboxes_in_use || failures > 0 || notify_pipe.waiting())
     return true;
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     const bool may_release = one->delivery == Delivery::kNotify && one->flow.CanRelease();

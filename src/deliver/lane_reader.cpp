@@ -47,7 +47,7 @@ bool LaneReader::NextInFile() {
   while (inbox_->spill_read < inbox_->spill_end) {
     if (file_ <= 0) {
       LIVE_QUERIES_FAULT("client-unspill");
-      file_ = OpenSpillForReading(MyConnectionIfAny()->connection_id, consumer_);
+      file_ = OpenSpillForReading(MyConnectionIfAny()->connection_id.Load(), consumer_);
     }
     const bool fresh = piece_.empty();
     if (fresh) piece_ = ReadSpill(file_, *inbox_);

@@ -112,7 +112,7 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
   uint64_t offset = 0;
   LIVE_QUERIES_FAULT("mailbox-put");
   const Step step = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-    if (connection->connection_id != connection_id) return Step::kGone;
+    if (connection->connection_id.Load() != connection_id) return Step::kGone;
     LaneShared* lane = MyLane(connection);
     if (lane->overflowed || writer->failed) return Step::kOverflow;
     ReuseSpill(lane, *writer);
@@ -132,7 +132,7 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
     LIVE_QUERIES_FAULT("mailbox-full");
   const bool written = step == Step::kSpill && WriteSpill(connection_id, offset, records, writer);
   const PutResult result = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-    if (connection->connection_id != connection_id) return PutResult::kGone;
+    if (connection->connection_id.Load() != connection_id) return PutResult::kGone;
     LaneShared* lane = MyLane(connection);
     if (!written) {
       lane->spill_reserved = lane->spill_write;
@@ -154,7 +154,7 @@ void SpillAhead(ConnectionShared* connection, uint64_t connection_id,
   uint64_t offset = 0;
   const bool possible = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     LaneShared* lane = MyLane(connection);
-    if (connection->connection_id != connection_id || lane->overflowed) return false;
+    if (connection->connection_id.Load() != connection_id || lane->overflowed) return false;
     ReuseSpill(lane, *writer);
     offset = lane->spill_reserved;
     return ReserveSpill(connection, records.size());
@@ -179,7 +179,7 @@ void CountAhead(SpillWriter* writer, const RecordHeader& header) {
 void AbandonAhead(ConnectionShared* connection, uint64_t connection_id, SpillWriter* writer) {
   NothingAhead(writer);
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-    if (connection->connection_id != connection_id) return;
+    if (connection->connection_id.Load() != connection_id) return;
     LaneShared* lane = MyLane(connection);
     lane->spill_reserved = lane->spill_write;
   });
@@ -193,7 +193,7 @@ void CloseSpill(SpillWriter* writer) {
 
 void TakeMail(ConnectionShared* connection, Inboxes* inboxes) {
   // Before looking: who puts something after that sends a new signal.
-  pg_atomic_write_u32(&connection->wake_pending, 0);
+  connection->wake_pending.Store(false);
   pg_memory_barrier();
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     for (int consumer = 0; consumer < kMaxConsumers; ++consumer) {
@@ -220,7 +220,7 @@ void ReleaseSpill(ConnectionShared* connection, int consumer, const Inbox& inbox
     // The consumer writes only what it has reserved, so nobody is at the file. Kept, it would
     // occupy as much as this connection ever spilled.
     char path[MAXPGPATH];
-    SpillPath(connection->connection_id, consumer, path);
+    SpillPath(connection->connection_id.Load(), consumer, path);
     [[maybe_unused]] const int result = truncate(path, 0);
   });
 }

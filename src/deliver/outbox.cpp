@@ -166,7 +166,7 @@ void ForgetEndedConnections() {
   for (int i = 0; i < ConnectionCapacity(); ++i) {
     // A look without the lock: if it is wrong, the next one is right.
     if (outboxes[i].connection_id != 0 &&
-        outboxes[i].connection_id != ConnectionAt(i)->connection_id)
+        outboxes[i].connection_id != ConnectionAt(i)->connection_id.Load())
       Forget(&outboxes[i]);
   }
 }

@@ -17,10 +17,10 @@ void MarkLaneDirty(ConnectionShared* connection, ConsumerShared* consumer) {
   LaneShared& lane = connection->lanes[consumer->index];
   if (!lane.dirty) {
     lane.dirty = true;
-    lane.dirty_in = connection->database;
+    lane.dirty_in = connection->database.Load();
     lane.next_dirty = consumer->dirty_connection.Load();
     consumer->dirty_connection.Store(connection->proc);
-  } else if (lane.dirty_in != connection->database) {
+  } else if (lane.dirty_in != connection->database.Load()) {
     // Still on the list of the database that this place served before.
     consumer->all_dirty.Store(true);
   }
@@ -65,25 +65,25 @@ void MarkSlotDirty(ConnectionShared* connection, uint64_t serial) {
 
 void TellConsumer(ConnectionShared* connection, int consumer) {
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    if (DatabaseShared* database = FindDatabase(connection->database))
+    if (DatabaseShared* database = FindDatabase(connection->database.Load()))
       MarkLaneDirty(connection, &database->consumers[consumer]);
   });
 }
 
 void TellConsumers(ConnectionShared* connection) {
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    DatabaseShared* database = FindDatabase(connection->database);
+    DatabaseShared* database = FindDatabase(connection->database.Load());
     if (database == nullptr) return;
     for (ConsumerShared& consumer : database->consumers) MarkLaneDirty(connection, &consumer);
   });
 }
 
 void WakeConnection(ConnectionShared* connection) {
-  if (pg_atomic_exchange_u32(&connection->wake_pending, 1) != 0) return;
+  if (connection->wake_pending.Exchange(true)) return;
   // 0 would be our own process group.
-  const pid_t pid = connection->pid;
+  const pid_t pid = connection->pid.Load();
   if (pid == 0) return;
-  SendProcSignal(pid, PROCSIG_NOTIFY_INTERRUPT, connection->backend_id);
+  SendProcSignal(pid, PROCSIG_NOTIFY_INTERRUPT, connection->backend_id.Load());
 }
 
 void ForgetDirtyConnections(ConsumerShared* consumer) {

@@ -78,25 +78,28 @@ void MakeUnguessableName(ChannelName& name);
 
 // One for each possible backend, at the index of its PGPROC. All guarded by `lock` but where said.
 struct ConnectionShared {
+  // Never changed.
   LWLock* lock;
-  uint64_t connection_id;  // 0: none
-  pid_t pid;
-  int proc;        // the index of this slot
-  int backend_id;  // for SendProcSignal
-  Oid database;
+  int proc;  // the index of this slot
+
+  // Written under the lock; atomic for those who look without it.
+  Atomic<uint64_t> connection_id;  // 0: none
+  Atomic<pid_t> pid;
+  Atomic<int> backend_id;  // for SendProcSignal
+  Atomic<Oid> database;
+
   ChannelName channel;
   dsa_pointer slots;  // SlotShared[slot_capacity]
   int32_t slot_capacity;
   int32_t slots_used;  // those behind belong to no lane yet
 
-  // What it takes (registry/limits.hpp): set with the connection, and atomic.
-  int usage;  // of its role: the index
-  pg_atomic_uint64 bytes;
-
   LaneShared lanes[kMaxConsumers];  // each at the index of its consumer
 
-  // Atomic: 1 while a wake-up of the backend is under way.
-  pg_atomic_uint32 wake_pending;
+  // What it takes (registry/limits.hpp): set with the connection.
+  int usage;  // of its role: the index
+  Atomic<uint64_t> bytes;
+
+  Atomic<bool> wake_pending;  // a wake-up of the backend is under way
 };
 
 // The live queries that it has. Without the lock it may be wrong by those that end just now.
@@ -115,9 +118,9 @@ template <class Visit>
 void ForEachConnection(LWLockMode mode, Visit&& visit) {
   for (int index = 0; index < ConnectionCapacity(); ++index) {
     ConnectionShared* connection = ConnectionAt(index);
-    if (connection->connection_id == 0) continue;
+    if (connection->connection_id.Load() == 0) continue;
     WithLock(connection->lock, mode, [&] {
-      if (connection->connection_id != 0) visit(*connection);
+      if (connection->connection_id.Load() != 0) visit(*connection);
     });
   }
 }

@@ -92,7 +92,7 @@ void NoteExtensionDropped() {
   if (!SharedMemoryExists()) return;
   DatabaseShared* database = FindDatabase(MyDatabaseId);
   if (database == nullptr) return;
-  database->terminate_up_to.Raise(pg_atomic_read_u64(&Control()->subscriptions_created));
+  database->terminate_up_to.Raise(Control()->subscriptions_created.Load());
   WakeLauncher();
 }
 
@@ -105,11 +105,11 @@ void TerminateDropped(DatabaseShared* database) {
               nullptr);
   for (int index = 0; index < ConnectionCapacity(); ++index) {
     ConnectionShared* connection = ConnectionAt(index);
-    if (connection->connection_id == 0 || connection->database != oid) continue;
+    if (connection->connection_id.Load() == 0 || connection->database.Load() != oid) continue;
     LIVE_QUERIES_FAULT("extension-dropped");
     bool ended = false;
     WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-      if (connection->connection_id == 0 || connection->database != oid) return;
+      if (connection->connection_id.Load() == 0 || connection->database.Load() != oid) return;
       ForEachSubscription(*connection, [&](SubscriptionShared& subscription) {
         if (NumberOfSerial(subscription.serial) > latest) return;
         // Those that an earlier attempt has ended are woken again.

@@ -42,10 +42,10 @@ Size TotalBytes() {
 
 void InitControl() {
   places.control->launcher_proc.Init(-1);
-  pg_atomic_init_u64(&places.control->connections_created, 0);
-  pg_atomic_init_u64(&places.control->subscriptions_created, 0);
-  pg_atomic_init_u32(&places.control->subscription_count, 0);
-  pg_atomic_init_u64(&places.control->mail_bytes, 0);
+  places.control->connections_created.Init(0);
+  places.control->subscriptions_created.Init(0);
+  places.control->subscription_count.Init(0);
+  places.control->mail_bytes.Init(0);
   if (!pg_strong_random(places.control->key_secret, sizeof(places.control->key_secret)))
     ereport(FATAL, errmsg("live_queries could not make a random secret"));
 }
@@ -54,16 +54,20 @@ void InitConnection(ConnectionShared* connection, int index, LWLock* lock) {
   memset(connection, 0, sizeof(ConnectionShared));
   connection->lock = lock;
   connection->proc = index;
+  connection->connection_id.Init(0);
+  connection->pid.Init(0);
+  connection->backend_id.Init(0);
+  connection->database.Init(InvalidOid);
   for (LaneShared& lane : connection->lanes) lane.awaits.Init(kNothingAwaited);
-  pg_atomic_init_u32(&connection->wake_pending, 0);
-  pg_atomic_init_u64(&connection->bytes, 0);
+  connection->wake_pending.Init(false);
+  connection->bytes.Init(0);
 }
 
 void InitRoleUsage(RoleUsageShared* usage) {
   usage->role = InvalidOid;
   usage->connections = 0;
-  pg_atomic_init_u32(&usage->subscriptions, 0);
-  pg_atomic_init_u64(&usage->bytes, 0);
+  usage->subscriptions.Init(0);
+  usage->bytes.Init(0);
 }
 
 void InitTerminatedRing() {

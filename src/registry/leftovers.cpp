@@ -29,8 +29,8 @@ struct Counted {
 Counted CountedOfRoles() {
   Counted counted = {0, 0};
   for (int index = 0; index < ConnectionCapacity(); ++index) {
-    counted.bytes += pg_atomic_read_u64(&RoleUsageAt(index)->bytes);
-    counted.subscriptions += pg_atomic_read_u32(&RoleUsageAt(index)->subscriptions);
+    counted.bytes += RoleUsageAt(index)->bytes.Load();
+    counted.subscriptions += RoleUsageAt(index)->subscriptions.Load();
   }
   return counted;
 }
@@ -39,7 +39,7 @@ text* Leftovers() {
   int connections = 0;
   int held = IsHeld(ControlLock()) ? 1 : 0;
   for (int index = 0; index < ConnectionCapacity(); ++index) {
-    if (ConnectionAt(index)->connection_id != 0) ++connections;
+    if (ConnectionAt(index)->connection_id.Load() != 0) ++connections;
     if (IsHeld(ConnectionAt(index)->lock)) ++held;
   }
   uint32 of_databases = 0;
@@ -50,8 +50,7 @@ text* Leftovers() {
       psprintf("pieces " INT64_FORMAT ", bytes " INT64_FORMAT ", of roles " UINT64_FORMAT
                ", connections %d, subscriptions %u, of databases %u, of roles %u, locks %d",
                used.pieces, used.bytes, of_roles.bytes, connections,
-               pg_atomic_read_u32(&Control()->subscription_count), of_databases,
-               of_roles.subscriptions, held));
+               Control()->subscription_count.Load(), of_databases, of_roles.subscriptions, held));
 }
 
 }  // namespace

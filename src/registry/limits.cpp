@@ -45,9 +45,9 @@ bool IsExempt(const ConnectionShared& connection) {
 }
 
 // Counts one more unless that were more than `limit`.
-bool CountWithin(pg_atomic_uint32* count, uint64_t limit) {
-  if (pg_atomic_fetch_add_u32(count, 1) < limit) return true;
-  pg_atomic_fetch_sub_u32(count, 1);
+bool CountWithin(Atomic<uint32_t>* count, uint64_t limit) {
+  if (count->Add(1) < limit) return true;
+  count->Subtract(1);
   return false;
 }
 
@@ -64,8 +64,8 @@ int BeginUsage(int index, Oid role) {
   RoleUsageShared* usage = RoleUsageAt(index);
   usage->role = role;
   usage->connections = 0;
-  pg_atomic_write_u32(&usage->subscriptions, 0);
-  pg_atomic_write_u64(&usage->bytes, 0);
+  usage->subscriptions.Store(0);
+  usage->bytes.Store(0);
   return index;
 }
 
@@ -83,7 +83,7 @@ bool CountInDatabase(int consumer) {
 RoleUsageShared* RoleUsageAt(int index) { return &places.role_usages[index]; }
 
 void JoinRole(ConnectionShared* connection) {
-  pg_atomic_write_u64(&connection->bytes, 0);
+  connection->bytes.Store(0);
   const Oid role = GetSessionUserId();
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     int index = FindUsage(role);
@@ -111,15 +111,15 @@ void ReservePlace(ConnectionShared* connection, int consumer) {
   if (!CountWithin(&usage->subscriptions, exempt ? PG_UINT32_MAX : Share(whole, role_share)))
     RaiseTooMany("live_queries.role_share", role_share, "role");
   if (!CountWithin(&Control()->subscription_count, whole)) {
-    pg_atomic_fetch_sub_u32(&usage->subscriptions, 1);
+    usage->subscriptions.Subtract(1);
     ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
             errmsg("too many live queries on this server"),
             errdetail("There can be %d.", max_subscriptions),
             errhint("End some live queries, or raise live_queries.max_subscriptions."));
   }
   if (CountInDatabase(consumer)) return;
-  pg_atomic_fetch_sub_u32(&usage->subscriptions, 1);
-  pg_atomic_fetch_sub_u32(&Control()->subscription_count, 1);
+  usage->subscriptions.Subtract(1);
+  Control()->subscription_count.Subtract(1);
   RaiseTooManyDatabases();
 }
 
@@ -133,9 +133,9 @@ void RaiseTooManyDatabases() {
 
 void ReleasePlaces(ConnectionShared* connection, int consumer, uint32_t count) {
   if (count == 0) return;
-  pg_atomic_fetch_sub_u32(&UsageOf(*connection)->subscriptions, static_cast<int32>(count));
-  pg_atomic_fetch_sub_u32(&Control()->subscription_count, static_cast<int32>(count));
-  DatabaseShared* database = FindDatabase(connection->database);
+  UsageOf(*connection)->subscriptions.Subtract(count);
+  Control()->subscription_count.Subtract(count);
+  DatabaseShared* database = FindDatabase(connection->database.Load());
   if (database == nullptr) return;
   database->consumers[consumer].subscriptions.Subtract(count);
   WakeConsumer(database->consumers[consumer]);
@@ -159,9 +159,8 @@ void ReserveMemory(ConnectionShared* connection, uint64_t bytes) {
   if (exempt) return;
   // Counted first, so that sessions that do this at one time cannot all find room.
   const bool connection_has_room =
-      pg_atomic_read_u64(&connection->bytes) <= Share(MemoryLimit(), connection_share);
-  const bool role_has_room =
-      pg_atomic_read_u64(&UsageOf(*connection)->bytes) <= Share(MemoryLimit(), role_share);
+      connection->bytes.Load() <= Share(MemoryLimit(), connection_share);
+  const bool role_has_room = UsageOf(*connection)->bytes.Load() <= Share(MemoryLimit(), role_share);
   if (connection_has_room && role_has_room) return;
   Discharge(connection, bytes);
   if (!connection_has_room)
@@ -176,21 +175,20 @@ void RaiseOutOfMemory() {
 }
 
 void Charge(ConnectionShared* connection, uint64_t bytes) {
-  pg_atomic_fetch_add_u64(&connection->bytes, static_cast<int64>(bytes));
-  pg_atomic_fetch_add_u64(&UsageOf(*connection)->bytes, static_cast<int64>(bytes));
+  connection->bytes.Add(bytes);
+  UsageOf(*connection)->bytes.Add(bytes);
 }
 
 void Discharge(ConnectionShared* connection, uint64_t bytes) {
-  pg_atomic_fetch_sub_u64(&connection->bytes, static_cast<int64>(bytes));
-  pg_atomic_fetch_sub_u64(&UsageOf(*connection)->bytes, static_cast<int64>(bytes));
+  connection->bytes.Subtract(bytes);
+  UsageOf(*connection)->bytes.Subtract(bytes);
 }
 
 bool MayKeepMail(ConnectionShared* connection, uint64_t bytes) {
   // Half is left for live queries, whoever does not read.
-  return pg_atomic_read_u64(&Control()->mail_bytes) + bytes <= MemoryLimit() / 2 &&
-         pg_atomic_read_u64(&connection->bytes) + bytes <= Share(MemoryLimit(), connection_share) &&
-         pg_atomic_read_u64(&UsageOf(*connection)->bytes) + bytes <=
-             Share(MemoryLimit(), role_share);
+  return Control()->mail_bytes.Load() + bytes <= MemoryLimit() / 2 &&
+         connection->bytes.Load() + bytes <= Share(MemoryLimit(), connection_share) &&
+         UsageOf(*connection)->bytes.Load() + bytes <= Share(MemoryLimit(), role_share);
 }
 
 }  // namespace live_queries

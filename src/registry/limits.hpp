@@ -19,8 +19,8 @@ struct RoleUsageShared {
   Oid role;  // InvalidOid: free
   int32_t connections;
   // Atomic.
-  pg_atomic_uint32 subscriptions;
-  pg_atomic_uint64 bytes;
+  Atomic<uint32_t> subscriptions;
+  Atomic<uint64_t> bytes;
 };
 
 RoleUsageShared* RoleUsageAt(int index);  // as many as connections

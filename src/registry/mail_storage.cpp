@@ -45,7 +45,7 @@ dsa_pointer MakeBlock(ConnectionShared* connection, size_t bytes) {
   if (!DsaPointerIsValid(pointer)) return pointer;
   *FromArea<MailBlockShared>(pointer) = {InvalidDsaPointer, bytes};
   Charge(connection, sizeof(MailBlockShared) + bytes);
-  pg_atomic_fetch_add_u64(&Control()->mail_bytes, static_cast<int64>(bytes));
+  Control()->mail_bytes.Add(bytes);
   return pointer;
 }
 
@@ -68,7 +68,7 @@ void FreeBlock(ConnectionShared* connection, dsa_pointer block) {
   const uint64_t bytes = FromArea<MailBlockShared>(block)->bytes;
   FreeShared(block);
   Discharge(connection, sizeof(MailBlockShared) + bytes);
-  pg_atomic_fetch_sub_u64(&Control()->mail_bytes, static_cast<int64>(bytes));
+  Control()->mail_bytes.Subtract(bytes);
 }
 
 void FreeBlocks(ConnectionShared* connection, dsa_pointer first) {

@@ -16,7 +16,7 @@ void WakeWaiters(ConsumerShared* consumer, uint64_t position) {
     uint64_t awaited = awaits.Load();
     // A place whose backend waits for the same consumer of another database is none of ours.
     if (awaited == kNothingAwaited ||
-        connection->database != DatabaseAt(consumer->database)->database.Load())
+        connection->database.Load() != DatabaseAt(consumer->database)->database.Load())
       continue;
     // Unless it waits for something else by now.
     if (awaited <= position && awaits.Replace(&awaited, kNothingAwaited))

@@ -159,7 +159,7 @@ uint64_t EnterSlot(ConnectionShared* connection) {
     GiveBackSlot(connection, slot);
     return 0;
   }
-  const uint64_t number = pg_atomic_add_fetch_u64(&Control()->subscriptions_created, 1);
+  const uint64_t number = Control()->subscriptions_created.Add(1) + 1;
   const uint64_t serial = (number << kSlotBits) | static_cast<uint64_t>(slot);
   SlotShared& place = FromArea<SlotShared>(connection->slots)[slot];
   place.serial = serial;
@@ -185,14 +185,14 @@ void OnBackendExit(int, Datum) {
   AbandonRegistration();
   SetMyConnection(nullptr);
   LIVE_QUERIES_FAULT("client-exit");
-  const uint64_t connection_id = connection->connection_id;
+  const uint64_t connection_id = connection->connection_id.Load();
   const dsa_pointer slots = connection->slots;
   const int slot_capacity = connection->slot_capacity;
   uint32 subscriptions[kMaxConsumers];
   dsa_pointer mail[kMaxConsumers];
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-    connection->connection_id = 0;
-    connection->pid = 0;
+    connection->connection_id.Store(0);
+    connection->pid.Store(0);
     connection->slots = InvalidDsaPointer;
     connection->slot_capacity = 0;
     for (int consumer = 0; consumer < kMaxConsumers; ++consumer) {
@@ -227,15 +227,15 @@ ConnectionShared* MyConnection() {
   before_shmem_exit(OnBackendExit, 0);
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     memcpy(connection->channel, channel, sizeof(channel));
-    connection->pid = MyProcPid;
-    connection->backend_id = MyBackendNumber();
-    connection->database = MyDatabaseId;
+    connection->pid.Store(MyProcPid);
+    connection->backend_id.Store(MyBackendNumber());
+    connection->database.Store(MyDatabaseId);
     connection->slots = InvalidDsaPointer;
     connection->slot_capacity = 0;
     connection->slots_used = 0;
     for (LaneShared& lane : connection->lanes) ResetLane(&lane);
-    pg_atomic_write_u32(&connection->wake_pending, 0);
-    connection->connection_id = pg_atomic_add_fetch_u64(&Control()->connections_created, 1);
+    connection->wake_pending.Store(false);
+    connection->connection_id.Store(Control()->connections_created.Add(1) + 1);
   });
   SetMyConnection(connection);
   return connection;

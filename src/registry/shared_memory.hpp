@@ -19,10 +19,10 @@ struct TerminatedRingShared;
 
 struct ControlShared {
   Atomic<int> launcher_proc;  // of the launcher's PGPROC; -1: none
-  pg_atomic_uint64 connections_created;
-  pg_atomic_uint64 subscriptions_created;
-  pg_atomic_uint32 subscription_count;  // of the whole server
-  pg_atomic_uint64 mail_bytes;          // of all mailboxes, in shared memory
+  Atomic<uint64_t> connections_created;
+  Atomic<uint64_t> subscriptions_created;
+  Atomic<uint32_t> subscription_count;  // of the whole server
+  Atomic<uint64_t> mail_bytes;          // of all mailboxes, in shared memory
   // Never changed: the secret of all opaque keys (query/key.hpp).
   uint8 key_secret[32];
 };

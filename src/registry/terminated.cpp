@@ -78,8 +78,8 @@ void RetireSubscription(ConnectionShared* connection, SubscriptionShared* subscr
     ring->next = (ring->next + 1) % kTerminatedKept;
     kept.subscription = *subscription;
     kept.subscription.definition = InvalidDsaPointer;
-    kept.connection_id = connection->connection_id;
-    kept.pid = connection->pid;
+    kept.connection_id = connection->connection_id.Load();
+    kept.pid = connection->pid.Load();
     const int encoding = subscription->encoding;
     FieldStart start;
     KeepText(kept.query, encoding, start.Of(*definition, DefinitionField::kQuery));

@@ -38,8 +38,9 @@ List* AllCandidates() {
     ForEachSubscription(connection, [&](const SubscriptionShared& subscription) {
       if (subscription.status == SubscriptionStatus::kTerminated) return;
       Candidate* candidate = static_cast<Candidate*>(palloc(sizeof(Candidate)));
-      *candidate = {&connection,         connection.connection_id, subscription.id,
-                    subscription.serial, subscription.role,        subscription.database};
+      *candidate = {&connection,       connection.connection_id.Load(),
+                    subscription.id,   subscription.serial,
+                    subscription.role, subscription.database};
       candidates = lappend(candidates, candidate);
     });
   });

@@ -38,13 +38,14 @@ Datum SubscribeCall(FunctionCallInfo call) {
   const Subscribed subscribed = Subscribe(id, query, params, with_snapshot, delivery);
   const ConnectionShared* connection = MyConnectionIfAny();
   char digits[kSeqIdDigits];
-  Datum values[6] = {CStringGetTextDatum(ShownLiveId(subscribed.subscription->role,
-                                                     connection->connection_id, id, MyDatabaseId)),
-                     CStringGetTextDatum(connection->channel),
-                     TextDatum(ToText(subscribed.strategy)),
-                     TextDatum(FormatSeqId(subscribed.position, digits)),
-                     CStringGetTextDatum(NameOfLog()),
-                     CStringGetTextDatum(subscribed.columns)};
+  Datum values[6] = {
+      CStringGetTextDatum(ShownLiveId(subscribed.subscription->role,
+                                      connection->connection_id.Load(), id, MyDatabaseId)),
+      CStringGetTextDatum(connection->channel),
+      TextDatum(ToText(subscribed.strategy)),
+      TextDatum(FormatSeqId(subscribed.position, digits)),
+      CStringGetTextDatum(NameOfLog()),
+      CStringGetTextDatum(subscribed.columns)};
   const bool nulls[6] = {};
   rows.Add(values, nulls);
   return static_cast<Datum>(0);

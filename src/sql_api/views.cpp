@@ -58,7 +58,7 @@ void ShowLive(const ConnectionShared& connection) {
   ForEachSubscription(connection, [&](const SubscriptionShared& subscription) {
     if (subscription.status == SubscriptionStatus::kTerminated) return;
     const DefinitionShared& definition = *FromArea<DefinitionShared>(subscription.definition);
-    Show(subscription, connection.connection_id, connection.pid,
+    Show(subscription, connection.connection_id.Load(), connection.pid.Load(),
          WholeField(definition, DefinitionField::kQuery),
          WholeField(definition, DefinitionField::kParams),
          WholeField(definition, DefinitionField::kTables));
@@ -134,7 +134,7 @@ void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRow
   if (database == nullptr) return;  // one that is over, of a database that was dropped
   const ConnectionShared* mine = MyConnectionIfAny();
   const bool may_act =
-      mine != nullptr && mine->connection_id == one.connection_id && MayActFor(shared.role);
+      mine != nullptr && mine->connection_id.Load() == one.connection_id && MayActFor(shared.role);
   // Others see that there is a subscription and how busy it is, not what it watches.
   const bool visible = may_act || may_read_all || has_privs_of_role(GetUserId(), shared.role);
   const int encoding = EncodingOfDatabase(shared.database);

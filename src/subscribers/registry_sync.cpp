@@ -27,7 +27,7 @@ struct ChangedSlot {
 List* TakeChangedSlots(ConnectionShared* shared, uint64_t* connection_id, bool everything) {
   List* changed = NIL;
   WithLock(shared->lock, LW_EXCLUSIVE, [&] {
-    *connection_id = shared->database == MyDatabaseId ? shared->connection_id : 0;
+    *connection_id = shared->database.Load() == MyDatabaseId ? shared->connection_id.Load() : 0;
     if (*connection_id == 0 || !DsaPointerIsValid(shared->slots)) return;
     const int consumer = MyConsumer()->index;
     LaneShared& lane = shared->lanes[consumer];
