@@ -7,6 +7,7 @@
 #include "client/database_commands.hpp"
 #include "client/session.hpp"
 #include "deliver/permission.hpp"
+#include "pg/hooks.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/connection.hpp"
 #include "registry/ending.hpp"
@@ -14,18 +15,14 @@
 
 extern "C" {
 #include "access/xact.h"
-#include "catalog/objectaccess.h"
 #include "catalog/pg_extension.h"
 #include "commands/async.h"
 #include "commands/extension.h"
-#include "tcop/utility.h"
 }
 
 namespace live_queries {
 namespace {
 
-ProcessUtility_hook_type previous_utility_hook = nullptr;
-object_access_hook_type previous_object_access_hook = nullptr;
 bool extension_dropped = false;  // by the running transaction
 SubTransactionId dropped_in = InvalidSubTransactionId;
 
@@ -63,25 +60,15 @@ bool IsTransactionStatement(const Node* statement, TransactionStmtKind kind) {
          reinterpret_cast<const TransactionStmt*>(statement)->kind == kind;
 }
 
-void OnUtility(PlannedStmt* planned, const char* text, bool read_only_tree,
-               ProcessUtilityContext context, ParamListInfo params, QueryEnvironment* environment,
-               DestReceiver* receiver, QueryCompletion* completion) {
-  const Node* statement = planned->utilityStmt;
-  auto run = [&] {
-    if (previous_utility_hook != nullptr)
-      previous_utility_hook(planned, text, read_only_tree, context, params, environment, receiver,
-                            completion);
-    else
-      standard_ProcessUtility(planned, text, read_only_tree, context, params, environment, receiver,
-                              completion);
-  };
+void OnUtility(const UtilityCall& call) {
+  const Node* statement = call.statement();
   if (IsTransactionStatement(statement, TRANS_STMT_COMMIT_PREPARED)) NoteCommitPrepared();
   // The statement may be gone once it has run (ROLLBACK does that).
   const bool closes_channel = ClosesChannel(statement);
   const bool prepares = IsTransactionStatement(statement, TRANS_STMT_PREPARE);
-  const DatabaseCommand command = PrepareDatabaseCommand(statement, context);
+  const DatabaseCommand command = PrepareDatabaseCommand(statement, call.context);
   if (!command.suspended) {
-    run();
+    call.Run();
     ForgetDroppedDatabase(command);
     if (closes_channel) EndWithChannel();
     // Now that an error ends the transaction, and before the server looks at cursors: it would
@@ -92,15 +79,13 @@ void OnUtility(PlannedStmt* planned, const char* text, bool read_only_tree,
   // Forgotten while it is suspended still: the launcher must not start a decoder for what is gone.
   TryFinally(
       [&] {
-        run();
+        call.Run();
         ForgetDroppedDatabase(command);
       },
       [&] { FinishDatabaseCommand(command); });
 }
 
-void OnObjectAccess(ObjectAccessType access, Oid catalog, Oid object, int part, void* argument) {
-  if (previous_object_access_hook != nullptr)
-    previous_object_access_hook(access, catalog, object, part, argument);
+void OnObjectAccess(ObjectAccessType access, Oid catalog, Oid object) {
   if (access != OAT_DROP || catalog != ExtensionRelationId) return;
   const char* name = get_extension_name(object);
   if (name == nullptr || strcmp(name, "live_queries") != 0) return;
@@ -130,10 +115,8 @@ void OnSubtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionI
 }  // namespace
 
 void InstallUtilityHook() {
-  previous_utility_hook = ProcessUtility_hook;
-  ProcessUtility_hook = OnUtility;
-  previous_object_access_hook = object_access_hook;
-  object_access_hook = OnObjectAccess;
+  HookUtility<OnUtility>();
+  HookObjectAccess<OnObjectAccess>();
   RegisterXactCallback(OnTransaction, nullptr);
   RegisterSubXactCallback(OnSubtransaction, nullptr);
 }

@@ -49,9 +49,9 @@ List* RelevantTemplates(const DecodedChange* changes, int count) {
   return relevant;
 }
 
-bool IsWhollyTruncated(const Template& one, const Change& change) {
+bool IsWhollyTruncated(const Template& common, const Change& change) {
   ListCell* cell;
-  foreach (cell, one.spec.relations) {
+  foreach (cell, common.spec.relations) {
     bool found = false;
     for (int i = 0; i < change.table_count; ++i)
       found = found || change.tables[i] == lfirst_oid(cell);
@@ -66,10 +66,10 @@ struct ResetArguments {
   const char* reason;
 };
 
-void ResetTemplate(Template* one, ResetArguments arguments) {
+void ResetTemplate(Template* common, ResetArguments arguments) {
   BlamingNobody([&] {
     ForEachRoute(
-        one,
+        common,
         [](Route* route, void* context) {
           const ResetArguments* reset = static_cast<ResetArguments*>(context);
           reset->sink->reset(*route, reset->seq, reset->reason);
@@ -178,8 +178,8 @@ void AbandonEvaluation() {
     ClearBody(route);
   }
   touched = {};
-  ForEachTemplate([](Template* one) {
-    if (one->part != nullptr) StreamPartOf(one)->piece_count = 0;
+  ForEachTemplate([](Template* common) {
+    if (common->part != nullptr) StreamPartOf(common)->piece_count = 0;
   });
 }
 

@@ -10,11 +10,11 @@
 #include "template/no_trace.hpp"
 
 #include "pg/compat.hpp"
+#include "pg/hooks.hpp"
 
 extern "C" {
 #include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/objectaccess.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "miscadmin.h"
@@ -22,7 +22,6 @@ extern "C" {
 #include "optimizer/optimizer.h"
 #include "optimizer/plancat.h"
 #include "optimizer/planner.h"
-#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -34,8 +33,6 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-object_access_hook_type previous_object_access_hook = nullptr;
-ProcessUtility_hook_type previous_utility_hook = nullptr;
 planner_hook_type previous_planner_hook = nullptr;
 get_relation_info_hook_type previous_relation_info_hook = nullptr;
 get_relation_stats_hook_type previous_relation_stats_hook = nullptr;
@@ -94,24 +91,15 @@ void RequireHarmless(Oid oid) {
           errmsg("a live query cannot call function %s(), %s", get_func_name(oid), reason));
 }
 
-void OnObjectAccess(ObjectAccessType access, Oid catalog, Oid object, int part, void* argument) {
+void OnObjectAccess(ObjectAccessType access, Oid, Oid object) {
   if (access == OAT_FUNCTION_EXECUTE && IsEvaluating()) RequireHarmless(object);
-  if (previous_object_access_hook != nullptr)
-    previous_object_access_hook(access, catalog, object, part, argument);
 }
 
-void OnUtility(PlannedStmt* planned, const char* text, bool read_only_tree,
-               ProcessUtilityContext context, ParamListInfo params, QueryEnvironment* environment,
-               DestReceiver* receiver, QueryCompletion* completion) {
-  if (IsEvaluating() && !IsA(planned->utilityStmt, VariableShowStmt))
+void OnUtility(const UtilityCall& call) {
+  if (IsEvaluating() && !IsA(call.statement(), VariableShowStmt))
     ereport(ERROR, errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-            errmsg("a live query cannot execute %s", CreateCommandName(planned->utilityStmt)));
-  if (previous_utility_hook != nullptr)
-    previous_utility_hook(planned, text, read_only_tree, context, params, environment, receiver,
-                          completion);
-  else
-    standard_ProcessUtility(planned, text, read_only_tree, context, params, environment, receiver,
-                            completion);
+            errmsg("a live query cannot execute %s", CreateCommandName(call.planned->utilityStmt)));
+  call.Run();
 }
 
 // A parallel worker is another process, without this guard.
@@ -164,10 +152,8 @@ bool OnIndexStats(PlannerInfo* root, Oid index, AttrNumber column, VariableStatD
 
 // In this process alone: no other has to ask itself anything.
 void PrepareNoTrace() {
-  previous_object_access_hook = object_access_hook;
-  object_access_hook = OnObjectAccess;
-  previous_utility_hook = ProcessUtility_hook;
-  ProcessUtility_hook = OnUtility;
+  HookObjectAccess<OnObjectAccess>();
+  HookUtility<OnUtility>();
   previous_planner_hook = planner_hook;
   planner_hook = OnPlan;
   previous_relation_info_hook = get_relation_info_hook;

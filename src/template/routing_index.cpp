@@ -87,17 +87,17 @@ Route* LookUp(RoutingIndex* index, const Datum* values, uint32 hash) {
   return nullptr;
 }
 
-Route* NewRoute(Template* one) {
-  Route* route = AllocateIn<Route>(one->context);
-  route->owner = one;
+Route* NewRoute(Template* common) {
+  Route* route = AllocateIn<Route>(common->context);
+  route->owner = common;
   return route;
 }
 
-Route* AddRoute(Template* one, List* constants, const Datum* values, uint32 hash) {
-  Route* route = NewRoute(one);
+Route* AddRoute(Template* common, List* constants, const Datum* values, uint32 hash) {
+  Route* route = NewRoute(common);
   route->hash = hash;
   const int count = list_length(constants);
-  InMemoryContext(one->context, [&] {
+  InMemoryContext(common->context, [&] {
     route->values = static_cast<Datum*>(palloc(sizeof(Datum) * count));
     for (int i = 0; i < count; ++i) {
       const Const* constant = list_nth_node(Const, constants, i);
@@ -105,7 +105,7 @@ Route* AddRoute(Template* one, List* constants, const Datum* values, uint32 hash
     }
   });
   bool found;
-  Bucket* bucket = BucketOf(one->routing, hash, HASH_ENTER, &found);
+  Bucket* bucket = BucketOf(common->routing, hash, HASH_ENTER, &found);
   route->next_same_hash = found ? bucket->first : nullptr;
   bucket->first = route;
   return route;
@@ -140,12 +140,12 @@ RoutingIndex* MakeRoutingIndex(List* routing_conditions) {
   return index;
 }
 
-Route* FindOrAddRoute(Template* one, const char* route_text) {
-  RoutingIndex* index = one->routing;
+Route* FindOrAddRoute(Template* common, const char* route_text) {
+  RoutingIndex* index = common->routing;
   if (index->count == 0) {
     if (index->only_route == nullptr) {
-      index->only_route = NewRoute(one);
-      ++one->route_count;
+      index->only_route = NewRoute(common);
+      ++common->route_count;
     }
     return index->only_route;
   }
@@ -156,13 +156,13 @@ Route* FindOrAddRoute(Template* one, const char* route_text) {
   uint32 hash = 0;
   Route* route = nullptr;
   // The operators of the columns' types may be written in SQL.
-  GuardAttaching(one, [&] {
+  GuardAttaching(common, [&] {
     hash = HashValues(index, values);
     route = LookUp(index, values, hash);
   });
   if (route != nullptr) return route;
-  route = AddRoute(one, constants, values, hash);
-  ++one->route_count;
+  route = AddRoute(common, constants, values, hash);
+  ++common->route_count;
   return route;
 }
 
@@ -203,8 +203,8 @@ void ClearBody(Route* route) {
   route->body = {};
 }
 
-void ForEachRoute(Template* one, void (*visit)(Route*, void*), void* context) {
-  RoutingIndex* index = one->routing;
+void ForEachRoute(Template* common, void (*visit)(Route*, void*), void* context) {
+  RoutingIndex* index = common->routing;
   if (index->only_route != nullptr) visit(index->only_route, context);
   if (index->count == 0) return;
   HASH_SEQ_STATUS scan;

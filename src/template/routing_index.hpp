@@ -15,7 +15,7 @@ namespace live_queries {
 RoutingIndex* MakeRoutingIndex(List* routing_conditions);
 
 // The route that `route_text` (a list of Const) names, made if need be. In a transaction.
-Route* FindOrAddRoute(Template* one, const char* route_text);
+Route* FindOrAddRoute(Template* common, const char* route_text);
 // Frees a route, which has no subscribers.
 void FreeRoute(Route* route);
 // Counts one that begins to listen (1), or ceases to (-1).
@@ -29,6 +29,6 @@ void FindRoutes(RoutingIndex* index, TupleTableSlot* row, RouteSet* found);
 void ClearBody(Route* route);
 
 // Visits each route.
-void ForEachRoute(Template* one, void (*visit)(Route*, void*), void* context);
+void ForEachRoute(Template* common, void (*visit)(Route*, void*), void* context);
 
 }  // namespace live_queries

@@ -50,9 +50,9 @@ KeyBucket* BucketOf(const char* key, HASHACTION action, bool* found) {
 
 Template* FindTemplate(const char* key) {
   KeyBucket* bucket = BucketOf(key, HASH_FIND, nullptr);
-  Template* one = bucket == nullptr ? nullptr : bucket->first;
-  while (one != nullptr && strcmp(one->key, key) != 0) one = one->next;
-  return one;
+  Template* common = bucket == nullptr ? nullptr : bucket->first;
+  while (common != nullptr && strcmp(common->key, key) != 0) common = common->next;
+  return common;
 }
 
 SubjectEntry* EntryOf(Subject subject, uint32 id, HASHACTION action, bool* found) {
@@ -61,30 +61,30 @@ SubjectEntry* EntryOf(Subject subject, uint32 id, HASHACTION action, bool* found
 }
 
 // Twice is once: what a template depends on may be listed twice.
-void Index(Template* one, Subject subject, uint32 id) {
+void Index(Template* common, Subject subject, uint32 id) {
   bool found;
   SubjectEntry* entry = EntryOf(subject, id, HASH_ENTER, &found);
   if (!found) entry->templates = NIL;
-  if (entry->templates != NIL && llast(entry->templates) == one) return;
-  InMemoryContext(table_context, [&] { entry->templates = lappend(entry->templates, one); });
+  if (entry->templates != NIL && llast(entry->templates) == common) return;
+  InMemoryContext(table_context, [&] { entry->templates = lappend(entry->templates, common); });
 }
 
-void Unindex(Template* one, Subject subject, uint32 id) {
+void Unindex(Template* common, Subject subject, uint32 id) {
   SubjectEntry* entry = EntryOf(subject, id, HASH_FIND, nullptr);
   if (entry == nullptr) return;
-  entry->templates = list_delete_ptr(entry->templates, one);
+  entry->templates = list_delete_ptr(entry->templates, common);
   if (entry->templates == NIL) (void)EntryOf(subject, id, HASH_REMOVE, nullptr);
 }
 
-void ForEachSubject(Template* one, void (*visit)(Template*, Subject, uint32)) {
+void ForEachSubject(Template* common, void (*visit)(Template*, Subject, uint32)) {
   ListCell* cell;
-  foreach (cell, one->spec.relations) visit(one, Subject::kRows, lfirst_oid(cell));
-  const Dependencies& dependencies = one->dependencies;
-  foreach (cell, dependencies.relations) visit(one, Subject::kRelation, lfirst_oid(cell));
+  foreach (cell, common->spec.relations) visit(common, Subject::kRows, lfirst_oid(cell));
+  const Dependencies& dependencies = common->dependencies;
+  foreach (cell, dependencies.relations) visit(common, Subject::kRelation, lfirst_oid(cell));
   foreach (cell, dependencies.functions)
-    visit(one, Subject::kFunction, static_cast<uint32>(lfirst_int(cell)));
+    visit(common, Subject::kFunction, static_cast<uint32>(lfirst_int(cell)));
   foreach (cell, dependencies.types)
-    visit(one, Subject::kType, static_cast<uint32>(lfirst_int(cell)));
+    visit(common, Subject::kType, static_cast<uint32>(lfirst_int(cell)));
 }
 
 // Its memory is a child of the transaction's: an error frees it.
@@ -93,47 +93,47 @@ Template* MakeTemplate(const char* key, Oid role, const SessionIdentity& session
   MemoryContext context =
       AllocSetContextCreate(CurTransactionContext, "live_queries template", ALLOCSET_SMALL_SIZES);
   return InMemoryContext(context, [&] {
-    Template* one = AllocateIn<Template>(context);
-    one->context = context;
-    one->key = pstrdup(key);
-    one->role = role;
-    one->session = session;
-    one->settings = pstrdup(settings);
-    one->spec_text = pstrdup(spec_text);
-    one->spec = SpecFromText(spec_text);
-    one->unchecked = true;
-    one->values_asked = 1;
-    one->routing = MakeRoutingIndex(one->spec.routing_conditions);
-    one->dependencies = DependenciesOf(one->spec);
-    return one;
+    Template* common = AllocateIn<Template>(context);
+    common->context = context;
+    common->key = pstrdup(key);
+    common->role = role;
+    common->session = session;
+    common->settings = pstrdup(settings);
+    common->spec_text = pstrdup(spec_text);
+    common->spec = SpecFromText(spec_text);
+    common->unchecked = true;
+    common->values_asked = 1;
+    common->routing = MakeRoutingIndex(common->spec.routing_conditions);
+    common->dependencies = DependenciesOf(common->spec);
+    return common;
   });
 }
 
 // May ereport out of memory alone, and leaves the template half known then.
-void KeepTemplate(Template* one) {
+void KeepTemplate(Template* common) {
   damaged = true;
-  MemoryContextSetParent(one->context, table_context);
+  MemoryContextSetParent(common->context, table_context);
   bool found;
-  KeyBucket* bucket = BucketOf(one->key, HASH_ENTER, &found);
-  one->next = found ? bucket->first : nullptr;
-  bucket->first = one;
-  ForEachSubject(one, Index);
+  KeyBucket* bucket = BucketOf(common->key, HASH_ENTER, &found);
+  common->next = found ? bucket->first : nullptr;
+  bucket->first = common;
+  ForEachSubject(common, Index);
   ListCell* cell;
-  foreach (cell, one->spec.relations) WatchTable(lfirst_oid(cell));
+  foreach (cell, common->spec.relations) WatchTable(lfirst_oid(cell));
   ++made_count;
   damaged = false;
 }
 
-void FreeTemplate(Template* one) {
-  KeyBucket* bucket = BucketOf(one->key, HASH_FIND, nullptr);
+void FreeTemplate(Template* common) {
+  KeyBucket* bucket = BucketOf(common->key, HASH_FIND, nullptr);
   Template** link = &bucket->first;
-  while (*link != one) link = &(*link)->next;
-  *link = one->next;
-  if (bucket->first == nullptr) (void)BucketOf(one->key, HASH_REMOVE, nullptr);
-  ForEachSubject(one, Unindex);
+  while (*link != common) link = &(*link)->next;
+  *link = common->next;
+  if (bucket->first == nullptr) (void)BucketOf(common->key, HASH_REMOVE, nullptr);
+  ForEachSubject(common, Unindex);
   ListCell* cell;
-  foreach (cell, one->spec.relations) UnwatchTable(lfirst_oid(cell));
-  MemoryContextDelete(one->context);
+  foreach (cell, common->spec.relations) UnwatchTable(lfirst_oid(cell));
+  MemoryContextDelete(common->context);
 }
 
 }  // namespace
@@ -155,7 +155,7 @@ void PrepareTemplates(MemoryContext context) {
 Route* UseRoute(Oid role, const SessionIdentity& session, const char* settings,
                 const char* spec_text, const char* route_text) {
   const char* key = TemplateKey(role, session, settings, spec_text);
-  if (Template* one = FindTemplate(key)) return FindOrAddRoute(one, route_text);
+  if (Template* common = FindTemplate(key)) return FindOrAddRoute(common, route_text);
   // Not ours before it is complete.
   Template* made = MakeTemplate(key, role, session, settings, spec_text);
   LIVE_QUERIES_FAULT("template-made");
@@ -165,19 +165,19 @@ Route* UseRoute(Oid role, const SessionIdentity& session, const char* settings,
 }
 
 void DropRoute(Route* route) {
-  Template* one = route->owner;
+  Template* common = route->owner;
   FreeRoute(route);
-  if (one->route_count == 0) FreeTemplate(one);
+  if (common->route_count == 0) FreeTemplate(common);
 }
 
 bool TemplatesAreDamaged() { return damaged; }
 
 uint64 TemplatesMade() { return made_count; }
 
-void DropPart(Template* one) {
-  if (one->part == nullptr) return;
-  MemoryContext context = one->part->context;
-  one->part = nullptr;
+void DropPart(Template* common) {
+  if (common->part == nullptr) return;
+  MemoryContext context = common->part->context;
+  common->part = nullptr;
   MemoryContextDelete(context);
 }
 
@@ -190,7 +190,8 @@ void ForEachTemplate(void (*visit)(Template*, void*), void* context) {
   HASH_SEQ_STATUS scan;
   hash_seq_init(&scan, templates_by_key);
   while (auto* bucket = static_cast<KeyBucket*>(hash_seq_search(&scan)))
-    for (Template* one = bucket->first; one != nullptr; one = one->next) visit(one, context);
+    for (Template* common = bucket->first; common != nullptr; common = common->next)
+      visit(common, context);
 }
 
 }  // namespace live_queries

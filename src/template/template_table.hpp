@@ -21,7 +21,7 @@ bool TemplatesAreDamaged();
 uint64 TemplatesMade();
 
 // Frees what its strategy has added to a template.
-void DropPart(Template* one);
+void DropPart(Template* common);
 
 // What templates depend on, and are found by.
 enum class Subject : uint32 {
@@ -45,9 +45,9 @@ void ForEachTemplate(void (*visit)(Template*, void*), void* context);
 
 template <class Visit>
 void ForEachTemplate(Visit&& visit) {
-  ForEachTemplate(
-      [](Template* one, void* body) { (*static_cast<std::remove_reference_t<Visit>*>(body))(one); },
-      &visit);
+  ForEachTemplate([](Template* common,
+                     void* body) { (*static_cast<std::remove_reference_t<Visit>*>(body))(common); },
+                  &visit);
 }
 
 }  // namespace live_queries

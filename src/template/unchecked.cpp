@@ -19,8 +19,8 @@ uint64 made_seen = 0;
 bool shared_catalog_changed = false;
 bool flushing = false;  // nothing has changed
 
-void MustCheck(Template* one) {
-  one->unchecked = true;
+void MustCheck(Template* common) {
+  common->unchecked = true;
   any_unchecked = true;
 }
 
@@ -29,22 +29,22 @@ void OnRelationChange(Datum, Oid relation) {
   if (OidIsValid(relation))
     ForEachTemplateOn(Subject::kRelation, relation, MustCheck);
   else
-    ForEachTemplate([](Template* one) { MustCheck(one); });
+    ForEachTemplate([](Template* common) { MustCheck(common); });
 }
 
 void OnCatalogChange(Datum, int cache, uint32 hash) {
   if (flushing) return;
-  auto must_check = [&](Template* one) {
-    MustCheck(one);
-    one->function_changed = one->function_changed || cache == PROCOID;
+  auto must_check = [&](Template* common) {
+    MustCheck(common);
+    common->function_changed = common->function_changed || cache == PROCOID;
   };
   if (hash != 0 && cache == PROCOID)
     ForEachTemplateOn(Subject::kFunction, hash, must_check);
   else if (hash != 0 && cache == TYPEOID)
     ForEachTemplateOn(Subject::kType, hash, must_check);
   else
-    ForEachTemplate([&](Template* one) {
-      if (DependsOnCatalog(one->dependencies, cache, hash)) must_check(one);
+    ForEachTemplate([&](Template* common) {
+      if (DependsOnCatalog(common->dependencies, cache, hash)) must_check(common);
     });
 }
 
@@ -53,20 +53,20 @@ void OnSharedCatalogChange(Datum, int, uint32) {
   if (!flushing) shared_catalog_changed = true;
 }
 
-void MustCheckValues(Template* one) {
-  one->values_unchecked = true;
+void MustCheckValues(Template* common) {
+  common->values_unchecked = true;
   any_values_unchecked = true;
 }
 
-void MustCheckValuesOf(Template* one, bool catalogs_changed) {
-  if (one->catalog_readers == 0) return;
-  ++one->values_asked;
-  if (catalogs_changed) ++one->catalog_changes;
-  MustCheckValues(one);
+void MustCheckValuesOf(Template* common, bool catalogs_changed) {
+  if (common->catalog_readers == 0) return;
+  ++common->values_asked;
+  if (catalogs_changed) ++common->catalog_changes;
+  MustCheckValues(common);
 }
 
 void MustCheckAllValues() {
-  ForEachTemplate([](Template* one) { MustCheckValuesOf(one, true); });
+  ForEachTemplate([](Template* common) { MustCheckValuesOf(common, true); });
 }
 
 }  // namespace
@@ -84,9 +84,9 @@ void FlushCatalogCaches() {
   flushing = false;
 }
 
-void AddCatalogReader(Template* one) {
-  ++one->catalog_readers;
-  MustCheckValues(one);
+void AddCatalogReader(Template* common) {
+  ++common->catalog_readers;
+  MustCheckValues(common);
 }
 
 bool AnyValuesUnchecked() {
@@ -101,8 +101,8 @@ bool AnyUnchecked() {
   any_unchecked = any_unchecked || made_seen != TemplatesMade();
   made_seen = TemplatesMade();
   if (any_unchecked)
-    ForEachTemplate([](Template* one) {
-      if (one->unchecked) MustCheckValuesOf(one, false);
+    ForEachTemplate([](Template* common) {
+      if (common->unchecked) MustCheckValuesOf(common, false);
     });
   return any_unchecked || any_values_unchecked;
 }
@@ -110,15 +110,15 @@ bool AnyUnchecked() {
 void TakeUncheckedValues(void (*check)(Template*, void*), void* context) {
   any_values_unchecked = false;
   List* unchecked = NIL;
-  ForEachTemplate([&](Template* one) {
-    if (one->values_unchecked) unchecked = lappend(unchecked, one);
+  ForEachTemplate([&](Template* common) {
+    if (common->values_unchecked) unchecked = lappend(unchecked, common);
   });
   ListCell* cell;
   foreach (cell, unchecked) {
-    Template* one = static_cast<Template*>(lfirst(cell));
+    Template* common = static_cast<Template*>(lfirst(cell));
     // Before the check: what changes while it runs counts again.
-    one->values_unchecked = false;
-    check(one, context);
+    common->values_unchecked = false;
+    check(common, context);
   }
   list_free(unchecked);
 }
@@ -126,14 +126,14 @@ void TakeUncheckedValues(void (*check)(Template*, void*), void* context) {
 void TakeUnchecked(void (*check)(Template*, void*), void* context) {
   any_unchecked = false;
   List* unchecked = NIL;
-  ForEachTemplate([&](Template* one) {
-    if (one->unchecked) unchecked = lappend(unchecked, one);
+  ForEachTemplate([&](Template* common) {
+    if (common->unchecked) unchecked = lappend(unchecked, common);
   });
   ListCell* cell;
   foreach (cell, unchecked) {
-    Template* one = static_cast<Template*>(lfirst(cell));
-    one->unchecked = false;
-    check(one, context);
+    Template* common = static_cast<Template*>(lfirst(cell));
+    common->unchecked = false;
+    check(common, context);
   }
   list_free(unchecked);
 }

@@ -15,7 +15,7 @@ void FlushCatalogCaches();
 
 // One more that has frozen values, which it has not seen looked at yet: TakeUncheckedValues comes
 // to its template, now and whenever a catalog has changed.
-void AddCatalogReader(Template* one);
+void AddCatalogReader(Template* common);
 
 // Templates whose definitions, or values, may have changed since they were looked at.
 bool AnyUnchecked();
