@@ -110,6 +110,7 @@ class Run:
         if options.mutation:
             settings[MUTATION] = options.mutation
         self.server.set(settings)
+        self.server.use_consumers(options.consumers, options.seed)
         if options.delays and self.server.sleep_at_fault_points(LONGEST_SLEEP):
             print("oracle: every fault point sleeps at random, for %d ms at most" % LONGEST_SLEEP)
         self.world = World(options, self.server)

@@ -4,6 +4,7 @@ Owns: everything that has to be undone at the end, and undoes it.
 """
 
 import os
+import random
 import time
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ import schema
 TINY = {"live_queries.mailbox_size": "64kB", "live_queries.spill_size": "256kB"}
 SMALL = {"logical_decoding_work_mem": "64kB"}
 MUTATION = "live_queries.debug_mutation"
+CONSUMER = "live_queries.test_consumer"
 ROOMS = ["live_queries.mailbox_size", "live_queries.spill_size", "live_queries.memory_limit"]
 # No part of the extension, and in the library of a build with fault points alone.
 SET_FAULT = """BEGIN;
@@ -45,6 +47,8 @@ class Server:
         self.admin = self.connect()
         self.settings = []
         self.sleeping = False  # the fault points
+        self.consumers = 1     # workers to which subscriptions belong at random,
+        self.seed = 0          # as this says
         self.roles = []
         self.created = False
         self.can_log_in = True
@@ -95,6 +99,19 @@ class Server:
             return False
         self.sleeping = True
         return True
+
+    def use_consumers(self, count, seed):
+        """Lets subscriptions belong to that many workers at random."""
+        if count > 1 and not self.ask("SELECT count(*) FROM pg_settings WHERE name = '%s'" % CONSUMER):
+            raise CannotRun("the server has no setting %s" % CONSUMER)
+        self.consumers, self.seed = count, seed
+
+    def consumers_for(self, name):
+        """Returns a function that gives the statement before the next subscribe of a session; None: no statement."""
+        if self.consumers == 1:
+            return lambda: None
+        rng = random.Random("%s/consumers/%s" % (self.seed, name))
+        return lambda: "SET %s = %d" % (CONSUMER, rng.randrange(self.consumers))
 
     def create(self):
         """Makes the database and the roles; returns the users that subscribe."""

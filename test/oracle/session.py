@@ -33,6 +33,7 @@ class Session:
         self.tables = tables
         self.trace = Trace(name, user, delivery)
         self.connection = server.connect_as(user, name)
+        self.next_consumer = server.consumers_for(name)
         self.subscriptions = {}
         self.channel = None
         self.in_transaction = False
@@ -109,6 +110,9 @@ class Session:
             else:
                 self.trace.add("committed", made[0])
 
+        choice = self.next_consumer()
+        if choice:
+            self.run(choice)
         try:
             self.run_as_role(self.subscribe_text(name, query, snapshot), then)
         except psycopg2.Error:
