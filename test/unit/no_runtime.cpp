@@ -40,12 +40,12 @@ extern "C" size_t UseModel(const char* text, size_t size, FixedSink* sink, FlowC
   sum += ToText(static_cast<Strategy>(size)).size();
 
   HeldBudget budget{size};
-  SeqClock clock;
+  Point point;
   RecordReader reader(std::as_bytes(std::span(text, size)));
   while (const auto record = reader.Next()) {
-    if (flow->Decide(record->header, size > 9) == Verdict::kHold && !budget.Admit(size))
+    if (flow->Decide(record->header, size > 9) == Verdict::kHold && !budget.Admits(size))
       sum += static_cast<size_t>(flow->OnHeldOverflow());
-    WriteMessage(*sink, *record, input, clock.Stamp(SeqId{record->header.seq}), size > 7);
+    WriteMessage(*sink, *record, input, point.Stamp(SeqId{record->header.seq}), size > 7);
   }
   sum += static_cast<size_t>(flow->OnSnapshotStarted()) + flow->CanRelease();
   WriteInsert(*sink, input, input);
