@@ -11,6 +11,11 @@
 #include "query/tree.hpp"
 #include "query/type_components.hpp"
 #include "query/type_functions.hpp"
+#include "query/value_sources.hpp"
+
+extern "C" {
+#include "utils/builtins.h"
+}
 
 namespace live_queries {
 namespace {
@@ -34,6 +39,22 @@ bool CheckPermissions(Node* node, QueryDependencies* dependencies) {
   }
   dependencies->access = psprintf("%s%s", dependencies->access, access.data);
   return WalkChildren(node, CheckPermissions, dependencies);
+}
+
+// Nobody would be told that a name has changed: no row of the table has.
+void RequireSteadyNames(List* target_list) {
+  ListCell* cell;
+  foreach (cell, target_list) {
+    const TargetEntry* column = lfirst_node(TargetEntry, cell);
+    Node* value = AsNode(column->expr);
+    if (column->resjunk || !ShowsNames(value)) continue;
+    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+            errmsg("cannot watch this query: column \"%s\" shows names that can change",
+                   column->resname),
+            errdetail("Values of type %s are shown by the names of what they refer to.",
+                      format_type_be(exprType(value))),
+            errhint("Select them as oid, or not at all."));
+  }
 }
 
 }  // namespace
@@ -60,6 +81,7 @@ AnalyzedQuery AnalyzeQuery(const char* text, List* params, const FrozenValues& f
   tree = Freeze(tree, &result.frozen);
   dependencies.of_roles = result.frozen.of_roles;
   result.query = castNode(Query, Simplify(tree, &dependencies.inlined));
+  RequireSteadyNames(result.query->targetList);
   return result;
 }
 

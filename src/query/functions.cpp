@@ -31,6 +31,10 @@ bool FindReader(Node* node, char** culprit) {
     return true;
   }
   if (check_functions_in_node(node, ReadsMoreThanItsRow, culprit)) return true;
+  if (ConvertsNames(node))
+    RaiseUnsupported(
+        "it converts names of the catalogs, as of regclass, from or to text, and names change (use "
+        "oid)");
   return WalkChildren(node, FindReader, culprit);
 }
 

@@ -74,7 +74,7 @@ bool VisitNode(Node* node, TypeSearch* search) {
       IsA(node, ConvertRowtypeExpr) || IsA(node, RelabelType) || IsA(node, CoerceViaIO) ||
       IsA(node, CoerceToDomain) || IsA(node, ArrayCoerceExpr) || IsA(node, Aggref) ||
       IsA(node, WindowFunc) || (IsA(node, Var) && search->columns_too);
-  if (brings_value) (void)Visit(&search->components, exprType(node));
+  if (brings_value && Visit(&search->components, exprType(node))) return true;
   return WalkChildren(node, VisitNode, search);
 }
 
@@ -89,6 +89,11 @@ List* UserTypesOf(Oid type) {
   Search search = {IsNothing, NIL};
   (void)Visit(&search, type);
   return UserTypes(search);
+}
+
+bool AnyTypeIn(Node* tree, bool (*test)(Oid type)) {
+  TypeSearch search = {{test, NIL}, true};
+  return VisitNode(tree, &search);
 }
 
 List* TypesIn(Node* tree, bool columns_too) {

@@ -12,6 +12,9 @@ bool AnyComponent(Oid type, bool (*test)(Oid type));
 // Oids of the users' types among these.
 List* UserTypesOf(Oid type);
 
+// Whether `test` holds for a type that values in `tree` are of or contain.
+bool AnyTypeIn(Node* tree, bool (*test)(Oid type));
+
 // Oids, without doubles, of the users' types that values in `tree` are of or contain; of
 // those that are stored in columns only if `columns_too`.
 List* TypesIn(Node* tree, bool columns_too);

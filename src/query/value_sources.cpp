@@ -4,11 +4,15 @@
 
 #include <algorithm>
 
+#include "pg/compat.hpp"
 #include "query/tree.hpp"
+#include "query/type_components.hpp"
 
 extern "C" {
 #include "access/transam.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 }
@@ -212,11 +216,33 @@ bool ReadsSchemasOfAll(Node* node) {
          !DatumGetBool(castNode(Const, with_own)->constvalue);
 }
 
+// Of base types of users only their authors, superusers, know.
+bool IsShownByName(Oid type) {
+  if (type >= FirstNormalObjectId || get_typtype(type) != TYPTYPE_BASE) return false;
+  Oid output;
+  bool is_varlena;
+  getTypeOutputInfo(type, &output, &is_varlena);
+  return SourceOf(output) == ValueSource::kCatalogs;
+}
+
+bool AnyShowsNames(List* values) {
+  ListCell* cell;
+  foreach (cell, values)
+    if (ShowsNames(static_cast<Node*>(lfirst(cell)))) return true;
+  return false;
+}
+
+// A function of the server that is only STABLE because it makes text of any type, or reads it.
+bool ReadsAnyType(Oid function) {
+  return function < FirstNormalObjectId && func_volatile(function) == PROVOLATILE_STABLE;
+}
+
 bool NoteNode(Node* node, ValueSource* highest) {
   if (node == nullptr) return false;
   if (IsA(node, SQLValueFunction) || ReadsSchemasOfAll(node))
     (void)RaiseTo(ValueSource::kRoles, highest);
   if (check_functions_in_node(node, NoteFunction, highest)) return true;
+  if (ConvertsNames(node)) return RaiseTo(ValueSource::kCatalogs, highest);
   return WalkChildren(node, NoteNode, highest);
 }
 
@@ -230,6 +256,36 @@ ValueSource SourceOf(Oid function) {
   if (std::ranges::binary_search(kOfSession, name)) return ValueSource::kSession;
   if (std::ranges::binary_search(kOfRoles, name)) return ValueSource::kRoles;
   return ValueSource::kCatalogs;
+}
+
+bool ShowsNames(Node* value) {
+  const Oid type = exprType(value);
+  // Of a record, only its expression tells what it contains.
+  if (type == RECORDOID || type == RECORDARRAYOID) return AnyTypeIn(value, IsShownByName);
+  return AnyComponent(type, IsShownByName);
+}
+
+bool ConvertsNames(Node* node) {
+  switch (nodeTag(node)) {
+    case T_CoerceViaIO:
+      return ShowsNames(AsNode(castNode(CoerceViaIO, node)->arg)) || ShowsNames(node);
+    case T_FuncExpr: {
+      const FuncExpr* call = castNode(FuncExpr, node);
+      return ReadsAnyType(call->funcid) && (AnyShowsNames(call->args) || ShowsNames(node));
+    }
+    case T_OpExpr: {
+      const OpExpr* call = castNode(OpExpr, node);
+      return ReadsAnyType(get_opcode(call->opno)) && AnyShowsNames(call->args);
+    }
+    case T_XmlExpr:
+      return AnyShowsNames(castNode(XmlExpr, node)->named_args) ||
+             AnyShowsNames(castNode(XmlExpr, node)->args);
+    default: {
+      Node* json = nullptr;
+      return AnyShowsNames(JsonConstructorArguments(node)) ||
+             (OidIsValid(TypeReadFromJson(node, &json)) && ShowsNames(node));
+    }
+  }
 }
 
 ValueSource SourceOf(Node* expression) {

@@ -20,4 +20,12 @@ ValueSource SourceOf(Oid function);
 // Of an expression, whose functions are not VOLATILE.
 ValueSource SourceOf(Node* expression);
 
+// Whether the text of `value`, or of a part of it, is the name of what it refers to, as of regclass
+// or aclitem: it changes with a catalog and not with the value.
+bool ShowsNames(Node* value);
+
+// Whether `node`, with a function that takes its source from its arguments, makes text of such a
+// value, or such a value of a text.
+bool ConvertsNames(Node* node);
+
 }  // namespace live_queries
