@@ -52,9 +52,11 @@ INSERT INTO t VALUES (6, 'a', 1, NULL);
 DELETE FROM t WHERE id = 6;
 COMMIT;
 SELECT * FROM feed() WHERE id = 'grp a';
--- All rows at once.
+-- All rows at once; so it is told whether there were any or not.
 TRUNCATE t;
 SELECT * FROM feed();
+TRUNCATE t;
+SELECT * FROM feed() WHERE id = 'all';
 BEGIN;
 INSERT INTO t VALUES (7, 'a', 100, NULL);
 TRUNCATE t;

@@ -98,6 +98,16 @@ def replays_a_journal():
     assert list(replay.live()["j"].values()) == [1]
 
 
+def knows_who_truncates_nothing():
+    """Clients are told of it. A journal tells it by a message that is about no row."""
+    tables = {"t": schema.Table("t", {"k": "int"}, ("k",), {}), "j": schema.Table("j", {"k": "int"}, ("k",), {}, journal=True)}
+    replay = Replay(tables)
+    for decoded in (("begin", 1, 1, None), ("truncate", ["t"]), ("commit", 2),
+                    ("begin", 2, 3, None), ("message", "oracle", b""), ("commit", 4)):
+        replay.feed(decoded)
+    assert [(done.xid, done.deltas) for done in replay.transactions] == [(1, {}), (2, {})]
+
+
 def copies_any_text():
     assert copy_line(["a\\b\tc\nd", None, ""]) == "a\\\\b\\tc\\nd\t\\N\t\n"
 
@@ -112,4 +122,5 @@ def queries_have_two_texts():
         assert shape.sources, shape.name
 
 
-CASES = [json_keeps_what_was_sent, replays_the_log, replays_a_bag, replays_a_journal, copies_any_text, queries_have_two_texts]
+CASES = [json_keeps_what_was_sent, replays_the_log, replays_a_bag, replays_a_journal, knows_who_truncates_nothing,
+         copies_any_text, queries_have_two_texts]

@@ -49,6 +49,13 @@ def clear_and_insert():
     script.walk()
 
 
+def clear_of_nothing():
+    script = Script(count=1)
+    script.read(script.subscribe())
+    script.send(101, '{"op":"clear"}')
+    script.walk()
+
+
 def bag_counts_equal_rows():
     step = (0, {row_from('{"a":1}'): 1})
     script = Script(count=2, base=Counter({row_from('{"a":1}'): 1}), steps=[step, (1, {row_from('{"a":1}'): -2})],
@@ -232,7 +239,7 @@ def report_of_a_failure_tells_the_queries():
     assert "writer 1 failed" in report.failure(WORLD, script.reference, None, "writer 1", Violation("no"), None)
 
 
-CASES = [follows_three_transactions, snapshot_beside_a_transaction, clear_and_insert, bag_counts_equal_rows,
+CASES = [follows_three_transactions, snapshot_beside_a_transaction, clear_and_insert, clear_of_nothing, bag_counts_equal_rows,
          no_snapshot, pause_and_resume, parts_of_one_transaction, backlog_behind_what_was_announced,
          first_result_that_is_ahead, default_identity, null_that_became_a_json_null, seq_of_each_subscription, resets_for_good_reasons, killed_and_told,
          ended_by_a_row_of_its_own,
