@@ -3,9 +3,27 @@
 #include <cstdint>
 #include <cstdlib>
 #include <span>
+#include <string>
 
 #include "model/message.hpp"
 #include "string_sink.hpp"
+
+namespace {
+
+// Changes are of one group with themselves and not with another one's; no message tells it.
+void CheckGroup(const live_queries::RecordView& record, const std::string& told, bool more) {
+  using namespace live_queries;
+  RecordView other = record;
+  other.header.group = record.header.group ^ GroupNumber(1, 1);
+  const bool changes = record.header.kind == RecordKind::kChanges;
+  if (AreOfOneGroup(record.header, record.header) != changes) std::abort();
+  if (AreOfOneGroup(record.header, other.header)) std::abort();
+  StringSink sink;
+  WriteMessage(sink, other, other.body, SeqId{other.header.seq}, more);
+  if (sink.text != told) std::abort();
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace live_queries;
@@ -17,6 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     StringSink sink;
     WriteMessage(sink, *record, record->body, SeqId{record->header.seq}, size % 2 == 0);
     if (!sink.text.starts_with("{\"type\":\"") || !sink.text.ends_with('}')) std::abort();
+    CheckGroup(*record, sink.text, size % 2 == 0);
   }
   if (!reader.corrupt() && end != size) std::abort();
   if (reader.Next()) std::abort();
