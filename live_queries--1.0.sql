@@ -53,7 +53,7 @@ CREATE FUNCTION live.poll(max_messages integer DEFAULT NULL, timeout interval DE
 RETURNS TABLE (seq text, subscription_id text, message json)
 AS 'MODULE_PATHNAME', 'live_queries_poll' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION live.poll(integer, interval) IS
-'The waiting messages of live queries with delivery ''poll'' that the current role may act on, at most max_messages; waits up to timeout for the first. A rollback gives them back. Errors: 22023.';
+'The waiting messages of live queries with delivery ''poll'' that the current role may act on, at most max_messages; waits up to timeout for the first. A rollback gives them back. With live_queries.progress_interval, and nothing that is notified, the last one may be of progress, without a subscription_id. Errors: 22023.';
 
 CREATE FUNCTION live.wait_for(lsn pg_lsn DEFAULT NULL, timeout interval DEFAULT '10s')
 RETURNS boolean

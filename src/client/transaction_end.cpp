@@ -4,6 +4,7 @@
 #include "client/transaction_end.hpp"
 
 #include "client/first_result.hpp"
+#include "client/progress.hpp"
 #include "client/session.hpp"
 #include "client/undo_log.hpp"
 #include "deliver/dispatch.hpp"
@@ -93,7 +94,8 @@ void OnTransaction(XactEvent event, void*) {
       PrepareToCommit();
       // Not if notifications wait for the end; and a transaction that wrote holds locks, so it does
       // not wait for the client to read. See OnCommit.
-      if (!TransactionIdIsValid(GetTopTransactionIdIfAny()) && !ChangesNotifications()) Deliver();
+      if (!TransactionIdIsValid(GetTopTransactionIdIfAny()) && !ChangesNotifications())
+        DeliverAndNotifyProgress();
       if (changed) LIVE_QUERIES_FAULT("session-commit");
       break;
     case XACT_EVENT_COMMIT:

@@ -12,8 +12,7 @@ namespace live_queries {
 struct Kept {
   RecordHeader header;
   StringInfoData body;
-  bool
-      held;  // it was read from its subscription's queue, and is to be forgotten there once it is sent
+  bool held;  // it was read from its subscription's queue, and is forgotten there once it is sent
 };
 
 struct Pipe {

@@ -2,26 +2,13 @@
 // itself has gone. Process: client backend.
 #include "deliver/visibility_bound.hpp"
 
+#include "pg/log_end.hpp"
+
 extern "C" {
 #include "access/transam.h"
-#include "access/xlog.h"
-#include "access/xlog_internal.h"
 }
 
 namespace live_queries {
-namespace {
-
-// The end of what is in the log. Unlike GetXLogInsertRecPtr, not behind the header of a page that
-// nothing was written to yet: that could not be flushed.
-XLogRecPtr LogEnd() {
-  const XLogRecPtr end = GetXLogInsertRecPtr();
-  const XLogRecPtr in_page = end % XLOG_BLCKSZ;
-  const bool first_page = XLogSegmentOffset(end, wal_segment_size) < XLOG_BLCKSZ;
-  return in_page == (first_page ? SizeOfXLogLongPHD : SizeOfXLogShortPHD) ? end - in_page : end;
-}
-
-}  // namespace
-
 bool VisibilityBound::Sees(TransactionId xid, uint64_t commit_lsn) const {
   if (commit_lsn > lsn || !TransactionIdIsNormal(xid)) return false;
   if (TransactionIdPrecedes(xid, xmin)) return true;

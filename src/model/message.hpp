@@ -144,4 +144,16 @@ void WriteMessage(S& sink, const RecordView& record, std::string_view subscripti
   sink.Append(std::string_view("}"));
 }
 
+// Writes a message that everything up to `seq` has been told. `snapshot`: which transactions are in
+// that, in the text form of pg_snapshot.
+template <TextSink S>
+void WriteProgress(S& sink, SeqId seq, std::string_view snapshot) {
+  std::array<char, kSeqIdDigits> digits;
+  sink.Append(std::string_view("{\"type\":\"progress\",\"seq\":\""));
+  sink.Append(FormatSeqId(seq, digits));
+  sink.Append(std::string_view("\",\"snapshot\":\""));
+  sink.Append(snapshot);
+  sink.Append(std::string_view("\"}"));
+}
+
 }  // namespace live_queries

@@ -23,6 +23,7 @@ int transaction_memory_kb = 16 * 1024;
 int idle_timeout_ms = 60 * 1000;
 int evaluation_timeout_ms = 5 * 1000;
 int subscribe_timeout_ms = 60 * 1000;
+int progress_interval_ms = 0;
 char* always_on_databases = nullptr;
 
 void DefineSettings() {
@@ -72,6 +73,11 @@ void DefineSettings() {
                           "live.subscribe gives up when the decoder is not ready after this long.",
                           "0 waits for ever.", &subscribe_timeout_ms, 60 * 1000, 0, INT_MAX,
                           PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("live_queries.progress_interval",
+                          "Least time between two messages that say up to where all has been told.",
+                          "0 sends none. They come only while transactions begin and end.",
+                          &progress_interval_ms, 0, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr,
+                          nullptr, nullptr);
   DefineCustomStringVariable(
       "live_queries.databases", "Databases whose decoder always runs, separated by commas.",
       "Their first subscriber never waits for the decoder to start.", &always_on_databases, "",

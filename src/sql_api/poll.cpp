@@ -1,5 +1,6 @@
 // live.poll and live.wait_for. Process: client backend.
 #include "client/consumer_wait.hpp"
+#include "client/progress.hpp"
 #include "client/session.hpp"
 #include "pg/compat.hpp"
 #include "registry/shared_memory.hpp"
@@ -29,21 +30,37 @@ int64 LimitArgument(FunctionCallInfo call, int index) {
   return limit;
 }
 
-// Waits until there is a message to poll, or the time is up.
-bool WaitForFirst(PolledMessage* message, int64 timeout_ms) {
+// What a live.poll has found.
+struct Found {
+  bool message;   // one is to be read with NextMessage
+  bool progress;  // behind the messages there is one of progress
+};
+
+// Waits until there is something to poll, or the time is up. `message` is the first one, if any.
+Found WaitForFirst(PolledMessage* message, int64 timeout_ms) {
   const TimestampTz start = GetCurrentTimestamp();
   for (;;) {
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
+    const bool progress = ProgressIsReached();
     Deliver();
     BeginPolling();
-    if (NextMessage(message)) return true;
+    if (NextMessage(message)) return {true, progress};
+    if (progress) return {false, true};
     const int64 left = timeout_ms - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
-    if (left <= 0) return false;
+    if (left <= 0) return {};
     constexpr int64 kLongestMs = 60 * 1000;
+    const int64 sleep = SleepForProgress(left < kLongestMs ? left : kLongestMs);
     (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-                    static_cast<long>(left < kLongestMs ? left : kLongestMs), WaitEventPoll());
+                    static_cast<long>(sleep), WaitEventPoll());
   }
+}
+
+void AddRow(ResultRows* rows, SeqId seq, std::string_view id, std::string_view message) {
+  char digits[kSeqIdDigits];
+  const Datum values[3] = {TextDatum(FormatSeqId(seq, digits)), TextDatum(id), TextDatum(message)};
+  const bool nulls[3] = {false, id.empty(), false};
+  rows->Add(values, nulls);
 }
 
 Datum PollCall(FunctionCallInfo call) {
@@ -53,14 +70,18 @@ Datum PollCall(FunctionCallInfo call) {
   ResultRows rows(call);
   PolledMessage message;
   if (limit == 0) return static_cast<Datum>(0);
-  bool found = WaitForFirst(&message, timeout_ms);
-  for (int64 count = 1; found; ++count) {
-    char digits[kSeqIdDigits];
-    const Datum values[3] = {TextDatum(FormatSeqId(message.seq, digits)),
-                             TextDatum(message.subscription_id), TextDatum(message.message)};
-    const bool nulls[3] = {};
-    rows.Add(values, nulls);
-    found = (limit < 0 || count < limit) && NextMessage(&message);
+  const Found found = WaitForFirst(&message, timeout_ms);
+  int64 count = 0;
+  bool more = found.message;
+  while (more) {
+    AddRow(&rows, message.seq, message.subscription_id, message.message);
+    more = ++count != limit && NextMessage(&message);
+  }
+  if (found.progress && count != limit) {
+    Point point = PolledPoint(GetUserId());
+    const std::string_view text = TakeProgress(&point);
+    SetPolledPoint(GetUserId(), point);
+    AddRow(&rows, point.last(), {}, text);
   }
   return static_cast<Datum>(0);
 }

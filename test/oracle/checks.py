@@ -305,6 +305,9 @@ class ConnectionCheck:
     def _message(self, event, watched):
         message = event.data
         self.counters["messages"] += 1
+        if message.get("type") == "progress":
+            self._progress(message)
+            return
         if watched:
             self._look_around(event, watched)
         received = self.state.receive(message)
@@ -323,6 +326,18 @@ class ConnectionCheck:
         watched.comparison.touched(received.touched)
         if received.closed is not None:
             self._boundary(int(message["seq"], 16), received.xid, received.closed)
+
+    def _progress(self, message):
+        """All that is live shows the point of a message of progress, and no transaction is in its snapshot that came
+        after that."""
+        sees = self.state.progress(message)
+        seq = int(message["seq"], 16)
+        index = self.reference.replay.index_before(seq)
+        for xid, done in self.reference.replay.by_xid.items():
+            require(done.index <= index or not sees(xid), "progress up to %s has transaction %s in its snapshot, which"
+                    " ended at %s", message["seq"], xid, "%016X" % done.end_lsn)
+        self.counters["progress"] += 1
+        self._boundary(seq, "number %d, as progress says," % index, ())
 
     def _look_around(self, event, watched):
         """What the model has to know of the world; and what no message may tell."""

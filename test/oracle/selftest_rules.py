@@ -54,6 +54,14 @@ def id_twice(script):
     script.subscribe()
 
 
+def progress(seq, snapshot='"101:102:"', before="false", **fields):
+    def build(script):
+        script.read(script.subscribe())
+        script.send(101, INSERT, more=before)
+        script.progress(seq, snapshot, **fields)
+    return build
+
+
 def killed(script):
     script.trace.add("killing", script.subscribe())
     script.trace.add("drained")
@@ -176,6 +184,11 @@ MESSAGES = [
     wrong("no operation", flow((101, '{"op":"upsert"}')), steps=STEPS),
     wrong("update has the fields", flow((101, INSERT), (102, UPDATE.replace(OLD, ""))), steps=STEPS),
     wrong("insert has the fields", flow((101, INSERT.replace("}}", '},"old":{}}'))), steps=STEPS),
+    wrong("progress has the fields", progress(1500, more="false"), steps=STEPS),
+    wrong("progress within the point", progress(1500, before="true"), steps=STEPS),
+    wrong("no snapshot", progress(1500, '"101"'), steps=STEPS),
+    wrong("has transaction 102 in its snapshot", progress(1500, '"101:103:"'), steps=STEPS),
+    wrong("as progress says, the result differs", progress(2500, '"101:103:"'), steps=STEPS),
     wrong("client was not told", killed),
     wrong("not by the oracle", terminated),
     wrong("not by the oracle", failing('"22P02"', '"x is no number"')),

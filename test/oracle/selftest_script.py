@@ -115,6 +115,10 @@ class Script:
         """Receives a termination."""
         self.message(type='"terminated"', code=code, reason=reason)
 
+    def progress(self, seq, snapshot='"101:104:"', **fields):
+        """Receives a message of progress."""
+        self.message(type='"progress"', subscription_id=None, seq='"%016X"' % seq, snapshot=snapshot, **fields)
+
     def walk(self):
         """Walks the trace; returns the ConnectionCheck."""
         try:

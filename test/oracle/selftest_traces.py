@@ -42,6 +42,16 @@ def snapshot_beside_a_transaction():
     assert script.walk().counters["boundary comparisons"] == 2
 
 
+def progress_between_transactions():
+    script = Script(steps=STEPS)
+    script.read(script.subscribe())
+    script.progress(600, '"101:101:"')
+    script.send(101, INSERT)
+    script.send(102, UPDATE)
+    script.progress(2500, '"101:104:103"')
+    assert script.walk().counters["boundary comparisons"] == 4
+
+
 def clear_and_insert():
     script = Script(count=1, base={"[1]": TWO, "[7]": TWO}, steps=[(0, {"[1]": ONE, "[7]": None})])
     script.read(script.subscribe(), ("[1]", '{"id":1,"v":2}'), ("[7]", '{"id":1,"v":2}'))
@@ -239,9 +249,8 @@ def report_of_a_failure_tells_the_queries():
     assert "writer 1 failed" in report.failure(WORLD, script.reference, None, "writer 1", Violation("no"), None)
 
 
-CASES = [follows_three_transactions, snapshot_beside_a_transaction, clear_and_insert, clear_of_nothing, bag_counts_equal_rows,
-         no_snapshot, pause_and_resume, parts_of_one_transaction, backlog_behind_what_was_announced,
-         first_result_that_is_ahead, default_identity, null_that_became_a_json_null, seq_of_each_subscription, resets_for_good_reasons, killed_and_told,
-         ended_by_a_row_of_its_own,
-         report_shows_what_was_lost_long_ago, report_shows_what_announced_more,
-         report_of_a_failure_tells_the_queries]
+CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_between_transactions, clear_and_insert,
+         clear_of_nothing, bag_counts_equal_rows, no_snapshot, pause_and_resume, parts_of_one_transaction,
+         backlog_behind_what_was_announced, first_result_that_is_ahead, default_identity, null_that_became_a_json_null,
+         seq_of_each_subscription, resets_for_good_reasons, killed_and_told, ended_by_a_row_of_its_own,
+         report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]

@@ -20,6 +20,8 @@ MESSAGE_FIELDS = {
     "reset": {"type", "subscription_id", "seq", "reason"},
     "terminated": {"type", "subscription_id", "seq", "code", "reason"},
 }
+PROGRESS_FIELDS = {"type", "seq", "snapshot"}  # of a message that is about all subscriptions
+SNAPSHOT = re.compile(r"(\d+):(\d+):([\d,]*)\Z")
 CHANGE_FIELDS = {
     "insert": {"op", "key", "row"},
     "update": {"op", "key", "row", "old"},
@@ -307,6 +309,18 @@ class ConnectionState:
             return self._reset(state, message)
         require(not state.unread, "changes for %s before its snapshot was read", name)
         return self._changes(state, message)
+
+    def progress(self, message):
+        """Checks a message that all has been told up to its seq; returns a function that tells which transactions are
+        in its snapshot."""
+        require(set(message) == PROGRESS_FIELDS, "progress has the fields %s", sorted(message))
+        self._check_seq("progress", message["seq"])
+        require(self.open_seq is None or self.loose, "progress within the point %s, which announced more", self.open_seq)
+        found = isinstance(message["snapshot"], str) and SNAPSHOT.match(message["snapshot"])
+        require(found, "no snapshot: %s", message["snapshot"])
+        lowest, next_one = int(found[1]), int(found[2])
+        running = {int(xid) for xid in found[3].split(",") if xid}
+        return lambda xid: xid < lowest or (xid < next_one and xid not in running)
 
     def drained(self):
         """The client waited until everything was delivered."""

@@ -74,6 +74,8 @@ class Client(Actor):
                     raise
                 user = self.world.users[0]
         self.world.traces.append(self.session.trace)
+        if self.rng.random() < 0.4:
+            self.session.run("SET live_queries.progress_interval = '%d ms'" % self.rng.choice([1, 20, 200]))
         if self.side:
             self.side.close()
             self.side = None

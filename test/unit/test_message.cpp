@@ -169,5 +169,12 @@ TEST(CivilDatesAgreeWithChrono) {
 
 TEST(MessagesAreSplitAt256Kilobytes) { CHECK_EQ(kMessageSplitBytes, size_t{262144}); }
 
+TEST(ProgressIsAboutNoSubscription) {
+  StringSink sink;
+  WriteProgress(sink, SeqId{0x16B3748}, "741:748:743,745");
+  CHECK_EQ(sink.text,
+           R"({"type":"progress","seq":"00000000016B3748","snapshot":"741:748:743,745"})");
+}
+
 }  // namespace
 }  // namespace live_queries
