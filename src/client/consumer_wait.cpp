@@ -136,7 +136,7 @@ void RequireLauncher(ConsumerShared* consumer) {
 bool IsWaitedFor(const ConsumerShared& consumer) {
   const ConnectionShared* mine = MyConnectionIfAny();
   if (mine != nullptr && CountSubscriptions(*mine) > 0)
-    return mine->lanes[consumer.index].subscription_count > 0;
+    return mine->lanes[consumer.index].subscription_count.Load() > 0;
   return consumer.subscriptions.Load() > 0;
 }
 

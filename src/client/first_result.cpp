@@ -200,8 +200,7 @@ void ReadFirstResult(LocalSubscription* subscription, uint64 max_rows, Tuplestor
 void WaitUntilOthersCanShow(const LocalSubscription& subscription) {
   WaitForPublication(subscription.bound.lsn, [](int consumer) {
     for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-      if (one->consumer == consumer)
-        NoteLost(one, "the decoder was restarted and may have missed changes");
+      if (one->consumer == consumer) NoteLost(one, kRestartedReason);
   });
 }
 

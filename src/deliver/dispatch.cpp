@@ -4,7 +4,7 @@
 #include "deliver/dispatch.hpp"
 
 #include "deliver/held_merge.hpp"
-#include "deliver/lane_reader.hpp"
+#include "deliver/lane_merge.hpp"
 #include "deliver/local_subscription.hpp"
 #include "deliver/mailbox.hpp"
 #include "deliver/permission.hpp"
@@ -24,9 +24,6 @@ namespace live_queries {
 namespace {
 
 bool prepared = false;
-Inboxes inboxes;  // by consumer, as are
-LaneReader lanes[kMaxConsumers];
-bool inboxes_in_use = false;
 // Whether notifications wait for the end of the running transaction: see DeliverMail.
 bool notifications_wait = false;
 // An error has left DeliverMail; how many did so in succession.
@@ -35,10 +32,6 @@ int failures = 0;
 // After so many, what cannot be delivered is given up; after twice as many, the next attempt waits
 // for the next transaction.
 constexpr int kMostFailures = 3;
-
-void FreeInboxes(int, Datum) {
-  for (const Inbox& inbox : inboxes) FreeBlocks(MyConnectionIfAny(), inbox.block);
-}
 
 void Prepare() {
   if (prepared) return;
@@ -260,37 +253,23 @@ void SendHeld(HeldMerge* held) {
     Send(record, true);
 }
 
-void ReadLanes() {
-  for (int i = 0; i < kMaxConsumers; ++i) lanes[i].Begin(i, &inboxes[i]);
-}
-
-void Take(ConnectionShared* connection) {
-  LIVE_QUERIES_FAULT("client-take");
-  TakeMail(connection, &inboxes);
-  inboxes_in_use = true;
-  LIVE_QUERIES_FAULT("client-taken");
-  ReadLanes();
-}
-
-// The lane whose record is the oldest; nullptr if none is left.
-LaneReader* OldestLane() {
-  LaneReader* oldest = nullptr;
-  for (LaneReader& lane : lanes)
-    if (lane.Next() != nullptr && (oldest == nullptr || lane.seq() < oldest->seq())) oldest = &lane;
-  return oldest;
-}
-
-// What is behind an inbox's end is lost, or something in it.
-void NoteLosses() {
-  for (int i = 0; i < kMaxConsumers; ++i) {
-    const bool damaged = lanes[i].damaged();
-    if (damaged)
-      ereport(LOG, errmsg("live_queries found damaged messages in the mailbox of this connection"));
-    if (!damaged && !inboxes[i].overflowed) continue;
-    for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-      NoteLost(one,
-               damaged ? "messages were damaged" : "too many messages were waiting for the client");
-    inboxes[i].overflowed = false;
+// What the lanes and the queues have, up to the bound of this round.
+void MergeRound(ConnectionShared* connection, HeldMerge* held) {
+  bool lost = false;
+  BeginRound(connection, &lost);
+  for (;;) {
+    LaneReader* lane = OldestLane(connection, &lost);
+    if (lost) TellWhoLost();
+    lost = false;
+    const HeldSource* source = held->First();
+    if (source != nullptr && (lane == nullptr || source->seq <= lane->seq())) {
+      SendHeld(held);
+      continue;
+    }
+    if (lane == nullptr) return;
+    NotePassed(*lane);
+    Process(*lane->Next());
+    lane->Advance();
   }
 }
 
@@ -307,30 +286,9 @@ void Merge(ConnectionShared* connection) {
       return one.delivery == Delivery::kNotify && one.flow.CanRelease();
     });
   }
-  // What an error has left in the inboxes first.
-  bool taken_all = !inboxes_in_use;
-  if (taken_all)
-    Take(connection);
-  else
-    ReadLanes();
-  for (;;) {
-    LaneReader* lane = OldestLane();
-    if (lane == nullptr && !taken_all) {
-      NoteLosses();
-      Take(connection);
-      taken_all = true;
-      continue;
-    }
-    const HeldSource* source = held.First();
-    if (source != nullptr && (lane == nullptr || source->seq <= lane->seq())) {
-      SendHeld(&held);
-      continue;
-    }
-    if (lane == nullptr) break;
-    Process(*lane->Next());
-    lane->Advance();
-  }
-  NoteLosses();
+  BeginLanes();
+  do MergeRound(connection, &held);
+  while (!LanesAreDone());
 }
 
 void CountResets(const LocalSubscription& one) {
@@ -373,20 +331,7 @@ void ShareCounters() {
 void GiveUpOnErrors(ConnectionShared* connection) {
   ereport(LOG, errmsg("live_queries resets the live queries of this connection"),
           errdetail("Its messages could not be delivered, %d times in succession.", failures));
-  TakeMail(connection, &inboxes);
-  inboxes_in_use = true;
-  for (int i = 0; i < kMaxConsumers; ++i) {
-    Inbox& inbox = inboxes[i];
-    const dsa_pointer blocks = inbox.block;
-    inbox.block = InvalidDsaPointer;
-    FreeBlocks(connection, blocks);
-    // Unless all of it had been read, and is released already: its consumer may spill again by now.
-    if (inbox.spill_read != inbox.spill_end) {
-      inbox.spill_read = inbox.spill_end;
-      ReleaseSpill(connection, i, inbox);
-    }
-    inbox.overflowed = false;
-  }
+  DiscardLanes(connection);
   Forsake();
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     // Its client has been told, or is being told.
@@ -414,7 +359,7 @@ void DeliverAll(ConnectionShared* connection) {
   if (!notifications_wait) Flush();
   LIVE_QUERIES_FAULT("client-count");
   ShareCounters();
-  inboxes_in_use = false;
+  EndLanes();
 }
 
 void NoteFailure() {
@@ -446,7 +391,7 @@ bool MayDeliverAgain() {
 bool MailIsWaiting() {
   ConnectionShared* connection = MyConnectionIfAny();
   if (connection == nullptr) return false;
-  if (connection->wake_pending.Load() || inboxes_in_use || failures > 0 || notify_pipe.waiting())
+  if (connection->wake_pending.Load() || LanesAreWaiting() || failures > 0 || notify_pipe.waiting())
     return true;
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     const bool may_release = one->delivery == Delivery::kNotify && one->flow.CanRelease();

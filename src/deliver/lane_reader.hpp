@@ -10,7 +10,8 @@ namespace live_queries {
 // One for each lane, zero at first.
 class LaneReader {
  public:
-  // At the beginning of each delivery: an error has perhaps kept the last one from its end.
+  // At the beginning of each delivery, for the last one has perhaps not come to its end; and of what
+  // was taken.
   void Begin(int consumer, Inbox* inbox);
   // The record that is next; nullptr if none is left. What is damaged is passed by.
   const RecordView* Next();
@@ -19,8 +20,12 @@ class LaneReader {
   // It was handled. Until then it comes again after an error.
   void Advance();
 
-  // Whether something damaged was passed by since Begin.
-  bool damaged() const { return damaged_; }
+  // Whether something damaged was passed by since Begin, or since this was asked.
+  bool TakeDamage() {
+    const bool damaged = damaged_;
+    damaged_ = false;
+    return damaged;
+  }
 
  private:
   bool NextInBlocks();

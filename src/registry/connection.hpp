@@ -105,7 +105,7 @@ struct ConnectionShared {
 // The live queries that it has. Without the lock it may be wrong by those that end just now.
 inline int32_t CountSubscriptions(const ConnectionShared& connection) {
   int32_t count = 0;
-  for (const LaneShared& lane : connection.lanes) count += lane.subscription_count;
+  for (const LaneShared& lane : connection.lanes) count += lane.subscription_count.Load();
   return count;
 }
 

@@ -25,6 +25,10 @@ enum class ConsumerState : uint8_t {
 
 std::string_view ToText(ConsumerState state);
 
+// Why the subscriptions of one that has ended are reset.
+inline constexpr const char* kRestartedReason =
+    "the decoder was restarted and may have missed changes";
+
 // No position of the log is as great.
 inline constexpr uint64_t kNothingAwaited = UINT64_MAX;
 

@@ -19,7 +19,6 @@ struct LaneShared {
   // those that changed has one reader.
   int32_t free_slot;
   int32_t dirty_slot;
-  int32_t subscription_count;  // that are counted
 
   // The mail that the backend has not taken: blocks (mail_storage.hpp), then what is in the spill
   // file, by offsets into it. Only the consumer writes that file, and only what it has reserved.
@@ -36,6 +35,10 @@ struct LaneShared {
   bool dirty;    // it is on such a list,
   Oid dirty_in;  // of this database
   int next_dirty;
+
+  // ----- written under the connection's lock, atomic for those who look without it -----
+
+  Atomic<int32_t> subscription_count;  // that are counted
 
   // ----- without a lock -----
 

@@ -58,7 +58,10 @@ void InitConnection(ConnectionShared* connection, int index, LWLock* lock) {
   connection->pid.Init(0);
   connection->backend_id.Init(0);
   connection->database.Init(InvalidOid);
-  for (LaneShared& lane : connection->lanes) lane.awaits.Init(kNothingAwaited);
+  for (LaneShared& lane : connection->lanes) {
+    lane.subscription_count.Init(0);
+    lane.awaits.Init(kNothingAwaited);
+  }
   connection->wake_pending.Init(false);
   connection->bytes.Init(0);
 }

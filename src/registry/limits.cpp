@@ -149,7 +149,7 @@ void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription)
     replaced->counted = true;
     return;
   }
-  --connection->lanes[subscription->consumer].subscription_count;
+  connection->lanes[subscription->consumer].subscription_count.Subtract(1);
   ReleasePlaces(connection, subscription->consumer, 1);
 }
 

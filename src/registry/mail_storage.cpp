@@ -17,7 +17,7 @@ namespace live_queries {
 void ResetLane(LaneShared* lane) {
   lane->free_slot = -1;
   lane->dirty_slot = -1;
-  lane->subscription_count = 0;
+  lane->subscription_count.Store(0);
   lane->mail_first = InvalidDsaPointer;
   lane->mail_last = InvalidDsaPointer;
   lane->mail_bytes = 0;

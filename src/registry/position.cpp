@@ -47,13 +47,15 @@ bool AwaitPosition(ConsumerShared* consumer, uint64_t position) {
   };
   if (!is_bound()) return false;
   Atomic<uint64_t>& awaits = MyConnectionIfAny()->lanes[consumer->index].awaits;
-  awaits.Store(position);
+  // It may wait for something else as well, which comes earlier: then it is woken once too often.
+  awaits.Lower(position);
   pg_memory_barrier();
   consumer->awaited.Lower(position);
   // It may have passed, or ended, before it could see that.
   pg_memory_barrier();
   if (!is_bound()) {
-    awaits.Store(kNothingAwaited);
+    uint64_t mine = position;
+    (void)awaits.Replace(&mine, kNothingAwaited);
     return false;
   }
   // Where it sleeps, since it was not told of a commit, it has to look.

@@ -19,8 +19,9 @@ void ReleaseWaiters();
 // ----- client backend -----
 
 // Whether more may come from `consumer` that committed up to `position`: then WakeConnection is
-// called for this connection once that is over. One that does not run is no bound: what it has not
-// put is lost, and the next one resets its subscriptions. Never ereports.
+// called for this connection once that is over, or earlier if it awaits less as well. One that does
+// not run is no bound: what it has not put is lost, and its subscriptions are to be reset. Never
+// ereports.
 bool AwaitPosition(ConsumerShared* consumer, uint64_t position);
 
 }  // namespace live_queries

@@ -139,7 +139,7 @@ void Reserve(ConnectionShared* connection, const NewSubscription& subscription) 
 bool TakePlace(ConnectionShared* connection, SubscriptionShared* subscription) {
   if (unfinished.counted) {
     subscription->replaces = 0;
-    ++connection->lanes[subscription->consumer].subscription_count;
+    connection->lanes[subscription->consumer].subscription_count.Add(1);
   } else {
     SubscriptionShared* replaced = FindSubscription(*connection, subscription->replaces);
     if (replaced == nullptr || !replaced->counted) return false;
@@ -197,7 +197,7 @@ void OnBackendExit(int, Datum) {
     connection->slot_capacity = 0;
     for (int consumer = 0; consumer < kMaxConsumers; ++consumer) {
       LaneShared& lane = connection->lanes[consumer];
-      subscriptions[consumer] = static_cast<uint32>(lane.subscription_count);
+      subscriptions[consumer] = static_cast<uint32>(lane.subscription_count.Load());
       mail[consumer] = lane.mail_first;
       ResetLane(&lane);
     }

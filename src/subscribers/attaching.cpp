@@ -20,8 +20,6 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-constexpr const char* kRestarted = "the decoder was restarted and may have missed changes";
-
 // A subscriber that sleeps.
 struct Attachment {
   MirroredConnection* connection;
@@ -90,7 +88,7 @@ void BeginAttachment(MirroredConnection* connection, uint64_t serial, XLogRecPtr
   if (stringToNode(definition.Field(DefinitionField::kCatalogValues)) != nullptr)
     WatchValues(subscriber);
   // Its client has read a first result already, but nobody was decoding meanwhile.
-  if (definition.phase == Phase::kAttached) return ResetNow(subscriber, kRestarted);
+  if (definition.phase == Phase::kAttached) return ResetNow(subscriber, kRestartedReason);
   // Until FinishAttachments it sleeps: what committed before is in the snapshot that comes.
   Mute(subscriber);
   subscriber->attaching = true;

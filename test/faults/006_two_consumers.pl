@@ -4,6 +4,7 @@ use warnings FATAL => 'all';
 use File::Basename qw(dirname);
 use lib dirname(__FILE__);
 use Faults;
+use JSON::PP ();
 use LiveQueries;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -12,6 +13,7 @@ my $node = new_fault_node('consumers', <<~CONF);
     live_queries.mailbox_size = 64kB
     CONF
 my $writer = connect_client($node);
+my $json = JSON::PP->new->utf8;
 my %queries = (
     first  => query_text(),
     second => 'SELECT id, note FROM t WHERE n % 2 = 0',
@@ -92,6 +94,145 @@ all_exact($client, 'both', qw(first second third));
     all_exact($other, 'one was held, another client', 'first');
     $other->disconnect;
     until_ok($node, 'SELECT sum(subscriptions) FROM live.workers', 3, 'it has gone');
+}
+
+# write_for_all(): a transaction of which each query is told.
+my $row_of_all = 900_000;
+
+sub write_for_all {
+    ++$row_of_all;
+    $writer->rows("INSERT INTO t VALUES ($row_of_all, 16, 'for all')");
+    return;
+}
+
+# waits_for(CLIENT, COUNT): its next messages, as many; applies the changes. It sends nothing.
+sub waits_for {
+    my ($client, $count) = @_;
+    my @told;
+    for (1 .. $count) {
+        my $message = ($client->next_message // last)->{message};
+        push @told, $message;
+        LiveQueries::apply_changes($client->{states}{ $message->{subscription_id} }, $message) if $message->{type} eq 'changes';
+    }
+    return @told;
+}
+
+# points(MESSAGES...): what was told of each point, as `a reset b; a; `: at each semicolon `more` was false.
+sub points {
+    my (@messages) = @_;
+    my @points = ([]);
+    my $seq = '';
+    for my $message (@messages) {
+        die 'out of order' if $message->{seq} lt $seq;
+        $seq = $message->{seq};
+        push @{ $points[-1] }, ($message->{type} eq 'changes' ? '' : "$message->{type} ") . $message->{subscription_id};
+        push @points, [] if $message->{type} eq 'changes' && !$message->{more};
+    }
+    return join '; ', map { join ' ', sort @$_ } @points;
+}
+
+# poll_all(CLIENT, TIMEOUT): what waits for live.poll, or comes within the time.
+sub poll_all {
+    my ($client, $timeout) = @_;
+    my $arguments = $timeout ? "timeout => '$timeout'" : '';
+    return map { $json->decode($_->[0]) } @{ $client->rows("SELECT message FROM live.poll($arguments)") };
+}
+
+# One that polls live queries of both consumers.
+sub polling_client {
+    my $poller = connect_client($node);
+    for ([ 0, 'first' ], [ 1, 'second' ]) {
+        my ($consumer, $id) = @$_;
+        $poller->rows("SET live_queries.test_consumer = $consumer");
+        $poller->rows("SELECT live.subscribe('$id', '$queries{$id}', delivery => 'poll')");
+        $poller->rows("SELECT live.snapshot('$id')");
+    }
+    return $poller;
+}
+
+# What one consumer has put is told once the other is as far, in one order, and without being asked for.
+{
+    my $other = connect_client($node);
+    watch_by($other, 0, 'first');
+    my $poller = polling_client();
+    my @expected = ('first second third; first second third; ', 'first second; first second; ');
+
+    hold($node, 'second-consumer');
+    write_for_all();
+    wait_held($node, 'second-consumer');
+    write_for_all();
+    is(points(map { $_->{message} } $other->synced), 'first; first; ', 'whoever has nothing to do with the one that is held is told');
+    is($client->value('SELECT 1'), 1, 'the other client looks');
+    is_deeply([ $client->taken ], [], 'and is told nothing');
+    is_deeply([ poll_all($poller) ], [], 'nor is who polls');
+    is_deeply([ poll_all($poller, '100ms') ], [], 'nor who waits for it');
+    $poller->send_query(q(SELECT message FROM live.poll(timeout => '1min')));
+    release($node, 'second-consumer');
+    is(points(waits_for($client, 6)), $expected[0], 'then it is told both transactions, each as one point');
+    my @polled = map { $json->decode($_->[0]) } @{ $poller->finish->{rows} };
+    is($poller->value('SELECT live.wait_for()'), 't', 'who polls has waited until there was something');
+    is(points(@polled, poll_all($poller)), $expected[1], 'and has polled the same');
+    all_exact($client, 'held, then told', qw(first second third));
+
+    # A client that does not need the one that is held any more waits no longer.
+    hold($node, 'second-consumer');
+    write_for_all();
+    wait_held($node, 'second-consumer');
+    is($other->value('SELECT live.wait_for()'), 't', 'the first consumer is as far');
+    is_deeply([ poll_all($poller) ], [], 'one waits for the other');
+    $poller->rows(q(SELECT live.unsubscribe('second')));
+    is(points(poll_all($poller)), 'first; ', 'without the other it does not');
+    release($node, 'second-consumer');
+    is(points(waits_for($client, 3)), 'first second third; ', 'the client goes on');
+
+    # An error loses nothing of what was taken out of the mailbox and waited, nor repeats any of it; nor does an end leave it.
+    for my $point (qw(client-taken client-deliver client-count)) {
+        my $leaver = polling_client();
+        hold($node, 'second-consumer');
+        write_for_all();
+        wait_held($node, 'second-consumer');
+        is($other->value('SELECT live.wait_for()'), 't', "$point: the first consumer is as far");
+        is($client->value('SELECT 1'), 1, "$point: the client takes what is there");
+        is_deeply([ $client->taken, poll_all($leaver) ], [], "$point: and is told nothing");
+        $leaver->disconnect;
+        $client->rows('BEGIN');
+        release($node, 'second-consumer');
+        is($client->value('SELECT live.wait_for()'), 't', "$point: it could be told");
+        set_fault($node, $point, 'error');
+        like($client->error('COMMIT')->{M}, qr/fault point $point/, "$point: an error");
+        is(points(waits_for($client, 3)), 'first second third; ', "$point: then it is");
+        is_deeply([ $client->taken ], [], "$point: once");
+    }
+    $other->disconnect;
+    $poller->disconnect;
+    until_ok($node, 'SELECT sum(subscriptions) FROM live.workers', 3, 'they have gone');
+}
+
+# If that one ends, its live queries are reset at once, and the others told what they waited with, whenever the next one starts.
+{
+    my $poller = polling_client();
+    my $second = consumer_of(2);
+    hold($node, 'second-consumer');
+    write_for_all();
+    wait_held($node, 'second-consumer');
+    hold($node, 'decoder-start');
+    $writer->rows("SELECT pg_terminate_backend($second)");
+    is(points(waits_for($client, 3)), 'first reset second third; ', 'one ends: its live query is reset, and the others go on');
+    is(points(poll_all($poller, '1min')), 'first reset second; ', 'also for who polls');
+    write_for_all();
+    is(points(waits_for($client, 2)), 'first third; ', 'they go on without it');
+    is(points(poll_all($poller, '1min')), 'first; ', 'also for who polls');
+    release($node, 'second-consumer');
+    release($node, 'decoder-start');
+    wait_until(sub { asked($node, q(SELECT count(*) FROM live.workers WHERE state = 'running')) eq '2' }) or die 'no other consumer';
+    is(told($client), '', 'the next one resets nothing once more');
+    is_deeply([ poll_all($poller) ], [], 'nor for who polls');
+    $client->rows('SET live_queries.test_consumer = 0');
+    $client->refresh('second');
+    change_rows($writer);
+    all_exact($client, 'one has ended', qw(first second third));
+    $poller->disconnect;
+    until_ok($node, 'SELECT sum(subscriptions) FROM live.workers', 3, 'who polled has gone');
 }
 
 # One that ends takes nothing from the other, nor do its subscriptions leave it.

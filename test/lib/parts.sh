@@ -144,8 +144,24 @@ oracle_seeds() {
   fi
 }
 
+# oracle_run KIND SEED SECONDS [OPTION...]: on the running server, of that build; counts it.
+oracle_run() {
+  local build=$1 seed=$2 seconds=$3 status=0
+  shift 3
+  local options=$* again=''
+  [[ $build != faults ]] || again='FAULTS=1 '
+  echo "oracle: seed $seed $options"
+  logged "$run_dir/log/oracle-$build-$seed.log" as_user "$tree/test/oracle/run" --seed "$seed" --seconds "$seconds" "$@" || status=$?
+  if ((status == 0)); then
+    passed
+    return
+  fi
+  failed
+  echo "oracle: FAILED; again with: ${again}ORACLE_SEEDS=$seed ORACLE_OPTIONS='${options:- }' test/run oracle"
+}
+
 part_oracle() {
-  local seed options status=0 turn=0
+  local seed status=0 turn=0
   local ways=("" "--tiny-mailboxes" "--delays --small-decoding-mem" "--delays --tiny-mailboxes")
   need_extension "$kind" || return 0
   ensure_packages clients
@@ -154,21 +170,22 @@ part_oracle() {
   show_on_failure "$run_dir/log/oracle-server.log"
   start_cluster oracle-server "$kind"
   for seed in ${ORACLE_SEEDS:-$(oracle_seeds)}; do
-    options=${ORACLE_OPTIONS:-${ways[turn % ${#ways[@]}]}}
-    turn=$((turn + 1))
-    status=0
-    echo "oracle: seed $seed $options"
     # shellcheck disable=SC2086  # several options
-    logged "$run_dir/log/oracle-$seed.log" as_user "$tree/test/oracle/run" --seed "$seed" --seconds "${ORACLE_SECONDS:-30}" $options ||
-      status=$?
-    if ((status == 0)); then
-      passed
-    else
-      failed
-      echo "oracle: FAILED; again with: ORACLE_SEEDS=$seed ORACLE_OPTIONS='${options:- }' test/run oracle"
-    fi
+    oracle_run "$kind" "$seed" "${ORACLE_SECONDS:-30}" ${ORACLE_OPTIONS:-${ways[turn % ${#ways[@]}]}}
+    turn=$((turn + 1))
   done
   stop_cluster oracle-server || failed
+  [[ -n ${ORACLE_SEEDS:-} ]] || oracle_of_two_consumers
+}
+
+# A session can choose between two workers in a build with fault points alone.
+oracle_of_two_consumers() {
+  need_extension faults || return 0
+  show_on_failure "$run_dir/log/oracle-two-server.log"
+  start_cluster oracle-two-server faults
+  oracle_run faults 1 20 --consumers 2
+  oracle_run faults 2 20 --consumers 2 --tiny-mailboxes
+  stop_cluster oracle-two-server || failed
 }
 
 # Every function of the extension with odd arguments in odd surroundings: a seed that is the same in every run, and a new one.

@@ -1,0 +1,191 @@
+// Merges the inboxes of all lanes, and keeps what not all consumers have passed yet. Process:
+// client backend.
+#include "deliver/lane_merge.hpp"
+
+#include "deliver/local_subscription.hpp"
+#include "pg/fault.hpp"
+#include "registry/position.hpp"
+
+extern "C" {
+#include "miscadmin.h"
+}
+
+namespace live_queries {
+namespace {
+
+constexpr uint64_t kNoBound = UINT64_MAX;
+
+Inboxes inboxes;  // by consumer, as are
+LaneReader lanes[kMaxConsumers];
+// Whether it was taken after this round's bound was known: if it is at its end, it has nothing more
+// up to there.
+bool taken[kMaxConsumers];
+uint64_t bound = 0;
+// The greatest seq that was told, or is held: nothing is to come before it any more.
+uint64_t passed = 0;
+// The seq of the oldest record that is left beyond the bound; 0: none is.
+uint64_t left_at = 0;
+// A delivery has begun that has not come to its end.
+bool in_use = false;
+
+// How far the consumers are that this connection has live queries of.
+struct Positions {
+  uint64_t least = kNoBound;  // of those that run; if it is one alone, it is no bound for itself
+  uint32_t gone = 0;          // those that do not run, if they are several: a bit for each
+};
+
+template <class Visit>
+void ForEachConsumer(const ConnectionShared& connection, Visit&& visit) {
+  int count = 0;
+  for (const LaneShared& lane : connection.lanes)
+    if (lane.subscription_count.Load() > 0) ++count;
+  if (count < 2) return;
+  DatabaseShared* database = FindDatabase(MyDatabaseId);
+  if (database == nullptr) return;
+  for (ConsumerShared& consumer : database->consumers)
+    if (connection.lanes[consumer.index].subscription_count.Load() > 0) visit(&consumer);
+}
+
+Positions LookAtConsumers(const ConnectionShared& connection) {
+  Positions positions;
+  ForEachConsumer(connection, [&](const ConsumerShared* consumer) {
+    if (consumer->state.Load() != ConsumerState::kRunning) {
+      positions.gone |= uint32_t{1} << consumer->index;
+      return;
+    }
+    const uint64_t position = consumer->position.Load();
+    if (position < positions.least) positions.least = position;
+  });
+  return positions;
+}
+
+// Up to where records may be told. What was told before is within it, and what a first result shows
+// that was read: that was waited for, whatever has become of a consumer since.
+uint64_t BoundBy(const Positions& positions) {
+  if (positions.least == kNoBound) return kNoBound;
+  uint64_t limit = positions.least < passed ? passed : positions.least;
+  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+    if (limit < one->bound.lsn && IsShown(*one)) limit = one->bound.lsn;
+  return limit;
+}
+
+// Of a consumer that has ended: the next one resets them too, but what the others have may be told
+// before that.
+void NoteGone(uint32_t gone, bool* lost) {
+  for (LocalSubscription* one = FirstLocal(); gone != 0 && one != nullptr; one = one->next) {
+    const bool is_told = one->flow.broken() || one->over;
+    if ((gone & uint32_t{1} << one->consumer) == 0 || is_told) continue;
+    NoteLost(one, kRestartedReason);
+    *lost = true;
+  }
+}
+
+// What is behind the end of a lane is lost, or something in it.
+void NoteLosses(int consumer, bool* lost) {
+  const bool damaged = lanes[consumer].TakeDamage();
+  if (!damaged && !inboxes[consumer].overflowed) return;
+  if (damaged)
+    ereport(LOG, errmsg("live_queries found damaged messages in the mailbox of this connection"));
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+    if (one->consumer == consumer)
+      NoteLost(one,
+               damaged ? "messages were damaged" : "too many messages were waiting for the client");
+  inboxes[consumer].overflowed = false;
+  *lost = true;
+}
+
+// Of the lanes that are at their end.
+void Take(ConnectionShared* connection) {
+  bool empty[kMaxConsumers];
+  for (int i = 0; i < kMaxConsumers; ++i) empty[i] = inboxes[i].empty();
+  LIVE_QUERIES_FAULT("client-take");
+  TakeMail(connection, &inboxes);
+  LIVE_QUERIES_FAULT("client-taken");
+  for (int i = 0; i < kMaxConsumers; ++i) {
+    if (!empty[i]) continue;
+    lanes[i].Begin(i, &inboxes[i]);
+    taken[i] = true;
+  }
+}
+
+// Whether a lane has a record that is next. At the end of what an earlier delivery has left there
+// may be more in the mailbox, which comes before what others have beyond.
+bool HasRecord(ConnectionShared* connection, int consumer, bool* lost) {
+  for (;;) {
+    if (lanes[consumer].Next() != nullptr) return true;
+    NoteLosses(consumer, lost);
+    if (taken[consumer]) return false;
+    Take(connection);
+  }
+}
+
+}  // namespace
+
+void BeginLanes() {
+  for (int i = 0; i < kMaxConsumers; ++i) lanes[i].Begin(i, &inboxes[i]);
+  left_at = 0;
+  in_use = true;
+}
+
+// The positions first: what a consumer had put when it published one is in the mailbox then.
+void BeginRound(ConnectionShared* connection, bool* lost) {
+  const Positions positions = LookAtConsumers(*connection);
+  bound = BoundBy(positions);
+  NoteGone(positions.gone, lost);
+  for (bool& lane_taken : taken) lane_taken = false;
+  Take(connection);
+}
+
+LaneReader* OldestLane(ConnectionShared* connection, bool* lost) {
+  LaneReader* oldest = nullptr;
+  for (int i = 0; i < kMaxConsumers; ++i)
+    if (HasRecord(connection, i, lost) && (oldest == nullptr || lanes[i].seq() < oldest->seq()))
+      oldest = &lanes[i];
+  return oldest == nullptr || oldest->seq() > bound ? nullptr : oldest;
+}
+
+void NotePassed(const LaneReader& lane) {
+  if (passed < lane.seq()) passed = lane.seq();
+}
+
+bool LanesAreDone() {
+  left_at = 0;
+  for (LaneReader& lane : lanes)
+    if (lane.Next() != nullptr && (left_at == 0 || lane.seq() < left_at)) left_at = lane.seq();
+  if (left_at == 0) return true;
+  bool waits = false;
+  ForEachConsumer(*MyConnectionIfAny(), [&](ConsumerShared* consumer) {
+    if (AwaitPosition(consumer, left_at)) waits = true;
+  });
+  return waits;
+}
+
+void EndLanes() { in_use = false; }
+
+bool LanesAreWaiting() {
+  if (in_use) return true;
+  if (left_at == 0) return false;
+  return left_at <= BoundBy(LookAtConsumers(*MyConnectionIfAny()));
+}
+
+void DiscardLanes(ConnectionShared* connection) {
+  TakeMail(connection, &inboxes);
+  for (int i = 0; i < kMaxConsumers; ++i) {
+    Inbox& inbox = inboxes[i];
+    const dsa_pointer blocks = inbox.block;
+    inbox.block = InvalidDsaPointer;
+    FreeBlocks(connection, blocks);
+    // Unless all of it had been read, and is released already: its consumer may spill again by now.
+    if (inbox.spill_read != inbox.spill_end) {
+      inbox.spill_read = inbox.spill_end;
+      ReleaseSpill(connection, i, inbox);
+    }
+    inbox.overflowed = false;
+  }
+}
+
+void FreeInboxes(int, Datum) {
+  for (const Inbox& inbox : inboxes) FreeBlocks(MyConnectionIfAny(), inbox.block);
+}
+
+}  // namespace live_queries
