@@ -198,10 +198,7 @@ void ReadFirstResult(LocalSubscription* subscription, uint64 max_rows, Tuplestor
 }
 
 void WaitUntilOthersCanShow(const LocalSubscription& subscription) {
-  WaitForPublication(subscription.bound.lsn, [](int consumer) {
-    for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-      if (one->consumer == consumer) NoteLost(one, kRestartedReason);
-  });
+  WaitForPublication(subscription.bound.lsn, NoteEnded);
 }
 
 void PrepareToClose(LocalSubscription* subscription) {

@@ -40,22 +40,23 @@ int64 UntilDue() {
   return elapsed < progress_interval_ms ? progress_interval_ms - elapsed : 0;
 }
 
-// Visits the consumers of this connection.
-template <class Visit>
-void ForEachConsumer(Visit&& visit) {
-  DatabaseShared* database = FindDatabase(MyDatabaseId);
-  const ConnectionShared* mine = MyConnectionIfAny();
-  if (database == nullptr || mine == nullptr) return;
-  for (ConsumerShared& consumer : database->consumers)
-    if (mine->lanes[consumer.index].subscription_count > 0) visit(&consumer);
+// Whether `consumer` has passed `position`. One that has ended is no bound, but what it had not put
+// is lost, and its live queries are told that before anything is said about them.
+bool HasPassed(const ConsumerShared& consumer, XLogRecPtr position, bool is_bound) {
+  if (consumer.position.Load() >= position) return true;
+  if (is_bound) return false;
+  NoteEnded(consumer.index);
+  return true;
 }
 
-// Whether one of them has still to pass `position`. It wakes this backend then.
+// Whether a consumer of this connection has still to pass `position`. It wakes this backend then.
 bool Await(XLogRecPtr position) {
   bool waits = false;
-  ForEachConsumer([&](ConsumerShared* consumer) {
+  const ConnectionShared* mine = MyConnectionIfAny();
+  if (mine == nullptr) return false;
+  ForEachConsumer(*mine, [&](ConsumerShared* consumer) {
     const bool is_bound = AwaitPosition(consumer, position);
-    waits = waits || is_bound;
+    if (!HasPassed(*consumer, position, is_bound)) waits = true;
   });
   return waits;
 }
@@ -119,10 +120,11 @@ void NotifyProgress() {
 bool ProgressIsReached() {
   if (!IsAskedFor() || !HasNext()) return false;
   bool reached = true;
-  ForEachConsumer([&](ConsumerShared* consumer) {
-    // One that does not run is no bound: see AwaitPosition.
-    reached = reached && (consumer->state.Load() != ConsumerState::kRunning ||
-                          consumer->position.Load() >= next.position);
+  const ConnectionShared* mine = MyConnectionIfAny();
+  if (mine == nullptr) return false;
+  ForEachConsumer(*mine, [&](const ConsumerShared* consumer) {
+    const bool is_bound = consumer->state.Load() == ConsumerState::kRunning;
+    if (!HasPassed(*consumer, next.position, is_bound)) reached = false;
   });
   // What was put before is to be found after this.
   pg_memory_barrier();

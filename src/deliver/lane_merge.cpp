@@ -34,20 +34,16 @@ struct Positions {
   uint32_t gone = 0;          // those that do not run, if they are several: a bit for each
 };
 
-template <class Visit>
-void ForEachConsumer(const ConnectionShared& connection, Visit&& visit) {
+bool HasSeveralConsumers(const ConnectionShared& connection) {
   int count = 0;
   for (const LaneShared& lane : connection.lanes)
     if (lane.subscription_count.Load() > 0) ++count;
-  if (count < 2) return;
-  DatabaseShared* database = FindDatabase(MyDatabaseId);
-  if (database == nullptr) return;
-  for (ConsumerShared& consumer : database->consumers)
-    if (connection.lanes[consumer.index].subscription_count.Load() > 0) visit(&consumer);
+  return count > 1;
 }
 
 Positions LookAtConsumers(const ConnectionShared& connection) {
   Positions positions;
+  if (!HasSeveralConsumers(connection)) return positions;
   ForEachConsumer(connection, [&](const ConsumerShared* consumer) {
     if (consumer->state.Load() != ConsumerState::kRunning) {
       positions.gone |= uint32_t{1} << consumer->index;
@@ -67,17 +63,6 @@ uint64_t BoundBy(const Positions& positions) {
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     if (limit < one->bound.lsn && IsShown(*one)) limit = one->bound.lsn;
   return limit;
-}
-
-// Of a consumer that has ended: the next one resets them too, but what the others have may be told
-// before that.
-void NoteGone(uint32_t gone, bool* lost) {
-  for (LocalSubscription* one = FirstLocal(); gone != 0 && one != nullptr; one = one->next) {
-    const bool is_told = one->flow.broken() || one->over;
-    if ((gone & uint32_t{1} << one->consumer) == 0 || is_told) continue;
-    NoteLost(one, kRestartedReason);
-    *lost = true;
-  }
 }
 
 // What is behind the end of a lane is lost, or something in it.
@@ -131,7 +116,11 @@ void BeginLanes() {
 void BeginRound(ConnectionShared* connection, bool* lost) {
   const Positions positions = LookAtConsumers(*connection);
   bound = BoundBy(positions);
-  NoteGone(positions.gone, lost);
+  for (int i = 0; i < kMaxConsumers; ++i) {
+    if ((positions.gone & uint32_t{1} << i) == 0) continue;
+    NoteEnded(i);
+    *lost = true;
+  }
   for (bool& lane_taken : taken) lane_taken = false;
   Take(connection);
 }

@@ -109,4 +109,10 @@ void NoteLost(LocalSubscription* subscription, std::string_view because) {
   subscription->lost_because = because;
 }
 
+void NoteEnded(int consumer) {
+  for (LocalSubscription* one = first_subscription; one != nullptr; one = one->next)
+    if (one->consumer == consumer && !one->flow.broken() && !one->over)
+      NoteLost(one, kRestartedReason);
+}
+
 }  // namespace live_queries

@@ -87,4 +87,8 @@ bool IsShown(const LocalSubscription& subscription);
 // has more to tell until then.
 void NoteLost(LocalSubscription* subscription, std::string_view because);
 
+// Notes that for the subscriptions of a consumer that has ended, but for those that know already:
+// the next one resets them too, but others may have to be told something before that.
+void NoteEnded(int consumer);
+
 }  // namespace live_queries

@@ -109,6 +109,15 @@ inline int32_t CountSubscriptions(const ConnectionShared& connection) {
   return count;
 }
 
+// Visits each consumer that has live queries of `connection`, which is this backend's own.
+template <class Visit>
+void ForEachConsumer(const ConnectionShared& connection, Visit&& visit) {
+  DatabaseShared* database = FindDatabase(connection.database.Load());
+  if (database == nullptr) return;
+  for (ConsumerShared& consumer : database->consumers)
+    if (connection.lanes[consumer.index].subscription_count.Load() > 0) visit(&consumer);
+}
+
 ConnectionShared* ConnectionAt(int index);
 int ConnectionCapacity();
 
