@@ -144,6 +144,8 @@ my %walk = (
     'client-deliver'    => { at => 'client', before => \&let_wait, by => \&commit },
     'client-count'      => { at => 'client', before => \&let_wait, by => \&commit },
     'client-unspill'    => { at => 'client', before => \&let_much_wait, by => \&commit },
+    'client-hold'       => { at => 'client', before => \&pause_and_let_wait, by => \&commit, first => \&resume },
+    'client-hold, polled' => { at => 'client', before => \&have_polled, by => \&commit, after => \&polls_all },
     'client-exit'       => { at => 'client', by => \&leave, only => $exiting },
 );
 
@@ -226,6 +228,13 @@ sub kill_other {
     return;
 }
 
+sub have_polled {
+    $victim->rows(q{SELECT live.subscribe('more', '} . query_text() . q{', delivery => 'poll')});
+    $victim->read_snapshot('more');
+    let_wait();
+    return;
+}
+
 # With changes that wait for the end of the snapshot, of which something was read in vain.
 sub have_unread {
     $victim->rows(q{SELECT live.subscribe('more', '} . query_text() . q{')});
@@ -242,7 +251,6 @@ sub read_below_subscribe {
     victim_says(q{BEGIN; SELECT live.subscribe('more', '} . query_text() . q{'); SAVEPOINT a; SELECT live.snapshot('more'); COMMIT});
     return;
 }
-
 
 # Privileges of somebody else: the queries are analysed again, with the same result.
 sub change_privileges {
@@ -331,6 +339,20 @@ sub reads_all {
     change_rows($writer);
     ok($victim->follow('more'), "$name: no reset");
     is_deeply($victim->state_of('more'), $victim->rows_now(query_text()), "$name: the rows and what follows are complete");
+    $victim->rows(q{SELECT live.unsubscribe('more')});
+    return;
+}
+
+# Nothing is lost and nothing comes twice.
+sub polls_all {
+    my ($name) = @_;
+    $victim->rows(q{SELECT live.pause('more')});
+    is($victim->value(q{SELECT count(*) FROM live.poll()}), 0, "$name: nothing while it is paused");
+    change_rows($writer);
+    $victim->value('SELECT live.wait_for()');
+    $victim->rows(q{SELECT live.resume('more')});
+    ok(eval { apply_polled($victim->rows('SELECT message FROM live.poll()')); 1 }, "$name: the polled messages fit") or diag $@;
+    is_deeply($victim->state_of('more'), $victim->rows_now(query_text()), "$name: and are complete");
     $victim->rows(q{SELECT live.unsubscribe('more')});
     return;
 }

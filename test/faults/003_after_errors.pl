@@ -232,8 +232,8 @@ for my $skip (2 .. 7) {
     my $connection = $poller->{connection};
     $other->rows('BEGIN'); # it takes nothing meanwhile
     fill(5); # the mailbox and its file hold them, the queue does not
-    set_fault($node, 'client-deliver', 'error', 0, 1, $skip);
-    is_fault($connection, 'client-deliver', 'SELECT message FROM live.poll()', "full, message $skip");
+    set_fault($node, 'client-hold', 'error', 0, 1, $skip);
+    is_fault($connection, 'client-hold', 'SELECT message FROM live.poll()', "full, message $skip");
     ok(eval { $poller->poll; 1 }, "full, message $skip: what comes fits") or diag $@;
     is($poller->wrong, '', "full, message $skip: nothing is lost without a reset");
     $connection->disconnect;
@@ -242,7 +242,7 @@ for my $skip (2 .. 7) {
     other_keeps_up();
 }
 
-# Pausing sorts what is queued; what does not fit any more is a reset, and nothing after it.
+# What is paused takes of the same room; what does not fit any more is a reset, and nothing after it.
 {
     set_server('live_queries.spill_size', '128kB');
     my $poller = Poller->new($node);
@@ -271,7 +271,7 @@ sub random_errors {
     my $random = sub { $seed = ($seed * 1103515245 + 12345) % 2147483648; return int($seed / 65536) % $_[0] };
     my $try = sub { ++$failed if $connection->error($_[0])->{C} ne '00000' };
     my $works = sub { return $connection->error('SELECT 1')->{C} eq '00000' };
-    my @points = qw(client-deliver client-deliver client-deliver client-taken client-count client-unspill);
+    my @points = qw(client-deliver client-deliver client-deliver client-taken client-count client-unspill client-hold client-hold);
     my @steps = (
         (sub { change_rows($writer) }) x 2,
         sub { change_much($writer) },
