@@ -91,12 +91,7 @@ sub while_decoding {
         change_rows($writer);
         release($node, $step);
         finish_held($client, $way);
-    } elsif ($step =~ /attached|snapshot/) {
-        release($node, $step);
-        finish_held($client, $way); # needs no decoder
-        change_rows($writer);
-        release($node, $decoder_step);
-    } else {
+    } else { # whoever reads a first result to its end waits until the decoder is as far
         release($node, $step);
         change_rows($writer);
         release($node, $decoder_step);
