@@ -1,7 +1,7 @@
 // Progress: for sessions that ask for it (live_queries.progress_interval), a message now and then
 // that says up to where all has been told, and which transactions are in that. So an application
-// knows when its own write is in what it shows, also where that has changed nothing. Process: client
-// backend.
+// knows when its own write is in what it shows, also where that has changed nothing. Process:
+// client backend.
 #pragma once
 
 #include <string_view>

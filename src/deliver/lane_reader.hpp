@@ -10,8 +10,8 @@ namespace live_queries {
 // One for each lane, zero at first.
 class LaneReader {
  public:
-  // At the beginning of each delivery, for the last one has perhaps not come to its end; and of what
-  // was taken.
+  // At the beginning of each delivery, for the last one has perhaps not come to its end; and of
+  // what was taken.
   void Begin(int consumer, Inbox* inbox);
   // The record that is next; nullptr if none is left. What is damaged is passed by.
   const RecordView* Next();
