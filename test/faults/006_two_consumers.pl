@@ -96,13 +96,12 @@ all_exact($client, 'both', qw(first second third));
     until_ok($node, 'SELECT sum(subscriptions) FROM live.workers', 3, 'it has gone');
 }
 
-# write_for_all(): a transaction of which each query is told.
+# write_for_all(): a transaction of which each query is told; returns its number.
 my $row_of_all = 900_000;
 
 sub write_for_all {
     ++$row_of_all;
-    $writer->rows("INSERT INTO t VALUES ($row_of_all, 16, 'for all')");
-    return;
+    return $writer->value("WITH w AS (INSERT INTO t VALUES ($row_of_all, 16, 'for all') RETURNING 1) SELECT pg_current_xact_id() FROM w");
 }
 
 # waits_for(CLIENT, COUNT): its next messages, as many; applies the changes. It sends nothing.
@@ -212,13 +211,23 @@ sub polling_client {
 {
     my $poller = polling_client();
     my $second = consumer_of(2);
+    my $asking = connect_client($node);
+    $asking->rows(q(SET live_queries.progress_interval = '10ms'));
+    watch_by($asking, 1, 'second');
+    $asking->rows('SELECT 1'); # it begins with the next transaction
     hold($node, 'second-consumer');
-    write_for_all();
+    my $lost = write_for_all();
     wait_held($node, 'second-consumer');
     hold($node, 'decoder-start');
     $writer->rows("SELECT pg_terminate_backend($second)");
     is(points(waits_for($client, 3)), 'first reset second third; ', 'one ends: its live query is reset, and the others go on');
     is(points(poll_all($poller, '1min')), 'first reset second; ', 'also for who polls');
+    my @asked;
+    do {
+        push @asked, ($asking->next_message // die 'no message of progress')->{message};
+    } until $asked[-1]{type} eq 'progress' && asked($node, "SELECT pg_visible_in_snapshot('$lost', '$asked[-1]{snapshot}')") eq 't';
+    is(join(' ', grep { $_ ne 'progress' } map { $_->{type} } @asked), 'reset', 'progress past what is lost is told after the reset');
+    $asking->disconnect;
     write_for_all();
     is(points(waits_for($client, 2)), 'first third; ', 'they go on without it');
     is(points(poll_all($poller, '1min')), 'first; ', 'also for who polls');
