@@ -271,7 +271,7 @@ sub random_errors {
     my $random = sub { $seed = ($seed * 1103515245 + 12345) % 2147483648; return int($seed / 65536) % $_[0] };
     my $try = sub { ++$failed if $connection->error($_[0])->{C} ne '00000' };
     my $works = sub { return $connection->error('SELECT 1')->{C} eq '00000' };
-    my @points = qw(client-deliver client-deliver client-deliver client-taken client-count client-unspill client-hold client-hold);
+    my @points = qw(client-deliver client-deliver client-hold client-taken client-count client-unspill client-hold client-hold);
     my @steps = (
         (sub { change_rows($writer) }) x 2,
         sub { change_much($writer) },

@@ -168,7 +168,7 @@ for my $again (0, 1) {
     kill_all($client);
     is(polled($client), '', 'an end is not told while it is not wanted');
     $client->rows('ROLLBACK');
-    set_fault($node, 'client-deliver', 'error');
+    set_fault($node, 'client-hold', 'error');
     fails($client, 'SELECT * FROM live.poll()', 'the end is on its way');
     if ($again) {
         $client->rows('BEGIN; CREATE TABLE written (id int); DROP TABLE written');
@@ -190,7 +190,7 @@ for my $again (0, 1) {
     done($client);
 }
 
-# What overflows while its subscription is being left is lost, and nothing comes after that but the reset.
+# What overflows while its subscription is being left is lost: it is told a reset, which stands before what the others are told.
 {
     my $client = connect_client($node);
     subscribe_to_all($client, 'poll', @$_) for [ p => 'id BETWEEN 1000 AND 1099' ], [ s => 'id BETWEEN 1100 AND 1199' ], [ o => 'id >= 1200' ];
@@ -198,10 +198,10 @@ for my $again (0, 1) {
     add_row(1000, 60_000);
     $client->rows($_) for 'SELECT 1', 'BEGIN', 'SAVEPOINT a', q{SELECT live.unsubscribe('s')};
     add_row(@$_) for [ 1100, 50_000 ], [ 1200, 10 ], [ 1201, 10 ], [ 1101, 10 ];
-    set_fault($node, 'client-deliver', 'error');
+    set_fault($node, 'client-hold', 'error');
     fails($client, 'SELECT * FROM live.poll()', 'after an overflow');
     $client->rows($_) for 'ROLLBACK TO a', 'COMMIT';
-    is(polled($client), 'o 1200, o 1201, s reset', 'after an overflow: the others, and a reset');
+    is(polled($client), 's reset, o 1200, o 1201', 'after an overflow: a reset, and the others');
     done($client);
 }
 
@@ -213,7 +213,7 @@ for my $again (0, 1) {
     # The new one has told when it serves others.
     poll_ok($node, q{SELECT state = 'running' FROM live.workers}, 'another decoder runs');
     add_row(1000, 10);
-    set_fault($node, 'client-deliver', 'error');
+    set_fault($node, 'client-hold', 'error');
     $client->rows('SAVEPOINT a');
     fails($client, q{SELECT * FROM live.poll(NULL, '30 s')}, 'a reset is on its way');
     $client->rows($_) for 'ROLLBACK TO a', q{SELECT live.pause('s')}, 'COMMIT';
@@ -228,7 +228,7 @@ for my $again (0, 1) {
     my $client = subscriber('poll', qw(a b c d));
     $client->rows('BEGIN');
     add_row(1000, 10);
-    set_fault($node, 'client-deliver', 'error', 0, 1, 1);
+    set_fault($node, 'client-hold', 'error', 0, 1, 1);
     $client->rows('SAVEPOINT a');
     fails($client, 'SELECT * FROM live.poll()', 'in the middle of a transaction');
     $client->rows('ROLLBACK TO a');
