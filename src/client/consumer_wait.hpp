@@ -15,12 +15,12 @@ namespace live_queries {
 
 // Returns once that one runs. Says, after a second, which transactions it waits for. Raises why it
 // cannot run, or 57014 after live_queries.subscribe_timeout.
-void WaitForConsumer(int consumer);
+void WaitForConsumer(int index);
 
 // Returns once its consumer has attached this backend's subscription; gives the position that it
 // had published then, or nothing if what the query names may have changed since it was analysed.
 // Raises the same, and the consumer's reason if it refuses.
-std::optional<uint64_t> WaitForAttachment(int consumer, uint64_t serial, uint64_t* values_here);
+std::optional<uint64_t> WaitForAttachment(int index, uint64_t serial, uint64_t* values_here);
 
 // Returns once all that committed up to `lsn`, a position in the log, is in this connection's
 // mailbox, whichever of the consumers that it has live queries of puts it there. Calls

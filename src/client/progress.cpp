@@ -32,6 +32,7 @@ struct Stand {
 Stand next = {};  // to be told once it is reached
 Stand told = {};  // the last one
 TimestampTz told_at = 0;
+bool arranged = false;  // that this backend is called again in time
 
 bool IsAskedFor() { return progress_interval_ms > 0 && FirstLocal() != nullptr; }
 
@@ -153,16 +154,23 @@ int64 SleepForProgress(int64 most) {
   return left > 0 && left < most ? left : most;
 }
 
+bool ProgressWaitsForNothing(bool aborted) {
+  arranged = arranged && !aborted;
+  return IsAskedFor() && IsListening() && !arranged;
+}
+
 void DeliverAndNotifyProgress() {
+  arranged = false;
   if (!IsAskedFor() || !IsListening()) return Deliver();
   bool reached = ProgressIsReached();
   Deliver();
   for (;;) {
     if (reached) NotifyProgress();
-    if (!ArrangeNext()) return;
+    if (!ArrangeNext()) break;
     Deliver();
     reached = true;
   }
+  arranged = true;
 }
 
 }  // namespace live_queries

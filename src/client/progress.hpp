@@ -13,6 +13,10 @@ namespace live_queries {
 
 // At pre-commit, in a transaction: delivers (client/session.hpp), and notifies of progress.
 void DeliverAndNotifyProgress();
+// Whether that is to be called, since nothing else would lead to the next message: after a
+// transaction that did not deliver, or (`aborted`) an error, which has stopped all timers. Never
+// ereports.
+bool ProgressWaitsForNothing(bool aborted);
 
 // For live.poll, where nothing listens to notifications. Asked before it delivers: whether what it
 // finds then is all up to the position of the next message.

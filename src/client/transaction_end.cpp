@@ -72,7 +72,8 @@ void OnCommit() {
     one = next;
   }
   // The server looks at this before it tells the client that it is ready for the next command.
-  if (FirstLocal() != nullptr && MailIsWaiting()) notifyInterruptPending = true;
+  if (FirstLocal() != nullptr && (MailIsWaiting() || ProgressWaitsForNothing(false)))
+    notifyInterruptPending = true;
 }
 
 void PrepareToCommit() {
@@ -82,8 +83,8 @@ void PrepareToCommit() {
 
 void OnAbort() {
   TakeBackAll(InvalidSubTransactionId);
-  if (FirstLocal() != nullptr && MayDeliverAgain() && MailIsWaiting())
-    notifyInterruptPending = true;
+  const bool goes_on = FirstLocal() != nullptr && MayDeliverAgain();
+  if (goes_on && (MailIsWaiting() || ProgressWaitsForNothing(true))) notifyInterruptPending = true;
 }
 
 void OnTransaction(XactEvent event, void*) {

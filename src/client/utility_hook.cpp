@@ -115,8 +115,8 @@ void OnSubtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionI
 }  // namespace
 
 void InstallUtilityHook() {
-  HookUtility<OnUtility>();
-  HookObjectAccess<OnObjectAccess>();
+  HookUtility<OnUtility>::Install();
+  HookObjectAccess<OnObjectAccess>::Install();
   RegisterXactCallback(OnTransaction, nullptr);
   RegisterSubXactCallback(OnSubtransaction, nullptr);
 }

@@ -33,14 +33,14 @@ class LaneReader {
   void Accept(const RecordView& record);
 
   Inbox* inbox_;
-  int consumer_;  // whose lane it is
+  uint64_t seq_;
   RecordView record_;
+  // A piece of the spill file, in CurrentMemoryContext of the delivery.
+  std::span<const std::byte> piece_;
+  File file_;     // that, open as long as it is read; 0: none
+  int consumer_;  // whose lane it is
   bool has_record_;
   bool damaged_;
-  uint64_t seq_;
-  File file_;  // of the spill file, open as long as it is read; 0: none
-  // A piece of it, in CurrentMemoryContext of the delivery.
-  std::span<const std::byte> piece_;
 };
 
 }  // namespace live_queries

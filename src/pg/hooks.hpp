@@ -33,28 +33,41 @@ struct UtilityCall {
 
 // From now on `handle` gets each command, and runs it.
 template <void (*handle)(const UtilityCall&)>
-void HookUtility() {
-  static ProcessUtility_hook_type previous = nullptr;
-  previous = ProcessUtility_hook;
-  ProcessUtility_hook = [](PlannedStmt* planned, const char* text, bool read_only_tree,
-                           ProcessUtilityContext context, ParamListInfo params,
-                           QueryEnvironment* environment, DestReceiver* receiver,
-                           QueryCompletion* completion) {
-    handle({previous, planned, text, read_only_tree, context, params, environment, receiver,
+class HookUtility {
+ public:
+  static void Install() {
+    previous_ = ProcessUtility_hook;
+    ProcessUtility_hook = Run;
+  }
+
+ private:
+  static void Run(PlannedStmt* planned, const char* text, bool read_only_tree,
+                  ProcessUtilityContext context, ParamListInfo params,
+                  QueryEnvironment* environment, DestReceiver* receiver,
+                  QueryCompletion* completion) {
+    handle({previous_, planned, text, read_only_tree, context, params, environment, receiver,
             completion});
-  };
-}
+  }
+
+  static inline ProcessUtility_hook_type previous_ = nullptr;
+};
 
 // From now on `note` is told of each access to an object, before whoever had the hook.
 template <void (*note)(ObjectAccessType access, Oid catalog, Oid object)>
-void HookObjectAccess() {
-  static object_access_hook_type previous = nullptr;
-  previous = object_access_hook;
-  object_access_hook = [](ObjectAccessType access, Oid catalog, Oid object, int part,
-                          void* argument) {
+class HookObjectAccess {
+ public:
+  static void Install() {
+    previous_ = object_access_hook;
+    object_access_hook = Run;
+  }
+
+ private:
+  static void Run(ObjectAccessType access, Oid catalog, Oid object, int part, void* argument) {
     note(access, catalog, object);
-    if (previous != nullptr) previous(access, catalog, object, part, argument);
-  };
-}
+    if (previous_ != nullptr) previous_(access, catalog, object, part, argument);
+  }
+
+  static inline object_access_hook_type previous_ = nullptr;
+};
 
 }  // namespace live_queries

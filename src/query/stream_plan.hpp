@@ -10,10 +10,10 @@
 
 namespace live_queries {
 
-// Plans `query`, or says why the stream cannot watch it. Raises what no strategy can watch: kinds
+// Plans `analyzed`, or says why the stream cannot watch it. Raises what no strategy can watch: kinds
 // of tables, names of result columns, functions that read more than their row, keys that look
 // alike.
-std::optional<WhyNot> PlanStream(const AnalyzedQuery& query, Plan* plan);
+std::optional<WhyNot> PlanStream(const AnalyzedQuery& analyzed, Plan* plan);
 
 // Restricts `spec` to the result columns of `former`, if it has all of them.
 void KeepColumns(QuerySpec* spec, const QuerySpec& former);

@@ -38,7 +38,7 @@ std::string_view ToText(ConsumerState state) {
 }
 
 void InitConsumer(ConsumerShared* consumer, int database, int index) {
-  memset(consumer, 0, sizeof(ConsumerShared));
+  memset(static_cast<void*>(consumer), 0, sizeof(ConsumerShared));
   consumer->kind = ConsumerKind::kDecoder;
   consumer->index = index;
   consumer->database = database;

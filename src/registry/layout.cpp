@@ -51,7 +51,7 @@ void InitControl() {
 }
 
 void InitConnection(ConnectionShared* connection, int index, LWLock* lock) {
-  memset(connection, 0, sizeof(ConnectionShared));
+  memset(static_cast<void*>(connection), 0, sizeof(ConnectionShared));
   connection->lock = lock;
   connection->proc = index;
   connection->connection_id.Init(0);

@@ -188,8 +188,8 @@ void OnBackendExit(int, Datum) {
   const uint64_t connection_id = connection->connection_id.Load();
   const dsa_pointer slots = connection->slots;
   const int slot_capacity = connection->slot_capacity;
-  uint32 subscriptions[kMaxConsumers];
-  dsa_pointer mail[kMaxConsumers];
+  uint32 subscriptions[kMaxConsumers] = {};
+  dsa_pointer mail[kMaxConsumers] = {};
   WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     connection->connection_id.Store(0);
     connection->pid.Store(0);

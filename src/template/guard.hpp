@@ -50,7 +50,7 @@ void BlameRoutes(Routes routes);
 void EndBlamingRoutes();
 Doing SwitchDoing(Doing doing);
 Blame PauseGuard();
-void ResumeGuard(const Blame& blame);
+void ResumeGuard(const Blame& paused);
 
 }  // namespace internal
 

@@ -152,8 +152,8 @@ bool OnIndexStats(PlannerInfo* root, Oid index, AttrNumber column, VariableStatD
 
 // In this process alone: no other has to ask itself anything.
 void PrepareNoTrace() {
-  HookObjectAccess<OnObjectAccess>();
-  HookUtility<OnUtility>();
+  HookObjectAccess<OnObjectAccess>::Install();
+  HookUtility<OnUtility>::Install();
   previous_planner_hook = planner_hook;
   planner_hook = OnPlan;
   previous_relation_info_hook = get_relation_info_hook;

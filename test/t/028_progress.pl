@@ -74,6 +74,15 @@ $notified->read_snapshot('t');
 $notified->rows("SET live_queries.progress_interval = '1ms'");
 check('notified', $notified, sub { my $taken = $notified->next_message(60); return $taken && $taken->{message} });
 
+# Nothing but the subscription itself, or an error, comes before.
+my $idle = connect_client($node);
+$idle->rows("SET live_queries.progress_interval = '1ms'");
+$idle->subscribe('t', 'SELECT id FROM t WHERE n = 6');
+my $take_idle = sub { my $taken = $idle->next_message(60); return $taken && $taken->{message} };
+ok(until_seen($take_idle, write_it('INSERT INTO other VALUES (3)')), 'an idle session is told');
+is($idle->error('SELECT 1 / 0')->{C}, '22012', 'an error stops all timers');
+ok(until_seen($take_idle, write_it('INSERT INTO other VALUES (4)')), 'after it, it is told as well');
+
 my $polling = connect_client($node);
 $polling->rows(q(SELECT * FROM live.subscribe('t', 'SELECT id, n FROM t WHERE n = 5', delivery => 'poll', "snapshot" => false)));
 $polling->rows("SET live_queries.progress_interval = '1ms'");
