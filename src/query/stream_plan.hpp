@@ -10,8 +10,8 @@
 
 namespace live_queries {
 
-// Plans `analyzed`, or says why the stream cannot watch it. Raises what no strategy can watch: kinds
-// of tables, names of result columns, functions that read more than their row, keys that look
+// Plans `analyzed`, or says why the stream cannot watch it. Raises what no strategy can watch:
+// kinds of tables, names of result columns, functions that read more than their row, keys that look
 // alike.
 std::optional<WhyNot> PlanStream(const AnalyzedQuery& analyzed, Plan* plan);
 

@@ -2,6 +2,8 @@
 // launcher waits longer. Process: any.
 #include "registry/consumer.hpp"
 
+#include <algorithm>
+
 #include "registry/shared_memory.hpp"
 
 extern "C" {
@@ -38,7 +40,7 @@ std::string_view ToText(ConsumerState state) {
 }
 
 void InitConsumer(ConsumerShared* consumer, int database, int index) {
-  memset(static_cast<void*>(consumer), 0, sizeof(ConsumerShared));
+  std::fill_n(reinterpret_cast<char*>(consumer), sizeof(ConsumerShared), 0);
   consumer->kind = ConsumerKind::kDecoder;
   consumer->index = index;
   consumer->database = database;

@@ -1,6 +1,8 @@
 // Sizes, offsets and first values. Process: postmaster.
 #include "registry/layout.hpp"
 
+#include <algorithm>
+
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/settings.hpp"
@@ -51,7 +53,7 @@ void InitControl() {
 }
 
 void InitConnection(ConnectionShared* connection, int index, LWLock* lock) {
-  memset(static_cast<void*>(connection), 0, sizeof(ConnectionShared));
+  std::fill_n(reinterpret_cast<char*>(connection), sizeof(ConnectionShared), 0);
   connection->lock = lock;
   connection->proc = index;
   connection->connection_id.Init(0);
