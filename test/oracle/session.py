@@ -242,7 +242,7 @@ class Session:
         """Polls in such a transaction: the messages come again, but for none that it has silenced."""
         result = self.run("SELECT subscription_id, message ->> 'type' FROM live.poll(%s)" % max_messages)
         silent = [s.id for s, function in self.in_vain.items() if function != "resume"]
-        self.trace.add("note", None, "live.poll, in vain: %s" % ", ".join(name for name, _ in result))
+        self.trace.add("note", None, "live.poll, in vain: %s" % ", ".join(name or "progress" for name, _ in result))
         for name, kind in result:
             if name in silent and kind != "terminated":
                 raise Violation("live.poll gave %s for %s, which its transaction has silenced" % (kind, name))
