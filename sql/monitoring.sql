@@ -21,6 +21,9 @@ SELECT id, count(*) FROM feed() GROUP BY id;
 SELECT subscription_id, messages, changes, resets, pending_messages, pending_bytes,
        seq ~ '^[0-9A-F]{16}$' AS seq, last_delivered_at BETWEEN created_at AND clock_timestamp() AS delivered
 FROM live_queries WHERE pid = pg_backend_pid() ORDER BY 1;
+-- Only where something has waited is there memory for what waits.
+SELECT name, count(*) FROM pg_backend_memory_contexts
+WHERE name IN ('live_queries subscription', 'live_queries record queue') GROUP BY name ORDER BY name COLLATE "C";
 -- A paused subscription.
 SELECT live.pause('seen');
 SELECT status FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = 'seen';

@@ -13,6 +13,9 @@ namespace live_queries {
 
 namespace {
 
+// The server's allocator gives powers of two: a byte more would take twice as much.
+static_assert(sizeof(LocalSubscription) <= 512);
+
 struct SerialEntry {
   uint64_t serial;  // hash key
   LocalSubscription* subscription;

@@ -10,16 +10,17 @@
 #include "model/identifiers.hpp"
 #include "pg/postgres.hpp"
 #include "pg/session_identity.hpp"
+#include "registry/connection.hpp"
 
 namespace live_queries {
 
 // How far the client has read the first result, for client/first_result.cpp.
 struct FirstResult {
-  char cursor[NAMEDATALEN];  // "": none, or read to its end
-  char copy[NAMEDATALEN];    // of the cursor, whose rows are being stored or were
-  uint64_t read;             // of the rows that are in its store
-  uint64_t place;            // of the store's next row
-  bool complete;             // read to its end, if the running transaction commits
+  ChannelName cursor;  // "": none, or read to its end
+  ChannelName copy;    // of the cursor, whose rows are being stored or were
+  bool complete;       // read to its end, if the running transaction commits
+  uint64_t read;       // of the rows that are in its store
+  uint64_t place;      // of the store's next row
 };
 
 struct DeliveredCounts {

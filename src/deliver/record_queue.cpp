@@ -22,17 +22,22 @@ struct RecordQueue::Node {
 };
 
 RecordQueue* RecordQueue::Create(MemoryContext parent) {
-  MemoryContext context =
-      AllocSetContextCreate(parent, "live_queries record queue", ALLOCSET_SMALL_SIZES);
-  RecordQueue* queue = AllocateIn<RecordQueue>(context);
-  queue->context_ = context;
+  RecordQueue* queue = AllocateIn<RecordQueue>(parent);
+  queue->parent_ = parent;
   return queue;
 }
 
 void RecordQueue::Destroy() {
   while (first_ != nullptr) FreeFirst();
   CloseFile();
-  MemoryContextDelete(context_);
+  if (context_ != nullptr) MemoryContextDelete(context_);
+  pfree(this);
+}
+
+MemoryContext RecordQueue::Context() {
+  if (context_ == nullptr)
+    context_ = AllocSetContextCreate(parent_, "live_queries record queue", ALLOCSET_SMALL_SIZES);
+  return context_;
 }
 
 void RecordQueue::Append(const RecordHeader& header, std::string_view body) {
@@ -41,7 +46,7 @@ void RecordQueue::Append(const RecordHeader& header, std::string_view body) {
     AppendToFile(header, body);
   } else {
     Node* node = static_cast<Node*>(
-        MemoryContextAllocExtended(context_, offsetof(Node, body) + body.size(), MCXT_ALLOC_HUGE));
+        MemoryContextAllocExtended(Context(), offsetof(Node, body) + body.size(), MCXT_ALLOC_HUGE));
     node->next = nullptr;
     node->header = header;
     memcpy(node->body, body.data(), body.size());
@@ -170,7 +175,7 @@ void RecordQueue::ReadFromFile(RecordView* record) {
   if (file_body_ != nullptr) pfree(file_body_);
   file_body_ = nullptr;
   const size_t size = record->header.body_bytes;
-  file_body_ = static_cast<char*>(MemoryContextAllocExtended(context_, size + 1, MCXT_ALLOC_HUGE));
+  file_body_ = static_cast<char*>(MemoryContextAllocExtended(Context(), size + 1, MCXT_ALLOC_HUGE));
   const off_t start = read_ + static_cast<off_t>(sizeof(record->header));
   ReadWhole(file_, file_body_, size, start);
   record->body = {file_body_, size};

@@ -12,12 +12,13 @@ extern "C" {
 
 namespace live_queries {
 
-// Lives in its own memory context. What was read can be read again until it is forgotten.
+// What was read can be read again until it is forgotten. The records are in a memory context of
+// their own, from the first one on: most queues never have one.
 class RecordQueue {
   struct Node;
 
  public:
-  // An empty queue in a new child of `parent`.
+  // An empty queue in `parent`.
   static RecordQueue* Create(MemoryContext parent);
   // Frees the queue and its file.
   void Destroy();
@@ -56,6 +57,7 @@ class RecordQueue {
   static size_t TotalBytes();
 
  private:
+  MemoryContext Context();
   void AppendToFile(const RecordHeader& header, std::string_view body);
   void ReadHeaderFromFile(RecordHeader* header);
   void ReadFromFile(RecordView* record);
@@ -64,7 +66,8 @@ class RecordQueue {
   Node* NextNode() const;
   void FreeFirst();
 
-  MemoryContext context_;
+  MemoryContext parent_;
+  MemoryContext context_;  // below that; nullptr: none yet
   Node* first_;
   Node* last_;
   Node* last_read_;  // of these; nullptr: none

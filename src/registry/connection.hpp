@@ -34,7 +34,7 @@ struct SubscriptionShared {
   Oid role;
   SessionIdentity session;
   uint64_t analysed_at;  // the end of the log before its query was analysed
-  uint64_t values_here;  // Subscriber::values_here, as the consumer last found it
+  uint64_t values_here;  // WatchedValues::here, as the consumer last found it
   Oid database;
   int encoding;       // of the database, and so of the definition
   bool counted;       // it takes one of the places among the live ones

@@ -230,10 +230,11 @@ List* TakePending(Template* one) {
   List* subscribers = SubscribersOf(one);
   foreach (cell, subscribers) {
     Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
-    if (!subscriber->reads_catalogs || subscriber->values_checked == one->values_asked) continue;
-    const bool catalogs_changed = subscriber->catalogs_seen != one->catalog_changes;
-    subscriber->values_checked = one->values_asked;
-    subscriber->catalogs_seen = one->catalog_changes;
+    WatchedValues* values = subscriber->values;
+    if (values == nullptr || values->checked == one->values_asked) continue;
+    const bool catalogs_changed = values->catalogs_seen != one->catalog_changes;
+    values->checked = one->values_asked;
+    values->catalogs_seen = one->catalog_changes;
     const bool gets_any = !subscriber->muted || subscriber->attaching;
     if (!gets_any) continue;
     Pending* item = static_cast<Pending*>(palloc(sizeof(Pending)));
@@ -277,7 +278,7 @@ bool AllHold(Template* one, List* pending, int* next, Pass* pass) {
       if (hold) std::swap(unchanged, definition);
     }
     Discard(definition);
-    if (!hold && (item.catalogs_changed || pass->values_here != item.subscriber->values_here))
+    if (!hold && (item.catalogs_changed || pass->values_here != item.subscriber->values->here))
       return false;
   }
   return true;
@@ -287,7 +288,7 @@ bool AllHold(Template* one, List* pending, int* next, Pass* pass) {
 bool IsOfItsOwn(const Subscriber* subscriber, const DefinitionCopy& definition,
                 const CheckResult& error) {
   if (error.sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE) return true;
-  return subscriber->values_here == 0 &&
+  return subscriber->values->here == 0 &&
          HaveAllOwnSettings(ListIn(definition, DefinitionField::kOwnSettings));
 }
 
@@ -305,14 +306,14 @@ void TellOfValues(const Pending& item, const CheckResult& result, Pass* pass) {
     subscriber->attaching ? AskToSubscribeAgain(subscriber) : Tell(subscriber, result);
   } else if (subscriber->attaching) {
     if (definition->values_here == here)
-      subscriber->values_here = here;
+      subscriber->values->here = here;
     else
       AskToSubscribeAgain(subscriber, here);
-  } else if (subscriber->values_here == here && !item.catalogs_changed) {
+  } else if (subscriber->values->here == here && !item.catalogs_changed) {
     return;
   } else if (is_error && IsOfItsOwn(subscriber, *definition, result)) {
     Tell(subscriber, result);
-  } else if (is_error || subscriber->values_here != 0) {
+  } else if (is_error || subscriber->values->here != 0) {
     ResetNow(subscriber, kRowsMayDiffer);
   } else {
     Tell(subscriber, CheckDefinition(*subscriber, *definition, false, pass));
@@ -347,7 +348,7 @@ void CheckDefinitionsOf(Template* one, Pass* pass) {
   foreach (cell, subscribers) {
     Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
     if (subscriber->attaching) {
-      AskToSubscribeAgain(subscriber, subscriber->values_here);
+      AskToSubscribeAgain(subscriber, subscriber->values == nullptr ? 0 : subscriber->values->here);
       continue;
     }
     const DefinitionCopy* definition =

@@ -9,6 +9,9 @@
 namespace live_queries {
 namespace {
 
+// The server's allocator gives powers of two: a byte more would take twice as much.
+static_assert(sizeof(Subscriber) <= 64);
+
 MemoryContext mirror_context = nullptr;
 MirroredConnection* mirrors = nullptr;
 
@@ -62,6 +65,7 @@ Subscriber* AddSubscriber(MirroredConnection* connection, uint64_t serial, Route
 void RemoveSubscriber(Subscriber* subscriber) {
   LeaveRoute(subscriber);
   subscriber->connection->slots[SlotOfSerial(subscriber->serial)] = nullptr;
+  if (subscriber->values != nullptr) pfree(subscriber->values);
   pfree(subscriber);
 }
 

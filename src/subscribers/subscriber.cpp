@@ -1,6 +1,7 @@
 // Joins and leaves routes, and counts for each route how many listen. Process: decoder.
 #include "subscribers/subscriber.hpp"
 
+#include "pg/memory.hpp"
 #include "template/routing_index.hpp"
 #include "template/template_table.hpp"
 #include "template/unchecked.hpp"
@@ -29,7 +30,7 @@ void LeaveRoute(Subscriber* subscriber) {
   while (*link != subscriber) link = &(*link)->next;
   *link = subscriber->next;
   Mute(subscriber);
-  if (subscriber->reads_catalogs) --route->owner->catalog_readers;
+  if (subscriber->values != nullptr) --route->owner->catalog_readers;
   if (route->subscribers == nullptr) DropRoute(route);
 }
 
@@ -47,8 +48,8 @@ void Unmute(Subscriber* subscriber) {
 
 void WatchValues(Subscriber* subscriber) {
   Template* one = subscriber->route->owner;
-  subscriber->reads_catalogs = true;
-  subscriber->catalogs_seen = one->catalog_changes;
+  subscriber->values = AllocateIn<WatchedValues>(GetMemoryChunkContext(subscriber));
+  subscriber->values->catalogs_seen = one->catalog_changes;
   AddCatalogReader(one);
 }
 

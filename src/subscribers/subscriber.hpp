@@ -8,6 +8,15 @@ namespace live_queries {
 
 struct MirroredConnection;
 
+// What a worker knows of frozen values that depend on catalogs; not of what a subscriber has in
+// common with the others of its template.
+struct WatchedValues {
+  uint64_t checked;        // Template::values_asked, when they were looked at; 0: never
+  uint64_t catalogs_seen;  // Template::catalog_changes then
+  // What they are here, where the client's session is not, if that is something else: a digest.
+  uint64_t here;
+};
+
 struct Subscriber {
   Subscriber* next;  // of the same route
   Route* route;
@@ -16,12 +25,7 @@ struct Subscriber {
   bool muted;      // gets nothing: was reset, until its client refreshes, as a new subscriber
   bool attaching;  // and until then is muted too
   Subscriber* next_with_batch;  // resetting.hpp
-  // Of its frozen values; not of what it has in common with the others of its template.
-  bool reads_catalogs;
-  uint64_t values_checked;  // Template::values_asked, when they were looked at; 0: never
-  uint64_t catalogs_seen;   // Template::catalog_changes then
-  // What they are here, where the client's session is not, if that is something else: a digest.
-  uint64_t values_here;
+  WatchedValues* values;        // nullptr: it has none, as most
 };
 
 // Puts `subscriber` on the list of its route, to listen from now on. Never ereports.
