@@ -4,6 +4,7 @@
 #include "client/first_result.hpp"
 #include "client/transaction_end.hpp"
 #include "client/utility_hook.hpp"
+#include "evaluate/old_indexes.hpp"
 #include "pg/fault.hpp"
 #include "pg/postgres.hpp"
 #include "pg/settings.hpp"
@@ -28,5 +29,6 @@ void _PG_init(void) {
   live_queries::InstallCommitWakeup();
   live_queries::InstallUtilityHook();
   live_queries::InstallFirstResultHook();
+  live_queries::InstallIndexAgeHook();
   live_queries::RegisterLauncher();
 }

@@ -2,15 +2,12 @@
 // commits are visible when they are decoded. Process: decoder.
 #include "decode/recent_commits.hpp"
 
-#include "pg/compat.hpp"
+#include "decode/unseen_commits.hpp"
 #include "pg/fault.hpp"
 
 extern "C" {
-#include "access/transam.h"
-#include "storage/latch.h"
 #include "storage/procarray.h"
 #include "utils/snapmgr.h"
-#include "utils/wait_event.h"
 }
 
 namespace live_queries {
@@ -29,23 +26,6 @@ void ForgetEnded() {
   for (int i = 0; i < count; ++i)
     if (TransactionIdIsInProgress(commits[i])) commits[kept++] = commits[i];
   count = kept;
-}
-
-// Between two looks at what gives no sign when it is over.
-void Pause() {
-  constexpr long kPollMs = 1;
-  CHECK_FOR_INTERRUPTS();
-  (void)WaitLatch(nullptr, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPollMs, WaitEventVisibility());
-}
-
-// Waits for the commits that are in the log and not in the commit log yet, as a checkpoint does
-// (CreateCheckPoint in xlog.c).
-void WaitForCommitLog() {
-  int waiting = 0;
-  VirtualTransactionId* committing = GetVirtualXIDsDelayingChkpt(&waiting, DELAY_CHKPT_START);
-  while (waiting > 0 && HaveVirtualXIDsDelayingChkpt(committing, waiting, DELAY_CHKPT_START))
-    Pause();
-  pfree(committing);
 }
 
 }  // namespace
@@ -70,14 +50,12 @@ void NoteCommit(TransactionId xid) {
 
 void NoteCommitsBeforeStart() {
   WaitForCommitLog();
-  const Snapshot snapshot = GetLatestSnapshot();
-  for (uint32 i = 0; i < snapshot->xcnt; ++i)
-    if (TransactionIdDidCommit(snapshot->xip[i])) NoteCommit(snapshot->xip[i]);
+  ForEachUnseenCommit(GetLatestSnapshot(), [](TransactionId xid) { NoteCommit(xid); });
 }
 
 void WaitForRecentCommits() {
   if (LIVE_QUERIES_MUTATION("attach_at_once")) return;
-  for (ForgetEnded(); count > 0; ForgetEnded()) Pause();
+  for (ForgetEnded(); count > 0; ForgetEnded()) PauseForVisibility();
 }
 
 }  // namespace live_queries

@@ -109,7 +109,7 @@ void OpenWalStream(const char* name) {
   routine.segment_close = wal_segment_close;
   AllowOutputPlugin("live_queries");
   CheckLogicalDecodingRequirements();
-  CreateTemporarySlot(name);
+  CreateTemporarySlot(name, SlotKind::kLogical);
   LIVE_QUERIES_FAULT("slot-created");
   AcceptInvalidationMessages();
   const uint64 catalog_messages = SharedInvalidMessageCounter;

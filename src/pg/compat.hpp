@@ -29,6 +29,7 @@ extern "C" {
 #include "utils/guc_tables.h"
 #include "utils/lsyscache.h"
 #include "utils/relcache.h"
+#include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 }
 #if PG_VERSION_NUM >= 160000  // getRTEPermissionInfo: commit a61b1f748
@@ -196,13 +197,26 @@ inline HeapTuple NewTuple(const ReorderBufferChange* change) {
 #endif
 }
 
-// A logical slot that goes with its process. 17 asks whether it follows a failover, or was
-// synchronized from another server.
-inline void CreateTemporarySlot(const char* name) {
+// A slot that goes with its process: a logical one of its database, or a physical one. 17 asks
+// whether it follows a failover, or was synchronized from another server.
+enum class SlotKind : uint8_t { kPhysical, kLogical };
+
+inline void CreateTemporarySlot(const char* name, SlotKind kind) {
+  const bool of_database = kind == SlotKind::kLogical;
 #if PG_VERSION_NUM >= 170000
-  ReplicationSlotCreate(name, true, RS_TEMPORARY, false, false, false);
+  ReplicationSlotCreate(name, of_database, RS_TEMPORARY, false, false, false);
 #else
-  ReplicationSlotCreate(name, true, RS_TEMPORARY, false);
+  ReplicationSlotCreate(name, of_database, RS_TEMPORARY, false);
+#endif
+}
+
+// Whether rows that a held snapshot sees may be removed after a time all the same. 17 has no such
+// setting any more (commit f691f5b80).
+inline bool SnapshotsGrowTooOld() {
+#if PG_VERSION_NUM >= 170000
+  return false;
+#else
+  return old_snapshot_threshold >= 0;
 #endif
 }
 
@@ -222,8 +236,10 @@ inline uint32 NamedWaitEvent(const char* name, uint32* event) {
   inline uint32 function() { return PG_WAIT_EXTENSION; }
 #endif
 LIVE_QUERIES_WAIT_EVENT(WaitEventDecoderMain, "LiveQueriesDecoderMain")
+LIVE_QUERIES_WAIT_EVENT(WaitEventEvaluatorMain, "LiveQueriesEvaluatorMain")
 LIVE_QUERIES_WAIT_EVENT(WaitEventLauncherMain, "LiveQueriesLauncherMain")
 LIVE_QUERIES_WAIT_EVENT(WaitEventVisibility, "LiveQueriesCommitVisibility")
+LIVE_QUERIES_WAIT_EVENT(WaitEventPublishedSnapshot, "LiveQueriesPublishedSnapshot")
 LIVE_QUERIES_WAIT_EVENT(WaitEventSubscribe, "LiveQueriesSubscribe")
 LIVE_QUERIES_WAIT_EVENT(WaitEventProgress, "LiveQueriesProgress")
 LIVE_QUERIES_WAIT_EVENT(WaitEventPoll, "LiveQueriesPoll")

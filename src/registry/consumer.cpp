@@ -41,7 +41,7 @@ std::string_view ToText(ConsumerState state) {
 
 void InitConsumer(ConsumerShared* consumer, int database, int index) {
   std::fill_n(reinterpret_cast<char*>(consumer), sizeof(ConsumerShared), 0);
-  consumer->kind = ConsumerKind::kDecoder;
+  consumer->kind = index < kFirstEvaluator ? ConsumerKind::kDecoder : ConsumerKind::kEvaluator;
   consumer->index = index;
   consumer->database = database;
   consumer->state.Init(ConsumerState::kStopped);
@@ -56,6 +56,7 @@ void InitConsumer(ConsumerShared* consumer, int database, int index) {
         &consumer->transactions, &consumer->changes_decoded, &consumer->changes_ignored,
         &consumer->changes_matched, &consumer->messages})
     number->Init(0);
+  InitPublishedSnapshot(&consumer->snapshot);
   ConditionVariableInit(&consumer->progress);
 }
 

@@ -5,6 +5,7 @@
 #include "pg/atomic.hpp"
 #include "pg/postgres.hpp"
 #include "registry/problem.hpp"
+#include "registry/published_snapshot.hpp"
 
 extern "C" {
 #include "access/xlogdefs.h"
@@ -33,11 +34,12 @@ inline constexpr const char* kRestartedReason =
 inline constexpr uint64_t kNothingAwaited = UINT64_MAX;
 
 // Each kind has a main function of its own (worker/launcher.cpp).
-enum class ConsumerKind : uint8_t { kDecoder };
+enum class ConsumerKind : uint8_t { kDecoder, kEvaluator };
 
-// So many can a database have. The first one is its decoder.
-inline constexpr int kMaxConsumers = 9;
+// So many can a database have: its decoder, a second one that only tests have, and evaluators.
+inline constexpr int kMaxConsumers = 10;
 inline constexpr int kDecoderConsumer = 0;
+inline constexpr int kFirstEvaluator = 2;
 
 struct ConsumerShared {
   // Never changed.
@@ -74,6 +76,9 @@ struct ConsumerShared {
   Atomic<uint64_t> changes_ignored;
   Atomic<uint64_t> changes_matched;
   Atomic<uint64_t> messages;
+
+  // Of an evaluator: what first results are read under.
+  PublishedSnapshotShared snapshot;
 
   // Broadcast when a subscription was attached, the state changed or the position is the log's end.
   ConditionVariable progress;

@@ -11,10 +11,7 @@
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/files.hpp"
-#include "pg/locks.hpp"
 #include "pg/session_identity.hpp"
-#include "pg/settings.hpp"
-#include "pg/try_catch.hpp"
 #include "registry/connection.hpp"
 #include "registry/consumer.hpp"
 #include "registry/database.hpp"
@@ -26,6 +23,7 @@
 #include "template/guard.hpp"
 #include "template/template_table.hpp"
 #include "template/unchecked.hpp"
+#include "worker/consumer_process.hpp"
 #include "worker/evaluation.hpp"
 #include "worker/worker_process.hpp"
 
@@ -60,71 +58,6 @@ constexpr uint64 kConfirmEveryBytes = 16 * 1024 * 1024;
 
 ConsumerShared* consumer = nullptr;
 DatabaseShared* database = nullptr;
-// An end counts as a failure, after which the launcher waits, unless it was asked for.
-bool failed = true;
-
-void SetState(ConsumerState state) {
-  WithLock(ControlLock(), LW_EXCLUSIVE, [&] { consumer->state.Store(state); });
-  ConditionVariableBroadcast(&consumer->progress);
-}
-
-// However this process ends: frees its place, and lets the launcher start the next one in time.
-void OnExit(int, Datum) {
-  LIVE_QUERIES_FAULT("decoder-exit");
-  // Before the place is free: who waits for that may want to drop the database.
-  DropOwnSlots();
-  LIVE_QUERIES_FAULT("slot-dropped");
-  WithLock(ControlLock(), LW_EXCLUSIVE, [] {
-    consumer->state.Store(ConsumerState::kStopped);
-    consumer->pid.Store(0);
-    consumer->proc.Store(-1);
-    consumer->slot_name[0] = '\0';
-    ForgetDirtyConnections(consumer);
-    if (failed) NoteFailure(consumer);
-  });
-  ConditionVariableBroadcast(&consumer->progress);
-  ReleaseWaiters();
-  WakeLauncher();
-}
-
-[[noreturn]] void StopAsAsked() {
-  failed = false;
-  proc_exit(0);
-}
-
-void NoteProblem(const ErrorData& error) {
-  WithLock(ControlLock(), LW_EXCLUSIVE,
-           [&] { consumer->problem.Set(error.sqlerrcode, error.message, error.hint); });
-}
-
-// Whether this decoder has nobody to work for, or must make way for DROP DATABASE. If so its place
-// is free at once, so that nobody who subscribes now counts on it.
-bool ShouldStop(TimestampTz* idle_since) {
-  const TimestampTz now = GetCurrentTimestamp();
-  // A look without the lock: if it is wrong, the next turn is right.
-  if (consumer->subscriptions.Load() > 0 && now >= database->suspended_until.Load()) {
-    *idle_since = 0;
-    return false;
-  }
-  return WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    bool stop = now < database->suspended_until.Load();
-    if (IsWanted(*database, *consumer, now))
-      *idle_since = 0;
-    else if (*idle_since == 0)
-      *idle_since = now;
-    else if (TimestampDifferenceExceeds(*idle_since, now, idle_timeout_ms))
-      stop = true;
-    if (stop) consumer->state.Store(ConsumerState::kStopped);
-    return stop;
-  });
-}
-
-// Waits until `pace_us` have passed since `*last`, and sets it to now.
-void KeepPace(TimestampTz* last, int64 pace_us) {
-  const int64 elapsed = GetCurrentTimestamp() - *last;
-  if (elapsed >= 0 && elapsed < pace_us) pg_usleep(static_cast<long>(pace_us - elapsed));
-  *last = GetCurrentTimestamp();
-}
 
 // Commits that are not flushed cannot be decoded; their writers do not wait for that, so we do.
 void FlushAsynchronousCommits() {
@@ -208,13 +141,12 @@ XLogRecPtr HandledPosition(XLogRecPtr read) {
 void Sleep(long timeout_ms) { SleepUntilWoken(timeout_ms, WaitEventDecoderMain()); }
 
 void Loop() {
-  TimestampTz idle_since = 0;
   TimestampTz last_turn = 0;
   bool slept = false;
   XLogRecPtr shared_position = InvalidXLogRecPtr;
   for (;;) {
     HeadOfLoop();
-    if (ShouldStop(&idle_since)) {
+    if (ShouldStop()) {
       LIVE_QUERIES_FAULT("decoder-stop");
       StopAsAsked();
     }
@@ -249,36 +181,12 @@ void Loop() {
   }
 }
 
-void TakePlace(int index) {
-  database = DatabaseAt(index / kMaxConsumers);
-  consumer = &database->consumers[index % kMaxConsumers];
-  SetMyConsumer(consumer);
-  const bool mine = WithLock(ControlLock(), LW_EXCLUSIVE, [] {
-    if (consumer->pid.Load() != 0 || consumer->state.Load() != ConsumerState::kLaunched)
-      return false;
-    const Oid oid = database->database.Load();
-    // Dropped meanwhile, or about to be.
-    if (!OidIsValid(oid) || GetCurrentTimestamp() < database->suspended_until.Load()) {
-      consumer->state.Store(ConsumerState::kStopped);
-      return false;
-    }
-    consumer->pid.Store(MyProcPid);
-    consumer->proc.Store(ProcIndex(MyProc));
-    consumer->state.Store(ConsumerState::kFindingStart);
-    consumer->started_at = GetCurrentTimestamp();
-    snprintf(consumer->slot_name, sizeof(consumer->slot_name), "live_queries_%u_%d", oid,
-             MyProcPid);
-    return true;
-  });
-  if (!mine) proc_exit(0);
-  // After the transaction is aborted, before dynamic shared memory is detached.
-  before_shmem_exit([](int, Datum) { BlameForEnd(); }, 0);
-  // Not before_shmem_exit: who waits for us to go wants our slot and our connection gone as well.
-  on_shmem_exit(OnExit, 0);
-}
-
 void Work() {
   LIVE_QUERIES_FAULT("decoder-placed");
+  consumer = MyConsumer();
+  database = DatabaseOfMine();
+  // After the transaction is aborted, before dynamic shared memory is detached.
+  before_shmem_exit([](int, Datum) { BlameForEnd(); }, 0);
   BackgroundWorkerInitializeConnectionByOid(database->database.Load(), InvalidOid, 0);
   pgstat_report_appname("live_queries decoder");
   pgstat_report_activity(STATE_RUNNING, "finding a start point");
@@ -298,11 +206,7 @@ void Work() {
   pgstat_report_activity(STATE_RUNNING, "decoding");
   LIVE_QUERIES_FAULT("decoder-opened");
   SyncRegistry(true);
-  WithLock(ControlLock(), LW_EXCLUSIVE, [] {
-    consumer->problem.sqlstate = 0;
-    consumer->failures = 0;
-  });
-  SetState(ConsumerState::kRunning);
+  BeginToServe();
   Loop();
 }
 
@@ -317,15 +221,7 @@ void Run(int index) {
   pqsignal(SIGINT, OnCancelSignal);
   AcceptSignals();
   LIVE_QUERIES_FAULT("decoder-start");
-  TakePlace(index);
-  TryCatch(
-      TopMemoryContext, [] { Work(); },
-      [](ErrorData* error) {
-        // It may have come while one was held, and this is no transaction whose abort would do it.
-        LWLockReleaseAll();
-        NoteProblem(*error);
-        ReThrowError(error);
-      });
+  RunConsumer(index, Work);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "registry/ending.hpp"
 #include "registry/shared_memory.hpp"
 #include "worker/decoder.hpp"
+#include "worker/evaluator.hpp"
 #include "worker/worker_process.hpp"
 
 extern "C" {
@@ -113,6 +114,8 @@ BackgroundWorker Describe(ConsumerKind kind) {
   switch (kind) {
     case ConsumerKind::kDecoder:
       return DescribeWorker("live_queries_decoder_main", "live_queries decoder");
+    case ConsumerKind::kEvaluator:
+      return DescribeWorker("live_queries_evaluator_main", "live_queries evaluator");
   }
   pg_unreachable();
 }

@@ -1,0 +1,34 @@
+// Commits that are in the log while snapshots do not see them yet: the record comes before the end of
+// the transaction, by as long as a synchronous standby takes. Process: decoder, evaluator.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/transam.h"
+#include "utils/snapshot.h"
+}
+
+namespace live_queries {
+
+// Sleeps for a moment, between two looks at what gives no sign when it is over.
+void PauseForVisibility();
+
+// Returns once all that is in the log by now as committed is so in the commit log.
+void WaitForCommitLog();
+
+// Calls `visit` for each transaction (and perhaps for subtransactions) that `snapshot` does not see,
+// though it has committed by now. Those that begin later may be missing.
+template <class Visit>
+void ForEachUnseenCommit(Snapshot snapshot, Visit&& visit) {
+  for (uint32 i = 0; i < snapshot->xcnt; ++i)
+    if (TransactionIdDidCommit(snapshot->xip[i])) visit(snapshot->xip[i]);
+  // Those from xmax on are running for it without being listed.
+  const TransactionId next = ReadNextTransactionId();
+  for (TransactionId xid = snapshot->xmax; TransactionIdPrecedes(xid, next);) {
+    if (TransactionIdDidCommit(xid)) visit(xid);
+    TransactionIdAdvance(xid);
+  }
+}
+
+}  // namespace live_queries

@@ -1,0 +1,159 @@
+// How such a snapshot is made: what a plain one sees, but what committed after L. Hiding more is safe
+// as long as the previous snapshot is held: for that one those transactions were running, so nothing
+// that they have deleted was removed. Showing more than the plain one sees never is: rows would be
+// marked as those of an aborted transaction. Process: evaluator.
+#include "evaluate/position_snapshot.hpp"
+
+#include "decode/unseen_commits.hpp"
+#include "pg/fault.hpp"
+
+extern "C" {
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "storage/procarray.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+}
+
+namespace live_queries {
+namespace {
+
+// Each look at a row of a transaction that is not very old searches all of them.
+constexpr int kMostHidden = 300;
+
+Snapshot Register(Snapshot snapshot) {
+  return RegisterSnapshotOnOwner(snapshot, TopTransactionResourceOwner);
+}
+
+// The newest position that `plain` can stand for: before the first commit that it does not see.
+XLogRecPtr NewestPosition(const PlainSnapshot& plain, std::span<const Commit> history,
+                          XLogRecPtr up_to) {
+  const XLogRecPtr newest = plain.taken_by < up_to ? plain.taken_by : up_to;
+  for (const Commit& commit : history) {
+    if (commit.position > newest) break;
+    if (XidInMVCCSnapshot(commit.xid, plain.snapshot)) return commit.position - 1;
+  }
+  return newest;
+}
+
+// What is to be hidden, as indexes of the history. What the previous one sees is none of it, though
+// it be logged later: a truncation by VACUUM commits with an xid that no snapshot lists as running.
+struct Hidden {
+  int* commits;
+  int count;
+  int subxid_count;
+};
+
+Hidden FindHidden(const PlainSnapshot& plain, const PositionSnapshot& previous,
+                  std::span<const Commit> history, XLogRecPtr position) {
+  Hidden hidden = {static_cast<int*>(palloc(sizeof(int) * (history.size() + 1))), 0, 0};
+  if (LIVE_QUERIES_MUTATION("hide_nothing")) return hidden;
+  for (size_t i = 0; i < history.size(); ++i) {
+    const Commit& commit = history[i];
+    if (commit.position <= position || XidInMVCCSnapshot(commit.xid, plain.snapshot) ||
+        !XidInMVCCSnapshot(commit.xid, previous.snapshot))
+      continue;
+    hidden.commits[hidden.count++] = static_cast<int>(i);
+    hidden.subxid_count += commit.subxid_count;
+  }
+  return hidden;
+}
+
+TransactionId* CopyXids(const TransactionId* xids, size_t count, int more) {
+  TransactionId* copy = static_cast<TransactionId*>(
+      palloc(sizeof(TransactionId) * (count + static_cast<size_t>(more) + 1)));
+  if (count > 0) memcpy(copy, xids, sizeof(TransactionId) * count);
+  return copy;
+}
+
+// `plain`, to which those are running. Where the server has dropped subtransactions from the list, it
+// finds their top-level transactions by itself.
+Snapshot Hide(Snapshot plain, std::span<const Commit> history, const Hidden& hidden) {
+  SnapshotData changed = *plain;
+  if (plain->suboverflowed) changed.subxcnt = 0;
+  changed.xip = CopyXids(plain->xip, plain->xcnt, hidden.count);
+  changed.subxip =
+      CopyXids(plain->subxip, static_cast<size_t>(changed.subxcnt), hidden.subxid_count);
+  for (int i = 0; i < hidden.count; ++i) {
+    const Commit& commit = history[static_cast<size_t>(hidden.commits[i])];
+    changed.xip[changed.xcnt++] = commit.xid;
+    if (TransactionIdPrecedes(commit.xid, changed.xmin)) changed.xmin = commit.xid;
+    if (plain->suboverflowed) continue;
+    for (int sub = 0; sub < commit.subxid_count; ++sub)
+      changed.subxip[changed.subxcnt++] = commit.subxids[sub];
+  }
+  // The server's own counts and links are those of `plain`.
+  changed.copied = false;
+  changed.active_count = 0;
+  changed.regd_count = 0;
+  memset(&changed.ph_node, 0, sizeof(changed.ph_node));
+  changed.snapXactCompletionCount = 0;
+  changed.curcid = FirstCommandId;
+  Snapshot registered = Register(&changed);
+  pfree(changed.xip);
+  pfree(changed.subxip);
+  return registered;
+}
+
+// Those that had committed before that place in the log, and were not visible yet.
+void WaitForCommitsBefore(XLogRecPtr place) {
+  Assert(place <= EndOfLog());
+  static_cast<void>(place);
+  WaitForCommitLog();
+  const PlainSnapshot plain = TakePlainSnapshot();
+  ForEachUnseenCommit(plain.snapshot, [](TransactionId xid) {
+    while (TransactionIdIsInProgress(xid)) PauseForVisibility();
+  });
+  Release(plain);
+}
+
+}  // namespace
+
+XLogRecPtr EndOfLog() {
+  const XLogRecPtr next = GetXLogInsertRecPtr();
+  if (XLogSegmentOffset(next, wal_segment_size) == SizeOfXLogLongPHD)
+    return next - SizeOfXLogLongPHD;
+  if (next % XLOG_BLCKSZ == SizeOfXLogShortPHD) return next - SizeOfXLogShortPHD;
+  return next;
+}
+
+PlainSnapshot TakePlainSnapshot() {
+  Snapshot snapshot = Register(GetTransactionSnapshot());
+  return {snapshot, EndOfLog()};
+}
+
+PositionSnapshot TakeFirstSnapshot(XLogRecPtr history_begin) {
+  WaitForCommitsBefore(history_begin);
+  const PlainSnapshot plain = TakePlainSnapshot();
+  return {plain.snapshot, plain.taken_by};
+}
+
+std::optional<PositionSnapshot> SnapshotAtPosition(const PlainSnapshot& plain,
+                                                   const PositionSnapshot& previous,
+                                                   std::span<const Commit> history,
+                                                   XLogRecPtr up_to) {
+  const XLogRecPtr position = NewestPosition(plain, history, up_to);
+  if (position < previous.position) return std::nullopt;
+  const Hidden hidden = FindHidden(plain, previous, history, position);
+  const bool too_many = hidden.count + hidden.subxid_count > kMostHidden &&
+                        !(hidden.count <= kMostHidden && plain.snapshot->suboverflowed);
+  std::optional<PositionSnapshot> made;
+  if (!too_many) made = {Hide(plain.snapshot, history, hidden), position};
+  pfree(hidden.commits);
+  return made;
+}
+
+void Release(const PlainSnapshot& plain) {
+  UnregisterSnapshotFromOwner(plain.snapshot, TopTransactionResourceOwner);
+}
+
+void Release(const PositionSnapshot& snapshot) {
+  UnregisterSnapshotFromOwner(snapshot.snapshot, TopTransactionResourceOwner);
+}
+
+bool FitsParallelWorkers(Snapshot snapshot) {
+  return snapshot->xcnt <= static_cast<uint32>(GetMaxSnapshotXidCount()) &&
+         snapshot->subxcnt <= GetMaxSnapshotSubxidCount();
+}
+
+}  // namespace live_queries

@@ -1,0 +1,67 @@
+// Snapshots that stand at a position of the log: S(L) sees exactly what committed up to L. A plain
+// snapshot does not, since transactions become visible in another order than their commits are
+// logged. evaluate/README.md has the reasons. Process: evaluator, in a transaction.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/xlogdefs.h"
+#include "utils/snapshot.h"
+}
+
+namespace live_queries {
+
+// A commit of the log.
+struct Commit {
+  XLogRecPtr position;  // the end of its record
+  TransactionId xid;
+  const TransactionId* subxids;
+  int subxid_count;
+};
+
+// A snapshot as the server takes it.
+struct PlainSnapshot {
+  Snapshot snapshot;
+  XLogRecPtr taken_by;  // all that it sees was logged before
+};
+
+struct PositionSnapshot {
+  Snapshot snapshot;
+  XLogRecPtr position;
+};
+
+// Where the next record of the log begins: unlike GetXLogInsertRecPtr this is never behind the
+// header of a page that nobody has written yet, which could neither be flushed nor reached.
+XLogRecPtr EndOfLog();
+
+// Takes one and registers it. It lasts until it is released, or its transaction ends.
+PlainSnapshot TakePlainSnapshot();
+
+// A snapshot to begin with. It sees all that was logged before `history_begin`, for which it waits
+// as long as readers have to, and nothing from `position` on. It is exact at no position: it is only
+// good as the previous one of the first.
+PositionSnapshot TakeFirstSnapshot(XLogRecPtr history_begin);
+
+// Makes of `plain` the snapshot at the newest position that it can stand for, at most `up_to`, and
+// registers it. `previous` is still registered, and older. `history`: what committed after it, in
+// the order of the log, to `plain.taken_by` at least; of transactions that changed nothing that the
+// snapshot is to be used for, the history need not tell.
+// Nothing if there is no such position, or too much were to be hidden: once more is visible, there
+// will be.
+std::optional<PositionSnapshot> SnapshotAtPosition(const PlainSnapshot& plain,
+                                                   const PositionSnapshot& previous,
+                                                   std::span<const Commit> history,
+                                                   XLogRecPtr up_to);
+
+void Release(const PlainSnapshot& plain);
+void Release(const PositionSnapshot& snapshot);
+
+// Whether parallel workers can be given the snapshot: they copy its lists into arrays whose size is
+// that of a plain one's.
+bool FitsParallelWorkers(Snapshot snapshot);
+
+}  // namespace live_queries

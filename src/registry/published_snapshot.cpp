@@ -1,0 +1,81 @@
+// Publication and its use. The evaluator never waits for who reads: a backend copies the snapshot and
+// declares, in the array of processes, that it needs what that sees, all while it has the lock, so
+// while the evaluator has not released it. Process: any.
+#include "registry/published_snapshot.hpp"
+
+#include "pg/compat.hpp"
+#include "pg/locks.hpp"
+#include "registry/shared_memory.hpp"
+
+extern "C" {
+#include "access/transam.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+}
+
+namespace live_queries {
+namespace {
+
+// Whether what a snapshot of this xmin sees stays, as this process has an older snapshot, or one that
+// it shares with the evaluator from here on. To take the evaluator's xmin in the place of one that is
+// older would take rows from the transaction that this process serves.
+bool Hold(TransactionId xmin, int evaluator) {
+  PGPROC* proc = &ProcGlobal->allProcs[evaluator];
+  const TransactionId mine = MyProc->xmin;
+  if (!TransactionIdIsValid(mine) || TransactionIdFollows(mine, xmin))
+    return ProcArrayInstallRestoredXmin(xmin, proc);
+  const TransactionId held = *const_cast<volatile TransactionId*>(&proc->xmin);
+  return TransactionIdIsNormal(held) && TransactionIdPrecedesOrEquals(held, xmin);
+}
+
+bool MakeRoom(PublishedSnapshotShared* place, size_t size) {
+  if (size <= place->capacity) return true;
+  const dsa_pointer larger = AllocateShared(size * 2);
+  if (!DsaPointerIsValid(larger)) return false;
+  if (DsaPointerIsValid(place->bytes)) FreeShared(place->bytes);
+  place->bytes = larger;
+  place->capacity = size * 2;
+  return true;
+}
+
+}  // namespace
+
+void InitPublishedSnapshot(PublishedSnapshotShared* place) {
+  memset(place, 0, sizeof(PublishedSnapshotShared));
+  LWLockInitialize(&place->lock, ControlLock()->tranche);
+}
+
+void PublishSnapshot(PublishedSnapshotShared* place, Snapshot snapshot, XLogRecPtr position) {
+  WithLock(&place->lock, LW_EXCLUSIVE, [&] {
+    place->there = false;
+    if (!MakeRoom(place, EstimateSnapshotSpace(snapshot))) return;
+    SerializeSnapshot(snapshot, FromArea<char>(place->bytes));
+    place->position = position;
+    place->xmin = snapshot->xmin;
+    place->proc = ProcIndex(MyProc);
+    place->there = true;
+  });
+}
+
+void WithdrawSnapshot(PublishedSnapshotShared* place) {
+  WithLock(&place->lock, LW_EXCLUSIVE, [&] { place->there = false; });
+}
+
+void FreePublishedSnapshot(PublishedSnapshotShared* place) {
+  WithLock(&place->lock, LW_EXCLUSIVE, [&] {
+    place->there = false;
+    if (DsaPointerIsValid(place->bytes)) FreeShared(place->bytes);
+    place->bytes = InvalidDsaPointer;
+    place->capacity = 0;
+  });
+}
+
+std::optional<XLogRecPtr> PushPublishedSnapshot(PublishedSnapshotShared* place) {
+  return WithLock(&place->lock, LW_SHARED, [&]() -> std::optional<XLogRecPtr> {
+    if (!place->there || !Hold(place->xmin, place->proc)) return std::nullopt;
+    PushActiveSnapshot(RestoreSnapshot(FromArea<char>(place->bytes)));
+    return place->position;
+  });
+}
+
+}  // namespace live_queries

@@ -1,0 +1,49 @@
+// The snapshot of an evaluator, in shared memory, so that a client's backend reads its first result
+// under it: what that shows is then a state that others come to by messages. Process: any.
+#pragma once
+
+#include <optional>
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/xlogdefs.h"
+#include "storage/lwlock.h"
+#include "utils/dsa.h"
+#include "utils/snapshot.h"
+}
+
+namespace live_queries {
+
+struct PublishedSnapshotShared {
+  LWLock lock;  // guards the rest
+
+  // What is here is held by its evaluator at least as long as it is here.
+  bool there;
+  XLogRecPtr position;
+  TransactionId xmin;
+  int proc;           // of the evaluator's PGPROC
+  dsa_pointer bytes;  // serialised; kept for the next one. The evaluator's, and freed with it
+  size_t capacity;
+};
+
+// A place of shared memory that nobody has used yet.
+void InitPublishedSnapshot(PublishedSnapshotShared* place);
+
+// ----- in the evaluator -----
+
+// Puts it in the place of the one before, which must be released after this and not earlier. Without
+// memory there is none then. May ereport.
+void PublishSnapshot(PublishedSnapshotShared* place, Snapshot snapshot, XLogRecPtr position);
+// Takes it away, before it is released. Never ereports.
+void WithdrawSnapshot(PublishedSnapshotShared* place);
+// The same at the exit of the process, before its place among the processes is free.
+void FreePublishedSnapshot(PublishedSnapshotShared* place);
+
+// ----- in a client's backend -----
+
+// Makes the published snapshot the active one, and returns its position; nothing if there is none
+// just now. From here on this process keeps what it sees, as long as it is active or registered.
+std::optional<XLogRecPtr> PushPublishedSnapshot(PublishedSnapshotShared* place);
+
+}  // namespace live_queries
