@@ -50,6 +50,18 @@ void Note(TransactionId xid, const xl_xact_parsed_commit& record) {
   commits[count++] = {reader->EndRecPtr, xid, subxids, record.nsubxacts};
 }
 
+// The reader makes its buffers where it happens to be when it needs them.
+void ReadRecord() {
+  char* error = nullptr;
+  no_wait_state.end_of_wal = false;
+  const XLogRecord* record =
+      InMemoryContext(TopMemoryContext, [&] { return XLogReadRecord(reader, &error); });
+  if (record != nullptr) return;
+  ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
+          errmsg("live_queries could not read the write-ahead log: %s",
+                 error == nullptr ? "no record" : error));
+}
+
 void LookAtRecord() {
   if (XLogRecGetRmid(reader) != RM_XACT_ID) return;
   const uint8 operation = XLogRecGetInfo(reader) & XLOG_XACT_OPMASK;
@@ -80,15 +92,9 @@ void OpenCommitHistory(XLogRecPtr begin) {
 
 void ReadCommitHistory(XLogRecPtr end) {
   XLogFlush(end);
-  while (read_to < end) {
+  for (; read_to < end; read_to = reader->EndRecPtr) {
     CHECK_FOR_INTERRUPTS();
-    char* error = nullptr;
-    no_wait_state.end_of_wal = false;
-    if (XLogReadRecord(reader, &error) == nullptr)
-      ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
-              errmsg("live_queries could not read the write-ahead log: %s",
-                     error == nullptr ? "no record" : error));
-    read_to = reader->EndRecPtr;
+    ReadRecord();
     LookAtRecord();
   }
 }

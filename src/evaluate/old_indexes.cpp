@@ -3,6 +3,8 @@
 // ended as well. Process: evaluator, client backend.
 #include "evaluate/old_indexes.hpp"
 
+#include "pg/fault.hpp"
+
 extern "C" {
 #include "access/htup_details.h"
 #include "access/transam.h"
@@ -33,7 +35,7 @@ void OnRelationInfo(PlannerInfo* root, Oid table, bool inheritance_parent, RelOp
   ListCell* cell;
   foreach (cell, relation->indexlist) {
     IndexOptInfo* index = static_cast<IndexOptInfo*>(lfirst(cell));
-    if (IsOld(index->indexoid))
+    if (IsOld(index->indexoid) || LIVE_QUERIES_MUTATION("use_young_indexes"))
       old_ones = lappend(old_ones, index);
     else
       root->glob->transientPlan = true;

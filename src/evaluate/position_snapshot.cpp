@@ -18,9 +18,6 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-// Each look at a row of a transaction that is not very old searches all of them.
-constexpr int kMostHidden = 300;
-
 Snapshot Register(Snapshot snapshot) {
   return RegisterSnapshotOnOwner(snapshot, TopTransactionResourceOwner);
 }
@@ -36,8 +33,10 @@ XLogRecPtr NewestPosition(const PlainSnapshot& plain, std::span<const Commit> hi
   return newest;
 }
 
-// What is to be hidden, as indexes of the history. What the previous one sees is none of it, though
-// it be logged later: a truncation by VACUUM commits with an xid that no snapshot lists as running.
+// What is to be hidden, as indexes of the history, or enough of it to see that it is too much. Where
+// the server has dropped subtransactions from the lists, they go by their top-level transactions.
+// What the previous one sees is none of it, though it be logged later: a truncation by VACUUM commits
+// with an xid that no snapshot lists as running.
 struct Hidden {
   int* commits;
   int count;
@@ -48,13 +47,14 @@ Hidden FindHidden(const PlainSnapshot& plain, const PositionSnapshot& previous,
                   std::span<const Commit> history, XLogRecPtr position) {
   Hidden hidden = {static_cast<int*>(palloc(sizeof(int) * (history.size() + 1))), 0, 0};
   if (LIVE_QUERIES_MUTATION("hide_nothing")) return hidden;
-  for (size_t i = 0; i < history.size(); ++i) {
+  for (size_t i = 0; i < history.size() && hidden.count <= kMostHidden; ++i) {
     const Commit& commit = history[i];
     if (commit.position <= position || XidInMVCCSnapshot(commit.xid, plain.snapshot) ||
         !XidInMVCCSnapshot(commit.xid, previous.snapshot))
       continue;
     hidden.commits[hidden.count++] = static_cast<int>(i);
-    hidden.subxid_count += commit.subxid_count;
+    if (!LIVE_QUERIES_MUTATION("forget_subtransactions"))
+      hidden.subxid_count += plain.snapshot->suboverflowed ? 0 : commit.subxid_count;
   }
   return hidden;
 }
@@ -66,8 +66,7 @@ TransactionId* CopyXids(const TransactionId* xids, size_t count, int more) {
   return copy;
 }
 
-// `plain`, to which those are running. Where the server has dropped subtransactions from the list, it
-// finds their top-level transactions by itself.
+// `plain`, to which those are running.
 Snapshot Hide(Snapshot plain, std::span<const Commit> history, const Hidden& hidden) {
   SnapshotData changed = *plain;
   if (plain->suboverflowed) changed.subxcnt = 0;
@@ -78,7 +77,7 @@ Snapshot Hide(Snapshot plain, std::span<const Commit> history, const Hidden& hid
     const Commit& commit = history[static_cast<size_t>(hidden.commits[i])];
     changed.xip[changed.xcnt++] = commit.xid;
     if (TransactionIdPrecedes(commit.xid, changed.xmin)) changed.xmin = commit.xid;
-    if (plain->suboverflowed) continue;
+    if (hidden.subxid_count == 0) continue;
     for (int sub = 0; sub < commit.subxid_count; ++sub)
       changed.subxip[changed.subxcnt++] = commit.subxids[sub];
   }
@@ -135,10 +134,9 @@ std::optional<PositionSnapshot> SnapshotAtPosition(const PlainSnapshot& plain,
   const XLogRecPtr position = NewestPosition(plain, history, up_to);
   if (position < previous.position) return std::nullopt;
   const Hidden hidden = FindHidden(plain, previous, history, position);
-  const bool too_many = hidden.count + hidden.subxid_count > kMostHidden &&
-                        !(hidden.count <= kMostHidden && plain.snapshot->suboverflowed);
   std::optional<PositionSnapshot> made;
-  if (!too_many) made = {Hide(plain.snapshot, history, hidden), position};
+  if (hidden.count + hidden.subxid_count <= kMostHidden)
+    made = {Hide(plain.snapshot, history, hidden), position};
   pfree(hidden.commits);
   return made;
 }

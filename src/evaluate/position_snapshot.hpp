@@ -15,12 +15,16 @@ extern "C" {
 
 namespace live_queries {
 
+// So many xids may be hidden, subtransactions included: each look at a row that is not very old
+// searches all of them.
+inline constexpr int kMostHidden = 300;
+
 // A commit of the log.
 struct Commit {
   XLogRecPtr position;  // the end of its record
   TransactionId xid;
-  const TransactionId* subxids;
-  int subxid_count;
+  const TransactionId* subxids;  // those that changed something; nullptr where they are too many
+  int subxid_count;              // nobody hides a commit with more than kMostHidden
 };
 
 // A snapshot as the server takes it.

@@ -57,6 +57,7 @@ struct FaultsShared {
 FaultsShared* faults = nullptr;
 char* debug_mutation = nullptr;
 int test_consumer = 0;
+bool test_half_way = false;
 // Of this process: the allocation that fails, counted down to 0; up, if it is to raise an error.
 int failing_allocation = 0;
 char failing_since[NAMEDATALEN];
@@ -155,9 +156,14 @@ void DefineFaultSettings() {
                           "The consumer of the live queries that the session subscribes to.",
                           nullptr, &test_consumer, 0, 0, 1, PGC_USERSET, 0, nullptr, nullptr,
                           nullptr);
+  DefineCustomBoolVariable("live_queries.test_half_way",
+                           "Evaluators go but half the way to where they could.", nullptr,
+                           &test_half_way, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
 }
 
 int ConsumerUnderTest() { return test_consumer; }
+
+bool GoesHalfWay() { return test_half_way; }
 
 bool MutationIsOn(const char* name) {
   return debug_mutation != nullptr && strcmp(debug_mutation, name) == 0;

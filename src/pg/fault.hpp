@@ -33,6 +33,8 @@ SharedCount CountedShared();
 // The consumer of the live queries that this session subscribes to: live_queries.test_consumer. The
 // second one is another decoder, with a slot of its own.
 int ConsumerUnderTest();
+// Whether evaluators go but half the way to where they could: live_queries.test_half_way.
+bool GoesHalfWay();
 
 // Shared memory of the fault points, and the settings. Postmaster only.
 size_t FaultMemoryBytes();
@@ -51,6 +53,7 @@ namespace live_queries {
 constexpr bool MutationIsOff() { return false; }
 constexpr bool SharedMemoryIsSpent() { return false; }
 constexpr int ConsumerUnderTest() { return 0; }
+constexpr bool GoesHalfWay() { return false; }
 }  // namespace live_queries
 
 #define LIVE_QUERIES_FAULT(name) static_cast<void>(0)
