@@ -4,6 +4,7 @@
 #include "evaluate/evaluation_transaction.hpp"
 
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 #include "registry/consumer.hpp"
 
 extern "C" {
@@ -35,6 +36,7 @@ void Start() {
 
 // Keeps what snapshots of this xmin see, or nothing (InvalidTransactionId), as far as the slot does.
 void KeepBySlot(TransactionId xmin) {
+  if (LIVE_QUERIES_MUTATION("keep_nothing")) return;
   SpinLockAcquire(&MyReplicationSlot->mutex);
   MyReplicationSlot->data.xmin = xmin;
   MyReplicationSlot->effective_xmin = xmin;
@@ -98,6 +100,7 @@ void ChangeTransaction() {
   Release(held);
   CommitTransactionCommand();
   pgstat_report_stat(false);
+  LIVE_QUERIES_FAULT("evaluator-between");
   Start();
   TakeUp(copy);
   KeepBySlot(InvalidTransactionId);

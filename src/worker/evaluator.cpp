@@ -50,11 +50,14 @@ XLogRecPtr Goal(XLogRecPtr newest) {
   return GoesHalfWay() ? here + (newest - here) / 2 : newest;
 }
 
-enum class Progress : uint8_t { kNone, kSome, kBlocked };
+enum class Progress : uint8_t {
+  kBlocked,  // what comes next is not visible yet
+  kPart,     // and there is more
+  kAll,
+};
 
-// From S1 to the next one, if the log has gone on.
+// From S1 to the next one.
 Progress Advance() {
-  if (EndOfLog() == HeldSnapshot().position) return Progress::kNone;
   const PlainSnapshot plain = TakePlainSnapshot();
   ReadCommitHistory(plain.taken_by);
   const std::optional<PositionSnapshot> next =
@@ -66,7 +69,7 @@ Progress Advance() {
   ForgetCommitHistory(next->position);
   PublishPosition(next->position);
   ConditionVariableBroadcast(&MyConsumer()->progress);
-  return next->position == plain.taken_by ? Progress::kSome : Progress::kBlocked;
+  return next->position == plain.taken_by ? Progress::kAll : Progress::kPart;
 }
 
 void Loop() {
@@ -76,7 +79,9 @@ void Loop() {
     if (ShouldStop()) StopAsAsked();
     KeepPace(&last_turn, kTurnPaceUs);
     if (TransactionIsDue()) ChangeTransaction();
-    Sleep(Advance() == Progress::kBlocked ? kVisibilityPollMs : kSafetyNetMs);
+    LIVE_QUERIES_FAULT("evaluator-turn");
+    const bool all = EndOfLog() == HeldSnapshot().position || Advance() == Progress::kAll;
+    Sleep(all ? kSafetyNetMs : kVisibilityPollMs);
   }
 }
 

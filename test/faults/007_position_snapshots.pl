@@ -232,11 +232,11 @@ set_for_evaluator('test_half_way', 'off');
 # A commit that waits for its standby stops the evaluator before it, and what commits later is hidden. An index that is built
 # CONCURRENTLY then waits for the evaluator's transaction, which ends, while its snapshot lives on: rows that only that sees are
 # not in the index.
-sub rows_of_five { # as of the evaluator's position
-    my ($reader) = @_;
+sub count_at_position { # of the rows of d with that v, as the evaluator's snapshot shows them
+    my ($reader, $v) = @_;
     $reader->rows('BEGIN; SET LOCAL enable_seqscan = off');
-    $reader->value(q{SELECT fault_open_at_position('five', 'SELECT count(*) FROM d WHERE v = 5')});
-    my $count = $reader->value('FETCH ALL FROM five');
+    $reader->value("SELECT fault_open_at_position('counted', 'SELECT count(*) FROM d WHERE v = $v')");
+    my $count = $reader->value('FETCH ALL FROM counted');
     $reader->rows('COMMIT');
     return $count;
 }
@@ -248,21 +248,69 @@ $node->safe_psql('postgres', q{ALTER SYSTEM SET synchronous_standby_names = 'nob
 $node->reload;
 $ddl->rows('SET synchronous_commit = local');
 ok(wait_until(sub { $ddl->value('SHOW synchronous_standby_names') eq 'nobody' }), 'commits wait for a standby');
-ok(wait_until(sub { rows_of_five($reader) == 10 }), 'the rows are there');
+ok(wait_until(sub { count_at_position($reader, 5) == 10 }), 'the rows are there');
 $stuck->send_query('INSERT INTO c VALUES (1)');
 ok(wait_until(sub { $ddl->value(q{SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'}) == 1 }), 'one waits');
 $ddl->rows('DELETE FROM d WHERE v = 5');
-is(rows_of_five($reader), 10, 'rows deleted later are there');
+is(count_at_position($reader, 5), 10, 'rows deleted later are there');
 my $took = seconds_of(sub { $ddl->rows('CREATE INDEX CONCURRENTLY d_v ON d (v)') });
 cmp_ok($took, '<', 20, 'an index is built CONCURRENTLY');
 sleep 1.5;
-is(rows_of_five($reader), 10, 'and the rows that it lacks are there');
+is(count_at_position($reader, 5), 10, 'and the rows that it lacks are there');
 set_for_evaluator('debug_mutation', 'use_young_indexes');
-ok(wait_until(sub { rows_of_five($reader) == 0 }), 'and would not be, if it were used');
+ok(wait_until(sub { count_at_position($reader, 5) == 0 }), 'and would not be, if it were used');
 set_for_evaluator('debug_mutation', '');
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET synchronous_standby_names');
 $node->reload;
 is($stuck->finish->{error}, undef, 'the commit is done');
-ok(wait_until(sub { rows_of_five($reader) == 0 }), 'then the rows are gone');
+ok(wait_until(sub { count_at_position($reader, 5) == 0 }), 'then the rows are gone');
+
+# Where the evaluator has no transaction, nothing that its snapshot shows is removed either.
+sub count_after_change { # of the rows with that v, deleted and vacuumed meanwhile
+    my ($v) = @_;
+    hold($node, 'evaluator-between');
+    wait_held($node, 'evaluator-between');
+    like($reader->error("SET statement_timeout = 500; SELECT fault_open_at_position('none', 'SELECT 1')")->{M}, qr/timeout/,
+        'meanwhile there is no snapshot');
+    $reader->rows('RESET statement_timeout');
+    $ddl->rows("DELETE FROM d WHERE v = $v");
+    $ddl->rows('VACUUM (INDEX_CLEANUP on) d');
+    hold($node, 'evaluator-turn');
+    release($node, 'evaluator-between');
+    wait_held($node, 'evaluator-turn');
+    my $count = count_at_position($reader, $v);
+    release($node, 'evaluator-turn');
+    return $count;
+}
+
+is(count_after_change(6), 10, 'rows that were deleted between two transactions of the evaluator');
+ok(wait_until(sub { count_at_position($reader, 6) == 0 }), 'are gone with the next batch');
+set_for_evaluator('debug_mutation', 'keep_nothing');
+is(count_after_change(7), 0, 'without the slot they would be gone at once');
+set_for_evaluator('debug_mutation', '');
+ok(wait_until(sub { count_at_position($reader, 8) == 10 }), 'the evaluator goes on');
+
+# Another one begins where that stands which somebody else may see or not.
+my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE application_name = 'live_queries evaluator'});
+$ddl->rows('DELETE FROM d WHERE v = 8');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
+$reader->rows('SELECT fault_await_evaluator()');
+ok(wait_until(sub { count_at_position($reader, 8) == 0 }), 'another evaluator takes the place of one that has ended');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE 'live_queries%'}), 1,
+    'with a slot in the place of its slot');
+
+# Databases are dropped under evaluators as under decoders.
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+$node->safe_psql('other', q{CREATE FUNCTION await() RETURNS void AS 'live_queries', 'live_queries_fault_await_evaluator' LANGUAGE C;
+    SELECT await()});
+$node->safe_psql('postgres', 'DROP DATABASE other');
+ok(1, 'a database with an evaluator is dropped');
+
+if ($node->safe_psql('postgres', "SELECT count(*) FROM pg_settings WHERE name = 'old_snapshot_threshold'")) {
+    $_->disconnect for $stuck, $reader, $ddl;
+    restart_with($node, 'old_snapshot_threshold = 60');
+    like(connect_client($node)->error('SELECT fault_await_evaluator()')->{M}, qr/old_snapshot_threshold/,
+        'an evaluator needs old rows to stay');
+}
 
 done_testing();
