@@ -8,10 +8,13 @@
 #include "registry/connection.hpp"
 #include "registry/position.hpp"
 #include "registry/shared_memory.hpp"
+#include "worker/worker_process.hpp"
 
 extern "C" {
 #include "storage/ipc.h"
 #include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/timeout.h"
 }
 
 namespace live_queries {
@@ -46,7 +49,19 @@ void OnExit(int, Datum) {
   WakeLauncher();
 }
 
+// A timeout of an evaluation arrives as this signal too. Another cancel has nothing to cancel: it
+// would only end the process, and with that reset its subscriptions.
+void OnCancelSignal(int signal) {
+  if (get_timeout_indicator(STATEMENT_TIMEOUT, false) || get_timeout_indicator(LOCK_TIMEOUT, false))
+    StatementCancelHandler(signal);
+}
+
 }  // namespace
+
+void AcceptConsumerSignals() {
+  pqsignal(SIGINT, OnCancelSignal);
+  AcceptSignals();
+}
 
 DatabaseShared* DatabaseOfMine() { return database; }
 

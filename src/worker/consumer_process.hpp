@@ -12,6 +12,9 @@ namespace live_queries {
 // The database whose consumer this is.
 DatabaseShared* DatabaseOfMine();
 
+// As AcceptSignals; but the process is not cancelled.
+void AcceptConsumerSignals();
+
 // Takes the place `index`, counted over all databases, or ends the process: it is not wanted any
 // more.
 void TakePlace(int index);

@@ -34,9 +34,7 @@ extern "C" {
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
-#include "tcop/tcopprot.h"
 #include "utils/memutils.h"
-#include "utils/timeout.h"
 }
 
 namespace live_queries {
@@ -210,16 +208,8 @@ void Work() {
   Loop();
 }
 
-// A timeout of an evaluation arrives as this signal too. Another cancel has nothing to cancel: it
-// would only end the decoder, and with that reset every subscription.
-void OnCancelSignal(int signal) {
-  if (get_timeout_indicator(STATEMENT_TIMEOUT, false) || get_timeout_indicator(LOCK_TIMEOUT, false))
-    StatementCancelHandler(signal);
-}
-
 void Run(int index) {
-  pqsignal(SIGINT, OnCancelSignal);
-  AcceptSignals();
+  AcceptConsumerSignals();
   LIVE_QUERIES_FAULT("decoder-start");
   RunConsumer(index, Work);
 }

@@ -78,7 +78,10 @@ void Loop() {
     HeadOfLoop();
     if (ShouldStop()) StopAsAsked();
     KeepPace(&last_turn, kTurnPaceUs);
-    if (TransactionIsDue()) ChangeTransaction();
+    if (TransactionIsDue()) {
+      ChangeTransaction();
+      MyConsumer()->memory_bytes.Store(MemoryContextMemAllocated(TopMemoryContext, true));
+    }
     LIVE_QUERIES_FAULT("evaluator-turn");
     const bool all = EndOfLog() == HeldSnapshot().position || Advance() == Progress::kAll;
     Sleep(all ? kSafetyNetMs : kVisibilityPollMs);
@@ -125,7 +128,7 @@ void Work() {
 }
 
 void Run(int index) {
-  AcceptSignals();
+  AcceptConsumerSignals();
   RunConsumer(index, Work);
 }
 

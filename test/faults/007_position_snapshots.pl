@@ -290,12 +290,15 @@ is(count_after_change(7), 0, 'without the slot they would be gone at once');
 set_for_evaluator('debug_mutation', '');
 ok(wait_until(sub { count_at_position($reader, 8) == 10 }), 'the evaluator goes on');
 
-# Another one begins where that stands which somebody else may see or not.
+# Another one takes its place.
 my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE application_name = 'live_queries evaluator'});
+$ddl->rows("SELECT pg_cancel_backend($pid)");
 $ddl->rows('DELETE FROM d WHERE v = 8');
+ok(wait_until(sub { count_at_position($reader, 8) == 0 }), 'an evaluator is not cancelled');
+$ddl->rows('DELETE FROM d WHERE v = 9');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
 $reader->rows('SELECT fault_await_evaluator()');
-ok(wait_until(sub { count_at_position($reader, 8) == 0 }), 'another evaluator takes the place of one that has ended');
+ok(wait_until(sub { count_at_position($reader, 9) == 0 }), 'another evaluator takes the place of one that has ended');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE 'live_queries%'}), 1,
     'with a slot in the place of its slot');
 
