@@ -201,7 +201,11 @@ sub _read {
             }
         }
         my $left = $deadline - time;
-        return unless IO::Select->new($self->{socket})->can_read($left > 0 ? $left : 0);
+        local $! = 0;
+        unless (IO::Select->new($self->{socket})->can_read($left > 0 ? $left : 0)) {
+            next if $!{EINTR}; # a process of the test's own has ended
+            return;
+        }
         my $count = sysread $self->{socket}, $self->{input}, 1 << 20, length $self->{input};
         return ('', '') unless $count;
     }
