@@ -1,5 +1,5 @@
-// Takes the snapshot, again and again if need be: the evaluator has none published for the moments in
-// which it changes its transaction. Process: client backend.
+// Takes the snapshot, again and again if need be: the evaluator has none published for the moments
+// in which it changes its transaction. Process: client backend.
 #include "client/published_snapshot_wait.hpp"
 
 #include "pg/compat.hpp"

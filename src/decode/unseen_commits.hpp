@@ -1,5 +1,5 @@
-// Commits that are in the log while snapshots do not see them yet: the record comes before the end of
-// the transaction, by as long as a synchronous standby takes. Process: decoder, evaluator.
+// Commits that are in the log while snapshots do not see them yet: the record comes before the end
+// of the transaction, by as long as a synchronous standby takes. Process: decoder, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -17,8 +17,8 @@ void PauseForVisibility();
 // Returns once all that is in the log by now as committed is so in the commit log.
 void WaitForCommitLog();
 
-// Calls `visit` for each transaction (and perhaps for subtransactions) that `snapshot` does not see,
-// though it has committed by now. Those that begin later may be missing.
+// Calls `visit` for each transaction (and perhaps for subtransactions) that `snapshot` does not
+// see, though it has committed by now. Those that begin later may be missing.
 template <class Visit>
 void ForEachUnseenCommit(Snapshot snapshot, Visit&& visit) {
   for (uint32 i = 0; i < snapshot->xcnt; ++i)

@@ -1,6 +1,6 @@
-// How S1 outlives its transaction: it is copied, and what it sees is kept meanwhile by a replication
-// slot of this process, which has an xmin as a standby's has. Nobody has to be asked for that, and it
-// is over within microseconds. Process: evaluator.
+// How S1 outlives its transaction: it is copied, and what it sees is kept meanwhile by a
+// replication slot of this process, which has an xmin as a standby's has. Nobody has to be asked
+// for that, and it is over within microseconds. Process: evaluator.
 #include "evaluate/evaluation_transaction.hpp"
 
 #include "pg/compat.hpp"
@@ -34,7 +34,8 @@ void Start() {
   XactIsoLevel = XACT_READ_COMMITTED;
 }
 
-// Keeps what snapshots of this xmin see, or nothing (InvalidTransactionId), as far as the slot does.
+// Keeps what snapshots of this xmin see, or nothing (InvalidTransactionId), as far as the slot
+// does.
 void KeepBySlot(TransactionId xmin) {
   if (LIVE_QUERIES_MUTATION("keep_nothing")) return;
   SpinLockAcquire(&MyReplicationSlot->mutex);

@@ -1,6 +1,6 @@
-// Under a snapshot that is older than its transaction, an index that was built CONCURRENTLY later is
-// no way to a table: what that snapshot alone still sees may be missing in it. Such indexes are hidden
-// from the planner. Process: evaluator, client backend.
+// Under a snapshot that is older than its transaction, an index that was built CONCURRENTLY later
+// is no way to a table: what that snapshot alone still sees may be missing in it. Such indexes are
+// hidden from the planner. Process: evaluator, client backend.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -1,7 +1,7 @@
-// How such a snapshot is made: what a plain one sees, but what committed after L. Hiding more is safe
-// as long as the previous snapshot is held: for that one those transactions were running, so nothing
-// that they have deleted was removed. Showing more than the plain one sees never is: rows would be
-// marked as those of an aborted transaction. Process: evaluator.
+// How such a snapshot is made: what a plain one sees, but what committed after L. Hiding more is
+// safe as long as the previous snapshot is held: for that one those transactions were running, so
+// nothing that they have deleted was removed. Showing more than the plain one sees never is: rows
+// would be marked as those of an aborted transaction. Process: evaluator.
 #include "evaluate/position_snapshot.hpp"
 
 #include "decode/unseen_commits.hpp"
@@ -33,10 +33,10 @@ XLogRecPtr NewestPosition(const PlainSnapshot& plain, std::span<const Commit> hi
   return newest;
 }
 
-// What is to be hidden, as indexes of the history, or enough of it to see that it is too much. Where
-// the server has dropped subtransactions from the lists, they go by their top-level transactions.
-// What the previous one sees is none of it, though it be logged later: a truncation by VACUUM commits
-// with an xid that no snapshot lists as running.
+// What is to be hidden, as indexes of the history, or enough of it to see that it is too much.
+// Where the server has dropped subtransactions from the lists, they go by their top-level
+// transactions. What the previous one sees is none of it, though it be logged later: a truncation
+// by VACUUM commits with an xid that no snapshot lists as running.
 struct Hidden {
   int* commits;
   int count;

@@ -46,8 +46,8 @@ XLogRecPtr EndOfLog();
 PlainSnapshot TakePlainSnapshot();
 
 // A snapshot to begin with. It sees all that was logged before `history_begin`, for which it waits
-// as long as readers have to, and nothing from `position` on. It is exact at no position: it is only
-// good as the previous one of the first.
+// as long as readers have to, and nothing from `position` on. It is exact at no position: it is
+// only good as the previous one of the first.
 PositionSnapshot TakeFirstSnapshot(XLogRecPtr history_begin);
 
 // Makes of `plain` the snapshot at the newest position that it can stand for, at most `up_to`, and

@@ -1,6 +1,6 @@
-// Publication and its use. The evaluator never waits for who reads: a backend copies the snapshot and
-// declares, in the array of processes, that it needs what that sees, all while it has the lock, so
-// while the evaluator has not released it. Process: any.
+// Publication and its use. The evaluator never waits for who reads: a backend copies the snapshot
+// and declares, in the array of processes, that it needs what that sees, all while it has the lock,
+// so while the evaluator has not released it. Process: any.
 #include "registry/published_snapshot.hpp"
 
 #include "pg/compat.hpp"
@@ -16,9 +16,9 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-// Whether what a snapshot of this xmin sees stays, as this process has an older snapshot, or one that
-// it shares with the evaluator from here on. To take the evaluator's xmin in the place of one that is
-// older would take rows from the transaction that this process serves.
+// Whether what a snapshot of this xmin sees stays, as this process has an older snapshot, or one
+// that it shares with the evaluator from here on. To take the evaluator's xmin in the place of one
+// that is older would take rows from the transaction that this process serves.
 bool Hold(TransactionId xmin, int evaluator) {
   PGPROC* proc = &ProcGlobal->allProcs[evaluator];
   const TransactionId mine = MyProc->xmin;

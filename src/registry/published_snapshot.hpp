@@ -32,8 +32,8 @@ void InitPublishedSnapshot(PublishedSnapshotShared* place);
 
 // ----- in the evaluator -----
 
-// Puts it in the place of the one before, which must be released after this and not earlier. Without
-// memory there is none then. May ereport.
+// Puts it in the place of the one before, which must be released after this and not earlier.
+// Without memory there is none then. May ereport.
 void PublishSnapshot(PublishedSnapshotShared* place, Snapshot snapshot, XLogRecPtr position);
 // Takes it away, before it is released. Never ereports.
 void WithdrawSnapshot(PublishedSnapshotShared* place);

@@ -1,5 +1,5 @@
-// The life of a consumer's process, whatever its kind: it takes its place in shared memory, says how
-// it is, and frees the place however it ends. Called by decoder.cpp and evaluator.cpp. Process:
+// The life of a consumer's process, whatever its kind: it takes its place in shared memory, says
+// how it is, and frees the place however it ends. Called by decoder.cpp and evaluator.cpp. Process:
 // decoder, evaluator.
 #pragma once
 

@@ -1,5 +1,6 @@
-// The evaluator's life and its loop: from S1, which its subscribers have, to S2, the newest position
-// that a snapshot can stand at; what has changed in between is a batch. Process: evaluator.
+// The evaluator's life and its loop: from S1, which its subscribers have, to S2, the newest
+// position that a snapshot can stand at; what has changed in between is a batch. Process:
+// evaluator.
 #include "worker/evaluator.hpp"
 
 #include "evaluate/commit_history.hpp"
