@@ -47,8 +47,7 @@ void RunBatch(const PositionSnapshot& next) {
 
 // How far the next batch is to go; in a test half the way, so that there is much to hide.
 XLogRecPtr Goal(XLogRecPtr newest) {
-  const XLogRecPtr here = HeldSnapshot().position;
-  return GoesHalfWay() ? here + (newest - here) / 2 : newest;
+  return GoesHalfWay() ? newest - (newest - HeldSnapshot().position) / 2 : newest;
 }
 
 enum class Progress : uint8_t {
