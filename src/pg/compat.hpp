@@ -13,6 +13,7 @@ extern "C" {
 #include "catalog/pg_tablespace.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
+#include "optimizer/optimizer.h"
 #include "pgstat.h"
 #include "postmaster/bgworker_internals.h"
 #include "replication/reorderbuffer.h"
@@ -314,6 +315,16 @@ inline bool IsRegisteredWorker(const char* name) {
     if (strcmp(worker->rw_worker.bgw_name, name) == 0) return true;
   }
   return false;
+}
+
+// `node`, of `query`, with columns of joins replaced by those of what is joined. 16 wants to know of
+// the planner (commit 2489d76c4).
+inline Node* FlattenJoinVars(Query* query, Node* node) {
+#if PG_VERSION_NUM >= 160000
+  return flatten_join_alias_vars(nullptr, query, node);
+#else
+  return flatten_join_alias_vars(query, node);
+#endif
 }
 
 // `expressions` with virtual generated columns of the table, which is locked and has the number

@@ -1,0 +1,25 @@
+// The delta strategy: which queries find what a batch of changes may have made stale in a result, and
+// which evaluate just that. Process: client backend, evaluator.
+#pragma once
+
+#include "pg/postgres.hpp"
+#include "query/stale_sets.hpp"
+
+namespace live_queries {
+
+struct DeltaPlan {
+  Query* query;        // with hidden columns at its end
+  int shown;           // result columns before those
+  List* key;           // numbers of the columns that name a row
+  bool bag;            // nothing names a row
+  List* sets;          // StaleSet*
+  List* restricted;    // Restricted*: what of the result may differ, each row in one of them
+  int params;          // of all these queries
+  const char* why_whole;  // nullptr; or why the whole query is evaluated whenever a table changes
+  List* tables;        // oids of those that it reads
+};
+
+// Plans `query`, rewritten, any SELECT.
+DeltaPlan PlanDelta(const Query* query);
+
+}  // namespace live_queries
