@@ -93,9 +93,9 @@ const StaleSet& SetOf(const Planner& planner, const Part& part) {
 void RestrictTo(Query* query, const Planner& planner, const Part& part) {
   ListCell* expression;
   ListCell* column;
-  forboth(expression, part.expressions, column, SetOf(planner, part).columns)
-      Restrict(query, static_cast<Expr*>(lfirst(expression)),
-               *static_cast<SetColumn*>(lfirst(column)));
+  forboth (expression, part.expressions, column, SetOf(planner, part).columns)
+    Restrict(query, static_cast<Expr*>(lfirst(expression)),
+             *static_cast<SetColumn*>(lfirst(column)));
 }
 
 // What a level does to the rows that it reads, in this order.
@@ -123,7 +123,8 @@ bool IsNamedBy(const TargetEntry& target, const Query& query) {
   auto named = [&](List* clauses) {
     ListCell* cell;
     foreach (cell, clauses)
-      if (lfirst_node(SortGroupClause, cell)->tleSortGroupRef == target.ressortgroupref) return true;
+      if (lfirst_node(SortGroupClause, cell)->tleSortGroupRef == target.ressortgroupref)
+        return true;
     return false;
   };
   if (target.ressortgroupref == 0) return false;
@@ -150,8 +151,8 @@ Query* Selecting(const Query* query, Step first, List* expressions) {
                                                pstrdup("?value"), false));
   // A row that tells nothing but that it is there.
   if (expressions == NIL)
-    targets = list_make1(makeTargetEntry(
-        reinterpret_cast<Expr*>(makeBoolConst(true, false)), ++number, pstrdup("?there"), false));
+    targets = list_make1(makeTargetEntry(reinterpret_cast<Expr*>(makeBoolConst(true, false)),
+                                         ++number, pstrdup("?there"), false));
   foreach (cell, made->targetList) {
     TargetEntry* target = lfirst_node(TargetEntry, cell);
     if (!IsNamedBy(*target, *made)) continue;
@@ -231,7 +232,9 @@ Relation PlanTable(Planner* planner, int index, const RangeTblEntry& entry) {
     identity = lappend(identity, makeVar(index, number, type, typmod, collation, 0));
   }
   if (identity == NIL) GiveUp(planner, "a table has no key");
-  const StaleSet* set = AddSet(planner, identity, entry.relid);
+  StaleSet* set = AddSet(planner, identity, entry.relid);
+  set->relations = facts.relations;
+  set->identity = facts.key;
   return {identity, identity == NIL, list_make1(MakePart(set->number, identity))};
 }
 
@@ -259,8 +262,8 @@ Relation PlanSubquery(Planner* planner, int index, RangeTblEntry* entry) {
   ListCell* cell;
   foreach (cell, level.parts) {
     const Part& part = *static_cast<Part*>(lfirst(cell));
-    relation.parts = lappend(
-        relation.parts, MakePart(part.set, ColumnsOf(index, part.expressions, *level.query)));
+    relation.parts = lappend(relation.parts,
+                             MakePart(part.set, ColumnsOf(index, part.expressions, *level.query)));
   }
   return relation;
 }
@@ -334,6 +337,7 @@ void ProbePartners(Planner* planner, const Query* query, const JoinExpr* join,
     Query* probe = Selecting(query, Step::kGroup, outer->key);
     JoinExpr* inner_join = Copy(join);
     inner_join->jointype = JOIN_INNER;
+    rt_fetch(join->rtindex, probe->rtable)->jointype = JOIN_INNER;
     ReadJoinAlone(probe, inner_join);
     *restricted = {part.set, probe};
     RestrictTo(probe, *planner, part);
@@ -439,8 +443,7 @@ Level Finish(Planner* planner, Query* query, const Relation& relation, bool bag)
   ListCell* cell;
   foreach (cell, relation.parts) {
     const Part& part = *static_cast<Part*>(lfirst(cell));
-    level.parts =
-        lappend(level.parts, MakePart(part.set, HiddenColumns(query, part.expressions)));
+    level.parts = lappend(level.parts, MakePart(part.set, HiddenColumns(query, part.expressions)));
   }
   return level;
 }
@@ -541,9 +544,9 @@ void LeaveOutPart(Query* query, const Planner& planner, const Part& part) {
   List* tests = NIL;
   ListCell* expression;
   ListCell* column;
-  forboth(expression, part.expressions, column, SetOf(planner, part).columns) tests =
-      lappend(tests, IsAmong(static_cast<Expr*>(lfirst(expression)),
-                             *static_cast<SetColumn*>(lfirst(column))));
+  forboth (expression, part.expressions, column, SetOf(planner, part).columns)
+    tests = lappend(tests, IsAmong(static_cast<Expr*>(lfirst(expression)),
+                                   *static_cast<SetColumn*>(lfirst(column))));
   BooleanTest* test = makeNode(BooleanTest);
   test->arg = make_ands_explicit(tests);
   test->booltesttype = IS_NOT_TRUE;
@@ -614,8 +617,8 @@ DeltaPlan PlanDelta(const Query* query) {
   InlineCtes(&planner, copy);
   const int shown = list_length(Visible(copy->targetList));
   const Level level = PlanLevel(&planner, copy);
-  DeltaPlan plan = {level.query, shown, level.key, level.bag, planner.sets, NIL,
-                    planner.params, planner.why_whole, planner.tables};
+  DeltaPlan plan = {level.query, shown,          level.key,         level.bag,     planner.sets,
+                    NIL,         planner.params, planner.why_whole, planner.tables};
   if (planner.why_whole != nullptr) return plan;
   ListCell* cell;
   foreach (cell, level.parts) {

@@ -8,15 +8,15 @@
 namespace live_queries {
 
 struct DeltaPlan {
-  Query* query;        // with hidden columns at its end
-  int shown;           // result columns before those
-  List* key;           // numbers of the columns that name a row
-  bool bag;            // nothing names a row
-  List* sets;          // StaleSet*
-  List* restricted;    // Restricted*: what of the result may differ, each row in one of them
-  int params;          // of all these queries
+  Query* query;           // with hidden columns at its end
+  int shown;              // result columns before those
+  List* key;              // numbers of the columns that name a row
+  bool bag;               // nothing names a row
+  List* sets;             // StaleSet*
+  List* restricted;       // Restricted*: what of the result may differ, each row in one of them
+  int params;             // of all these queries
   const char* why_whole;  // nullptr; or why the whole query is evaluated whenever a table changes
-  List* tables;        // oids of those that it reads
+  List* tables;           // oids of those that it reads
 };
 
 // Plans `query`, rewritten, any SELECT.

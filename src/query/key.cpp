@@ -198,15 +198,23 @@ char* NameForSecret(const QuerySpec& spec) {
   return name;
 }
 
+Expr* KeyOfColumns(List* columns) {
+  List* values = NIL;
+  ListCell* cell;
+  foreach (cell, columns)
+    values = lappend(values, ValueInKey(static_cast<Var*>(copyObjectImpl(lfirst(cell)))));
+  return JsonArray(values);
+}
+
 Expr* KeyExpression(const QuerySpec& spec) {
   List* values = NIL;
   ListCell* cell;
   if (spec.bag)
     foreach (cell, spec.result_columns)
-      values = lappend(values, lfirst_node(TargetEntry, cell)->expr);
+      values = lappend(values, copyObjectImpl(lfirst_node(TargetEntry, cell)->expr));
   else
-    foreach (cell, spec.key) values = lappend(values, ValueInKey(ColumnOf(spec, lfirst_int(cell))));
-  Expr* key = JsonArray(static_cast<List*>(copyObjectImpl(values)));
+    foreach (cell, spec.key) values = lappend(values, ColumnOf(spec, lfirst_int(cell)));
+  Expr* key = spec.bag ? JsonArray(values) : KeyOfColumns(values);
   return IsOpaque(spec) ? Opaque(key) : key;
 }
 

@@ -24,6 +24,9 @@ char* NameForSecret(const QuerySpec& spec);
 // The key as an expression of type json over the columns of `spec`, or the result columns of a bag.
 Expr* KeyExpression(const QuerySpec& spec);
 
+// The same over columns (Var) of any rows.
+Expr* KeyOfColumns(List* columns);
+
 // What that expression needs to be evaluated for the current role: the secret of an opaque key, as
 // a parameter, which no plan shows and no log; nullptr for others.
 ParamListInfo KeyParams(const QuerySpec& spec);

@@ -53,8 +53,8 @@ Expr* MakeParam(int number, Oid type) {
 }
 
 void AddCondition(Query* query, Expr* condition) {
-  Node** quals = contain_aggs_of_level(AsNode(condition), 0) ? &query->havingQual
-                                                             : &query->jointree->quals;
+  Node** quals =
+      contain_aggs_of_level(AsNode(condition), 0) ? &query->havingQual : &query->jointree->quals;
   *quals = make_and_qual(*quals, AsNode(condition));
 }
 
@@ -105,10 +105,10 @@ Query* Wrapped(Query* inner) {
     TargetEntry* target = lfirst_node(TargetEntry, cell);
     if (target->resjunk) continue;
     entry->eref->colnames = lappend(entry->eref->colnames, makeString(pstrdup(target->resname)));
-    outer->targetList = lappend(
-        outer->targetList,
-        makeTargetEntry(reinterpret_cast<Expr*>(makeVarFromTargetEntry(1, target)), target->resno,
-                        pstrdup(target->resname), false));
+    outer->targetList =
+        lappend(outer->targetList,
+                makeTargetEntry(reinterpret_cast<Expr*>(makeVarFromTargetEntry(1, target)),
+                                target->resno, pstrdup(target->resname), false));
   }
   return outer;
 }

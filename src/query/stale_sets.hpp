@@ -29,10 +29,12 @@ struct Restricted {
 // A set of values. Those of a table are the identities of its rows that were changed; others are
 // what a probe finds, at either of the two snapshots. It is known before those with higher numbers.
 struct StaleSet {
-  int number;      // from 0
-  Oid table;       // InvalidOid: it has a probe
-  List* columns;   // SetColumn*; NIL: all that matters is whether the probe finds a row
-  List* probe;     // Restricted*: their results together
+  int number;       // from 0
+  Oid table;        // InvalidOid: it has a probe
+  List* relations;  // oids of the tables with rows of it: itself, its partitions or children
+  List* identity;   // attribute numbers of `table`, beside `columns`
+  List* columns;    // SetColumn*; NIL: all that matters is whether the probe finds a row
+  List* probe;      // Restricted*: their results together
 };
 
 }  // namespace live_queries

@@ -8,16 +8,28 @@ extern "C" {
 
 namespace live_queries {
 
+namespace {
+
+// Where in a text a node was found. Before 17, nodeToString writes that.
+constexpr std::string_view kLocations[] = {" :location ", " :stmt_location ", " :stmt_len "};
+
+// The number of the next one; nullptr: there is none.
+const char* FindLocation(const char* text) {
+  for (const char* found = strstr(text, " :"); found != nullptr; found = strstr(found + 1, " :"))
+    for (const std::string_view name : kLocations)
+      if (strncmp(found, name.data(), name.size()) == 0) return found + name.size();
+  return nullptr;
+}
+
+}  // namespace
+
 char* TreeToText(const void* tree) {
   char* text = nodeToString(tree);
-  // Before 17, nodeToString writes the locations. A string in the tree cannot look like one: its
-  // blanks are escaped.
-  constexpr std::string_view kMark = " :location ";
+  // A string in the tree cannot look like a location: its blanks are escaped.
   StringInfoData out;
   initStringInfo(&out);
   const char* rest = text;
-  while (const char* found = strstr(rest, kMark.data())) {
-    const char* number = found + kMark.size();
+  while (const char* number = FindLocation(rest)) {
     appendBinaryStringInfo(&out, rest, static_cast<int>(number - rest));
     appendStringInfoString(&out, "-1");
     rest = number + strspn(number, "-0123456789");

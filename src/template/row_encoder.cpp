@@ -37,7 +37,7 @@ std::string_view WholeRow(const RowEncoder& encoder, TupleTableSlot* result) {
   StringInfoData out;
   initStringInfo(&out);
   appendStringInfoChar(&out, '[');
-  for (int i = 0; i < result->tts_tupleDescriptor->natts; ++i) {
+  for (int i = 0; i < encoder.column_count; ++i) {
     if (i > 0) appendStringInfoString(&out, ", ");
     AppendColumnJson(encoder, result, i, &out);
   }
@@ -47,22 +47,27 @@ std::string_view WholeRow(const RowEncoder& encoder, TupleTableSlot* result) {
 
 }  // namespace
 
-RowEncoder MakeRowEncoder(const QuerySpec& spec, ExprContext* expressions) {
-  const int count = list_length(spec.result_columns);
+RowEncoder MakeRowEncoder(List* result_columns, Expr* key, ExprContext* expressions) {
+  const int count = list_length(result_columns);
   RowEncoder encoder = {};
+  encoder.column_count = count;
   encoder.names = static_cast<std::string_view*>(palloc0(sizeof(std::string_view) * (count + 1)));
   encoder.to_json = static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo) * (count + 1)));
   ListCell* cell;
-  foreach (cell, spec.result_columns) {
+  foreach (cell, result_columns) {
     const int i = foreach_current_index(cell);
     const TargetEntry* column = lfirst_node(TargetEntry, cell);
     encoder.names[i] = JsonName(column->resname);
     PrepareToJson(&encoder.to_json[i], column->expr);
   }
   encoder.expressions = expressions;
-  expressions->ecxt_param_list_info = KeyParams(spec);
-  encoder.key = spec.bag ? nullptr : ExecInitExpr(KeyExpression(spec), nullptr);
+  encoder.key = key == nullptr ? nullptr : ExecInitExpr(key, nullptr);
   return encoder;
+}
+
+RowEncoder MakeRowEncoder(const QuerySpec& spec, ExprContext* expressions) {
+  expressions->ecxt_param_list_info = KeyParams(spec);
+  return MakeRowEncoder(spec.result_columns, spec.bag ? nullptr : KeyExpression(spec), expressions);
 }
 
 std::string_view KeyJson(const RowEncoder& encoder, TupleTableSlot* row, TupleTableSlot* result) {

@@ -17,13 +17,16 @@ extern "C" {
 namespace live_queries {
 
 struct RowEncoder {
+  int column_count;          // of the result; a row may have more
   std::string_view* names;   // of the result columns: `"name":`
   FmgrInfo* to_json;         // beside those
   ExprState* key;            // nullptr: the result is a bag, its key the whole row
   ExprContext* expressions;  // that of the key
 };
 
-// In CurrentMemoryContext; `expressions` as well.
+// For rows with these columns (TargetEntry) and this key, an expression over their rows, or nullptr for
+// a bag. In CurrentMemoryContext; `expressions` as well, with the parameters of the key.
+RowEncoder MakeRowEncoder(List* result_columns, Expr* key, ExprContext* expressions);
 RowEncoder MakeRowEncoder(const QuerySpec& spec, ExprContext* expressions);
 
 // The key of a row, as that of the first result is: a JSON array. `row` has the table's columns,
@@ -39,7 +42,7 @@ std::string_view RowJson(const RowEncoder& encoder, TupleTableSlot* result, Want
   StringInfoData out;
   initStringInfo(&out);
   appendStringInfoChar(&out, '{');
-  for (int i = 0; i < result->tts_tupleDescriptor->natts; ++i) {
+  for (int i = 0; i < encoder.column_count; ++i) {
     if (!wanted(i)) continue;
     if (out.len > 1) appendStringInfoChar(&out, ',');
     StringInfoSink{&out}.Append(encoder.names[i]);
