@@ -1,0 +1,129 @@
+// Stale sets, then the queries that they restrict, then the difference. Process: evaluator.
+#include "evaluate/delta_evaluation.hpp"
+
+#include "pg/memory.hpp"
+
+extern "C" {
+#include "utils/snapmgr.h"
+}
+
+namespace live_queries {
+namespace {
+
+// Of the rows of one query at one snapshot, into the difference.
+struct RowsOfSide {
+  const ResultEncoder* encoder;
+  Difference* difference;
+  MemoryContext row_context;
+  int side;
+  uint64 max_bytes;
+  uint64 rows;
+};
+
+void TakeRow(RowsOfSide* rows, TupleTableSlot* slot) {
+  MemoryContextReset(rows->row_context);
+  InMemoryContext(rows->row_context,
+                  [&] { rows->difference->Add(Encode(*rows->encoder, slot), rows->side); });
+  ++rows->rows;
+  if (rows->max_bytes != 0 && rows->difference->bytes() > rows->max_bytes)
+    ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+            errmsg("too much of the result of a live query has changed at once"));
+}
+
+// Where a row is in both results of a query, it has cancelled out before the next query is run.
+void AddBothSides(RowsOfSide* rows, const PlannedStmt* plan, ParamListInfo params,
+                  const SnapshotPair& snapshots) {
+  rows->side = -1;
+  Execute(plan, params, snapshots.before, 0, [&](TupleTableSlot* slot) { TakeRow(rows, slot); });
+  rows->side = 1;
+  Execute(plan, params, snapshots.after, 0, [&](TupleTableSlot* slot) { TakeRow(rows, slot); });
+}
+
+void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
+              const StaleValues& values, RowsOfSide* rows) {
+  ListCell* cell;
+  foreach (cell, evaluation.restricted) {
+    const auto& restricted = *static_cast<RestrictedPlan*>(lfirst(cell));
+    if (values.any[restricted.set])
+      AddBothSides(rows, PlanFor(restricted, values), values.params, snapshots);
+  }
+}
+
+int64 MicrosecondsSince(TimestampTz* last) {
+  const TimestampTz now = GetCurrentTimestamp();
+  const int64 elapsed = now - *last;
+  *last = now;
+  return elapsed;
+}
+
+DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
+                            uint64 max_bytes, DirtyRows (*find_dirty)(const StaleSet&, void*),
+                            void (*report)(const ResultChange&, void*), void* context) {
+  DeltaCost cost = {};
+  TimestampTz last = GetCurrentTimestamp();
+  const ResultEncoder& encoder = evaluation.encoder;
+  RowsOfSide rows = {};
+  rows.encoder = &encoder;
+  rows.difference = Difference::Create(evaluation.plan->bag, encoder.route_lengths,
+                                       encoder.route_by_value, encoder.route_count);
+  rows.row_context = AllocSetContextCreate(CurrentMemoryContext, "live_queries row of a result",
+                                           ALLOCSET_DEFAULT_SIZES);
+  rows.max_bytes = max_bytes;
+  // Plans are made as of the newer state of the tables.
+  PushActiveSnapshot(snapshots.after);
+  cost.whole = evaluation.plan->why_whole != nullptr;
+  StaleValues values = {};
+  if (!cost.whole) {
+    values = FindStaleValues(evaluation.sets, snapshots, find_dirty, context);
+    cost.whole = values.whole;
+  }
+  cost.probe_us = MicrosecondsSince(&last);
+  if (cost.whole)
+    AddBothSides(&rows, PlanQuery(evaluation.whole, nullptr, true), nullptr, snapshots);
+  else
+    AddStale(evaluation, snapshots, values, &rows);
+  PopActiveSnapshot();
+  cost.query_us = MicrosecondsSince(&last);
+  cost.rows = rows.rows;
+  rows.difference->Report(report, context);
+  cost.difference_us = MicrosecondsSince(&last);
+  return cost;
+}
+
+}  // namespace
+
+DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const DeltaPlan& plan,
+                                        List* routing) {
+  return InMemoryContext(context, [&] {
+    DeltaEvaluation* evaluation = AllocateIn<DeltaEvaluation>(context);
+    evaluation->plan = &plan;
+    evaluation->sets = PrepareStaleSets(context, plan);
+    evaluation->restricted = PrepareRestricted(context, plan.restricted);
+    evaluation->whole = KeepPlan(context, plan.query);
+    evaluation->encoder = MakeResultEncoder(plan, routing);
+    return evaluation;
+  });
+}
+
+DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
+                        uint64 max_bytes, DirtyRows (*find_dirty)(const StaleSet&, void*),
+                        void (*report)(const ResultChange&, void*), void* context) {
+  MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "live_queries delta batch",
+                                              ALLOCSET_DEFAULT_SIZES);
+  const DeltaCost cost = InMemoryContext(batch, [&] {
+    return EvaluateInContext(evaluation, snapshots, max_bytes, find_dirty, report, context);
+  });
+  MemoryContextDelete(batch);
+  return cost;
+}
+
+void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot,
+                void (*receive)(const EncodedRow&, void*), void* context) {
+  PushActiveSnapshot(snapshot);
+  const PlannedStmt* plan = PlanQuery(evaluation.whole, nullptr, true);
+  PopActiveSnapshot();
+  Execute(plan, nullptr, snapshot, 0,
+          [&](TupleTableSlot* row) { receive(Encode(evaluation.encoder, row), context); });
+}
+
+}  // namespace live_queries

@@ -1,0 +1,48 @@
+// One plan of the delta strategy, evaluated for one batch of changes after the other: what may be
+// stale, that part of the result at both snapshots, and the difference. README.md in this folder draws
+// it. The caller is in a transaction, as the role and with the settings of those who subscribed, and
+// neither knows the dirty log here nor the subscribers. Process: evaluator.
+#pragma once
+
+#include "evaluate/difference.hpp"
+#include "evaluate/result_row.hpp"
+#include "evaluate/stale_values.hpp"
+#include "pg/postgres.hpp"
+#include "query/delta_plan.hpp"
+
+namespace live_queries {
+
+// What is made once and used for each batch.
+struct DeltaEvaluation {
+  const DeltaPlan* plan;
+  StaleSets sets;
+  List* restricted;  // RestrictedPlan*
+  KeptPlan* whole;   // the whole query
+  ResultEncoder encoder;
+};
+
+// In `context`, with which it goes; `plan` stays the caller's. `routing`: see MakeResultEncoder.
+DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const DeltaPlan& plan,
+                                        List* routing);
+
+// What a batch took.
+struct DeltaCost {
+  bool whole;  // the whole query was evaluated
+  int64 probe_us;
+  int64 query_us;
+  int64 difference_us;
+  uint64 rows;  // read at both snapshots
+};
+
+// Finds the changes of the result between two snapshots and reports them; whatever they are told of
+// lives as long as the call. Takes memory of `max_bytes` at most for rows that did not cancel out
+// (0: any); raises 54000 past it. Raises whatever the queries raise.
+DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
+                        uint64 max_bytes, DirtyRows (*find_dirty)(const StaleSet&, void*),
+                        void (*report)(const ResultChange&, void*), void* context);
+
+// Reads the whole result under one snapshot.
+void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot,
+                void (*receive)(const EncodedRow&, void*), void* context);
+
+}  // namespace live_queries

@@ -1,0 +1,188 @@
+// The delta strategy by hand, in any backend: for the test that compares it with the whole query, in a
+// build with fault points alone. One query at a time, and a pair of snapshots that moves on; all within
+// one transaction. No part of the extension.
+#ifdef LIVE_QUERIES_FAULTS
+#include "evaluate/delta_evaluation.hpp"
+#include "model/json_text.hpp"
+#include "model/message.hpp"
+#include "pg/memory.hpp"
+#include "query/analyzed_query.hpp"
+#include "query/delta_plan_text.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+LIVE_QUERIES_FUNCTION(live_queries_delta_begin);
+LIVE_QUERIES_FUNCTION(live_queries_delta_move);
+LIVE_QUERIES_FUNCTION(live_queries_delta_result);
+LIVE_QUERIES_FUNCTION(live_queries_delta_changes);
+}
+
+namespace live_queries {
+namespace {
+
+struct Shown {
+  DeltaPlan plan;
+  DeltaEvaluation* evaluation;
+  SnapshotPair snapshots;
+};
+
+MemoryContext shown_context = nullptr;
+Shown* shown = nullptr;
+
+Snapshot Take() {
+  return RegisterSnapshotOnOwner(GetLatestSnapshot(), TopTransactionResourceOwner);
+}
+
+void Begin(const char* query) {
+  static bool prepared = false;
+  if (!prepared) PrepareKeptPlans();
+  prepared = true;
+  if (shown_context != nullptr) MemoryContextDelete(shown_context);
+  shown_context =
+      AllocSetContextCreate(TopMemoryContext, "live_queries shown delta", ALLOCSET_DEFAULT_SIZES);
+  const char* text = DeltaPlanToText(PlanDelta(AnalyzeQuery(query, NIL, FrozenValues{}).query));
+  InMemoryContext(shown_context, [&] {
+    shown = AllocateIn<Shown>(shown_context);
+    shown->plan = DeltaPlanFromText(text);
+    if (strcmp(text, DeltaPlanToText(shown->plan)) != 0) elog(ERROR, "the plan's text changes");
+    shown->evaluation = PrepareDeltaEvaluation(shown_context, shown->plan, NIL);
+  });
+  shown->snapshots = {nullptr, Take()};
+}
+
+void Move() {
+  if (shown->snapshots.before != nullptr)
+    UnregisterSnapshotFromOwner(shown->snapshots.before, TopTransactionResourceOwner);
+  shown->snapshots.before = shown->snapshots.after;
+  shown->snapshots.after = Take();
+}
+
+// Identities by table: an array literal each; NULL: any row of the table.
+struct GivenRows {
+  Datum* tables;
+  Datum* identities;
+  bool* unknown;
+  int count;
+};
+
+GivenRows ReadGiven(ArrayType* tables, ArrayType* identities) {
+  GivenRows given = {};
+  int count;
+  deconstruct_array(tables, OIDOID, sizeof(Oid), true, TYPALIGN_INT, &given.tables, nullptr,
+                    &given.count);
+  deconstruct_array(identities, TEXTOID, -1, false, TYPALIGN_INT, &given.identities, &given.unknown,
+                    &count);
+  return given;
+}
+
+void AddIdentity(const StaleSet& set, Datum identity, DirtyRows* dirty) {
+  char* literal = TextDatumGetCString(identity);
+  const Datum array = OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(literal),
+                                       ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1));
+  Datum* texts;
+  int count;
+  deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &texts, nullptr,
+                    &count);
+  for (int i = 0; i < count; ++i) {
+    Oid input;
+    Oid parameter;
+    getTypeInputInfo(dirty->columns[i].type, &input, &parameter);
+    AddValue(&dirty->columns[i],
+             OidInputFunctionCall(input, TextDatumGetCString(texts[i]), parameter, -1), false);
+  }
+}
+
+DirtyRows FindGiven(const GivenRows& given, const StaleSet& set) {
+  DirtyRows dirty = {};
+  dirty.columns = static_cast<ValueSet*>(palloc(sizeof(ValueSet) * list_length(set.columns)));
+  ListCell* cell;
+  foreach (cell, set.columns)
+    dirty.columns[foreach_current_index(cell)] =
+        MakeValueSet(CurrentMemoryContext, static_cast<SetColumn*>(lfirst(cell))->type);
+  for (int i = 0; i < given.count; ++i) {
+    if (DatumGetObjectId(given.tables[i]) != set.table) continue;
+    if (given.unknown[i])
+      dirty.all = true;
+    else
+      AddIdentity(set, given.identities[i], &dirty);
+  }
+  return dirty;
+}
+
+struct Showing {
+  const GivenRows* given;
+  StringInfoData out;
+};
+
+void ShowChange(const ResultChange& change, void* context) {
+  StringInfo out = &static_cast<Showing*>(context)->out;
+  StringInfoSink sink{out};
+  if (out->len > 1) appendStringInfoChar(out, ',');
+  if (change.op == ChangeOp::kInsert) WriteInsert(sink, change.key, change.row);
+  if (change.op == ChangeOp::kUpdate) WriteUpdate(sink, change.key, change.row, change.old);
+  if (change.op == ChangeOp::kDelete) WriteDelete(sink, change.key, change.row);
+}
+
+void ShowRow(const EncodedRow& row, void* context) {
+  StringInfo out = &static_cast<Showing*>(context)->out;
+  StringInfoSink sink{out};
+  if (out->len > 1) appendStringInfoChar(out, ',');
+  WriteInsert(sink, row.key, row.row);
+}
+
+text* ShowChanges(const GivenRows& given) {
+  Showing showing = {&given, {}};
+  initStringInfo(&showing.out);
+  appendStringInfoChar(&showing.out, '[');
+  const DeltaCost cost = EvaluateDelta(
+      *shown->evaluation, shown->snapshots, 0,
+      [](const StaleSet& set, void* context) {
+        return FindGiven(*static_cast<Showing*>(context)->given, set);
+      },
+      ShowChange, &showing);
+  return cstring_to_text(psprintf("{\"whole\":%s,\"rows\":%llu,\"bag\":%s,\"changes\":%s]}",
+                                  cost.whole ? "true" : "false",
+                                  static_cast<unsigned long long>(cost.rows),
+                                  shown->plan.bag ? "true" : "false", showing.out.data));
+}
+
+text* ShowResult() {
+  Showing showing = {};
+  initStringInfo(&showing.out);
+  appendStringInfoChar(&showing.out, '[');
+  ReadResult(*shown->evaluation, shown->snapshots.after, ShowRow, &showing);
+  appendStringInfoChar(&showing.out, ']');
+  return cstring_to_text(showing.out.data);
+}
+
+}  // namespace
+}  // namespace live_queries
+
+// live_queries_delta_begin(query text): from now on it is about this query; takes a snapshot.
+Datum live_queries_delta_begin(PG_FUNCTION_ARGS) {
+  live_queries::Begin(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+  PG_RETURN_VOID();
+}
+
+// Takes another snapshot; the one before is the state from which changes are told.
+Datum live_queries_delta_move(PG_FUNCTION_ARGS) {
+  live_queries::Move();
+  PG_RETURN_VOID();
+}
+
+// The result under the newer snapshot, as inserts.
+Datum live_queries_delta_result(PG_FUNCTION_ARGS) { PG_RETURN_TEXT_P(live_queries::ShowResult()); }
+
+// live_queries_delta_changes(tables oid[], identities text[]): what has changed between the snapshots.
+Datum live_queries_delta_changes(PG_FUNCTION_ARGS) {
+  using namespace live_queries;  // NOLINT
+  PG_RETURN_TEXT_P(ShowChanges(ReadGiven(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_ARRAYTYPE_P(1))));
+}
+#endif

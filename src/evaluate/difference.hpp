@@ -1,0 +1,69 @@
+// The difference of two sets of rows, as the changes that lead from the one to the other. Rows that are
+// in both cancel out as they come; the rest is told by key. Process: evaluator.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "utils/hsearch.h"
+}
+
+namespace live_queries {
+
+// A row as its subscribers get it.
+struct EncodedRow {
+  std::string_view key;  // a JSON array; of a bag, the whole row
+  std::string_view row;  // as row_to_json gives it
+  const uint32* ends;    // where each column's name and value end in `row`
+  const uint32* values;  // and where its value begins
+  int columns;
+  std::string_view routing;  // what else tells it from others of the same key
+  const Datum* routes;       // the values of the routing columns, which that was made of
+  const bool* route_nulls;
+};
+
+enum class ChangeOp : uint8_t { kDelete, kUpdate, kInsert };
+
+struct ResultChange {
+  ChangeOp op;
+  std::string_view key;
+  std::string_view row;  // of a delete: as it was
+  std::string_view old;  // of an update: the changed columns' former values, a JSON object
+  const Datum* routes;
+  const bool* route_nulls;
+};
+
+class Difference {
+ public:
+  // In CurrentMemoryContext, as all that is added. The routing columns have these types.
+  static Difference* Create(bool bag, const int16* route_lengths, const bool* route_by_value,
+                            int route_count);
+
+  // Takes a row of the one side (-1: before, 1: after); copied where it is kept.
+  void Add(const EncodedRow& row, int side);
+
+  // Hands out what did not cancel out: deletes, then updates, then inserts, so that no key is twice
+  // in the result at any time. Raises XX000 if two rows of one side have the same key.
+  void Report(void (*report)(const ResultChange&, void*), void* context);
+
+  uint64 bytes() const { return bytes_; }
+
+ private:
+  struct Row;
+  struct Entry;
+  Entry* FindOrAdd(const EncodedRow& row);
+  Row* FindOrAddRow(Entry* entry, const EncodedRow& row);
+  ResultChange ChangeOf(const Entry& entry) const;
+
+  MemoryContext context_;
+  bool bag_;
+  int route_count_;
+  const int16* route_lengths_;
+  const bool* route_by_value_;
+  HTAB* entries_;  // hash to chain
+  Entry* first_;   // in the order in which they came
+  Entry* last_;
+  uint64 bytes_;
+};
+
+}  // namespace live_queries

@@ -1,0 +1,27 @@
+// How the rows that a plan's queries return become what subscribers get: key, row and routing values.
+// Process: evaluator.
+#pragma once
+
+#include "evaluate/difference.hpp"
+#include "pg/postgres.hpp"
+#include "query/delta_plan.hpp"
+#include "template/row_encoder.hpp"
+
+namespace live_queries {
+
+struct ResultEncoder {
+  RowEncoder row;
+  int route_count;
+  AttrNumber* routes;  // numbers of result columns
+  int16* route_lengths;
+  bool* route_by_value;
+};
+
+// In CurrentMemoryContext. `routing`: numbers of the result columns, hidden ones mostly, that say who
+// gets a row.
+ResultEncoder MakeResultEncoder(const DeltaPlan& plan, List* routing);
+
+// In CurrentMemoryContext.
+EncodedRow Encode(const ResultEncoder& encoder, TupleTableSlot* row);
+
+}  // namespace live_queries

@@ -1,0 +1,151 @@
+// Set by set, in the order in which they depend on each other. Process: evaluator.
+#include "evaluate/stale_values.hpp"
+
+#include "pg/memory.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/snapmgr.h"
+}
+
+namespace live_queries {
+namespace {
+
+// From so many values on, a plan that knows them is worth its making: a generic one takes every array
+// for ten values.
+constexpr int kPlannedAnew = 100;
+// With more than that, the whole result is faster; it also bounds the memory.
+constexpr int kTooManyValues = 1'000'000;
+
+void SetParam(StaleValues* values, int number, Oid type, Datum value) {
+  values->params->params[number - 1] = {value, false, PARAM_FLAG_CONST, type};
+}
+
+void SetColumnParams(StaleValues* values, const SetColumn& column, const ValueSet& set) {
+  SetParam(values, column.param, column.array_type, ToArray(set));
+  values->param_sizes[column.param] = set.count;
+  if (column.null_param != 0)
+    SetParam(values, column.null_param, BOOLOID, BoolGetDatum(set.has_null));
+  if (set.count > kTooManyValues) values->whole = true;
+}
+
+// The values of a probe, beside the columns of its set. One row is enough where there are none.
+class Found {
+ public:
+  explicit Found(const StaleSet& set) : column_count_(list_length(set.columns)) {
+    columns_ = static_cast<ValueSet*>(palloc(sizeof(ValueSet) * (column_count_ + 1)));
+    ListCell* cell;
+    foreach (cell, set.columns)
+      columns_[foreach_current_index(cell)] =
+          MakeValueSet(CurrentMemoryContext, static_cast<SetColumn*>(lfirst(cell))->type);
+  }
+
+  void Add(TupleTableSlot* row) {
+    any_ = true;
+    slot_getsomeattrs(row, column_count_);
+    for (int i = 0; i < column_count_; ++i)
+      AddValue(&columns_[i], row->tts_values[i], row->tts_isnull[i]);
+  }
+
+  bool IsEnough() const { return any_ && column_count_ == 0; }
+  bool any() const { return any_; }
+  const ValueSet& column(int index) const { return columns_[index]; }
+
+ private:
+  ValueSet* columns_;
+  int column_count_;
+  bool any_ = false;
+};
+
+void RunProbe(const RestrictedPlan& probe, const SnapshotPair& snapshots, const StaleValues& values,
+              bool one_row, Found* found) {
+  const PlannedStmt* plan = PlanFor(probe, values);
+  for (Snapshot snapshot : {snapshots.before, snapshots.after}) {
+    if (found->IsEnough()) return;
+    Execute(plan, values.params, snapshot, one_row ? 1 : 0,
+            [&](TupleTableSlot* row) { found->Add(row); });
+  }
+}
+
+void Probe(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snapshots,
+           StaleValues* values) {
+  Found found(set);
+  ListCell* cell;
+  foreach (cell, sets.probes[set.number]) {
+    const auto& probe = *static_cast<RestrictedPlan*>(lfirst(cell));
+    if (values->any[probe.set]) RunProbe(probe, snapshots, *values, set.columns == NIL, &found);
+  }
+  values->any[set.number] = found.any();
+  foreach (cell, set.columns)
+    SetColumnParams(values, *static_cast<SetColumn*>(lfirst(cell)),
+                    found.column(foreach_current_index(cell)));
+}
+
+void TakeDirty(const StaleSet& set, const DirtyRows& dirty, StaleValues* values) {
+  if (dirty.all) {
+    values->whole = true;
+    return;
+  }
+  ListCell* cell;
+  foreach (cell, set.columns) {
+    const ValueSet& column = dirty.columns[foreach_current_index(cell)];
+    values->any[set.number] = values->any[set.number] || column.count > 0;
+    SetColumnParams(values, *static_cast<SetColumn*>(lfirst(cell)), column);
+  }
+}
+
+}  // namespace
+
+List* PrepareRestricted(MemoryContext context, List* restricted) {
+  return InMemoryContext(context, [&] {
+    List* plans = NIL;
+    ListCell* cell;
+    foreach (cell, restricted) {
+      const auto& one = *static_cast<Restricted*>(lfirst(cell));
+      RestrictedPlan* plan = AllocateIn<RestrictedPlan>(context);
+      *plan = {one.set, KeepPlan(context, one.query)};
+      plans = lappend(plans, plan);
+    }
+    return plans;
+  });
+}
+
+StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan) {
+  const size_t bytes = sizeof(List*) * (list_length(plan.sets) + 1);
+  StaleSets sets = {&plan, static_cast<List**>(MemoryContextAllocZero(context, bytes))};
+  ListCell* cell;
+  foreach (cell, plan.sets) {
+    const auto& set = *static_cast<StaleSet*>(lfirst(cell));
+    sets.probes[set.number] = PrepareRestricted(context, set.probe);
+  }
+  return sets;
+}
+
+StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
+                            DirtyRows (*find_dirty)(const StaleSet&, void*), void* context) {
+  const DeltaPlan& plan = *sets.plan;
+  StaleValues values = {};
+  values.params = makeParamList(plan.params);
+  memset(values.params->params, 0, sizeof(ParamExternData) * plan.params);
+  values.any = static_cast<bool*>(palloc0(sizeof(bool) * (list_length(plan.sets) + 1)));
+  values.param_sizes = static_cast<int*>(palloc0(sizeof(int) * (plan.params + 1)));
+  ListCell* cell;
+  foreach (cell, plan.sets) {
+    const auto& set = *static_cast<StaleSet*>(lfirst(cell));
+    if (OidIsValid(set.table))
+      TakeDirty(set, find_dirty(set, context), &values);
+    else
+      Probe(sets, set, snapshots, &values);
+    if (values.whole) break;
+  }
+  return values;
+}
+
+const PlannedStmt* PlanFor(const RestrictedPlan& restricted, const StaleValues& values) {
+  bool many = false;
+  for (int param = -1; (param = bms_next_member(restricted.plan->params, param)) >= 0;)
+    many = many || values.param_sizes[param] >= kPlannedAnew;
+  return PlanQuery(restricted.plan, values.params, !many);
+}
+
+}  // namespace live_queries

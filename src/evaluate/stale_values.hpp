@@ -1,0 +1,69 @@
+// The values of a plan's stale sets after a batch: of its tables, the identities of the rows that were
+// changed; of the others, what their probes find at either of two snapshots. They are the parameters of
+// the queries that they restrict. Process: evaluator.
+#pragma once
+
+#include "evaluate/kept_plan.hpp"
+#include "evaluate/value_set.hpp"
+#include "pg/postgres.hpp"
+#include "query/delta_plan.hpp"
+
+namespace live_queries {
+
+// The state of the database that subscribers have, and the one that they are to have. Both are
+// registered.
+struct SnapshotPair {
+  Snapshot before;
+  Snapshot after;
+};
+
+// The rows of a table that were changed between two snapshots.
+struct DirtyRows {
+  bool all;  // which ones is not known
+  // The values of their identities, old ones and new ones, beside StaleSet::columns.
+  ValueSet* columns;
+};
+
+// A query that is restricted by one stale set, ready to be run.
+struct RestrictedPlan {
+  int set;
+  KeptPlan* plan;
+};
+
+// The stale sets of a plan, ready to be filled for each batch.
+struct StaleSets {
+  const DeltaPlan* plan;
+  List** probes;  // by number of the set: RestrictedPlan*
+};
+
+// In `context`, with which they go; `plan` stays the caller's.
+StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan);
+List* PrepareRestricted(MemoryContext context, List* restricted);
+
+struct StaleValues {
+  ParamListInfo params;  // of all queries of the plan
+  bool* any;             // by number of the set: whether it has a value, or its probe found a row
+  int* param_sizes;      // by number of the parameter, from 1: how many values the array has
+  bool whole;            // they are too many, or not known: all may be stale
+};
+
+// Of one batch, in CurrentMemoryContext. `find_dirty` gives the rows of a table's set. Raises whatever
+// the queries raise.
+StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
+                            DirtyRows (*find_dirty)(const StaleSet&, void*), void* context);
+
+template <class FindDirty>
+StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
+                            FindDirty&& find_dirty) {
+  return FindStaleValues(
+      sets, snapshots,
+      [](const StaleSet& set, void* body) {
+        return (*static_cast<std::remove_reference_t<FindDirty>*>(body))(set);
+      },
+      &find_dirty);
+}
+
+// The plan for what `restricted` restricts, as good as these values make worth planning.
+const PlannedStmt* PlanFor(const RestrictedPlan& restricted, const StaleValues& values);
+
+}  // namespace live_queries
