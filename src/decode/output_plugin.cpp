@@ -2,6 +2,7 @@
 // (wal_stream.hpp), when it replays a transaction whose commit it has read. Process: decoder.
 #include "decode/output_plugin.hpp"
 
+#include "decode/dirty_rows.hpp"
 #include "decode/ready_transactions.hpp"
 #include "decode/recent_commits.hpp"
 #include "decode/watched_tables.hpp"
@@ -59,7 +60,10 @@ void NoteNewStorage(const ReorderBufferTXN& transaction) {
     if (!RelationIsValid(relation)) continue;  // dropped
     const bool is_new = NoticeStorage(table, relation);
     RelationClose(relation);
-    if (is_new) UnfinishedBatch()->AddTables(ChangeKind::kRewrite, &oid, 1);
+    if (!is_new) continue;
+    if (RowsAreWatched(table)) UnfinishedBatch()->AddTables(ChangeKind::kRewrite, &oid, 1);
+    if (WatchedIdentities(table) != NIL)
+      NoteDirtyTable(WatchedIdentities(table), DirtyKind::kRewrite, oid);
   }
 }
 
@@ -92,19 +96,12 @@ void OnChange(LogicalDecodingContext*, ReorderBufferTXN*, Relation relation,
   HeapTuple old_row = Inlined(OldTuple(change), descriptor);
   HeapTuple new_row = Inlined(NewTuple(change), descriptor);
   LIVE_QUERIES_FAULT("decode-change");
-  switch (change->action) {
-    case REORDER_BUFFER_CHANGE_INSERT:
-      UnfinishedBatch()->Add(ChangeKind::kInsert, shape, nullptr, new_row);
-      break;
-    case REORDER_BUFFER_CHANGE_UPDATE:
-      UnfinishedBatch()->Add(ChangeKind::kUpdate, shape, old_row, new_row);
-      break;
-    case REORDER_BUFFER_CHANGE_DELETE:
-      UnfinishedBatch()->Add(ChangeKind::kDelete, shape, old_row, nullptr);
-      break;
-    default:
-      break;
-  }
+  ChangedRow row = {ChangeKind::kInsert, old_row, new_row};
+  if (change->action == REORDER_BUFFER_CHANGE_UPDATE) row.kind = ChangeKind::kUpdate;
+  if (change->action == REORDER_BUFFER_CHANGE_DELETE) row.kind = ChangeKind::kDelete;
+  if (RowsAreWatched(table)) UnfinishedBatch()->Add(row.kind, shape, old_row, new_row);
+  if (WatchedIdentities(table) != NIL)
+    NoteDirtyRow(WatchedIdentities(table), relation, *shape, row);
   MemoryContextSwitchTo(outer);
   MemoryContextReset(change_context);
 }
@@ -117,11 +114,28 @@ void OnTruncate(LogicalDecodingContext*, ReorderBufferTXN*, int count, Relation 
     oids[i] = RelationGetRelid(relations[i]);
     WatchedTable* table = FindWatched(oids[i]);
     if (table == nullptr) continue;
-    watched = true;
     (void)NoticeStorage(table, relations[i]);
+    watched = watched || RowsAreWatched(table);
+    if (WatchedIdentities(table) != NIL)
+      NoteDirtyTable(WatchedIdentities(table), DirtyKind::kTruncate, oids[i]);
   }
   if (watched) UnfinishedBatch()->AddTables(ChangeKind::kTruncate, oids, count);
   pfree(oids);
+}
+
+void NoteDirtyCommit(const ReorderBufferTXN& transaction) {
+  auto* subxids =
+      static_cast<TransactionId*>(palloc(sizeof(TransactionId) * (transaction.nsubtxns + 1)));
+  uint64 count = 0;
+  // (The macros that take a list apart are no C++.)
+  const dlist_node* end = &transaction.subtxns.head;
+  for (const dlist_node* node = end->next; node != nullptr && node != end; node = node->next)
+    subxids[count++] = reinterpret_cast<const ReorderBufferTXN*>(
+                           reinterpret_cast<const char*>(node) - offsetof(ReorderBufferTXN, node))
+                           ->xid;
+  FinishDirtyTransaction(transaction.xid, subxids, count, transaction.end_lsn,
+                         transaction.xact_time.commit_time);
+  pfree(subxids);
 }
 
 void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr) {
@@ -129,6 +143,7 @@ void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr
   NoteCommit(transaction->xid);
   NoteNewStorage(*transaction);
   catalogs_changed = catalogs_changed || transaction->ninvalidations > 0;
+  if (DirtyLogIsKept()) NoteDirtyCommit(*transaction);
   FinishBatch(transaction->xid, transaction->end_lsn, transaction->xact_time.commit_time);
 }
 

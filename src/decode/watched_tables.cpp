@@ -27,10 +27,11 @@ struct TableStorage {
 };
 
 struct WatchedTable {
-  Oid relation;  // hash key
-  int watchers;
-  RowShape* shape;       // nullptr: to be looked at again
-  TableStorage storage;  // at this point of the log; when it was first watched, of then
+  Oid relation;            // hash key
+  int watchers;            // of its rows
+  const List* identities;  // by which it is watched
+  RowShape* shape;         // nullptr: to be looked at again
+  TableStorage storage;    // at this point of the log; when it was first watched, of then
 };
 
 namespace {
@@ -138,23 +139,48 @@ void PrepareWatchedTables(MemoryContext context) {
   CacheRegisterRelcacheCallback(OnRelationChange, 0);
 }
 
-void WatchTable(Oid relation) {
+namespace {
+
+WatchedTable* FindOrAdd(Oid relation) {
   bool found;
   auto* table =
       static_cast<WatchedTable*>(hash_search(watched_tables, &relation, HASH_ENTER, &found));
   if (!found) {
     table->watchers = 0;
+    table->identities = NIL;
     table->shape = nullptr;
     table->storage = StorageNow(relation);
   }
-  ++table->watchers;
+  return table;
 }
+
+void RemoveUnlessWatched(const WatchedTable& table) {
+  if (table.watchers > 0 || table.identities != NIL) return;
+  const Oid relation = table.relation;
+  hash_search(watched_tables, &relation, HASH_REMOVE, nullptr);
+}
+
+}  // namespace
+
+void WatchTable(Oid relation) { ++FindOrAdd(relation)->watchers; }
 
 void UnwatchTable(Oid relation) {
   WatchedTable* table = FindWatched(relation);
-  if (table != nullptr && --table->watchers == 0)
-    hash_search(watched_tables, &relation, HASH_REMOVE, nullptr);
+  if (table == nullptr) return;
+  --table->watchers;
+  RemoveUnlessWatched(*table);
 }
+
+void WatchIdentities(Oid relation, const List* identities) {
+  WatchedTable* table = identities == NIL ? FindWatched(relation) : FindOrAdd(relation);
+  if (table == nullptr) return;
+  table->identities = identities;
+  RemoveUnlessWatched(*table);
+}
+
+bool RowsAreWatched(const WatchedTable* table) { return table->watchers > 0; }
+
+const List* WatchedIdentities(const WatchedTable* table) { return table->identities; }
 
 WatchedTable* FindWatched(Oid relation) {
   return static_cast<WatchedTable*>(hash_search(watched_tables, &relation, HASH_FIND, nullptr));

@@ -1,4 +1,4 @@
-// The tables whose changes are copied, as they are at the point of the log that decoding has
+// The tables whose changes are copied or noted, as they are at the point of the log that decoding has
 // reached: what their rows look like, and in which file they are. The output plugin asks for each
 // change; whoever evaluates changes watches tables and reads the shapes. Process: decoder.
 #pragma once
@@ -35,10 +35,18 @@ void PrepareWatchedTables(MemoryContext context);
 void WatchTable(Oid relation);
 void UnwatchTable(Oid relation);
 
+// The identities (WatchedIdentity*, the caller's) by which evaluators want to be told of changes of a
+// table; NIL: none. In a transaction.
+void WatchIdentities(Oid relation, const List* identities);
+
 // The rest is for the output plugin, under the historic snapshot of decoding.
 
 // nullptr: nobody watches it.
 WatchedTable* FindWatched(Oid relation);
+// Whether its rows are copied for templates.
+bool RowsAreWatched(const WatchedTable* table);
+// NIL: no evaluator watches it.
+const List* WatchedIdentities(const WatchedTable* table);
 // The shape of the rows that are decoded now. May leave something in the current context.
 RowShape* ShapeOf(WatchedTable* table, Relation relation);
 // Whether `relation` has other files, or is logged in another way, than when it was asked last (or

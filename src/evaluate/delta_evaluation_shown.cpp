@@ -1,17 +1,26 @@
 // The delta strategy by hand, in any backend: for the test that compares it with the whole query, in a
 // build with fault points alone. One query at a time, and a pair of snapshots that moves on; all within
-// one transaction. No part of the extension.
+// one transaction. The changed rows are given, or read from the dirty log as the last consumer of the
+// database, which has no worker. No part of the extension.
 #ifdef LIVE_QUERIES_FAULTS
 #include "evaluate/delta_evaluation.hpp"
+#include "evaluate/dirty_batch.hpp"
+#include "evaluate/plan_watches.hpp"
 #include "model/json_text.hpp"
 #include "model/message.hpp"
+#include "pg/compat.hpp"
 #include "pg/memory.hpp"
 #include "query/analyzed_query.hpp"
 #include "query/delta_plan_text.hpp"
+#include "registry/database.hpp"
 
 extern "C" {
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
 #include "utils/array.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -22,6 +31,9 @@ LIVE_QUERIES_FUNCTION(live_queries_delta_begin);
 LIVE_QUERIES_FUNCTION(live_queries_delta_move);
 LIVE_QUERIES_FUNCTION(live_queries_delta_result);
 LIVE_QUERIES_FUNCTION(live_queries_delta_changes);
+LIVE_QUERIES_FUNCTION(live_queries_delta_watch);
+LIVE_QUERIES_FUNCTION(live_queries_delta_logged);
+LIVE_QUERIES_FUNCTION(live_queries_delta_read_log);
 }
 
 namespace live_queries {
@@ -31,6 +43,7 @@ struct Shown {
   DeltaPlan plan;
   DeltaEvaluation* evaluation;
   SnapshotPair snapshots;
+  PlanWatches watches;
 };
 
 MemoryContext shown_context = nullptr;
@@ -40,11 +53,56 @@ Snapshot Take() {
   return RegisterSnapshotOnOwner(GetLatestSnapshot(), TopTransactionResourceOwner);
 }
 
+// ----- the dirty log -----
+
+constexpr int kConsumer = kMaxConsumers - 1;
+
+DatabaseShared* database = nullptr;
+DirtyLogShared* log = nullptr;
+DirtyLogCursor cursor;
+
+void Leave(int, Datum) {
+  database->consumers[kConsumer].proc.Store(-1);
+  LeaveDirtyLog(database, log, kConsumer);
+}
+
+void Join() {
+  if (log != nullptr) return;
+  database = FindDatabase(MyDatabaseId);
+  if (database == nullptr) elog(ERROR, "no decoder");
+  log = JoinDirtyLog(database, kConsumer);
+  database->consumers[kConsumer].proc.Store(ProcIndex(MyProc));
+  before_shmem_exit(Leave, 0);
+  cursor = OpenDirtyLog(log);
+}
+
+template <class Condition>
+void WaitUntil(Condition&& condition) {
+  constexpr long kTooLongMs = 10000;
+  while (!condition()) {
+    const int woken = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+                                kTooLongMs, PG_WAIT_EXTENSION);
+    if ((woken & WL_TIMEOUT) != 0) elog(ERROR, "nobody has woken this process");
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+  }
+}
+
+// What is visible to the newer snapshot is in the log then.
+void AwaitLog() {
+  const XLogRecPtr end = GetFlushRecPtr(nullptr);
+  WaitUntil([&] { return AwaitDirtyLog(database, log, kConsumer, end); });
+}
+
 void Begin(const char* query) {
   static bool prepared = false;
   if (!prepared) PrepareKeptPlans();
   prepared = true;
+  if (shown != nullptr && shown->watches.all != NIL)
+    UnwatchPlan(database, log, kConsumer, shown->watches);
+  shown = nullptr;
   if (shown_context != nullptr) MemoryContextDelete(shown_context);
+  shown_context = nullptr;
   shown_context =
       AllocSetContextCreate(TopMemoryContext, "live_queries shown delta", ALLOCSET_DEFAULT_SIZES);
   const char* text = DeltaPlanToText(PlanDelta(AnalyzeQuery(query, NIL, FrozenValues{}).query));
@@ -55,6 +113,40 @@ void Begin(const char* query) {
     shown->evaluation = PrepareDeltaEvaluation(shown_context, shown->plan, NIL);
   });
   shown->snapshots = {nullptr, Take()};
+}
+
+void Watch() {
+  Join();
+  if (shown->watches.all != NIL) UnwatchPlan(database, log, kConsumer, shown->watches);
+  InMemoryContext(shown_context,
+                  [] { WatchPlan(database, log, kConsumer, shown->plan, &shown->watches); });
+  uint64 since;
+  while (!IdentitiesAreWatched(*log, &since)) {
+    CHECK_FOR_INTERRUPTS();
+    pg_usleep(1000);
+  }
+  AwaitLog();
+  DirtyTransaction transaction;
+  while (ReadDirtyLog(&cursor, &transaction) != DirtyRead::kNothing) {
+  }
+}
+
+DirtyBatch* ReadBatch() {
+  AwaitLog();
+  DirtyBatch* batch = DirtyBatch::Create();
+  for (;;) {
+    DirtyTransaction transaction;
+    switch (ReadDirtyLog(&cursor, &transaction)) {
+      case DirtyRead::kNothing:
+        return batch;
+      case DirtyRead::kLapped:
+        batch->AddUnknown();
+        break;
+      case DirtyRead::kTransaction:
+        batch->Add(transaction);
+        break;
+    }
+  }
 }
 
 void Move() {
@@ -118,6 +210,7 @@ DirtyRows FindGiven(const GivenRows& given, const StaleSet& set) {
 
 struct Showing {
   const GivenRows* given;
+  DirtyBatch* batch;
   StringInfoData out;
 };
 
@@ -137,20 +230,65 @@ void ShowRow(const EncodedRow& row, void* context) {
   WriteInsert(sink, row.key, row.row);
 }
 
-text* ShowChanges(const GivenRows& given) {
-  Showing showing = {&given, {}};
+// The changes; rows are given, or those of a batch of the log.
+text* ShowChanges(const GivenRows* given, DirtyBatch* batch) {
+  Showing showing = {given, batch, {}};
   initStringInfo(&showing.out);
   appendStringInfoChar(&showing.out, '[');
   const DeltaCost cost = EvaluateDelta(
       *shown->evaluation, shown->snapshots, 0,
       [](const StaleSet& set, void* context) {
-        return FindGiven(*static_cast<Showing*>(context)->given, set);
+        const Showing& source = *static_cast<Showing*>(context);
+        if (source.given != nullptr) return FindGiven(*source.given, set);
+        return source.batch->Find(set, shown->watches.of_set[set.number]);
       },
       ShowChange, &showing);
   return cstring_to_text(psprintf("{\"whole\":%s,\"rows\":%llu,\"bag\":%s,\"changes\":%s]}",
                                   cost.whole ? "true" : "false",
                                   static_cast<unsigned long long>(cost.rows),
                                   shown->plan.bag ? "true" : "false", showing.out.data));
+}
+
+const char* NameOf(DirtyKind kind) {
+  switch (kind) {
+    case DirtyKind::kRow:
+      return "row";
+    case DirtyKind::kRows:
+      return "rows";
+    case DirtyKind::kTruncate:
+      return "truncate";
+    case DirtyKind::kRewrite:
+      return "rewrite";
+  }
+  return "unknown";
+}
+
+// What the log says, but for the values of rows; one line a transaction with entries.
+text* ShowLog() {
+  AwaitLog();
+  StringInfoData out;
+  initStringInfo(&out);
+  for (;;) {
+    DirtyTransaction transaction;
+    const DirtyRead read = ReadDirtyLog(&cursor, &transaction);
+    if (read == DirtyRead::kNothing) return cstring_to_text(out.data);
+    if (read == DirtyRead::kLapped) {
+      appendStringInfoString(&out, "lapped\n");
+      continue;
+    }
+    if (transaction.entries + sizeof(DirtyEntry) / 2 > transaction.end) continue;
+    appendStringInfo(&out, "subtransactions %u%s:", transaction.record->subxid_count,
+                     transaction.record->too_many_subxids ? " too many" : "");
+    DirtyEntry entry;
+    for (char* at = transaction.entries; NextDirtyEntry(transaction, &at, &entry);) {
+      appendStringInfo(&out, " %s", NameOf(entry.kind));
+      if (entry.kind == DirtyKind::kRow)
+        appendStringInfo(&out, "(%u)", entry.bytes);
+      else
+        appendStringInfo(&out, "(%s)", get_rel_name(entry.relation));
+    }
+    appendStringInfoChar(&out, '\n');
+  }
 }
 
 text* ShowResult() {
@@ -183,6 +321,21 @@ Datum live_queries_delta_result(PG_FUNCTION_ARGS) { PG_RETURN_TEXT_P(live_querie
 // live_queries_delta_changes(tables oid[], identities text[]): what has changed between the snapshots.
 Datum live_queries_delta_changes(PG_FUNCTION_ARGS) {
   using namespace live_queries;  // NOLINT
-  PG_RETURN_TEXT_P(ShowChanges(ReadGiven(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_ARRAYTYPE_P(1))));
+  const GivenRows given = ReadGiven(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_ARRAYTYPE_P(1));
+  PG_RETURN_TEXT_P(ShowChanges(&given, nullptr));
 }
+
+// From now on, the tables of the query are watched in the dirty log.
+Datum live_queries_delta_watch(PG_FUNCTION_ARGS) {
+  live_queries::Watch();
+  PG_RETURN_VOID();
+}
+
+// What has changed between the snapshots, by what the dirty log says.
+Datum live_queries_delta_logged(PG_FUNCTION_ARGS) {
+  PG_RETURN_TEXT_P(live_queries::ShowChanges(nullptr, live_queries::ReadBatch()));
+}
+
+// What the dirty log says.
+Datum live_queries_delta_read_log(PG_FUNCTION_ARGS) { PG_RETURN_TEXT_P(live_queries::ShowLog()); }
 #endif

@@ -12,6 +12,7 @@ void Reuse(DatabaseShared* slot, Oid database) {
   slot->database.Store(database);
   slot->suspended_until.Store(0);
   slot->always_on = false;
+  slot->dirty_log_users.Store(0);  // the next decoder frees what was left
   slot->commit_lsn.Store(0);
   slot->terminate_up_to.Store(0);
   for (ConsumerShared& consumer : slot->consumers) ReuseConsumer(&consumer);
@@ -33,6 +34,8 @@ void InitDatabase(DatabaseShared* database, int index) {
   database->database.Init(InvalidOid);
   database->suspended_until.Init(0);
   database->always_on = false;
+  database->dirty_log.Init(InvalidDsaPointer);
+  database->dirty_log_users.Init(0);
   database->commit_lsn.Init(0);
   database->terminate_up_to.Init(0);
   for (int i = 0; i < kMaxConsumers; ++i) InitConsumer(&database->consumers[i], index, i);

@@ -15,6 +15,11 @@ struct DatabaseShared {
   // Guarded by ControlLock.
   bool always_on;  // its decoder: named in live_queries.databases
 
+  // The dirty log and a bit for each consumer that uses it (registry/dirty_log.hpp). Written under
+  // ControlLock.
+  Atomic<uint64_t> dirty_log;  // dsa_pointer
+  Atomic<uint32_t> dirty_log_users;
+
   // Written by anyone.
   Atomic<uint64_t> commit_lsn;  // the latest commit of a writer, perhaps not flushed yet
   // Subscriptions up to this number are to be ended, since the extension was dropped. 0: none.

@@ -3,6 +3,7 @@
 // it ends, its place is freed. Process: decoder.
 #include "worker/decoder.hpp"
 
+#include "decode/dirty_rows.hpp"
 #include "decode/output_plugin.hpp"
 #include "decode/ready_transactions.hpp"
 #include "decode/wal_stream.hpp"
@@ -151,15 +152,17 @@ void Loop() {
     if (slept) KeepPace(&last_turn, kTurnPaceUs);
     slept = false;
     SyncRegistry(false);
+    if (consumer->index == kDecoderConsumer) SyncIdentityWatches();
     FlushAsynchronousCommits();
     // All that committed before this is read below, even if the end is within a record.
     const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
     const bool at_end = ReadLog();
     MemoryContextSwitchTo(TopMemoryContext);
+    const XLogRecPtr read = at_end && flushed > StreamPosition() ? flushed : StreamPosition();
+    ShareDirtyLog(read);
     if (consumer->index != kDecoderConsumer) LIVE_QUERIES_FAULT("second-consumer");
     const Progress progress = EvaluateReady();
     MemoryContextSwitchTo(TopMemoryContext);
-    const XLogRecPtr read = at_end && flushed > StreamPosition() ? flushed : StreamPosition();
     const XLogRecPtr handled = HandledPosition(read);
     CheckValues();
     MemoryContextSwitchTo(TopMemoryContext);
@@ -193,6 +196,7 @@ void Work() {
   PrepareGuard(TopMemoryContext);
   PreparePlugin(TopMemoryContext);
   PrepareTemplates(TopMemoryContext);
+  PrepareDirtyRows(TopMemoryContext, database);
   PrepareUnchecked();
   PrepareMatcher(TopMemoryContext);
   PrepareMirrors(TopMemoryContext);

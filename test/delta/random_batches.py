@@ -1,7 +1,7 @@
 """Random queries and changes: the delta strategy's own evaluation, batch by batch, against the whole query.
 
 Usage: random_batches.py SEED CASES. A server with the build with fault points; connects by the environment."""
-import json, random, sys, psycopg2
+import json, random, sys, time, psycopg2
 from collections import Counter
 DSN = ""
 def conn():
@@ -181,9 +181,15 @@ def main():
     seed, cases = int(sys.argv[1]), int(sys.argv[2])
     admin = conn(); admin.autocommit = True; ac = admin.cursor()
     ac.execute("DROP TABLE IF EXISTS a, b, c CASCADE; CREATE EXTENSION IF NOT EXISTS live_queries")
-    for name, arguments, result in (("begin", "text", "void"), ("move", "", "void"), ("result", "", "text"), ("changes", "oid[], text[]", "text")):
+    for name, arguments, result in (("begin", "text", "void"), ("move", "", "void"), ("result", "", "text"), ("changes", "oid[], text[]", "text"),
+                                    ("watch", "", "void"), ("logged", "", "text"), ("read_log", "", "text")):
         ac.execute("CREATE OR REPLACE FUNCTION delta_%s(%s) RETURNS %s LANGUAGE c STRICT AS 'live_queries', 'live_queries_delta_%s'" % (name, arguments, result, name))
     for t, d in TABLES.items(): ac.execute("CREATE TABLE %s (%s)" % (t, d))
+    ac.execute("ALTER SYSTEM SET live_queries.databases = %s", (admin.info.dbname,)); ac.execute("SELECT pg_reload_conf()")
+    for _ in range(100):
+        ac.execute("SELECT count(*) FROM live.workers WHERE state = 'running'")
+        if ac.fetchone()[0]: break
+        time.sleep(.1)
     ac.execute("SELECT relname, oid FROM pg_class WHERE relname IN ('a','b','c')")
     oids = dict(ac.fetchall())
     evaluator, check = conn(), conn()
@@ -199,6 +205,8 @@ def main():
         try:
             try:
                 e.execute("SELECT delta_begin(%s)", (sql,))
+                logged = r.random() < .7
+                if logged: e.execute("SELECT delta_watch()")
             except psycopg2.Error as error:
                 stats["refused: " + str(error).split("\n")[0][:60]] += 1
                 continue
@@ -211,7 +219,8 @@ def main():
                 given = [(oids[t], array(i)) for t in TABLES for i in dirty[t]]
                 if r.random() < .05: given.append((oids[r.choice(list(TABLES))], None))
                 e.execute("SELECT delta_move()")
-                e.execute("SELECT delta_changes(%s::oid[], %s)", ([o for o, _ in given], [i for _, i in given]))
+                if logged: e.execute("SELECT delta_logged()")
+                else: e.execute("SELECT delta_changes(%s::oid[], %s)", ([o for o, _ in given], [i for _, i in given]))
                 told = json.loads(e.fetchone()[0])
                 client = client or Client(told["bag"], rows)
                 for one in told["changes"]: client.apply(one)

@@ -1,0 +1,127 @@
+// Identities stay as they were logged until a plan asks for them. Process: evaluator.
+#include "evaluate/dirty_batch.hpp"
+
+#include "pg/memory.hpp"
+
+extern "C" {
+#include "utils/datum.h"
+}
+
+namespace live_queries {
+
+// The rows that were logged for a watch.
+struct DirtyBatch::Watched {
+  uint32 number;      // hash key
+  List* rows;         // char*: the values of an identity, for datumRestore
+  ValueSet* columns;  // nullptr: nobody has asked yet
+};
+
+namespace {
+
+template <class Entry, class Key>
+HTAB* MakeTable(const char* name, Key Entry::*) {
+  HASHCTL control = {};
+  control.keysize = sizeof(Key);
+  control.entrysize = sizeof(Entry);
+  control.hcxt = CurrentMemoryContext;
+  return hash_create(name, 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+ValueSet* MakeColumns(const StaleSet& set) {
+  ValueSet* columns = static_cast<ValueSet*>(palloc(sizeof(ValueSet) * list_length(set.columns)));
+  ListCell* cell;
+  foreach (cell, set.columns)
+    columns[foreach_current_index(cell)] =
+        MakeValueSet(CurrentMemoryContext, static_cast<SetColumn*>(lfirst(cell))->type);
+  return columns;
+}
+
+}  // namespace
+
+DirtyBatch* DirtyBatch::Create() {
+  DirtyBatch* batch = AllocateIn<DirtyBatch>(CurrentMemoryContext);
+  batch->context_ = CurrentMemoryContext;
+  batch->watches_ = MakeTable("live_queries dirty rows", &Watched::number);
+  batch->tables_ = MakeTable("live_queries dirty tables", &DirtyTable::relation);
+  return batch;
+}
+
+void DirtyBatch::Add(const DirtyTransaction& transaction) {
+  ++transaction_count_;
+  DirtyEntry entry;
+  for (char* at = transaction.entries; NextDirtyEntry(transaction, &at, &entry);) {
+    bool found;
+    if (entry.kind == DirtyKind::kRow) {
+      auto* watched =
+          static_cast<Watched*>(hash_search(watches_, &entry.watch, HASH_ENTER, &found));
+      if (!found) *watched = {entry.watch, NIL, nullptr};
+      // Rows that come after somebody has asked are told to the next one who does.
+      watched->columns = nullptr;
+      InMemoryContext(context_, [&] { watched->rows = lappend(watched->rows, entry.values); });
+      continue;
+    }
+    auto* table =
+        static_cast<DirtyTable*>(hash_search(tables_, &entry.relation, HASH_ENTER, &found));
+    if (!found) *table = {entry.relation, false, false, false};
+    table->any_rows = table->any_rows || entry.kind == DirtyKind::kRows;
+    table->truncated = table->truncated || entry.kind == DirtyKind::kTruncate;
+    table->rewritten = table->rewritten || entry.kind == DirtyKind::kRewrite;
+  }
+}
+
+const DirtyTable* DirtyBatch::FindTable(Oid relation) const {
+  return static_cast<DirtyTable*>(hash_search(tables_, &relation, HASH_FIND, nullptr));
+}
+
+bool DirtyBatch::IsDirty(const StaleSet& set, const List* watches) const {
+  if (unknown_) return true;
+  ListCell* cell;
+  foreach (cell, set.relations)
+    if (FindTable(lfirst_oid(cell)) != nullptr) return true;
+  foreach (cell, watches) {
+    const uint32 number = static_cast<uint32>(lfirst_int(cell));
+    if (hash_search(watches_, &number, HASH_FIND, nullptr) != nullptr) return true;
+  }
+  return false;
+}
+
+ValueSet* DirtyBatch::ColumnsOf(Watched* watched, const StaleSet& set) {
+  if (watched->columns != nullptr) return watched->columns;
+  InMemoryContext(context_, [&] {
+    watched->columns = MakeColumns(set);
+    ListCell* cell;
+    foreach (cell, watched->rows) {
+      char* at = static_cast<char*>(lfirst(cell));
+      for (int i = 0; i < list_length(set.columns); ++i) {
+        bool is_null;
+        const Datum value = datumRestore(&at, &is_null);
+        AddValue(&watched->columns[i], value, is_null);
+        if (!watched->columns[i].by_value) pfree(DatumGetPointer(value));
+      }
+    }
+  });
+  return watched->columns;
+}
+
+DirtyRows DirtyBatch::Find(const StaleSet& set, const List* watches) {
+  DirtyRows dirty = {unknown_, nullptr};
+  ListCell* cell;
+  foreach (cell, set.relations) dirty.all = dirty.all || FindTable(lfirst_oid(cell)) != nullptr;
+  if (dirty.all) return dirty;
+  foreach (cell, watches) {
+    const uint32 number = static_cast<uint32>(lfirst_int(cell));
+    auto* watched = static_cast<Watched*>(hash_search(watches_, &number, HASH_FIND, nullptr));
+    if (watched == nullptr) continue;
+    ValueSet* columns = ColumnsOf(watched, set);
+    if (list_length(watches) == 1) return {false, columns};
+    // Of several partitions or children.
+    if (dirty.columns == nullptr) dirty.columns = MakeColumns(set);
+    for (int i = 0; i < list_length(set.columns); ++i)
+      for (int k = 0; k < columns[i].count; ++k)
+        AddValue(&dirty.columns[i], columns[i].values[k], false);
+  }
+  if (dirty.columns == nullptr) dirty.columns = MakeColumns(set);
+  return dirty;
+}
+
+}  // namespace live_queries

@@ -1,0 +1,22 @@
+// The tables of a plan, watched in the dirty log. Process: evaluator.
+#pragma once
+
+#include "pg/postgres.hpp"
+#include "query/delta_plan.hpp"
+#include "registry/identity_watches.hpp"
+
+namespace live_queries {
+
+struct PlanWatches {
+  List** of_set;  // by number of the set, of a table: the watches of its relations, as integers
+  List* all;      // of all sets
+};
+
+// Watches all of the plan's tables. In a transaction that has them locked; the result is in
+// CurrentMemoryContext. May ereport: `*watches` says then what is watched, for UnwatchPlan.
+void WatchPlan(DatabaseShared* database, DirtyLogShared* log, int consumer, const DeltaPlan& plan,
+               PlanWatches* watches);
+void UnwatchPlan(DatabaseShared* database, DirtyLogShared* log, int consumer,
+                 const PlanWatches& watches);
+
+}  // namespace live_queries
