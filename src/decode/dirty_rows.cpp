@@ -6,7 +6,7 @@
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "registry/database.hpp"
-#include "registry/dirty_log.hpp"
+#include "registry/dirty_log_users.hpp"
 #include "registry/identity_watches.hpp"
 
 extern "C" {
@@ -95,7 +95,7 @@ WatchedIdentity Identity(const IdentityWatchShared& watch) {
   WatchedIdentity identity = {watch.number, 0, watch.column_count, {}};
   memcpy(identity.columns, watch.columns, sizeof(identity.columns));
   for (int i = 0; i < kMaxConsumers; ++i)
-    if (watch.users[i] > 0) identity.consumers |= 1U << i;
+    if (watch.users[i] > 0) identity.consumers |= ConsumerBit(i);
   return identity;
 }
 

@@ -13,6 +13,7 @@
 #include "query/analyzed_query.hpp"
 #include "query/delta_plan_text.hpp"
 #include "registry/database.hpp"
+#include "registry/dirty_log_users.hpp"
 
 extern "C" {
 #include "access/xact.h"

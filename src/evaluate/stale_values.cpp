@@ -76,6 +76,7 @@ void Probe(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snaps
     if (values->any[probe.set]) RunProbe(probe, snapshots, *values, set.columns == NIL, &found);
   }
   values->any[set.number] = found.any();
+  if (set.found_param != 0) SetParam(values, set.found_param, BOOLOID, BoolGetDatum(found.any()));
   foreach (cell, set.columns)
     SetColumnParams(values, *static_cast<SetColumn*>(lfirst(cell)),
                     found.column(foreach_current_index(cell)));

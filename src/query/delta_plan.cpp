@@ -82,6 +82,7 @@ StaleSet* AddSet(Planner* planner, List* expressions, Oid table) {
     if (!OidIsValid(table)) column->null_param = ++planner->params;
     set->columns = lappend(set->columns, column);
   }
+  if (expressions == NIL) set->found_param = ++planner->params;
   planner->sets = lappend(planner->sets, set);
   return set;
 }
@@ -218,7 +219,9 @@ Level PlanLevel(Planner* planner, Query* query);
 
 // ----- what a level reads -----
 
-Relation PlanTable(Planner* planner, int index, const RangeTblEntry& entry) {
+void PlanPolicies(Planner* planner, const Query* query, int index, Relation* table);
+
+Relation PlanTable(Planner* planner, const Query* query, int index, const RangeTblEntry& entry) {
   planner->tables = list_append_unique_oid(planner->tables, entry.relid);
   const TableFacts facts = LookAtTable(entry);
   List* identity = NIL;
@@ -235,7 +238,9 @@ Relation PlanTable(Planner* planner, int index, const RangeTblEntry& entry) {
   StaleSet* set = AddSet(planner, identity, entry.relid);
   set->relations = facts.relations;
   set->identity = facts.key;
-  return {identity, identity == NIL, list_make1(MakePart(set->number, identity))};
+  Relation table = {identity, identity == NIL, list_make1(MakePart(set->number, identity))};
+  PlanPolicies(planner, query, index, &table);
+  return table;
 }
 
 List* ColumnsOf(int index, List* numbers, const Query& inner) {
@@ -254,8 +259,8 @@ Relation PlanSubquery(Planner* planner, int index, RangeTblEntry* entry) {
   entry->subquery = level.query;
   // What was added has to have a name.
   for (int n = list_length(entry->eref->colnames); n < list_length(level.query->targetList); ++n) {
-    TargetEntry* target = list_nth_node(TargetEntry, level.query->targetList, n);
-    if (target->resname == nullptr) target->resname = pstrdup("?hidden");
+    const auto* target = list_nth_node(TargetEntry, level.query->targetList, n);
+    if (target->resjunk) break;
     entry->eref->colnames = lappend(entry->eref->colnames, makeString(pstrdup(target->resname)));
   }
   Relation relation = {ColumnsOf(index, level.key, *level.query), level.bag, NIL};
@@ -272,11 +277,9 @@ Relation PlanEntry(Planner* planner, Query* query, int index) {
   RangeTblEntry* entry = rt_fetch(index, query->rtable);
   if (entry->lateral) GiveUp(planner, "it contains LATERAL");
   if (entry->tablesample != nullptr) GiveUp(planner, "it contains TABLESAMPLE");
-  if (checkExprHasSubLink(AsNode(entry->securityQuals)))
-    GiveUp(planner, "a policy contains a sub-select");
   switch (entry->rtekind) {
     case RTE_RELATION:
-      return PlanTable(planner, index, *entry);
+      return PlanTable(planner, query, index, *entry);
     case RTE_SUBQUERY:
       return PlanSubquery(planner, index, entry);
     case RTE_RESULT:
@@ -310,11 +313,11 @@ void NoteJoined(Node* node, Bitmapset** joined) {
   }
 }
 
-// Lets `query` read what `join` joins, and nothing else.
-void ReadJoinAlone(Query* query, JoinExpr* join) {
-  query->jointree = makeFromExpr(list_make1(join), nullptr);
+// Lets `query` read `source`, of what it joins, and nothing else.
+void ReadAlone(Query* query, Node* source) {
+  query->jointree = makeFromExpr(list_make1(source), nullptr);
   Bitmapset* joined = nullptr;
-  NoteJoined(AsNode(join), &joined);
+  NoteJoined(source, &joined);
   ListCell* cell;
   foreach (cell, query->rtable) {
     auto* entry = lfirst_node(RangeTblEntry, cell);
@@ -338,7 +341,7 @@ void ProbePartners(Planner* planner, const Query* query, const JoinExpr* join,
     JoinExpr* inner_join = Copy(join);
     inner_join->jointype = JOIN_INNER;
     rt_fetch(join->rtindex, probe->rtable)->jointype = JOIN_INNER;
-    ReadJoinAlone(probe, inner_join);
+    ReadAlone(probe, AsNode(inner_join));
     *restricted = {part.set, probe};
     RestrictTo(probe, *planner, part);
     partners = lappend(partners, restricted);
@@ -376,6 +379,258 @@ Relation PlanJoinTree(Planner* planner, Query* query, Node* node) {
   return all;
 }
 
+// ----- sub-selects -----
+
+// Where this holds for a row of a level, at either snapshot, and the set is not empty, what a
+// sub-select gives for it may be stale.
+struct Witness {
+  int set;
+  Expr* condition;
+};
+
+bool CollectSubLinks(Node* node, List** links) {
+  if (node == nullptr) return false;
+  if (IsA(node, SubLink)) {
+    *links = lappend(*links, node);
+    return CollectSubLinks(castNode(SubLink, node)->testexpr, links);
+  }
+  if (IsA(node, Query)) return false;
+  return WalkChildren(node, CollectSubLinks, links);
+}
+
+List* SubLinksIn(Node* node) {
+  List* links = NIL;
+  (void)CollectSubLinks(node, &links);
+  return links;
+}
+
+// The conditions of a level that hold no sub-select.
+Node* PlainQuals(const Query* query) {
+  List* plain = NIL;
+  ListCell* cell;
+  foreach (cell, make_ands_implicit(reinterpret_cast<Expr*>(query->jointree->quals)))
+    if (!checkExprHasSubLink(static_cast<Node*>(lfirst(cell))))
+      plain = lappend(plain, Copy(static_cast<Node*>(lfirst(cell))));
+  return plain == NIL ? nullptr : AsNode(make_ands_explicit(plain));
+}
+
+struct TestContext {
+  List* target_list;
+};
+
+// The test of IN and its like with the result columns of the sub-select in their places.
+Node* PutColumns(Node* node, TestContext* context) {
+  if (node == nullptr) return nullptr;
+  if (IsA(node, Param) && castNode(Param, node)->paramkind == PARAM_SUBLINK) {
+    const auto number = static_cast<AttrNumber>(castNode(Param, node)->paramid);
+    return AsNode(Copy(get_tle_by_resno(context->target_list, number)->expr));
+  }
+  return RewriteChildren(node, PutColumns, context);
+}
+
+bool IsPlainLevel(const Query& query) {
+  return query.setOperations == nullptr && !query.hasAggs && query.groupClause == NIL &&
+         query.groupingSets == NIL && query.havingQual == nullptr && !query.hasWindowFuncs &&
+         !query.hasTargetSRFs && !query.hasDistinctOn && query.limitCount == nullptr &&
+         query.limitOffset == nullptr;
+}
+
+// What a row of `body` has to fulfil to matter for `link`; nullptr: nothing that is certain.
+Node* TestOf(const SubLink& link, const Query& body, bool is_conjunct) {
+  if (link.testexpr == nullptr || !IsPlainLevel(body)) return nullptr;
+  if (checkExprHasSubLink(link.testexpr) || checkExprHasSubLink(AsNode(body.targetList)))
+    return nullptr;
+  if (link.subLinkType != ANY_SUBLINK && link.subLinkType != ALL_SUBLINK) return nullptr;
+  Node* outer = Copy(link.testexpr);
+  IncrementVarSublevelsUp(outer, 1, 0);
+  TestContext context = {body.targetList};
+  Node* test = PutColumns(outer, &context);
+  if (is_conjunct && link.subLinkType == ANY_SUBLINK) return test;
+  BooleanTest* certain = makeNode(BooleanTest);
+  certain->arg = reinterpret_cast<Expr*>(test);
+  certain->booltesttype = link.subLinkType == ALL_SUBLINK ? IS_NOT_TRUE : IS_NOT_FALSE;
+  certain->location = -1;
+  return AsNode(certain);
+}
+
+Expr* Exists(Query* query) {
+  SubLink* link = makeNode(SubLink);
+  link->subLinkType = EXISTS_SUBLINK;
+  link->subselect = AsNode(query);
+  link->location = -1;
+  return reinterpret_cast<Expr*>(link);
+}
+
+bool ReadsOuterLevels(const Query* query) {
+  constexpr int kMostLevels = 16;
+  for (int level = 1; level < kMostLevels; ++level)
+    if (contain_vars_of_level(const_cast<Node*>(reinterpret_cast<const Node*>(query)), level) ||
+        contain_aggs_of_level(const_cast<Node*>(reinterpret_cast<const Node*>(query)), level))
+      return true;
+  return false;
+}
+
+// What is read within `node` is evaluated on its own: nothing in it may be of another level.
+void RequireClosed(Planner* planner, const Query* query, Node* node, bool nullable) {
+  if (IsA(node, RangeTblRef)) {
+    const auto* entry = rt_fetch(castNode(RangeTblRef, node)->rtindex, query->rtable);
+    if (entry->rtekind == RTE_SUBQUERY && ReadsOuterLevels(entry->subquery))
+      GiveUp(planner, "a sub-select in FROM, within another one, refers to what is around that");
+  } else if (IsA(node, JoinExpr)) {
+    const auto* join = castNode(JoinExpr, node);
+    if (join->jointype != JOIN_INNER) {
+      constexpr int kMostLevels = 16;
+      for (int level = 1; level < kMostLevels; ++level)
+        if (contain_vars_of_level(join->quals, level))
+          GiveUp(planner, "an outer join in a sub-select refers to what is around that");
+    }
+    RequireClosed(planner, query, join->larg, nullable);
+    RequireClosed(planner, query, join->rarg, nullable);
+  } else {
+    ListCell* cell;
+    foreach (cell, castNode(FromExpr, node)->fromlist)
+      RequireClosed(planner, query, static_cast<Node*>(lfirst(cell)), nullable);
+  }
+}
+
+// All expressions of a level in which a sub-select makes no other trouble than elsewhere.
+List* SubLinksOf(Planner* planner, const Query* query) {
+  if (checkExprHasSubLink(query->limitCount) || checkExprHasSubLink(query->limitOffset))
+    GiveUp(planner, "LIMIT or OFFSET contains a sub-select");
+  List* links = SubLinksIn(AsNode(query->targetList));
+  links = list_concat(links, SubLinksIn(query->jointree->quals));
+  return list_concat(links, SubLinksIn(query->havingQual));
+}
+
+void RequireNoJoinSubLinks(Planner* planner, Node* node) {
+  if (IsA(node, JoinExpr)) {
+    const auto* join = castNode(JoinExpr, node);
+    if (checkExprHasSubLink(join->quals))
+      GiveUp(planner, "the condition of a join contains a sub-select");
+    RequireNoJoinSubLinks(planner, join->larg);
+    RequireNoJoinSubLinks(planner, join->rarg);
+  } else if (IsA(node, FromExpr)) {
+    ListCell* cell;
+    foreach (cell, castNode(FromExpr, node)->fromlist)
+      RequireNoJoinSubLinks(planner, static_cast<Node*>(lfirst(cell)));
+  }
+}
+
+List* WitnessesOf(Planner* planner, const SubLink& link, bool is_conjunct);
+
+// The rows that feed `body`, with one more condition.
+Query* Feeding(const Query* body, Node* condition) {
+  Query* rows = Selecting(body, Step::kGroup, NIL);
+  rows->jointree->quals = PlainQuals(body);
+  if (condition != nullptr) rows->jointree->quals = make_and_qual(rows->jointree->quals, condition);
+  rows->hasSubLinks = checkExprHasSubLink(AsNode(rows));
+  return rows;
+}
+
+Witness* MakeWitness(int set, Query* rows) {
+  Witness* witness = static_cast<Witness*>(palloc(sizeof(Witness)));
+  *witness = {set, Exists(rows)};
+  return witness;
+}
+
+List* WitnessesOfBody(Planner* planner, const SubLink& link, Query* body, bool is_conjunct) {
+  List* witnesses = NIL;
+  ListCell* cell;
+  if (body->setOperations != nullptr) {
+    foreach (cell, body->rtable) {
+      Query* leaf = lfirst_node(RangeTblEntry, cell)->subquery;
+      // It stands a level deeper there.
+      if (ReadsOuterLevels(leaf))
+        GiveUp(planner, "a set operation in a sub-select refers to what is around that");
+      witnesses = list_concat(witnesses, WitnessesOfBody(planner, link, Copy(leaf), false));
+    }
+    return witnesses;
+  }
+  body->targetList = castNode(List, FlattenJoinVars(body, AsNode(body->targetList)));
+  body->jointree = castNode(FromExpr, FlattenJoinVars(body, AsNode(body->jointree)));
+  RequireClosed(planner, body, AsNode(body->jointree), false);
+  RequireNoJoinSubLinks(planner, AsNode(body->jointree));
+  const Relation relation = PlanJoinTree(planner, body, AsNode(body->jointree));
+  foreach (cell, relation.parts) {
+    const Part& part = *static_cast<Part*>(lfirst(cell));
+    Query* rows = Feeding(
+        body, is_conjunct || link.testexpr != nullptr ? TestOf(link, *body, is_conjunct) : nullptr);
+    RestrictTo(rows, *planner, part);
+    witnesses = lappend(witnesses, MakeWitness(part.set, rows));
+  }
+  foreach (cell, SubLinksOf(planner, body)) {
+    ListCell* inner;
+    foreach (inner, WitnessesOf(planner, *lfirst_node(SubLink, cell), false)) {
+      const Witness& witness = *static_cast<Witness*>(lfirst(inner));
+      witnesses =
+          lappend(witnesses, MakeWitness(witness.set, Feeding(body, AsNode(witness.condition))));
+    }
+  }
+  return witnesses;
+}
+
+List* WitnessesOf(Planner* planner, const SubLink& link, bool is_conjunct) {
+  return WitnessesOfBody(planner, link, castNode(Query, Copy(link.subselect)), is_conjunct);
+}
+
+// Adds to what is stale of `relation` the rows of `rows`, its own by its key, for which one of
+// `links` may be.
+void AddSubLinks(Planner* planner, const Query* rows, List* links, List* conjuncts,
+                 Relation* relation) {
+  List* probe = NIL;
+  ListCell* cell;
+  foreach (cell, links) {
+    ListCell* inner;
+    foreach (inner, WitnessesOf(planner, *lfirst_node(SubLink, cell),
+                                list_member_ptr(conjuncts, lfirst(cell)))) {
+      const Witness& witness = *static_cast<Witness*>(lfirst(inner));
+      Restricted* restricted = static_cast<Restricted*>(palloc(sizeof(Restricted)));
+      *restricted = {witness.set, Copy(rows)};
+      FromExpr* from = restricted->query->jointree;
+      from->quals = make_and_qual(from->quals, AsNode(witness.condition));
+      restricted->query->hasSubLinks = true;
+      probe = lappend(probe, restricted);
+    }
+  }
+  if (probe == NIL) return;
+  if (relation->bag) GiveUp(planner, "rows with a sub-select have no key");
+  StaleSet* set = AddSet(planner, relation->key, InvalidOid);
+  set->probe = probe;
+  relation->parts = lappend(list_copy(relation->parts), MakePart(set->number, relation->key));
+}
+
+void PlanSubLinks(Planner* planner, const Query* query, Relation* relation) {
+  RequireNoJoinSubLinks(planner, AsNode(query->jointree));
+  List* links = SubLinksOf(planner, query);
+  if (links == NIL) return;
+  ListCell* cell;
+  foreach (cell, links)
+    if (contain_aggs_of_level(castNode(SubLink, lfirst(cell))->subselect, 1))
+      GiveUp(planner, "a sub-select contains an aggregate of what is around it");
+  Query* rows = Selecting(query, Step::kGroup, relation->key);
+  rows->jointree->quals = PlainQuals(query);
+  AddSubLinks(planner, rows, links,
+              make_ands_implicit(reinterpret_cast<Expr*>(query->jointree->quals)), relation);
+}
+
+// Row security that asks other tables.
+void PlanPolicies(Planner* planner, const Query* query, int index, Relation* table) {
+  List* links = SubLinksIn(AsNode(rt_fetch(index, query->rtable)->securityQuals));
+  if (links == NIL) return;
+  Query* rows = Selecting(query, Step::kGroup, table->key);
+  RangeTblRef* reference = makeNode(RangeTblRef);
+  reference->rtindex = index;
+  ReadAlone(rows, AsNode(reference));
+  RangeTblEntry* entry = rt_fetch(index, rows->rtable);
+  List* plain = NIL;
+  ListCell* cell;
+  foreach (cell, entry->securityQuals)
+    if (!checkExprHasSubLink(static_cast<Node*>(lfirst(cell))))
+      plain = lappend(plain, lfirst(cell));
+  entry->securityQuals = plain;
+  AddSubLinks(planner, rows, links, NIL, table);
+}
+
 // ----- a level -----
 
 // Moves `target` behind all that are selected, to be the last of these.
@@ -389,7 +644,7 @@ AttrNumber Select(Query* query, TargetEntry* target) {
     *list = lappend(*list, lfirst(cell));
   }
   target->resjunk = false;
-  if (target->resname == nullptr) target->resname = pstrdup("?hidden");
+  target->resname = psprintf("?hidden %d", list_length(selected) + 1);
   query->targetList = list_concat(lappend(selected, target), others);
   foreach (cell, query->targetList)
     lfirst_node(TargetEntry, cell)->resno =
@@ -530,11 +785,11 @@ Level PlanSetOperation(Planner* planner, Query* query) {
 
 Level PlanLevel(Planner* planner, Query* query) {
   if (query->setOperations != nullptr) return PlanSetOperation(planner, query);
-  if (query->hasSubLinks) GiveUp(planner, "it contains a sub-select");
   if (query->rowMarks != NIL) GiveUp(planner, "it locks rows");
   query->targetList = castNode(List, FlattenJoinVars(query, AsNode(query->targetList)));
   query->jointree = castNode(FromExpr, FlattenJoinVars(query, AsNode(query->jointree)));
   Relation relation = PlanJoinTree(planner, query, AsNode(query->jointree));
+  PlanSubLinks(planner, query, &relation);
   PlanSteps(planner, query, &relation);
   return Finish(planner, query, relation, relation.bag);
 }
@@ -547,6 +802,8 @@ void LeaveOutPart(Query* query, const Planner& planner, const Part& part) {
   forboth (expression, part.expressions, column, SetOf(planner, part).columns)
     tests = lappend(tests, IsAmong(static_cast<Expr*>(lfirst(expression)),
                                    *static_cast<SetColumn*>(lfirst(column))));
+  const StaleSet& set = SetOf(planner, part);
+  if (set.found_param != 0) tests = list_make1(MakeParam(set.found_param, BOOLOID));
   BooleanTest* test = makeNode(BooleanTest);
   test->arg = make_ands_explicit(tests);
   test->booltesttype = IS_NOT_TRUE;

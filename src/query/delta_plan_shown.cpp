@@ -38,8 +38,8 @@ void AppendSets(StringInfo text, List* sets) {
   ListCell* cell;
   foreach (cell, sets) {
     const auto& set = *static_cast<StaleSet*>(lfirst(cell));
-    appendStringInfo(text, "%s{\"table\":%u,\"columns\":[",
-                     foreach_current_index(cell) > 0 ? "," : "", set.table);
+    appendStringInfo(text, "%s{\"table\":%u,\"found\":%d,\"columns\":[",
+                     foreach_current_index(cell) > 0 ? "," : "", set.table, set.found_param);
     ListCell* column_cell;
     foreach (column_cell, set.columns) {
       const auto& column = *static_cast<SetColumn*>(lfirst(column_cell));

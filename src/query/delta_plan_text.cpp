@@ -84,6 +84,7 @@ Restricted ReadRestricted(Fields fields) {
 List* WriteSet(const StaleSet& set) {
   List* fields = list_make4(Number(set.number), Number(set.table), set.relations, set.identity);
   fields = lappend(fields, WriteEach(set.columns, WriteColumn));
+  fields = lappend(fields, Number(set.found_param));
   return lappend(fields, WriteEach(set.probe, WriteRestricted));
 }
 
@@ -94,6 +95,7 @@ StaleSet ReadSet(Fields fields) {
   set.relations = fields.AsList();
   set.identity = fields.AsList();
   set.columns = ReadEach(fields.AsList(), ReadColumn);
+  set.found_param = fields.AsInt();
   set.probe = ReadEach(fields.AsList(), ReadRestricted);
   return set;
 }

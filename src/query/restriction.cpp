@@ -41,17 +41,6 @@ bool IsNullable(Node* node, int index, bool nullable) {
 
 Expr* Copy(Expr* expression) { return static_cast<Expr*>(copyObjectImpl(expression)); }
 
-Expr* MakeParam(int number, Oid type) {
-  Param* param = makeNode(Param);
-  param->paramkind = PARAM_EXTERN;
-  param->paramid = number;
-  param->paramtype = type;
-  param->paramtypmod = -1;
-  param->paramcollid = get_typcollation(type);
-  param->location = -1;
-  return reinterpret_cast<Expr*>(param);
-}
-
 void AddCondition(Query* query, Expr* condition) {
   Node** quals =
       contain_aggs_of_level(AsNode(condition), 0) ? &query->havingQual : &query->jointree->quals;
@@ -124,6 +113,17 @@ void RestrictLeaves(Query* query, AttrNumber number, const SetColumn& column) {
 }
 
 }  // namespace
+
+Expr* MakeParam(int number, Oid type) {
+  Param* param = makeNode(Param);
+  param->paramkind = PARAM_EXTERN;
+  param->paramid = number;
+  param->paramtype = type;
+  param->paramtypmod = -1;
+  param->paramcollid = get_typcollation(type);
+  param->location = -1;
+  return reinterpret_cast<Expr*>(param);
+}
 
 bool DescribeColumn(const Expr* expression, SetColumn* column) {
   const Node* node = reinterpret_cast<const Node*>(expression);

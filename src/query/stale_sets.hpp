@@ -33,7 +33,8 @@ struct StaleSet {
   Oid table;        // InvalidOid: it has a probe
   List* relations;  // oids of the tables with rows of it: itself, its partitions or children
   List* identity;   // attribute numbers of `table`, beside `columns`
-  List* columns;    // SetColumn*; NIL: all that matters is whether the probe finds a row
+  List* columns;    // SetColumn*; NIL: all that matters is whether the probe finds a row,
+  int found_param;  // $n, a boolean: whether it does; 0 where there are columns
   List* probe;      // Restricted*: their results together
 };
 

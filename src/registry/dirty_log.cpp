@@ -3,10 +3,8 @@
 // raised after them. Process: decoder (writes), evaluator (reads).
 #include "registry/dirty_log.hpp"
 
-#include "pg/locks.hpp"
 #include "pg/settings.hpp"
 #include "registry/database.hpp"
-#include "registry/identity_watches.hpp"
 #include "registry/shared_memory.hpp"
 
 namespace live_queries {
@@ -23,33 +21,6 @@ uint32 RingBytes() {
   uint32 bytes = kLargestRing;
   while (bytes > kSmallestRing && bytes > share) bytes /= 2;
   return bytes;
-}
-
-dsa_pointer MakeLog() {
-  const uint32 bytes = RingBytes();
-  const dsa_pointer pointer = AllocateShared(offsetof(DirtyLogShared, data) + bytes);
-  if (!DsaPointerIsValid(pointer))
-    ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY),
-            errmsg("live_queries has no memory left for another dirty log"),
-            errhint("Consider increasing live_queries.memory_limit."));
-  DirtyLogShared* log = FromArea<DirtyLogShared>(pointer);
-  log->watches = InvalidDsaPointer;
-  log->watch_capacity = 0;
-  log->last_watch = 0;
-  log->capacity = bytes;
-  for (Atomic<uint64_t>* number : {&log->watch_changes, &log->watched_changes, &log->watched_since,
-                                   &log->written, &log->overwritten, &log->complete})
-    number->Init(0);
-  for (Atomic<uint64_t>& position : log->awaited) position.Init(0);
-  return pointer;
-}
-
-uint32 BitOf(int consumer) { return 1U << consumer; }
-
-void FreeLog(dsa_pointer pointer) {
-  const DirtyLogShared* log = FromArea<DirtyLogShared>(pointer);
-  if (DsaPointerIsValid(log->watches)) FreeShared(log->watches);
-  FreeShared(pointer);
 }
 
 // Bytes of the ring from `offset` on, to or from `bytes`.
@@ -82,77 +53,37 @@ DirtyRead Lapped(DirtyLogCursor* cursor) {
   return DirtyRead::kLapped;
 }
 
-// What the readers have not read yet, and what comes next, are not of one history.
-void Break(DirtyLogShared* log) {
+}  // namespace
+
+dsa_pointer MakeDirtyLog() {
+  const uint32 bytes = RingBytes();
+  const dsa_pointer pointer = AllocateShared(offsetof(DirtyLogShared, data) + bytes);
+  if (!DsaPointerIsValid(pointer))
+    ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY),
+            errmsg("live_queries has no memory left for another dirty log"),
+            errhint("Consider increasing live_queries.memory_limit."));
+  DirtyLogShared* log = FromArea<DirtyLogShared>(pointer);
+  log->watches = InvalidDsaPointer;
+  log->watch_capacity = 0;
+  log->last_watch = 0;
+  log->capacity = bytes;
+  for (Atomic<uint64_t>* number : {&log->watch_changes, &log->watched_changes, &log->watched_since,
+                                   &log->written, &log->overwritten, &log->complete})
+    number->Init(0);
+  for (Atomic<uint64_t>& position : log->awaited) position.Init(0);
+  return pointer;
+}
+
+void FreeDirtyLog(dsa_pointer pointer) {
+  const DirtyLogShared* log = FromArea<DirtyLogShared>(pointer);
+  if (DsaPointerIsValid(log->watches)) FreeShared(log->watches);
+  FreeShared(pointer);
+}
+
+void BreakDirtyLog(DirtyLogShared* log) {
   const uint64 end = log->written.Load() + log->capacity;
   (void)log->overwritten.Exchange(end);
   (void)log->written.Exchange(end);
-}
-
-// The log that this process, the decoder, writes.
-DirtyLogShared* written_log = nullptr;
-
-// Takes the log that the evaluators have made, if they still want it.
-DirtyLogShared* TakeLog(DatabaseShared* database) {
-  const dsa_pointer pointer = WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    const dsa_pointer log = database->dirty_log.Load();
-    if (DsaPointerIsValid(log))
-      database->dirty_log_users.Store(database->dirty_log_users.Load() | BitOf(kDecoderConsumer));
-    return log;
-  });
-  if (!DsaPointerIsValid(pointer)) return nullptr;
-  DirtyLogShared* log = FromArea<DirtyLogShared>(pointer);
-  Break(log);
-  return log;
-}
-
-// Frees the log if nobody else uses it any more.
-bool FreeUnusedLog(DatabaseShared* database) {
-  if ((database->dirty_log_users.Load() & ~BitOf(kDecoderConsumer)) != 0) return false;
-  const dsa_pointer unused = WithLock(ControlLock(), LW_EXCLUSIVE, [&]() -> dsa_pointer {
-    if ((database->dirty_log_users.Load() & ~BitOf(kDecoderConsumer)) != 0)
-      return InvalidDsaPointer;
-    database->dirty_log_users.Store(0);
-    return database->dirty_log.Exchange(InvalidDsaPointer);
-  });
-  if (!DsaPointerIsValid(unused)) return false;
-  FreeLog(unused);
-  return true;
-}
-
-}  // namespace
-
-DirtyLogShared* JoinDirtyLog(DatabaseShared* database, int consumer) {
-  dsa_pointer spare = InvalidDsaPointer;
-  for (;;) {
-    const dsa_pointer joined = WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-      if (!DsaPointerIsValid(database->dirty_log.Load()) && DsaPointerIsValid(spare)) {
-        database->dirty_log.Store(spare);
-        spare = InvalidDsaPointer;
-      }
-      const dsa_pointer log = database->dirty_log.Load();
-      if (DsaPointerIsValid(log))
-        database->dirty_log_users.Store(database->dirty_log_users.Load() | BitOf(consumer));
-      return log;
-    });
-    if (DsaPointerIsValid(joined)) {
-      if (DsaPointerIsValid(spare)) FreeLog(spare);
-      DirtyLogShared* log = FromArea<DirtyLogShared>(joined);
-      ForgetIdentityWatches(log, consumer);
-      log->awaited[consumer].Store(0);
-      WakeConsumer(database->consumers[kDecoderConsumer]);
-      return log;
-    }
-    spare = MakeLog();
-  }
-}
-
-void LeaveDirtyLog(DatabaseShared* database, DirtyLogShared* log, int consumer) {
-  ForgetIdentityWatches(log, consumer);
-  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    database->dirty_log_users.Store(database->dirty_log_users.Load() & ~BitOf(consumer));
-  });
-  WakeConsumer(database->consumers[kDecoderConsumer]);
 }
 
 DirtyLogCursor OpenDirtyLog(const DirtyLogShared* log) { return {log, log->written.Load()}; }
@@ -197,15 +128,6 @@ bool AwaitDirtyLog(DatabaseShared* database, DirtyLogShared* log, int consumer, 
   return false;
 }
 
-DirtyLogShared* UseDirtyLog(DatabaseShared* database) {
-  if (!DsaPointerIsValid(database->dirty_log.Load())) return nullptr;
-  if (FreeUnusedLog(database))
-    written_log = nullptr;
-  else if (written_log == nullptr)
-    written_log = TakeLog(database);
-  return written_log;
-}
-
 size_t DirtyRecordLimit(const DirtyLogShared& log) { return log.capacity / kRecordsInRing; }
 
 void WriteDirtyLog(DirtyLogShared* log, const DirtyRecordShared& record) {
@@ -228,7 +150,7 @@ void CompleteDirtyLog(DatabaseShared* database, DirtyLogShared* log, uint64_t po
     Atomic<uint64_t>& awaited = log->awaited[consumer.index];
     uint64 wanted = awaited.Load();
     const bool arrived = wanted != 0 && wanted <= position && awaited.Replace(&wanted, 0);
-    if (arrived || (changed & BitOf(consumer.index)) != 0) WakeConsumer(consumer);
+    if (arrived || (changed & ConsumerBit(consumer.index)) != 0) WakeConsumer(consumer);
   }
 }
 

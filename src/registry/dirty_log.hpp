@@ -1,6 +1,6 @@
 // The dirty log of a database: what committed, in the order of the commits, for its evaluators. A ring
 // with one writer, the decoder, which never waits; each evaluator reads with a cursor of its own, and
-// learns it if the writer has lapped it. It exists as long as an evaluator uses it. Process: decoder
+// learns it if the writer has lapped it. Process: decoder
 // (writes), evaluator (reads).
 #pragma once
 
@@ -16,6 +16,9 @@ extern "C" {
 namespace live_queries {
 
 struct DatabaseShared;
+
+// Of sets of consumers.
+inline uint32 ConsumerBit(int consumer) { return 1U << consumer; }
 
 struct DirtyLogShared {
   // Guarded by ControlLock: see registry/identity_watches.hpp.
@@ -40,13 +43,11 @@ struct DirtyLogShared {
   char data[FLEXIBLE_ARRAY_MEMBER];
 };
 
-// ----- in an evaluator -----
+// An empty one. Raises 53200 without memory.
+dsa_pointer MakeDirtyLog();
+void FreeDirtyLog(dsa_pointer log);
 
-// The log, for the consumer of that index, whose process this is; made if there is none. Nothing is watched yet, also
-// if its predecessor has left something. Raises 53200 without memory.
-DirtyLogShared* JoinDirtyLog(DatabaseShared* database, int consumer);
-// May not be used after that. Never ereports.
-void LeaveDirtyLog(DatabaseShared* database, DirtyLogShared* log, int consumer);
+// ----- in an evaluator -----
 
 struct DirtyLogCursor {
   const DirtyLogShared* log;
@@ -76,9 +77,8 @@ bool AwaitDirtyLog(DatabaseShared* database, DirtyLogShared* log, int consumer, 
 
 // ----- in the decoder -----
 
-// The log that it is to write until it asks again; nullptr: nobody reads it. What this process has
-// decoded before it got it is missing there, and is told as such. Once in a turn.
-DirtyLogShared* UseDirtyLog(DatabaseShared* database);
+// Tells the readers that something is missing here.
+void BreakDirtyLog(DirtyLogShared* log);
 // The longest record that may be written.
 size_t DirtyRecordLimit(const DirtyLogShared& log);
 void WriteDirtyLog(DirtyLogShared* log, const DirtyRecordShared& record);

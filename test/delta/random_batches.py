@@ -53,6 +53,7 @@ class Gen:
             return self.sub(items, 1)
         c = self.col(items, "int")
         if c is None: return "true"
+        if r.random() < .15: return self.subselect(items, c[0])
         if k < 0.3:
             d = self.col(items, "int"); return "%s = %s" % (c[0], d[0])
         if k < 0.5: return "%s > %d" % (c[0], r.randint(0, 3))
@@ -64,6 +65,15 @@ class Gen:
         keep, self.subs = self.subs, 0
         c = self.cond(items); self.subs = keep
         return c
+    def subselect(self, items, c):
+        r = self.r; t = r.choice(list(TABLES)); al = self.fresh()
+        ints = ["%s.%s" % (al, n) for n, ty in COLS[t] if ty == "int"]
+        x, y = r.choice(ints), r.choice(ints)
+        where = r.choice(["", " WHERE %s = %s" % (y, self.col(items, "int")[0]), " WHERE %s > %d" % (y, r.randint(0, 2))])
+        return r.choice([
+            "EXISTS (SELECT 1 FROM %s %s WHERE %s = %s)" % (t, al, y, c), "NOT EXISTS (SELECT 1 FROM %s %s WHERE %s = %s)" % (t, al, y, c),
+            "%s IN (SELECT %s FROM %s %s%s)" % (c, x, t, al, where), "%s NOT IN (SELECT %s FROM %s %s%s)" % (c, x, t, al, where),
+            "%s >= ALL (SELECT %s FROM %s %s%s)" % (c, x, t, al, where), "%s = (SELECT max(%s) FROM %s %s%s)" % (c, x, t, al, where)])
     def frm(self, depth):
         r = self.r
         item, al, cols = self.base(depth); items = [(al, cols)]; sql = item
