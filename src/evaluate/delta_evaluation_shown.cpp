@@ -44,6 +44,7 @@ struct Shown {
   DeltaPlan plan;
   DeltaEvaluation* evaluation;
   SnapshotPair snapshots;
+  TimestampTz transaction;  // of the snapshots
   PlanWatches watches;
 };
 
@@ -114,6 +115,7 @@ void Begin(const char* query) {
     shown->evaluation = PrepareDeltaEvaluation(shown_context, shown->plan, NIL);
   });
   shown->snapshots = {nullptr, Take()};
+  shown->transaction = GetCurrentTransactionStartTimestamp();
 }
 
 void Watch() {
@@ -151,6 +153,8 @@ DirtyBatch* ReadBatch() {
 }
 
 void Move() {
+  if (shown->transaction != GetCurrentTransactionStartTimestamp()) shown->snapshots = {};
+  shown->transaction = GetCurrentTransactionStartTimestamp();
   if (shown->snapshots.before != nullptr)
     UnregisterSnapshotFromOwner(shown->snapshots.before, TopTransactionResourceOwner);
   shown->snapshots.before = shown->snapshots.after;
@@ -244,10 +248,11 @@ text* ShowChanges(const GivenRows* given, DirtyBatch* batch) {
         return source.batch->Find(set, shown->watches.of_set[set.number]);
       },
       ShowChange, &showing);
-  return cstring_to_text(psprintf("{\"whole\":%s,\"rows\":%llu,\"bag\":%s,\"changes\":%s]}",
-                                  cost.whole ? "true" : "false",
-                                  static_cast<unsigned long long>(cost.rows),
-                                  shown->plan.bag ? "true" : "false", showing.out.data));
+  return cstring_to_text(
+      psprintf("{\"whole\":%s,\"rows\":%llu,\"us\":[" INT64_FORMAT "," INT64_FORMAT
+               "],\"bag\":%s,\"changes\":%s]}",
+               cost.whole ? "true" : "false", static_cast<unsigned long long>(cost.rows),
+               cost.probe_us, cost.query_us, shown->plan.bag ? "true" : "false", showing.out.data));
 }
 
 const char* NameOf(DirtyKind kind) {
@@ -310,7 +315,8 @@ Datum live_queries_delta_begin(PG_FUNCTION_ARGS) {
   PG_RETURN_VOID();
 }
 
-// Takes another snapshot; the one before is the state from which changes are told.
+// Takes another snapshot; the one before is the state from which changes are told. In another transaction
+// there is none before.
 Datum live_queries_delta_move(PG_FUNCTION_ARGS) {
   live_queries::Move();
   PG_RETURN_VOID();
