@@ -1,5 +1,5 @@
 // The transaction callback that notices commits which wrote: it raises the database's commit_lsn
-// and sets the latches of its consumers. Called by the server at each commit. Process: any that
+// and sets the latches of its decoders. Called by the server at each commit. Process: any that
 // commits.
 #include "client/commit_wakeup.hpp"
 
@@ -32,7 +32,7 @@ void OnTransaction(XactEvent event, void*) {
   LIVE_QUERIES_FAULT("writer-committed");
   // With synchronous_commit = off the record may not be flushed: the decoder will do that.
   database->commit_lsn.Raise(last_commit);
-  WakeConsumers(*database);
+  WakeDecoders(*database);
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ LIVE_QUERIES_FUNCTION(live_queries_delta_changes);
 LIVE_QUERIES_FUNCTION(live_queries_delta_watch);
 LIVE_QUERIES_FUNCTION(live_queries_delta_logged);
 LIVE_QUERIES_FUNCTION(live_queries_delta_read_log);
+LIVE_QUERIES_FUNCTION(live_queries_delta_woken);
 }
 
 namespace live_queries {
@@ -90,9 +91,11 @@ void WaitUntil(Condition&& condition) {
   }
 }
 
-// What is visible to the newer snapshot is in the log then.
+// What is visible to the newer snapshot is in the log then, also where its commit was asynchronous.
 void AwaitLog() {
-  const XLogRecPtr end = GetFlushRecPtr(nullptr);
+  const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
+  const XLogRecPtr committed = database->commit_lsn.Load();
+  const XLogRecPtr end = committed > flushed ? committed : flushed;
   WaitUntil([&] { return AwaitDirtyLog(database, log, kConsumer, end); });
 }
 
@@ -345,4 +348,12 @@ Datum live_queries_delta_logged(PG_FUNCTION_ARGS) {
 
 // What the dirty log says.
 Datum live_queries_delta_read_log(PG_FUNCTION_ARGS) { PG_RETURN_TEXT_P(live_queries::ShowLog()); }
+
+// live_queries_delta_woken(milliseconds integer): whether this process is woken within that time.
+Datum live_queries_delta_woken(PG_FUNCTION_ARGS) {
+  ResetLatch(MyLatch);
+  const int woken = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+                              PG_GETARG_INT32(0), PG_WAIT_EXTENSION);
+  PG_RETURN_BOOL((woken & WL_LATCH_SET) != 0);
+}
 #endif

@@ -98,4 +98,8 @@ void WakeConsumers(const DatabaseShared& database) {
   for (const ConsumerShared& consumer : database.consumers) WakeConsumer(consumer);
 }
 
+void WakeDecoders(const DatabaseShared& database) {
+  for (int i = 0; i < kFirstEvaluator; ++i) WakeConsumer(database.consumers[i]);
+}
+
 }  // namespace live_queries

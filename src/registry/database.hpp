@@ -56,5 +56,7 @@ bool IsConsumerOf(const DatabaseShared& database, pid_t pid);
 
 // Sets the latches of the consumers that run. Never ereports.
 void WakeConsumers(const DatabaseShared& database);
+// Only of those that read the log. What concerns an evaluator, the decoder tells it.
+void WakeDecoders(const DatabaseShared& database);
 
 }  // namespace live_queries

@@ -14,6 +14,7 @@ $node->safe_psql('postgres', <<~SQL);
     CREATE FUNCTION delta_begin(text) RETURNS void AS 'live_queries', 'live_queries_delta_begin' LANGUAGE C STRICT;
     CREATE FUNCTION delta_watch() RETURNS void AS 'live_queries', 'live_queries_delta_watch' LANGUAGE C STRICT;
     CREATE FUNCTION delta_read_log() RETURNS text AS 'live_queries', 'live_queries_delta_read_log' LANGUAGE C STRICT;
+    CREATE FUNCTION delta_woken(integer) RETURNS boolean AS 'live_queries', 'live_queries_delta_woken' LANGUAGE C STRICT;
     CREATE TABLE plain (id int PRIMARY KEY, n int);
     CREATE TABLE whole (id int PRIMARY KEY, n int);
     ALTER TABLE whole REPLICA IDENTITY FULL;
@@ -90,6 +91,19 @@ watch_tables('SELECT n FROM whole');
 $writer->rows('INSERT INTO plain VALUES (-4, 1)');
 is(read_log(), '', 'a table that is not watched any more');
 tells('INSERT INTO whole VALUES (1, 1)', 'row(12)');
+
+# Nobody is woken for what does not concern him.
+sub is_woken {
+    my ($sql, $expected, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $reader->send_query('SELECT delta_woken(' . ($expected eq 't' ? 60000 : 1000) . ')');
+    wait_until(sub { asked($node, q(SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT delta_woken%' AND wait_event_type = 'Extension')) });
+    $writer->rows($sql);
+    return is($reader->finish->{rows}[0][0], $expected, $name);
+}
+is_woken('INSERT INTO plain VALUES (-5, 1)', 'f', 'a change of a table that it does not watch any more wakes nobody');
+is_woken('INSERT INTO whole VALUES (-5, 1)', 't', 'one of a table that it watches does');
+read_log();
 
 # What is missing.
 $writer->rows("INSERT INTO whole SELECT i, 1 FROM generate_series($_ * 10000, $_ * 10000 + 9999) i") for 1 .. 20;
