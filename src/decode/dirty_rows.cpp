@@ -1,4 +1,5 @@
-// Which identities changes have, and the record of the transaction that is decoded. Process: decoder.
+// Which identities changes have, and the record of the transaction that is decoded. Process:
+// decoder.
 #include "decode/dirty_rows.hpp"
 
 #include "decode/wal_stream.hpp"
@@ -38,8 +39,8 @@ bool IsLogged(const RowShape& shape, const WatchedIdentity& identity) {
   return true;
 }
 
-// The columns' values in `row`. Long ones that an update has not touched are not in it, but in `old_row`
-// then. False if one is nowhere, or the table has no such column (any more).
+// The columns' values in `row`. Long ones that an update has not touched are not in it, but in
+// `old_row` then. False if one is nowhere, or the table has no such column (any more).
 bool TakeValues(const WatchedIdentity& identity, TupleDesc descriptor, HeapTuple row,
                 HeapTuple old_row, Datum* values, int16* lengths, bool* by_value) {
   for (int i = 0; i < identity.count; ++i) {
@@ -81,7 +82,8 @@ bool NoteChange(const WatchedIdentity& identity, Relation relation, const RowSha
   if (change.kind == ChangeKind::kInsert)
     return NoteRow(identity, relation, change.new_row, nullptr);
   if (!IsLogged(shape, identity)) return false;
-  // An update that leaves the logged columns alone logs no old row: the new one has the same identity.
+  // An update that leaves the logged columns alone logs no old row: the new one has the same
+  // identity.
   const bool has_old = change.old_row != nullptr;
   if (!has_old && (shape.full_identity || change.kind == ChangeKind::kDelete)) return false;
   if (has_old && !NoteRow(identity, relation, change.old_row, nullptr)) return false;

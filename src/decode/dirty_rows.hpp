@@ -1,7 +1,7 @@
-// The decoder's half of the dirty log: the tables that evaluators watch, the identities of the rows of
-// these that a transaction has changed, and the record of it. A transaction is written when its commit is
-// decoded, whether or not anybody sees it yet: to stand at a position of the log, an evaluator's
-// snapshot has to hide what is visible and stands behind that. Process: decoder.
+// The decoder's half of the dirty log: the tables that evaluators watch, the identities of the rows
+// of these that a transaction has changed, and the record of it. A transaction is written when its
+// commit is decoded, whether or not anybody sees it yet: to stand at a position of the log, an
+// evaluator's snapshot has to hide what is visible and stands behind that. Process: decoder.
 #pragma once
 
 #include "decode/change_batch.hpp"
@@ -38,8 +38,8 @@ void ShareDirtyLog(XLogRecPtr position);
 
 // ----- for the output plugin -----
 
-// Whether anybody reads the dirty log: each transaction is in it then, also if it has changed nothing
-// that is watched.
+// Whether anybody reads the dirty log: each transaction is in it then, also if it has changed
+// nothing that is watched.
 bool DirtyLogIsKept();
 
 struct ChangedRow {

@@ -1,6 +1,6 @@
-// The tables whose changes are copied or noted, as they are at the point of the log that decoding has
-// reached: what their rows look like, and in which file they are. The output plugin asks for each
-// change; whoever evaluates changes watches tables and reads the shapes. Process: decoder.
+// The tables whose changes are copied or noted, as they are at the point of the log that decoding
+// has reached: what their rows look like, and in which file they are. The output plugin asks for
+// each change; whoever evaluates changes watches tables and reads the shapes. Process: decoder.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -35,8 +35,8 @@ void PrepareWatchedTables(MemoryContext context);
 void WatchTable(Oid relation);
 void UnwatchTable(Oid relation);
 
-// The identities (WatchedIdentity*, the caller's) by which evaluators want to be told of changes of a
-// table; NIL: none. In a transaction.
+// The identities (WatchedIdentity*, the caller's) by which evaluators want to be told of changes of
+// a table; NIL: none. In a transaction.
 void WatchIdentities(Oid relation, const List* identities);
 
 // The rest is for the output plugin, under the historic snapshot of decoding.

@@ -30,8 +30,8 @@ void TakeRow(RowsOfSide* rows, TupleTableSlot* slot) {
             errmsg("too much of the result of a live query has changed at once"));
 }
 
-// One plan for both sides: whatever SQL leaves to the order of execution is the same then, as far as it
-// can be.
+// One plan for both sides: whatever SQL leaves to the order of execution is the same then, as far
+// as it can be.
 void AddBothSides(RowsOfSide* rows, const PlannedStmt* plan, ParamListInfo params,
                   const SnapshotPair& snapshots) {
   rows->side = -1;

@@ -1,7 +1,7 @@
 // One plan of the delta strategy, evaluated for one batch of changes after the other: what may be
-// stale, that part of the result at both snapshots, and the difference. README.md in this folder draws
-// it. The caller is in a transaction, as the role and with the settings of those who subscribed, and
-// neither knows the dirty log here nor the subscribers. Process: evaluator.
+// stale, that part of the result at both snapshots, and the difference. README.md in this folder
+// draws it. The caller is in a transaction, as the role and with the settings of those who
+// subscribed, and neither knows the dirty log here nor the subscribers. Process: evaluator.
 #pragma once
 
 #include "evaluate/difference.hpp"

@@ -1,7 +1,7 @@
-// The delta strategy by hand, in any backend: for the test that compares it with the whole query, in a
-// build with fault points alone. One query at a time, and a pair of snapshots that moves on; all within
-// one transaction. The changed rows are given, or read from the dirty log as the last consumer of the
-// database, which has no worker. No part of the extension.
+// The delta strategy by hand, in any backend: for the test that compares it with the whole query,
+// in a build with fault points alone. One query at a time, and a pair of snapshots that moves on;
+// all within one transaction. The changed rows are given, or read from the dirty log as the last
+// consumer of the database, which has no worker. No part of the extension.
 #ifdef LIVE_QUERIES_FAULTS
 #include "evaluate/delta_evaluation.hpp"
 #include "evaluate/dirty_batch.hpp"
@@ -318,8 +318,8 @@ Datum live_queries_delta_begin(PG_FUNCTION_ARGS) {
   PG_RETURN_VOID();
 }
 
-// Takes another snapshot; the one before is the state from which changes are told. In another transaction
-// there is none before.
+// Takes another snapshot; the one before is the state from which changes are told. In another
+// transaction there is none before.
 Datum live_queries_delta_move(PG_FUNCTION_ARGS) {
   live_queries::Move();
   PG_RETURN_VOID();
@@ -328,11 +328,12 @@ Datum live_queries_delta_move(PG_FUNCTION_ARGS) {
 // The result under the newer snapshot, as inserts.
 Datum live_queries_delta_result(PG_FUNCTION_ARGS) { PG_RETURN_TEXT_P(live_queries::ShowResult()); }
 
-// live_queries_delta_changes(tables oid[], identities text[]): what has changed between the snapshots.
+// live_queries_delta_changes(tables oid[], identities text[]): what has changed between the
+// snapshots.
 Datum live_queries_delta_changes(PG_FUNCTION_ARGS) {
-  using namespace live_queries;  // NOLINT
-  const GivenRows given = ReadGiven(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_ARRAYTYPE_P(1));
-  PG_RETURN_TEXT_P(ShowChanges(&given, nullptr));
+  const live_queries::GivenRows given =
+      live_queries::ReadGiven(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_ARRAYTYPE_P(1));
+  PG_RETURN_TEXT_P(live_queries::ShowChanges(&given, nullptr));
 }
 
 // From now on, the tables of the query are watched in the dirty log.

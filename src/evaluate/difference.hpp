@@ -1,5 +1,5 @@
-// The difference of two sets of rows, as the changes that lead from the one to the other. Rows that are
-// in both cancel out as they come; the rest is told by key. Process: evaluator.
+// The difference of two sets of rows, as the changes that lead from the one to the other. Rows that
+// are in both cancel out as they come; the rest is told by key. Process: evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"

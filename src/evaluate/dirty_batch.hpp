@@ -1,6 +1,6 @@
-// What the transactions of a batch have changed, read from the dirty log: for each watch the identities
-// of rows, and the tables of which more than rows have changed. Plans find their dirty rows here.
-// Process: evaluator.
+// What the transactions of a batch have changed, read from the dirty log: for each watch the
+// identities of rows, and the tables of which more than rows have changed. Plans find their dirty
+// rows here. Process: evaluator.
 #pragma once
 
 #include "evaluate/stale_values.hpp"

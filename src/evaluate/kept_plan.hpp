@@ -1,6 +1,6 @@
-// A query of a plan, planned and executed. A generic plan, which knows nothing of its parameters, is
-// kept until something that it depends on changes. The server's own cache cannot be used: it plans from
-// a text again, and these queries have none. Process: evaluator.
+// A query of a plan, planned and executed. A generic plan, which knows nothing of its parameters,
+// is kept until something that it depends on changes. The server's own cache cannot be used: it
+// plans from a text again, and these queries have none. Process: evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -32,15 +32,15 @@ void PrepareKeptPlans();
 // In `context`, with which it goes. Nothing is planned yet. `query` stays the caller's.
 KeptPlan* KeepPlan(MemoryContext context, const Query* query);
 
-// A plan for these parameters, for as many executions as there are: the kept one, or if `generic` is
-// false one of its own in CurrentMemoryContext. All tables of it are locked until the end of the
+// A plan for these parameters, for as many executions as there are: the kept one, or if `generic`
+// is false one of its own in CurrentMemoryContext. All tables of it are locked until the end of the
 // (sub)transaction. Needs an active snapshot.
 const PlannedStmt* PlanQuery(KeptPlan* kept, ParamListInfo params, bool generic);
 
 using ReceiveRow = void (*)(TupleTableSlot* row, void* context);
 
-// Executes it under `snapshot`, until `limit` rows (0: all of them) were received. Within `receive` the
-// current memory context is that of the caller.
+// Executes it under `snapshot`, until `limit` rows (0: all of them) were received. Within `receive`
+// the current memory context is that of the caller.
 void Execute(const PlannedStmt* plan, ParamListInfo params, Snapshot snapshot, uint64 limit,
              ReceiveRow receive, void* context);
 

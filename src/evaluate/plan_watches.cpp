@@ -1,5 +1,5 @@
-// Each table with rows has numbers of its own for the columns of the table that a query names. Process:
-// evaluator.
+// Each table with rows has numbers of its own for the columns of the table that a query names.
+// Process: evaluator.
 #include "evaluate/plan_watches.hpp"
 
 extern "C" {
@@ -9,8 +9,8 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-// The columns of `table` in `relation`, which is one of its partitions or children, or itself. NIL if it
-// lacks one: then any change of it makes the whole table dirty.
+// The columns of `table` in `relation`, which is one of its partitions or children, or itself. NIL
+// if it lacks one: then any change of it makes the whole table dirty.
 List* ColumnsIn(Oid relation, Oid table, List* columns) {
   if (relation == table) return columns;
   List* numbers = NIL;

@@ -33,7 +33,8 @@ List* KeyColumns(const DeltaPlan& plan) {
   return columns;
 }
 
-// The values as bytes: those that differ in them are of different routes, or of one under two names.
+// The values as bytes: those that differ in them are of different routes, or of one under two
+// names.
 std::string_view RoutingOf(const ResultEncoder& encoder, const Datum* values, const bool* nulls) {
   Size bytes = 0;
   for (int i = 0; i < encoder.route_count; ++i)

@@ -1,5 +1,5 @@
-// How the rows that a plan's queries return become what subscribers get: key, row and routing values.
-// Process: evaluator.
+// How the rows that a plan's queries return become what subscribers get: key, row and routing
+// values. Process: evaluator.
 #pragma once
 
 #include "evaluate/difference.hpp"
@@ -17,8 +17,8 @@ struct ResultEncoder {
   bool* route_by_value;
 };
 
-// In CurrentMemoryContext. `routing`: numbers of the result columns, hidden ones mostly, that say who
-// gets a row.
+// In CurrentMemoryContext. `routing`: numbers of the result columns, hidden ones mostly, that say
+// who gets a row.
 ResultEncoder MakeResultEncoder(const DeltaPlan& plan, List* routing);
 
 // In CurrentMemoryContext.

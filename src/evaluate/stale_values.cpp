@@ -11,8 +11,8 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-// From so many values on, a plan that knows them is worth its making: a generic one takes every array
-// for ten values.
+// From so many values on, a plan that knows them is worth its making: a generic one takes every
+// array for ten values.
 constexpr int kPlannedAnew = 100;
 // With more than that, the whole result is faster; it also bounds the memory.
 constexpr int kTooManyValues = 1'000'000;

@@ -1,6 +1,6 @@
-// The values of a plan's stale sets after a batch: of its tables, the identities of the rows that were
-// changed; of the others, what their probes find at either of two snapshots. They are the parameters of
-// the queries that they restrict. Process: evaluator.
+// The values of a plan's stale sets after a batch: of its tables, the identities of the rows that
+// were changed; of the others, what their probes find at either of two snapshots. They are the
+// parameters of the queries that they restrict. Process: evaluator.
 #pragma once
 
 #include "evaluate/kept_plan.hpp"
@@ -47,8 +47,8 @@ struct StaleValues {
   bool whole;            // they are too many, or not known: all may be stale
 };
 
-// Of one batch, in CurrentMemoryContext. `find_dirty` gives the rows of a table's set. Raises whatever
-// the queries raise.
+// Of one batch, in CurrentMemoryContext. `find_dirty` gives the rows of a table's set. Raises
+// whatever the queries raise.
 StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
                             DirtyRows (*find_dirty)(const StaleSet&, void*), void* context);
 

@@ -1,6 +1,6 @@
 // A set of values of one type, which becomes the array that a restricted query gets as a parameter.
-// Values are told apart by their bytes: equal ones that differ in these, such as 1.0 and 1.00, are both
-// in it, which makes it larger and not wrong. Process: evaluator.
+// Values are told apart by their bytes: equal ones that differ in these, such as 1.0 and 1.00, are
+// both in it, which makes it larger and not wrong. Process: evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"

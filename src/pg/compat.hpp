@@ -317,8 +317,8 @@ inline bool IsRegisteredWorker(const char* name) {
   return false;
 }
 
-// Executes forwards, until `limit` rows (0: all) were sent. 18 does not ask any more whether that is
-// the only run of it (commit 3eea7a0c9).
+// Executes forwards, until `limit` rows (0: all) were sent. 18 does not ask any more whether that
+// is the only run of it (commit 3eea7a0c9).
 inline void RunExecutor(QueryDesc* query, uint64 limit) {
 #if PG_VERSION_NUM >= 180000
   ExecutorRun(query, ForwardScanDirection, limit);
@@ -327,8 +327,8 @@ inline void RunExecutor(QueryDesc* query, uint64 limit) {
 #endif
 }
 
-// `node`, of `query`, with columns of joins replaced by those of what is joined. 16 wants to know of
-// the planner (commit 2489d76c4).
+// `node`, of `query`, with columns of joins replaced by those of what is joined. 16 wants to know
+// of the planner (commit 2489d76c4).
 inline Node* FlattenJoinVars(Query* query, Node* node) {
 #if PG_VERSION_NUM >= 160000
   return flatten_join_alias_vars(nullptr, query, node);

@@ -1,5 +1,5 @@
-// A plan of the delta strategy as text, for shared memory: written by the backend that subscribes, read
-// by the evaluator. Process: client backend, evaluator.
+// A plan of the delta strategy as text, for shared memory: written by the backend that subscribes,
+// read by the evaluator. Process: client backend, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"

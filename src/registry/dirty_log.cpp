@@ -1,6 +1,6 @@
-// The ring: a record is written between two marks. `overwritten` is raised before the bytes are, so a
-// reader that finds it behind its record after it has copied it has copied what it should; `written` is
-// raised after them. Process: decoder (writes), evaluator (reads).
+// The ring: a record is written between two marks. `overwritten` is raised before the bytes are, so
+// a reader that finds it behind its record after it has copied it has copied what it should;
+// `written` is raised after them. Process: decoder (writes), evaluator (reads).
 #include "registry/dirty_log.hpp"
 
 #include "pg/settings.hpp"

@@ -1,7 +1,6 @@
-// The dirty log of a database: what committed, in the order of the commits, for its evaluators. A ring
-// with one writer, the decoder, which never waits; each evaluator reads with a cursor of its own, and
-// learns it if the writer has lapped it. Process: decoder
-// (writes), evaluator (reads).
+// The dirty log of a database: what committed, in the order of the commits, for its evaluators. A
+// ring with one writer, the decoder, which never waits; each evaluator reads with a cursor of its
+// own, and learns it if the writer has lapped it. Process: decoder (writes), evaluator (reads).
 #pragma once
 
 #include "pg/atomic.hpp"

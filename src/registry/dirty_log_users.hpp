@@ -1,5 +1,5 @@
-// Who uses a database's dirty log: the first evaluator makes it, and the decoder, which looks every turn,
-// frees it when no evaluator is left. Process: decoder, evaluator.
+// Who uses a database's dirty log: the first evaluator makes it, and the decoder, which looks every
+// turn, frees it when no evaluator is left. Process: decoder, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"

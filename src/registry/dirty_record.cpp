@@ -67,8 +67,8 @@ bool DirtyRecordBuilder::NoteTable(Oid relation) {
   return true;
 }
 
-// A row that is changed again and again, an update that leaves the identity as it was, a table of which
-// the same is said for each row.
+// A row that is changed again and again, an update that leaves the identity as it was, a table of
+// which the same is said for each row.
 void DirtyRecordBuilder::KeepUnlessRepeated(uint32 start) {
   const uint32 length = static_cast<uint32>(entries_.len) - start;
   if (start - last_ == length && memcmp(entries_.data + last_, entries_.data + start, length) == 0)

@@ -1,7 +1,7 @@
-// One transaction in the dirty log: its xids, position and time, and which rows of watched tables it has
-// changed. A row is named by its identity, the values of the columns that somebody watches it by, in
-// the server's own form for parallel workers (datumSerialize): short, the same in every process,
-// and right for any type of a stored column. Process: decoder (writes), evaluator (reads).
+// One transaction in the dirty log: its xids, position and time, and which rows of watched tables
+// it has changed. A row is named by its identity, the values of the columns that somebody watches
+// it by, in the server's own form for parallel workers (datumSerialize): short, the same in every
+// process, and right for any type of a stored column. Process: decoder (writes), evaluator (reads).
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -20,14 +20,14 @@ struct IdentityWatchShared {
 // ----- in an evaluator -----
 
 // Watches a table by these columns (attribute numbers; at most INDEX_MAX_KEYS); returns the number
-// that its rows have in the dirty log. Once IdentitiesAreWatched, nothing that commits from then on is
-// missed. Counted, so each has its Unwatch. May ereport; then nothing is watched.
+// that its rows have in the dirty log. Once IdentitiesAreWatched, nothing that commits from then on
+// is missed. Counted, so each has its Unwatch. May ereport; then nothing is watched.
 uint32 WatchIdentity(DatabaseShared* database, DirtyLogShared* log, int consumer, Oid relation,
                      const List* columns);
 void UnwatchIdentity(DatabaseShared* database, DirtyLogShared* log, int consumer, uint32 number);
 
-// Whether the decoder heeds all of that. `*since`: what commits behind this position of the log is in
-// the dirty log.
+// Whether the decoder heeds all of that. `*since`: what commits behind this position of the log is
+// in the dirty log.
 bool IdentitiesAreWatched(const DirtyLogShared& log, uint64_t* since);
 
 // Takes away all that a consumer watches. The log is its own.
