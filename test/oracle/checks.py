@@ -9,11 +9,14 @@ import re
 from collections import Counter, deque
 from datetime import datetime
 
+import relations
 import rows
 import schema
+import selects
 import state as model
 from state import Violation, require
 from traces import START
+from whole import Examiner, WholeComparison
 
 SLACK = 5.0    # seconds that a call may take, which is recorded when it is done
 NEARBY = 5     # transactions before a snapshot that it may not see all the same
@@ -109,6 +112,7 @@ class Watched:
         self.compared = -1                # the last transaction that it was shown to show
         self.since = 0.0                  # when its snapshot was taken
         self.history = deque(maxlen=HISTORY)
+        self.whole = state.subscription.query.whole
 
     def refollow(self):
         """Lets the comparison use the present result."""
@@ -124,8 +128,9 @@ def is_end(event):
 class ConnectionCheck:
     """The walk over one connection's trace."""
 
-    def __init__(self, trace, reference, counters, altered=None, **options):
+    def __init__(self, trace, reference, counters, altered=None, examiner=None, **options):
         self.trace = trace
+        self.examiner = examiner  # whole.Examiner
         self.reference = reference
         self.counters = counters
         self.altered = altered  # writers.Alterations
@@ -139,7 +144,9 @@ class ConnectionCheck:
     def extend(self):
         """Gives the open subscriptions the truth of the new interval."""
         for watched in self.watched.values():
-            if watched.comparison and not watched.state.over:
+            if watched.comparison and watched.whole:
+                watched.comparison.begin()
+            elif watched.comparison and not watched.state.over:
                 timeline = self.reference.timeline(watched.state.subscription.query)
                 watched.comparison.pending.extend(timeline.steps)
                 watched.state.failing = watched.state.failing or bool(timeline.failing)
@@ -172,8 +179,7 @@ class ConnectionCheck:
                 require(not watched.comparison.mismatched, "at the quiet point the result differs")
             if not watched.state.result.complete:
                 continue
-            got = watched.state.result.rows
-            got = Counter(got.values()) if subscription.keyed else got
+            got = watched.state.result.as_bag()
             expected = truth(subscription.query)
             if got != expected:
                 raise Violation("at the quiet point the result is not what SELECT gives: client alone %s,"
@@ -205,7 +211,9 @@ class ConnectionCheck:
         state = self.state.add(subscription)
         comparison = None
         index = self.reference.replay.index_before(event.data)
-        if subscription.query.shape.pointwise and subscription.strategy == "stream":
+        if subscription.query.whole:
+            comparison = WholeComparison(index)
+        elif subscription.query.shape.pointwise and subscription.strategy == "stream":
             timeline = self.reference.timeline(subscription.query)
             comparison = Comparison(timeline, index, subscription.keyed)
             state.failing = any(at > index - NEARBY for at in timeline.failing)
@@ -317,13 +325,16 @@ class ConnectionCheck:
             watched.refollow()
         if message["type"] == "terminated":
             self.watched.pop(received.state.subscription)
-        if received.xid is None:
+        if message["type"] != "changes":
             return
         self.counters["changes"] += len(message["changes"])
-        if watched.comparison is None:
-            return
-        self._check_transaction(watched, message, received.xid)
-        watched.comparison.touched(received.touched)
+        if watched.comparison is not None:
+            if received.xid is None:
+                self._check_time(message)
+                watched.begun = max(watched.begun, self.reference.replay.index_before(int(message["seq"], 16)))
+            else:
+                self._check_transaction(watched, message, received.xid)
+            watched.comparison.touched(received.touched)
         if received.closed is not None:
             self._boundary(int(message["seq"], 16), received.xid, received.closed)
 
@@ -359,16 +370,22 @@ class ConnectionCheck:
         require(done.end_lsn <= int(message["seq"], 16), "transaction %s is told with the seq %s, and ended at %s", xid,
                 message["seq"], "%016X" % done.end_lsn)
         watched.begun = done.index
+        at = self._check_time(message)
+        require(done.time is None or at == done.time, "committed_at is %s, but it was %s", message["committed_at"], done.time)
+
+    @staticmethod
+    def _check_time(message):
         told = message["committed_at"]
         try:
-            at = datetime.fromisoformat(told)
+            return datetime.fromisoformat(told)
         except (TypeError, ValueError) as error:
             raise Violation("committed_at is no time: %s" % told) from error
-        require(done.time is None or at == done.time, "committed_at is %s, but it was %s", told, done.time)
 
     def _boundary(self, seq, xid, states):
         """A point is complete: what is live has to be exactly as it was there, however it came to be live."""
         index = self.reference.replay.index_before(seq)
+        after = xid if xid is not None else "number %d" % index
+        balances = {}
         for watched in list(self.watched.values()):
             comparison = watched.comparison
             told = watched.state in states
@@ -382,10 +399,29 @@ class ConnectionCheck:
                 continue  # it has ended, maybe before this point, and is told so below
             self.subject = watched
             comparison.advance(index)
+            if watched.whole:
+                self.examiner.take(self, watched, index, after, told)
+                self._balance(watched, after, balances)
             require(not comparison.mismatched, "after transaction %s the result differs%s", xid,
                     "" if told else ": it was told nothing of it, or of one before")
             watched.compared = index
             self.counters["boundary comparisons"] += 1
+
+    def _balance(self, watched, after, balances):
+        """What the accounts hold together never changes: no two live queries of one connection may tell otherwise.
+        balances: what those before it have told of each part."""
+        query = watched.state.subscription.query
+        if not query.balance:
+            return
+        part, told = query.balance[0], selects.held(query, watched.state.result.as_bag())
+        require(balances.setdefault(part, told) == told, "after transaction %s the accounts of %s hold %s to one live query, and %s"
+                " to another", after, part, balances[part], told)
+        for parts in (("all",), ("checking", "saving")):
+            if part in parts and all(one in balances for one in parts):
+                total = sum(balances[one] for one in parts)
+                require(total == relations.TOTAL, "after transaction %s the accounts hold %s, and not %s", after, total,
+                        relations.TOTAL)
+                self.counters["sums of accounts"] += 1
 
 
 def _show(counter):
@@ -396,17 +432,21 @@ def _show(counter):
 class Checker:
     """All connections at one quiet point."""
 
-    def __init__(self, reference, counters, truth, **options):
+    def __init__(self, reference, counters, truth, past=None, rng=None, **options):
         self.reference = reference
+        self.past = past
+        self.examiner = Examiner(past, rng, counters) if past else None
         self.counters = counters
         self.truth = truth
-        self.options = options  # of a ConnectionState
+        self.options = options  # of a ConnectionCheck and its ConnectionState
         self.connections = {}   # Trace -> ConnectionCheck
 
     def quiet_point(self, traces):
         """Checks everything since the last call; returns the pairs of (ConnectionCheck, Violation)."""
         self.reference.read()
         self.reference.verify()
+        if self.past:
+            self.past.begin()
         self.counters["transactions"] = len(self.reference.replay.lsns)
         cache = {}
 
@@ -422,18 +462,26 @@ class Checker:
                 found.append((check, violation))
             if check.state.closed:
                 del self.connections[trace]
+        if self.past:
+            found += self.examiner.examine()
+            self.past.end()
         self.reference.forget()
         return found
 
     def look_back(self, trace):
         """Checks what was recorded until a client failed; returns its ConnectionCheck and the Violation, or None."""
         self.reference.read()
-        return self._walk(trace)
+        if not self.past:
+            return self._walk(trace)
+        self.past.begin()
+        check, violation = self._walk(trace)
+        return check, violation or next((one for _, one in self.examiner.examine()), None)
 
     def _walk(self, trace, truth=None):
         check = self.connections.get(trace)
         if check is None:
-            check = self.connections[trace] = ConnectionCheck(trace, self.reference, self.counters, **self.options)
+            check = self.connections[trace] = ConnectionCheck(
+                trace, self.reference, self.counters, examiner=self.examiner, **self.options)
         try:
             check.extend()
             check.walk(trace.take())

@@ -21,7 +21,10 @@ import shapes
 from checks import Checker
 from gate import Gate, Pace
 from reference import Reference, ReferenceWrong
+from past import Past
+from relations import Relations
 from rights import Warden, at_first
+from selects import Accepted, random_select
 from server import MUTATION, SMALL, TINY, CannotRun, Server
 from subscribers import Client
 from writers import Alterations, Prepared, WriteLog, Writer
@@ -39,6 +42,7 @@ class World:
         self.server = server
         self.users = server.create()
         self.tables = schema.tables(self.users)
+        self.relations = Relations(options.seed, self.users) if options.shapes in ("any", "mix") else None
         self.shapes = [shape for shape in shapes.STREAM + (shapes.OTHER if options.shapes == "all" else [])
                        if re.search(options.only, shape.name)
                        and not (options.without and re.search(options.without, shape.name))]
@@ -48,12 +52,19 @@ class World:
             watched = {source for shape in self.shapes for source in shape.sources}
             self.tables = {name: replace(table, weight=table.weight * (5 if name in watched else 1))
                            for name, table in self.tables.items()}
+        if self.relations:
+            alone = options.shapes == "any"  # then writers mostly write what is in the grammar
+            self.tables = {name: replace(table, weight=table.weight * (0.1 if alone else 0.5))
+                           for name, table in self.tables.items()}
+            self.tables.update(self.relations.tables)
         self.deliveries = [options.delivery] if options.delivery else ["notify", "poll"]
         self.pace = Pace(options.delays)
         self.counters = Counter()
         self.counters_lock = threading.Lock()
         self.write_log = WriteLog()
         self.locked = set()  # names of tables that were for long
+        self.truncated = set()  # names of tables that somebody emptied, or tried to
+        self.accepted = Accepted()
         self.altered = Alterations()
         self.prepared = Prepared(int(server.ask("SHOW max_prepared_transactions")) > 0)
         self.traces = []
@@ -63,6 +74,10 @@ class World:
     def stopping(self):
         """Tells the threads whether to end."""
         return self.stop.is_set()
+
+    def journaled(self, name):
+        """Tells whether triggers tell of a table, and not the log alone; by its name in the catalog."""
+        return any(table.journal and table.name == name for table in self.tables.values())
 
     def count(self, name, by=1):
         """Counts something for the closing summary."""
@@ -84,6 +99,7 @@ class Run:
         self.server = Server(options.dsn)
         self.world = None
         self.reference = None
+        self.past = None  # with queries of several tables
         self.checker = None
         self.truth_connections = {}
         self.writers = self.clients = ()
@@ -121,14 +137,19 @@ class Run:
         connection = self.server.database()
         with connection.cursor() as cursor:
             cursor.execute(schema.DEFINITIONS)
+            if self.world.relations:
+                cursor.execute(self.world.relations.definitions("public", real=True))
             Warden.prepare(cursor, self.server, self.world.users)
             if not options.reference_only:
                 self._create_extension(cursor)
         self.reference = Reference(connection, self.world.tables, self.server.name, at_first(self.world.users))
         self.reference.adopt()
-        self.checker = Checker(self.reference, self.world.counters, self._truth,
+        if self.world.relations:
+            self.past = Past(self.reference, self.world.relations, self.server)
+        self.checker = Checker(self.reference, self.world.counters, self._truth, self.past,
+                               random.Random("%s/examiner" % options.seed),
                                per_subscription=options.seq_per_subscription, overflows=self.server.is_small(),
-                               locked=self.world.locked, altered=self.world.altered)
+                               locked=self.world.locked, truncated=self.world.truncated, altered=self.world.altered)
 
     @staticmethod
     def _create_extension(cursor):
@@ -156,6 +177,8 @@ class Run:
         for failure in world.failures:
             self._report_failure(*failure)
         report.summary(options, world, time.monotonic() - self.started)
+        if world.relations:
+            report.forms(world)
         compared = world.counters["quiet comparisons"] and world.counters["boundary comparisons"]
         if good and not compared and not options.reference_only:
             print("oracle: FAILED: nothing was compared (seed %s)" % options.seed)
@@ -234,6 +257,22 @@ class Run:
                     raise ReferenceWrong("shape %s with %s as %s" % (shape.name, query.params, user.name))
                 self.world.count("quiet comparisons")
         self.reference.cache = {}
+        self._compare_selects(rng)
+
+    def _compare_selects(self, rng):
+        """And for queries of several tables what they give in the past, before this interval and at its end."""
+        if not self.past:
+            return
+        self.past.begin()
+        for _ in range(20):
+            query = random_select(rng, rng.choice(self.world.users), self.world)
+            before = self.past.result(query, self.past.index)
+            got = self.past.result(query, len(self.reference.replay.lsns) - 1)
+            if None not in (before, got):
+                if got != self._truth(query):
+                    raise ReferenceWrong("%s with %s as %s" % (query.text, query.params, query.user.name))
+                self.world.count("quiet comparisons of any select")
+        self.past.end()
 
     def _report_failure(self, name, error, text, trace):
         """What led to it may be a difference that no quiet point has come to yet: then that is told first."""
@@ -264,6 +303,8 @@ class Run:
                 thread.close()
         for connection in self.truth_connections.values():
             connection.close()
+        if self.past:
+            self.past.close()
         if self.reference:
             self.reference.connection.close()
         for text in self.server.close():

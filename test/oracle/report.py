@@ -60,6 +60,22 @@ def summary(options, world, seconds):
         print("  %-40s %d" % (name, counters[name]))
 
 
+def forms(world):
+    """Prints what the queries of several tables were made of, by strategy, and why others were refused."""
+    accepted = world.accepted
+    strategies = sorted({strategy for _, strategy in accepted.taken})
+    print("oracle: forms of queries, by strategy (a query has several forms)")
+    print("  %-28s %s" % ("", "".join("%10s" % strategy for strategy in strategies)))
+    names = sorted({form for form, _ in accepted.taken})
+    for form in names:
+        print("  %-28s %s" % (form, "".join("%10d" % accepted.taken[form, strategy] for strategy in strategies)))
+    there = len({form for pair in accepted.pairs for form in pair})
+    print("oracle: %d forms beside streams, and of their %d pairs %d in one query" % (
+        there, there * (there - 1) // 2, len(accepted.pairs)))
+    for reason, count in accepted.reasons.most_common(25):
+        print("  refused %5d: %s" % (count, reason))
+
+
 def _subscription(world, watched):
     subscription = watched.state.subscription
     query = subscription.query

@@ -44,6 +44,8 @@ class Table:
     parted: bool = False   # has leaves that come and go
     together: tuple = ()   # columns that are only set together
     rights: bool = False   # who may see which rows changes all the time: see rights.py
+    small: bool = False    # is to stay so: see relations.py
+    cascades: tuple = ()   # tables that a foreign key's cascade reaches from here
 
     @property
     def sql(self):

@@ -10,8 +10,8 @@ import re
 from collections import Counter
 
 import rows
-from selftest_script import (DELETE, INSERT, ONE, OTHER, STEPS, TENANTS, TIME, TWO, UPDATE, altered, flow, refuted,
-                             wrong)
+from selftest_script import (ALL, DELETE, INSERT, ONE, OTHER, STEPS, SUM, TENANTS, TIME, TWO, UPDATE, WHOLE, altered, flow,
+                             refuted, wrong)
 from selftest_traces import ALTERED, CHANGED, GONE, RESTARTED, ROLLED_BACK, TOO_MANY, TOO_MANY_HELD, TRUNCATED
 
 OLD = ',"old":{"v":1.50}'
@@ -33,6 +33,14 @@ def silent(script):
     """The second subscription is told of a later transaction, the first of none."""
     script.read(script.subscribe())
     script.read(script.subscribe("o", query=OTHER))
+    script.send(102, INSERT, name="o")
+
+
+def silent_whole(script):
+    """A stream is told of a later transaction, and the query of several tables only of the first."""
+    script.read(script.subscribe(query=WHOLE, strategy="delta"))
+    script.read(script.subscribe("o", query=OTHER))
+    script.send(101, INSERT)
     script.send(102, INSERT, name="o")
 
 
@@ -104,6 +112,24 @@ def reset(*reasons, read=True, taken_back=False, **subscribed):
         for reason in reasons:
             script.reset(reason)
     return build
+
+
+def whole(*messages, snapshot=(), query=WHOLE, other=None):
+    """Returns a builder: a query of several tables, and messages as (xid, change, ..., {field: JSON}). other: the rows of
+    a second live query of accounts, and which."""
+    def build(script):
+        script.read(script.subscribe(query=query, strategy="delta"), *snapshot)
+        if other:
+            script.read(script.subscribe("o", query=other[0], strategy="delta"), *other[1:])
+        for message in messages:
+            script.send(*message[:-1], **message[-1])
+        script.trace.add("drained")
+    return build
+
+
+def total(amount):
+    """Returns a row of a first result: the sum of accounts."""
+    return "[]", '{"total":%d}' % amount
 
 
 def changes(*fields):
@@ -216,9 +242,33 @@ RESETS = [
 ]
 
 
+WHOLES = [
+    wrong("after transaction 101 the whole query gives another result", whole((101, INSERT, {})), past={(WHOLE, 0): Counter([TWO])}),
+    wrong("after transaction 102 the whole query gives another result: it was told nothing", silent_whole,
+          other=[(1, {"[1]": ONE})], past={(WHOLE, 0): Counter([ONE]), (WHOLE, 1): Counter([TWO])}),
+    wrong("after transaction number 1 the whole query gives", whole((102, INSERT, {"xid": "null", "xids": "[101,102]"})),
+          past={(WHOLE, 1): Counter([ONE, ONE])}),
+    wrong("a key has to be an array or a row", whole((101, INSERT.replace("[1]", "1"), {}))),
+    wrong("insert of the key", whole((101, INSERT, INSERT, {}))),
+    wrong("delete of the key [2], which is not there", whole((101, BAG_DELETE, {}))),
+    wrong("of the key [1] are several", whole((101, '{"op":"update","key":[1],"row":{"a":1},"old":{"a":2}}', {}),
+                                              snapshot=[("[1]", '{"a":1}')] * 2)),
+    wrong("a message of several transactions for s, which is a stream", flow((101, INSERT, {"xid": "null"}))),
+    wrong("a message of several transactions for s, which is a stream", flow((101, INSERT, {"xids": "[]"}))),
+    wrong("xids are no numbers", whole((101, INSERT, {"xid": "null", "xids": '"101"'}))),
+    wrong("xids are no numbers", whole((101, INSERT, {"xid": "null", "xids": '["101"]'}))),
+    wrong("committed_at is no time", whole((101, INSERT, {"xid": "null", "committed_at": "null"}))),
+    wrong("told twice", whole((101, INSERT, {}), (101, UPDATE, {})), past={(WHOLE, 0): Counter([ONE])}),
+    wrong("the accounts hold 100, and not 1000", whole((101, INSERT.replace("[1]", "[]").replace('"id":1,"v":1.50', '"total":100'), {}),
+                                                      query=ALL)),
+    wrong("hold 100 to one live query, and 90 to another", whole(
+        (101, INSERT.replace("[1]", "[]").replace('"id":1,"v":1.50', '"total":100'), {}), query=SUM, other=(SUM, total(90)))),
+]
+
+
 def rules():
     """Returns the texts of all rules, as patterns."""
-    for name in ("state.py", "checks.py"):
+    for name in ("state.py", "checks.py", "whole.py"):
         with open(os.path.join(os.path.dirname(os.path.realpath(__file__)), name), encoding="utf-8") as file:
             tree = ast.parse(file.read())
         for call in ast.walk(tree):
@@ -234,4 +284,4 @@ def every_rule_has_a_case():
     assert not missing, "nothing breaks the rule %s" % missing
 
 
-CASES = RESULTS + KEYED + BAGS + MESSAGES + RESETS + [every_rule_has_a_case]
+CASES = RESULTS + KEYED + BAGS + MESSAGES + RESETS + WHOLES + [every_rule_has_a_case]

@@ -4,6 +4,7 @@ Owns: the script that builds a trace and walks it with the model and the compari
 test wants, and the tests that come of a wrong script.
 """
 
+import random
 import time
 from collections import Counter
 from datetime import datetime
@@ -12,11 +13,13 @@ from types import SimpleNamespace
 import report
 import rows
 import schema
+import selects
 import shapes
 from checks import ConnectionCheck
 from reference import Replay, Timeline
 from state import Violation
 from traces import Subscription, Trace
+from whole import Examiner
 from writers import Alterations
 
 USER = schema.User("someone", 1, False)
@@ -24,6 +27,9 @@ QUERY = shapes.Query(shapes.Shape("test", "SELECT * FROM {items} WHERE total > $
 OTHER = shapes.Query(shapes.Shape("other", "SELECT id FROM {items} WHERE note = $1"), ("it's",), USER)
 TENANTS = shapes.Query(shapes.Shape("tenants", "SELECT id FROM {wallets} WHERE tenant = $1", guarded="SELECT 1",
                                     tenant=lambda query: query.params[0]), ("1",), USER)
+WHOLE = selects.Select("SELECT * FROM team JOIN task", (), USER, frozenset(["team", "task"]))
+SUM = selects.Select("SELECT sum(amount) AS total FROM saving", (), USER, frozenset(["saving"]), balance=("saving", "total"))
+ALL = selects.Select("SELECT sum(amount) AS total FROM a", (), USER, frozenset(["saving"]), balance=("all", "total"))
 TABLES = schema.tables([USER])
 WORLD = SimpleNamespace(tables=TABLES, write_log={})
 OPTIONS = SimpleNamespace(seed=1)
@@ -58,24 +64,40 @@ class FakeReference:
         return list(self.replay.by_xid.values())[-count:]
 
 
+class FakePast:
+    """Every transaction wrote to every table; results: (query, index of a transaction) -> Counter of rows."""
+
+    def __init__(self, results):
+        self.results = results
+
+    def felt(self, _, index):
+        """As of the Past."""
+        return index
+
+    def result(self, query, index):
+        """As of the Past."""
+        return self.results.get((query, index), Counter())
+
+
 class Script:
     """Builds a trace; its walk raises Violation, or not. select: what SELECT gives at the end, if it is compared."""
 
-    def __init__(self, count=3, base=None, steps=(), other=(), keyed=True, select=None, failing=(), **rules):
+    def __init__(self, count=3, base=None, steps=(), other=(), keyed=True, select=None, failing=(), past=(), **rules):
         empty = {} if keyed else Counter()
         self.reference = FakeReference(count, {
             QUERY: Timeline(base or empty, list(steps)), OTHER: Timeline(empty, list(other)),
             TENANTS: Timeline(empty, [], list(failing))})
         self.trace = Trace("script", USER, "notify")
-        self.check = ConnectionCheck(self.trace, self.reference, Counter(), **rules)
+        self.examiner = Examiner(FakePast(dict(past)), random.Random(1), Counter())
+        self.check = ConnectionCheck(self.trace, self.reference, Counter(), examiner=self.examiner, **rules)
         self.keyed = keyed
         self.select = select
         self.seq = 0
         self.positions = {}
 
-    def subscribe(self, name="s", at=500, query=QUERY, snapshot=True, full=True, parted=False, commit=True):
+    def subscribe(self, name="s", at=500, query=QUERY, snapshot=True, full=True, parted=False, commit=True, strategy="stream"):
         """Subscribes."""
-        made = Subscription(name, query, self.keyed, full, snapshot, frozenset(["items"]), parted, "", "stream")
+        made = Subscription(name, query, self.keyed, full, snapshot, frozenset(["items"]), parted, "", strategy)
         self.trace.add("subscribed", made, at)
         self.positions[made] = at
         if commit:
@@ -123,6 +145,8 @@ class Script:
         """Walks the trace; returns the ConnectionCheck."""
         try:
             self.check.walk(self.trace.take())
+            for self.check, violation in self.examiner.examine():
+                raise violation
             if self.select is not None:
                 self.check.quiet(lambda _: self.select)
         except Violation as violation:

@@ -8,10 +8,11 @@ from collections import Counter
 
 import report
 from rows import row_from
-from selftest_script import (DELETE, INSERT, ONE, OTHER, QUERY, STEPS, TENANTS, TWO, UPDATE, WORLD, Script, altered,
-                             assert_told)
+from selftest_script import (ALL, DELETE, INSERT, ONE, OTHER, QUERY, STEPS, TENANTS, TWO, UPDATE, WHOLE, WORLD, Script,
+                             altered, assert_told)
 from state import Violation
 
+TOLD = row_from('{"total":1000}')
 TOO_MANY = "too many messages were waiting for the client"
 TOO_MANY_HELD = "too many changes while the subscription was paused or its snapshot unread"
 GONE = "a large value that an update left in place is gone already"
@@ -224,6 +225,34 @@ def report_shows_what_was_lost_long_ago():
     assert "-> number 40  xid 141 " in text and "   number 39  xid 140 " in text, text
 
 
+def any_select():
+    """One message for two transactions; equal rows by their whole; what accounts hold; a reset by a TRUNCATE."""
+    row = row_from('{"a":1}')
+    script = Script(past={(WHOLE, 1): Counter({row: 3}), (WHOLE, 2): Counter({row: 1}), (ALL, 1): Counter([TOLD]),
+                          (ALL, 2): Counter([TOLD])}, truncated={"items"})
+    made = script.subscribe(query=WHOLE, strategy="delta")
+    script.read(made, ("[1]", '{"a":1}'))
+    script.read(script.subscribe("o", query=ALL, strategy="delta"), ("[]", '{"total":1000}'))
+    insert = '{"op":"insert","key":[1],"row":{"a":1}}'
+    script.send(102, insert, insert, xid="null", xids="[101,102]")
+    script.send(103, *[insert.replace("insert", "delete")] * 2)
+    script.reset(TRUNCATED)
+    counters = script.walk().counters
+    assert counters["boundary comparisons"] == 4 and counters["sums of accounts"] == 2
+    assert script.examiner.counters["boundary comparisons of any select"] == 4
+
+
+def report_shows_the_first_boundary_that_is_wrong():
+    script = Script(count=60, past={(WHOLE, index): Counter([ONE if index < 5 else TWO]) for index in range(60)})
+    script.read(script.subscribe(query=WHOLE, strategy="delta"), ("[1]", '{"id":1,"v":1.50}'))
+    script.examiner.samples = 0
+    for index in range(60):
+        script.progress(1000 * (index + 1) + 500, '"101:%d:"' % (102 + index))
+    text = refused(script)
+    assert "after transaction number 5; the last time that it was right: number 4" in text, text
+    assert "alone expected  1 × {id: 1, v: 2}" in text and "alone got       1 × {id: 1, v: 1.50}" in text, text
+
+
 def report_shows_what_announced_more():
     script = Script(count=60)
     script.read(script.subscribe())
@@ -253,4 +282,4 @@ CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_bet
          clear_of_nothing, bag_counts_equal_rows, no_snapshot, pause_and_resume, parts_of_one_transaction,
          backlog_behind_what_was_announced, first_result_that_is_ahead, default_identity, null_that_became_a_json_null,
          seq_of_each_subscription, resets_for_good_reasons, killed_and_told, ended_by_a_row_of_its_own,
-         report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]
+         any_select, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]

@@ -50,6 +50,12 @@ class Query:
     params: tuple
     user: schema.User
 
+    whole = False  # see selects.Select
+
+    def all_full(self, tables):
+        """Tells whether the log has the old rows of the table."""
+        return self.source_table(tables).full
+
     def source_table(self, tables):
         """Returns the table below the (first) source."""
         return tables[_table_below(self.shape.sources[0])]

@@ -16,7 +16,7 @@ FAILING = "22P02"  # what a query raises for a row that it cannot show: a text t
 FORBIDDEN = "42501"
 
 MESSAGE_FIELDS = {
-    "changes": {"type", "subscription_id", "seq", "xid", "committed_at", "changes", "more"},
+    "changes": {"type", "subscription_id", "seq", "xid", "committed_at", "changes", "more"},  # and "xids", of several
     "reset": {"type", "subscription_id", "seq", "reason"},
     "terminated": {"type", "subscription_id", "seq", "code", "reason"},
 }
@@ -40,7 +40,7 @@ RESETS = {
     "a large value that an update left in place is gone already":
         lambda _, state: not state.subscription.full,
     "a part of the table was truncated":
-        lambda _, state: state.subscription.parted,
+        lambda connection, state: state.subscription.parted or connection.emptied(state),
     # So is also called what could not be checked: the decoder does not wait for long for a table that is locked.
     "the table, a view, a function or row security of the query has changed":
         lambda connection, state: not state.subscription.tables.isdisjoint(connection.locked) or state.altered,
@@ -49,7 +49,7 @@ RESETS = {
     "the table had another key or replica identity when these rows were changed":
         lambda _, state: state.altered,
     "all rows of the table were rewritten":
-        lambda _, state: state.altered,
+        lambda connection, state: state.altered or connection.emptied(state),
     "a reset came in a transaction that was rolled back":
         lambda _, state: state.in_vain,
 }
@@ -73,6 +73,10 @@ class KeyedResult:
         self.absent = set()     # keys known to have no row, where the result is not complete
         self.complete = complete
         self.full = full        # replica identity FULL: former values are known
+
+    def as_bag(self):
+        """Returns how often each row is there."""
+        return Counter(self.rows.values())
 
     def value(self, key):
         """Returns the row of a key, None for none."""
@@ -100,7 +104,7 @@ class KeyedResult:
             self.rows, self.absent, self.complete = {}, set(), True
             return touched
         key = rows.text_of(change["key"])
-        require(isinstance(change["key"], list) and change["key"], "a key has to be an array: %s", key)
+        self._check_key(change["key"])
         row = rows.row_of(change["row"])
         before = self.rows.get(key)
         if op == "insert":
@@ -119,6 +123,10 @@ class KeyedResult:
         if not self.complete:
             (self.absent.add if op == "delete" else self.absent.discard)(key)
         return [key]
+
+    @staticmethod
+    def _check_key(key):
+        require(isinstance(key, list) and key, "a key has to be an array: %s", rows.text_of(key))
 
     def _check_update(self, key, before, row, old):
         require([c for c, _ in before] == [c for c, _ in row], "update of %s has other columns: %s", key, row)
@@ -143,6 +151,45 @@ class KeyedResult:
                     key, column, text, known.get(column))
 
 
+class WholeResult(KeyedResult):
+    """Rows of any query. A key that is the whole row may be there several times."""
+
+    def __init__(self, full):
+        super().__init__(full=full)
+        self.copies = Counter()  # key -> how often it is there beside the first time
+
+    def as_bag(self):
+        bag = super().as_bag()
+        for key, count in self.copies.items():
+            bag[self.rows[key]] += count
+        return bag
+
+    def load(self, key, row):
+        if key in self.rows and is_whole_row(rows.parse(key), row):
+            self.copies[key] += 1
+        else:
+            super().load(key, row)
+
+    def apply(self, change):
+        if change["op"] == "clear":
+            self.copies = Counter()
+            return super().apply(change)
+        key, row = rows.text_of(change["key"]), rows.row_of(change["row"])
+        if change["op"] == "insert" and key in self.rows and is_whole_row(change["key"], row):
+            self.copies[key] += 1
+            return [key]
+        if self.copies[key]:
+            require(change["op"] == "delete" and row == self.rows[key], "of the key %s are several, and %s is not to delete one",
+                    key, change["op"])
+            self.copies[key] -= 1
+            return [key]
+        return super().apply(change)
+
+    @staticmethod
+    def _check_key(key):
+        require(isinstance(key, (list, dict)), "a key has to be an array or a row: %s", rows.text_of(key))
+
+
 class BagResult:
     """Rows without a key: how often each is there."""
 
@@ -151,6 +198,10 @@ class BagResult:
 
     def __init__(self):
         self.rows = Counter()
+
+    def as_bag(self):
+        """Returns how often each row is there."""
+        return self.rows
 
     def value(self, row):
         """Returns how often a row is there."""
@@ -190,11 +241,15 @@ class BagResult:
 
 
 def check_bag_key(key, row):
-    """The key of a row in a bag is the whole row: its values in an array, or the row itself."""
+    """The key of a row in a bag is the whole row."""
+    require(is_whole_row(key, row), "the key %s is not the row %s", key, row)
+
+
+def is_whole_row(key, row):
+    """Tells whether a key is a row: its values in an array, or the row itself."""
     if isinstance(key, list):
-        require([rows.text_of(v) for v in key] == [text for _, text in row], "the key %s is not the row %s", key, row)
-    else:
-        require(isinstance(key, dict) and rows.row_of(key) == row, "the key %s is not the row %s", key, row)
+        return [rows.text_of(v) for v in key] == [text for _, text in row]
+    return isinstance(key, dict) and rows.row_of(key) == row
 
 
 class SubscriptionState:
@@ -218,7 +273,9 @@ class SubscriptionState:
 
     def forget(self, complete=True):
         """Starts from an empty result."""
-        if self.subscription.keyed:
+        if self.subscription.query.whole:
+            self.result = WholeResult(self.subscription.full)
+        elif self.subscription.keyed:
             self.result = KeyedResult(complete, self.subscription.full)
         else:
             self.result = BagResult()
@@ -258,13 +315,15 @@ class ConnectionState:
     per_subscription: check the order of seq in each subscription alone, not over the connection.
     overflows: there may be too little room for the messages of a connection.
     locked: the names of the tables that a writer has kept locked for long.
+    truncated: the names of the tables that a writer has truncated, or tried to.
     """
 
-    def __init__(self, per_subscription=False, overflows=False, locked=()):
+    def __init__(self, per_subscription=False, overflows=False, locked=(), truncated=()):
         self.subscriptions = {}  # id -> SubscriptionState
         self.per_subscription = per_subscription
         self.overflows = overflows
         self.locked = locked
+        self.truncated = truncated
         self.last_seq = {}       # subscription id or None -> seq
         self.open_seq = None     # of a point that announced more
         self.open_xid = None     # of the transaction that was told last in it
@@ -287,6 +346,10 @@ class ConnectionState:
         if state in self.open_states:
             self.open_states.remove(state)
 
+    def emptied(self, state):
+        """Tells whether a table was truncated that a subscription does not follow row by row."""
+        return state.subscription.strategy != "stream" and not state.subscription.tables.isdisjoint(self.truncated)
+
     def grow(self):
         """Notes that a subscription shows a point of its own from now on, which those of the others come to."""
         self.grown = True
@@ -295,7 +358,8 @@ class ConnectionState:
         """Checks a message and applies it; returns a Received."""
         kind = message.get("type")
         require(kind in MESSAGE_FIELDS, "a message of type %s", kind)
-        require(set(message) == MESSAGE_FIELDS[kind], "%s has the fields %s", kind, sorted(message))
+        fields = set(message) - ({"xids"} if kind == "changes" else set())
+        require(fields == MESSAGE_FIELDS[kind], "%s has the fields %s", kind, sorted(message))
         name = message["subscription_id"]
         require(name in self.subscriptions, "a message for %s, which is no subscription of this connection", name)
         state = self.subscriptions[name]
@@ -357,9 +421,14 @@ class ConnectionState:
 
     def _changes(self, state, message):
         xid, more = message["xid"], message["more"]
-        require(rows.is_whole(xid), "xid is not a number: %s", xid)
+        if xid is None or "xids" in message:
+            require(state.subscription.strategy != "stream", "a message of several transactions for %s, which is a stream", state.subscription.id)
+            xids = message.get("xids", [])
+            require(isinstance(xids, list) and all(map(rows.is_whole, xids)), "xids are no numbers: %s", xids)
+        if xid is not None:
+            require(rows.is_whole(xid), "xid is not a number: %s", xid)
+            xid = int(xid)
         require(more in (True, False), "more is neither true nor false: %s", more)
-        xid = int(xid)
         if self.open_seq is not None and self.open_seq != message["seq"]:
             require(self.loose or self.grown, "the point %s announced more, but %s came", self.open_seq, message["seq"])
             self.open_states = self.open_states if self.grown else []

@@ -17,9 +17,9 @@ KINDS = {  # name -> how often
 
 
 class Statement:
-    """A text to execute, with the data of a COPY; truncates: the name of the table that it locks and empties."""
+    """A text to execute, with the data of a COPY; truncates: the names of the tables that it locks and empties."""
 
-    def __init__(self, text, data=None, truncates=None):
+    def __init__(self, text, data=None, truncates=()):
         self.text = text
         self.data = data
         self.truncates = truncates
@@ -40,6 +40,9 @@ def random_statement(rng, tables, name=None):
     kind = rng.choices(kinds, [KINDS[name] for name in kinds])[0]
     if not table.key and kind in ("upsert", "merge", "update_key"):
         kind = "update"
+    if len(table.key) == len(table.columns) and kind not in ("insert", "insert_some", "update_key", "delete", "delete_range",
+                                                             "copy", "truncate"):
+        kind = "insert"  # there is no other column to set
     return globals()["_" + kind](rng, table)
 
 
@@ -153,18 +156,20 @@ def _delete_range(rng, table):
 
 
 def _bulk_insert(rng, table):
+    if table.small:
+        return _insert_new(table, _some(rng, table, 30))
     return _insert_new(table, [table.random_row(rng, far=True) for _ in range(rng.randint(50, 200))])
 
 
 def _bulk_delete(rng, table):
     """Deletes what bulk inserts left; a table that they cannot reach loses part of its rows."""
-    if table.key and table.columns[table.key[0]] in ("int", "bigint"):
+    if table.key and table.columns[table.key[0]] in ("int", "bigint") and not table.small:
         return Statement("DELETE FROM %s WHERE %s >= %d" % (table.sql, schema.identifier(table.key[0]), schema.FAR))
     return _delete_range(rng, table)
 
 
 def _copy(rng, table):
-    made = _some(rng, table, 3, far=rng.random() < 0.8)
+    made = _some(rng, table, 3, far=rng.random() < 0.8 and not table.small)
     return Statement("COPY %s (%s) FROM STDIN" % (table.sql, _columns(table)),
                      "".join(copy_line([row[c] for c in table.columns]) for row in made))
 
@@ -182,4 +187,5 @@ def _merge(rng, table):
 
 def _truncate(rng, table):
     leaf = rng.choice(table.leaves) if table.leaves and rng.random() < 0.5 else None
-    return Statement("TRUNCATE %s" % (leaf or table.sql), truncates=table.name)
+    return Statement("TRUNCATE %s%s" % (leaf or table.sql, " CASCADE" if table.cascades else ""),
+                     truncates=(table.name,) + table.cascades)

@@ -11,6 +11,7 @@ import time
 import psycopg2
 
 import schema
+import selects
 import shapes
 from gate import Actor
 from session import Session
@@ -19,6 +20,8 @@ from state import FAILING, FORBIDDEN, Violation
 REFUSED = ("0A000", "55000")  # not supported; not with this replica identity
 UNKNOWN = "42704"  # no such live query on this connection
 LIMIT = 9  # subscriptions of a client
+LONGEST = "300ms"  # that a query takes, when it is chosen
+MOST_ROWS = 400    # and that it has
 
 ACTIONS = {  # name -> how often
     "subscribe": 14, "read": 22, "listen": 30, "pause": 4, "resume": 6, "refresh": 3, "leave": 5, "leave_all": 0.4,
@@ -34,6 +37,7 @@ class Client(Actor):
         super().__init__(name, world, gate)
         self.session = None
         self.side = None  # another connection of the same role, to kill from
+        self.planner = None  # another one, to try queries
         self.connections = 0
         self.weights = dict(ACTIONS)
         if world.options.tiny_mailboxes:
@@ -60,6 +64,8 @@ class Client(Actor):
         for session in (self.session, self.side):
             if session:
                 session.connection.close()
+        if self.planner:
+            self.planner.close()
 
     def _connect(self):
         self.connections += 1
@@ -116,10 +122,42 @@ class Client(Actor):
 
     def _query(self, certain=False):
         user = self.session.trace.user
+        if self.world.relations and self.rng.random() < (0.9 if self.world.options.shapes == "any" else 0.6):
+            found = self._select(user, certain)
+            if found:
+                return found
         choices = [shape for shape in self.world.shapes if not (certain and shape.sometimes)
                    and not (user.renamed and "role" in shape.name)]
         shape = self.rng.choice(choices)
         return shapes.Query(shape, shape.params(self.rng), user)
+
+    def _select(self, user, certain):
+        """Returns a query of several tables, at times one that was there before; certain: that was accepted."""
+        known = self.world.accepted.one(self.rng, user) if certain or self.rng.random() < 0.25 else None
+        if known or certain:
+            return known
+        for _ in range(10):
+            query = selects.random_select(self.rng, user, self.world)
+            problem = self._problem(query)
+            if problem is None:
+                return query
+            self.world.count("no query: %s" % problem)
+        return None
+
+    def _problem(self, query):
+        """Runs a query; returns why it is none for a test, or None."""
+        if self.planner is None:
+            self.planner = self.world.server.database()
+            with self.planner.cursor() as cursor:
+                cursor.execute("SET statement_timeout = '%s'" % LONGEST)
+        try:
+            with self.planner.cursor() as cursor:
+                cursor.execute("SELECT row_to_json(q) FROM (%s) q" % query.plain_sql(None))
+                return "too many rows" if cursor.rowcount > MOST_ROWS else None
+        except psycopg2.errors.QueryCanceled:
+            return "too slow"
+        except psycopg2.Error as error:
+            return "%s %s" % (error.pgcode, str(error).split("\n", maxsplit=1)[0])
 
     def _answer_resets(self):
         for subscription in self._those(True, broken=True, paused=False):
@@ -138,10 +176,14 @@ class Client(Actor):
             if self._may_fail(query, error) or (query.shape.sometimes and not query.endangered(self.world.tables)
                                                 and error.pgcode in REFUSED):
                 self.world.count("refused: %s" % query.shape.name)
+                if query.whole:
+                    self.world.accepted.refused(query, str(error))
                 return None
             raise
         self.world.count("subscriptions")
         self.world.count("strategy %s" % subscription.strategy)
+        if query.whole:
+            self.world.accepted.add(query, subscription.strategy)
         if subscription.unread and self.rng.random() < 0.6:
             self._read(subscription)
         return None

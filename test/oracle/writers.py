@@ -13,6 +13,7 @@ from collections import OrderedDict
 import psycopg2
 
 import migrations
+import relations
 import rows
 import schema
 import statements
@@ -181,12 +182,18 @@ class Writer(Actor):
         self._execute("%s %s" % (self.rng.choice(["RELEASE", "ROLLBACK TO"]), name))
 
     def _statement(self, table=None):
+        if table is None and self.world.relations and self.rng.random() < 0.1:
+            for text in relations.transfer(self.rng):
+                self._execute(text)
+            return
         statement = statements.random_statement(self.rng, self.world.tables, table)
-        if statement.truncates in migrations.TABLES and self.isolation != READ_COMMITTED:
+        if (any(self.world.journaled(name) for name in statement.truncates)
+                and self.isolation != READ_COMMITTED):
             return  # it would empty what the journal's trigger cannot see
         self.done.append(rows.shorten(LONG.sub("…", statement.text), 1000))
-        if statement.truncates:
-            self.locked.setdefault(statement.truncates, time.monotonic())
+        for name in statement.truncates:
+            self.locked.setdefault(name, time.monotonic())
+            self.world.truncated.add(name)
         with self.connection.cursor() as cursor:
             statement.run(cursor)
 

@@ -1,0 +1,364 @@
+"""Random queries over several tables.
+
+Owns: the grammar of what a SELECT can be made of, over tables that the caller names with their columns. Each query has one
+answer only: what SQL leaves open (ties, the order inside an array) is decided in its text. The oracle subscribes to these
+queries; test/delta runs them through the evaluation alone. Pure: no server, everything random by the caller's rng.
+"""
+
+from dataclasses import dataclass, field
+
+INT, TEXT, OTHER = "int", "text", "other"  # a column of another type is selected, and used in no condition
+
+JOINS = [("JOIN", 6), ("LEFT JOIN", 4), ("RIGHT JOIN", 2), ("FULL JOIN", 2), ("CROSS JOIN", 1), ("LATERAL", 2)]
+SET_OPERATIONS = ["UNION", "UNION ALL", "INTERSECT", "EXCEPT", "EXCEPT ALL", "INTERSECT ALL"]
+AGGREGATES = [  # over an int column, a text column; the type
+    ("count(*)::int", INT), ("count({i})::int", INT), ("sum({i})::int", INT), ("max({i})", INT), ("min({i})", INT),
+    ("count(DISTINCT {i})::int", INT), ("count(*) FILTER (WHERE {i} > 1)::int", INT), ("max({t})", TEXT), ("min({t})", TEXT),
+    ("avg({i})", OTHER), ("bool_and({i} > 1)", OTHER), ("bool_or({i} > 2)", OTHER), ("var_pop({i})", OTHER),
+    ("bit_and({i})::int", INT), ("array_agg({i} ORDER BY {i})", OTHER), ("string_agg({t}, ',' ORDER BY {t})", TEXT),
+    ("json_agg({i} ORDER BY {i})", OTHER), ("percentile_disc(0.5) WITHIN GROUP (ORDER BY {i})", INT),
+    ("array_agg(DISTINCT {t})", OTHER), ("sum(DISTINCT {i})::int", INT), ("every({i} IS NOT NULL)", OTHER),
+]
+WINDOWS = [  # over a partition, all columns in order
+    "count(*) OVER ({p})", "sum({i}) OVER ({p})", "max({i}) OVER ({p})", "row_number() OVER ({p} ORDER BY {all})",
+    "rank() OVER ({p} ORDER BY {i})", "lag({i}) OVER ({p} ORDER BY {all})", "dense_rank() OVER ({p} ORDER BY {i} DESC)",
+]
+
+
+@dataclass
+class Scope:
+    """What a FROM offers: (alias, [(column, type), ...])."""
+
+    items: list = field(default_factory=list)
+
+    def columns(self, kind=None):
+        """Returns the names of all columns, or those of a type, with their types."""
+        return [("%s.%s" % (alias, column), of) for alias, columns in self.items for column, of in columns
+                if kind in (None, of)]
+
+    def and_also(self, other):
+        """Returns a scope that has another's items too."""
+        return Scope(self.items + other.items)
+
+
+class Grammar:
+    """Makes one query. tables: name -> [(column, type), ...]; params: how often a constant becomes a parameter.
+
+    After statement(): forms, the names of what the query is made of; used, the tables that it names; params_made, the texts
+    of the parameters.
+    """
+
+    def __init__(self, rng, tables, params=0.0, most_joins=3):
+        self.rng = rng
+        self.tables = dict(tables)
+        self.names = 0
+        self.sub_selects = 2  # how many conditions with sub-selects are left
+        self.share = params
+        self.most_joins = most_joins
+        self.params_made = []
+        self.forms = set()
+        self.used = set()
+        self.with_query = None  # (name, columns), to be used by the next FROM
+
+    def statement(self):
+        """Returns a query's text and its columns."""
+        prefix = ""
+        if self.chance(.1):
+            text, columns = self.query(1)
+            how = self.rng.choice(["", "", "MATERIALIZED ", "NOT MATERIALIZED "])
+            prefix = "WITH w AS %s(%s) " % (how, text)
+            self.with_query = ("w", columns)
+            self.form("CTE")
+        text, columns = self.query(2)
+        if self.params_made:
+            self.form("parameters")
+        return prefix + text, columns
+
+    def chance(self, share):
+        """Tells at random."""
+        return self.rng.random() < share
+
+    def form(self, name):
+        """Notes what the query is made of."""
+        self.forms.add(name)
+
+    def fresh(self):
+        """Returns an alias."""
+        self.names += 1
+        return "q%d" % self.names
+
+    def column(self, scope, kind=None):
+        """Returns a column (name, type), or None."""
+        found = scope.columns(kind)
+        return self.rng.choice(found) if found else None
+
+    def number(self, scope):
+        """Returns the name of an int column, or a constant."""
+        found = self.column(scope, INT)
+        return found[0] if found else "1"
+
+    def text(self, scope):
+        """Returns the name of a text column, or a constant."""
+        found = self.column(scope, TEXT)
+        return found[0] if found else "'x'::text"
+
+    def constant(self, low, high):
+        """Returns a number, or a parameter that has it."""
+        value = str(self.rng.randint(low, high))
+        if not self.chance(self.share):
+            return value
+        self.params_made.append(value)
+        return "$%d" % len(self.params_made)
+
+    # FROM
+
+    def item(self, depth):
+        """Returns an item of FROM: text, Scope."""
+        alias = self.fresh()
+        if self.with_query and self.chance(.6):
+            name, columns = self.with_query
+            return "%s %s" % (name, alias), Scope([(alias, columns)])
+        if depth > 0 and self.chance(.3):
+            text, columns = self.query(depth - 1)
+            self.form("sub-select in FROM")
+            return "(%s) %s" % (text, alias), Scope([(alias, columns)])
+        if self.chance(.03):
+            self.form("VALUES")
+            return ("(VALUES (1, 'x'), (2, NULL), (NULL, 'y')) %s(v, w)" % alias), Scope([(alias, [("v", INT), ("w", TEXT)])])
+        name = self.rng.choice(list(self.tables))
+        if any(name == one for one in self.used):
+            self.form("a table twice")
+        self.used.add(name)
+        return "%s %s" % (name, alias), Scope([(alias, self.tables[name])])
+
+    def source(self, depth):
+        """Returns a FROM: text, Scope."""
+        text, scope = self.item(depth)
+        joins = min(self.most_joins, self.rng.choice([0, 0, 1, 1, 1, 2, 2, 3]))
+        for _ in range(joins):
+            kind = self.rng.choices([name for name, _ in JOINS], [often for _, often in JOINS])[0]
+            self.form(kind)
+            if kind == "LATERAL":
+                text, new = self.lateral(text, scope)
+            else:
+                item, new = self.item(depth)
+                text = "%s %s %s%s" % (text, kind, item, self.join_condition(kind, scope, new))
+            scope = scope.and_also(new)
+        if joins > 1:
+            self.form("joins of %d" % (joins + 1))
+        return text, scope
+
+    def join_condition(self, kind, scope, new):
+        """Returns the ON of a join, if it has one."""
+        if kind == "CROSS JOIN":
+            return ""
+        left, right = self.column(scope, INT), self.column(new, INT)
+        if not (left and right):
+            left, right = self.column(scope, TEXT), self.column(new, TEXT)
+        if not (left and right):
+            return " ON true"
+        condition = "%s = %s" % (left[0], right[0])
+        if kind != "FULL JOIN" and self.chance(.3):
+            condition += " AND " + self.plain(scope.and_also(new))
+        return " ON " + condition
+
+    def lateral(self, text, scope):
+        """Returns a FROM with one more item, which asks for what stands before it."""
+        alias, inner, (name, columns) = self.fresh(), self.fresh(), self.rng.choice(list(self.tables.items()))
+        self.used.add(name)
+        mine = Scope([(inner, columns)])
+        where = "%s = %s" % (self.number(mine), self.number(scope))
+        if self.chance(.5):
+            body = "SELECT count(*)::int AS n, max(%s) AS m FROM %s %s WHERE %s" % (self.number(mine), name, inner, where)
+            made = [("n", INT), ("m", INT)]
+        else:
+            names = [column for column, _ in mine.columns()]
+            body = "SELECT %s AS l0, %s AS l1 FROM %s %s WHERE %s ORDER BY %s LIMIT %d" % (
+                names[0], names[-1], name, inner, where, ", ".join(names), self.rng.randint(1, 2))
+            made = [("l0", columns[0][1]), ("l1", columns[-1][1])]
+        how = self.rng.choice(["CROSS JOIN LATERAL (%s) %s", "LEFT JOIN LATERAL (%s) %s ON true"])
+        return "%s %s" % (text, how % (body, alias)), Scope([(alias, made)])
+
+    # conditions
+
+    def plain(self, scope):
+        """Returns a condition without a sub-select."""
+        kept, self.sub_selects = self.sub_selects, 0
+        made = self.condition(scope)
+        self.sub_selects = kept
+        return made
+
+    def condition(self, scope):
+        """Returns a condition."""
+        if self.sub_selects and self.chance(.35):
+            self.sub_selects -= 1
+            return self.with_sub_select(scope, 1)
+        column = self.column(scope, INT)
+        if column is None:
+            column = self.column(scope, TEXT)
+            return "%s > 'w'" % column[0] if column else "true"
+        return self.rng.choice([
+            lambda: "%s = %s" % (column[0], self.number(scope)), lambda: "%s = %s" % (column[0], self.constant(0, 3)),
+            lambda: "%s > %s" % (column[0], self.constant(0, 3)), lambda: "%s IS NULL" % column[0],
+            lambda: "NOT (%s = %s)" % (column[0], self.constant(0, 3)), lambda: "%s %% 2 = 1" % column[0],
+            lambda: "%s <= %s" % (column[0], self.constant(1, 4)),
+            lambda: "%s IS DISTINCT FROM %s" % (column[0], self.number(scope)),
+            lambda: "(%s OR %s IS NULL)" % (self.plain(scope), column[0]),
+            lambda: "coalesce(%s, 0) < %s" % (column[0], self.constant(1, 5)),
+            lambda: "CASE WHEN %s > 1 THEN %s ELSE %s END = %s" % (
+                column[0], self.number(scope), self.number(scope), self.constant(0, 3)),
+            lambda: "%s >= 'x'" % self.text(scope)])()
+
+    def with_sub_select(self, scope, depth):
+        """Returns a condition with a sub-select."""
+        if depth < 0:
+            return "true"
+        source, inner = self.source(depth - 1)
+        if not (inner.columns(INT) and scope.columns(INT)):
+            return "true"
+        conditions = []
+        if self.chance(.65):
+            conditions.append("%s %s %s" % (self.number(inner), self.rng.choice(["=", "=", "=", ">", "<>"]), self.number(scope)))
+            self.form("correlated")
+        if self.chance(.4):
+            conditions.append(self.condition(inner))
+        if self.chance(.2):
+            conditions.append(self.with_sub_select(inner, depth - 1))
+            self.form("nested sub-selects")
+        body = source + (" WHERE " + " AND ".join(conditions) if conditions else "")
+        given, found, choice = self.number(scope), self.number(inner), self.rng.random()
+        if choice < .12:
+            return self.formed("EXISTS", "EXISTS (SELECT 1 FROM %s)" % body)
+        if choice < .24:
+            return self.formed("NOT EXISTS", "NOT EXISTS (SELECT 1 FROM %s)" % body)
+        if choice < .38:
+            return self.formed("IN", "%s IN (SELECT %s FROM %s)" % (given, found, body))
+        if choice < .50:
+            return self.formed("NOT IN", "%s NOT IN (SELECT %s FROM %s)" % (given, found, body))
+        if choice < .56:
+            return self.formed("IN of rows", "(%s, %s) IN (SELECT %s, %s FROM %s)" % (
+                given, self.number(scope), found, self.number(inner), body))
+        if choice < .64:
+            return self.formed("ANY", "%s %s ANY (SELECT %s FROM %s)" % (given, self.rng.choice(["=", ">", "<"]), found, body))
+        if choice < .72:
+            return self.formed("ALL", "%s %s ALL (SELECT %s FROM %s)" % (given, self.rng.choice(["<>", ">=", "<"]), found, body))
+        if choice < .85:
+            return self.formed("scalar", "(SELECT %s FROM %s) %s %s" % (
+                self.rng.choice(["count(*)", "max(%s)" % found, "sum(%s)" % found]), body, self.rng.choice([">", "=", "<="]),
+                given))
+        if choice < .93:
+            return self.formed("IN of groups", "%s IN (SELECT %s FROM %s GROUP BY %s HAVING count(*) > %d)" % (
+                given, found, body, found, self.rng.randint(0, 1)))
+        return self.formed("OR EXISTS", "(%s OR EXISTS (SELECT 1 FROM %s))" % (self.plain(scope), body))
+
+    def formed(self, name, text):
+        """Notes a form; returns its text."""
+        self.form(name)
+        return text
+
+    def where(self, scope, often):
+        """Returns a WHERE, or nothing."""
+        if not self.chance(often):
+            return ""
+        return " WHERE " + " AND ".join(self.condition(scope) for _ in range(self.rng.choice([1, 1, 2])))
+
+    # SELECT
+
+    def query(self, depth):
+        """Returns a query's text and its columns [(name, type), ...]."""
+        choice = self.rng.random()
+        if choice < .15 and depth > 0:
+            return self.set_operation(depth)
+        source, scope = self.source(depth)
+        where = self.where(scope, .6)
+        if choice < .45:
+            text, columns = self.grouped(source, scope, where)
+        else:
+            text, columns = self.selected(source, scope, where)
+        if self.chance(.1) and not any(kind == OTHER for _, kind in columns):
+            order = self.rng.choice(["%d", "%d DESC", "%d DESC NULLS LAST"])
+            text = "%s ORDER BY %s LIMIT %d%s" % (text, ", ".join(order % (n + 1) for n in range(len(columns))),
+                                                  self.rng.randint(1, 4), self.rng.choice(["", "", " OFFSET 1"]))
+            self.form("LIMIT")
+        return text, columns
+
+    def set_operation(self, depth):
+        """Two or three queries of ints."""
+        width = self.rng.randint(1, 2)
+        text = ""
+        for n in range(self.rng.choice([2, 2, 3])):
+            source, scope = self.source(depth - 1)
+            part = "SELECT %s FROM %s%s" % (named([self.number(scope) for _ in range(width)]), source, self.where(scope, .5))
+            operation = self.rng.choice(SET_OPERATIONS)
+            if n:
+                self.form(operation)
+            text = "(%s) %s %s" % (text, operation, part) if n > 1 else "%s %s %s" % (text, operation, part) if n else part
+        return text, [("c%d" % n, INT) for n in range(width)]
+
+    def grouped(self, source, scope, where):
+        """GROUP BY, or an aggregate over all."""
+        keys = list(dict.fromkeys(self.column(scope) for _ in range(self.rng.choice([0, 1, 1, 1, 2]))))
+        keys = [key for key in keys if key and key[1] != OTHER]
+        aggregates = self.rng.sample(AGGREGATES[:5] * 2 + AGGREGATES, self.rng.randint(1, 2))
+        made = [(text.format(i=self.number(scope), t=self.text(scope)), kind) for text, kind in aggregates]
+        for text, _ in made:
+            self.form("aggregate " + text.split("(", maxsplit=1)[0])
+        columns = [(name, kind) for name, kind in keys] + made
+        text = "SELECT %s FROM %s%s" % (named([expression for expression, _ in columns]), source, where)
+        names = ", ".join(name for name, _ in keys)
+        if not keys:
+            self.form("one group")
+        elif len(keys) > 1 and self.chance(.15):
+            text += self.formed("GROUPING SETS", " GROUP BY %s(%s)" % (self.rng.choice(["ROLLUP", "CUBE"]), names))
+        else:
+            text += self.formed("GROUP BY", " GROUP BY " + names)
+        if self.chance(.3):
+            text += self.formed("HAVING", " HAVING %s > %s" % (
+                self.rng.choice(["count(*)", "sum(%s)" % self.number(scope)]), self.constant(0, 2)))
+        return text, [("c%d" % n, kind) for n, (_, kind) in enumerate(columns)]
+
+    def selected(self, source, scope, where):
+        """A projection, with windows, DISTINCT and sub-selects at times."""
+        made = [self.column(scope) or ("1", INT) for _ in range(self.rng.randint(1, 3))]
+        if self.chance(.2):
+            made[0] = self.rng.choice([("(%s + 1)" % self.number(scope), INT), ("upper(%s)" % self.text(scope), TEXT),
+                                       ("coalesce(%s, -1)" % self.number(scope), INT)])
+        if self.chance(.2):
+            made.append(self.scalar(scope))
+        windows = self.chance(.15)
+        if windows:
+            made.append(self.window(scope))
+        distinct = ""
+        if not windows and not any(kind == OTHER for _, kind in made) and self.chance(.25):
+            distinct = self.formed("DISTINCT", "DISTINCT ")
+            if len(made) > 1 and self.chance(.3):
+                text = "SELECT DISTINCT ON (c0) %s" % ", ".join("c%d" % n for n in range(len(made)))
+                text += " FROM (SELECT %s FROM %s%s) d ORDER BY %s" % (
+                    named([expression for expression, _ in made]), source, where,
+                    ", ".join("c%d" % n for n in range(len(made))))
+                self.form("DISTINCT ON")
+                return "SELECT * FROM (%s) o" % text, [("c%d" % n, kind) for n, (_, kind) in enumerate(made)]
+        text = "SELECT %s%s FROM %s%s" % (distinct, named([expression for expression, _ in made]), source, where)
+        return text, [("c%d" % n, kind) for n, (_, kind) in enumerate(made)]
+
+    def scalar(self, scope):
+        """A sub-select in the select list."""
+        source, inner = self.source(0)
+        self.form("sub-select in the list")
+        body = "FROM %s WHERE %s = %s" % (source, self.number(inner), self.number(scope))
+        return self.rng.choice([("(SELECT count(*)::int %s)" % body, INT), ("(SELECT max(%s) %s)" % (self.number(inner), body), INT),
+                                ("EXISTS (SELECT 1 %s)" % body, OTHER),
+                                ("ARRAY(SELECT %s %s ORDER BY 1)" % (self.number(inner), body), OTHER)])
+
+    def window(self, scope):
+        """A window function whose answer no tie leaves open."""
+        self.form("window")
+        ordered = ", ".join(name for name, kind in scope.columns() if kind != OTHER) or "1"
+        partition = self.column(scope)
+        part = "PARTITION BY " + partition[0] if partition and partition[1] != OTHER and self.chance(.8) else ""
+        return ("(%s)::int" % self.rng.choice(WINDOWS).format(p=part, i=self.number(scope), all=ordered), INT)
+
+
+def named(expressions):
+    """Returns a select list: c0, c1, ..."""
+    return ", ".join("%s AS c%d" % (expression, n) for n, expression in enumerate(expressions))

@@ -1,0 +1,143 @@
+"""Queries of several tables, as clients watch them.
+
+Owns: how a random query of grammar.py becomes one that a user subscribes to, the few that are written by hand, and what
+their results say of accounts. They stand beside shapes.Query, whose questions they answer.
+"""
+
+import itertools
+import re
+import threading
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import relations
+import schema
+import shapes
+from rows import Number
+
+SHAPE = shapes.Shape("any select", "", sometimes=True, pointwise=False)
+ACCOUNTS = 0.12  # how often a query is one of accounts
+
+# What all accounts hold together is always the same; these tell a part of it: the query, which part, the column that has it.
+BALANCES = [
+    ("SELECT id, amount FROM checking", "checking", "amount"), ("SELECT * FROM saving", "saving", "amount"),
+    ("SELECT sum(amount) AS total FROM saving", "saving", "total"),
+    ("SELECT sum(amount) AS total FROM checking", "checking", "total"),
+    ("SELECT owner, sum(amount) AS total, count(*) AS n FROM saving GROUP BY owner", "saving", "total"),
+    ("SELECT owner, sum(amount) AS total FROM checking GROUP BY owner", "checking", "total"),
+    ("SELECT (SELECT sum(amount) FROM checking) + (SELECT sum(amount) FROM saving) AS total", "all", "total"),
+    ("SELECT sum(amount) AS total FROM (SELECT amount FROM checking UNION ALL SELECT amount FROM saving) a", "all", "total"),
+    ("SELECT a.part, sum(a.amount) AS total FROM (SELECT 'c' AS part, amount FROM checking UNION ALL SELECT 's', amount FROM saving) a"
+     " GROUP BY a.part", "all", "total"),
+    ("SELECT c.id, c.amount, (SELECT count(*) FROM saving s WHERE s.owner = c.owner) AS n FROM checking c", "checking", "amount"),
+    ("SELECT DISTINCT id, owner, amount FROM saving", "saving", "amount"),
+]
+
+
+@dataclass(frozen=True)
+class Select:
+    """One query, as one user asks it. Equal queries have equal results."""
+
+    text: str
+    params: tuple
+    user: schema.User
+    below: frozenset = field(compare=False)              # the names of the tables that it reads
+    forms: frozenset = field(default=frozenset(), compare=False)
+    balance: tuple = field(default=(), compare=False)    # of accounts: (which part, column)
+
+    shape = SHAPE
+    whole = True
+
+    def source_table(self, tables):
+        """As of a shapes.Query: one of the tables, of which none is under rights."""
+        return tables[min(self.below)]
+
+    def table_names(self, _):
+        """Returns the names of the tables below."""
+        return self.below
+
+    def is_parted(self, tables):
+        """Tells whether a table has several leaves."""
+        return any(tables[name].leaves for name in self.below)
+
+    def all_full(self, tables):
+        """Tells whether the log has the old rows of all tables."""
+        return all(tables[name].full for name in self.below)
+
+    def endangered(self, _):
+        """It does not end by itself."""
+        return False
+
+    def tenant(self):
+        """Its rows are nobody's alone."""
+        return None
+
+    def subscribed_sql(self, _):
+        """Returns the text to subscribe to, with $1..$n."""
+        return self.text
+
+    def plain_sql(self, _):
+        """Returns the text to run as the same user, with the parameters in it."""
+        return re.sub(r"\$(\d+)", lambda match: schema.literal(self.params[int(match.group(1)) - 1]), self.text)
+
+
+def random_select(rng, user, world):
+    """Returns a Select; whether it is valid is for the server to say."""
+    if rng.random() < ACCOUNTS:
+        text, part, column = rng.choice(BALANCES)
+        below = {"all": {"checking", "saving"}}.get(part) or {part} | ({"saving"} if "saving s" in text else set())
+        return Select(text, (), user, frozenset(below), frozenset({"accounts"}), (part, column))
+    made = relations.grammar_for(rng, role=not user.renamed)
+    text, _ = made.statement()
+    below = world.relations.below(made.used)
+    if not below:
+        return random_select(rng, user, world)
+    forms = set(made.forms)
+    forms.update(name for name in made.used if name in relations.VIEWS for name in ["view"])
+    forms.update({"row security"} & ({"row security"} if "doc" in below else set()))
+    forms.update({"partitions"} if "place" in below else set())
+    return Select(text, tuple(made.params_made), user, below, frozenset(forms))
+
+
+def held(select, bag):
+    """Returns what a result of accounts says that they hold."""
+    total = 0
+    for row, count in bag.items():
+        text = dict(row)[select.balance[1]]
+        total += (0 if text == "null" else int(Number(text))) * count
+    return total
+
+
+class Accepted:
+    """Which queries the extension took, and which not. Shared by the clients."""
+
+    MOST = 60
+
+    def __init__(self):
+        self.queries = []
+        self.taken = Counter()    # (form, strategy) -> how many
+        self.pairs = set()        # pairs of forms in a query that is followed by differences
+        self.reasons = Counter()  # why others were not
+        self.lock = threading.Lock()
+
+    def add(self, query, strategy):
+        """Notes one."""
+        with self.lock:
+            if query not in self.queries:
+                self.queries.append(query)
+            del self.queries[:-self.MOST]
+            self.taken.update((form, strategy) for form in query.forms or ["plain"])
+            if strategy != "stream":
+                self.pairs.update(itertools.combinations(sorted(query.forms), 2))
+
+    def refused(self, query, text):
+        """Notes one that was not."""
+        with self.lock:
+            self.reasons[text.split("\n", maxsplit=1)[0]] += 1
+            self.taken.update((form, "refused") for form in query.forms or ["plain"])
+
+    def one(self, rng, user):
+        """Returns one that was accepted of this user, or None. An equal one of another's is as good for most."""
+        with self.lock:
+            found = [query for query in self.queries if query.user == user or "doc" not in query.below]
+        return replace(rng.choice(found), user=user) if found else None
