@@ -1,5 +1,5 @@
-// Waiting for a consumer of this database: until it runs, has attached a subscription, or has
-// passed a position of the log. Called by live.subscribe, live.refresh and live.wait_for. Process:
+// Waiting for a consumer of this database: until it runs, has attached a subscription, has passed a
+// position of the log, or has a snapshot at one. Called by live.subscribe, live.refresh and live.wait_for. Process:
 // client backend.
 #pragma once
 
@@ -21,6 +21,12 @@ void WaitForConsumer(int index);
 // had published then, or nothing if what the query names may have changed since it was analysed.
 // Raises the same, and the consumer's reason if it refuses.
 std::optional<uint64_t> WaitForAttachment(int index, uint64_t serial, uint64_t* values_here);
+
+// Makes a snapshot that the evaluator has published the active one; the caller pops it. Returns its
+// position, `at_least` or behind it: whatever committed up to there is seen, and nothing else.
+// Parallel workers may not be used under it, nor young indexes: plan in WithOldIndexesOnly. Raises
+// 57014 after live_queries.subscribe_timeout.
+XLogRecPtr PushSnapshotOf(int evaluator, XLogRecPtr at_least);
 
 // Returns once all that committed up to `lsn`, a position in the log, is in this connection's
 // mailbox, whichever of the consumers that it has live queries of puts it there. Calls

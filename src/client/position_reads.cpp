@@ -6,8 +6,8 @@
 #ifdef LIVE_QUERIES_FAULTS
 
 #include "client/consumer_wait.hpp"
-#include "client/published_snapshot_wait.hpp"
 #include "evaluate/old_indexes.hpp"
+#include "registry/consumer.hpp"
 
 extern "C" {
 #include "executor/spi.h"
@@ -44,7 +44,7 @@ Datum live_queries_fault_open_at_position(PG_FUNCTION_ARGS) {
   const char* name = text_to_cstring(PG_GETARG_TEXT_PP(0));
   const char* query = text_to_cstring(PG_GETARG_TEXT_PP(1));
   const XLogRecPtr position =
-      live_queries::PushSnapshotOf(live_queries::kFirstEvaluator, /* timeout_ms */ 10000);
+      live_queries::PushSnapshotOf(live_queries::kFirstEvaluator, InvalidXLogRecPtr);
   live_queries::WithOldIndexesOnly([&] { live_queries::OpenCursor(name, query); });
   PopActiveSnapshot();
   PG_RETURN_LSN(position);

@@ -1,16 +1,21 @@
 // Plan, register, wait to be attached, take the snapshot: in that order. Process: client backend.
 #include "client/subscribing.hpp"
 
+#include <algorithm>
+
 #include "client/consumer_wait.hpp"
 #include "client/first_result.hpp"
 #include "client/session.hpp"
+#include "evaluate/old_indexes.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
+#include "pg/log_end.hpp"
 #include "pg/memory.hpp"
 #include "pg/settings.hpp"
 #include "query/planner.hpp"
 #include "query/result_columns.hpp"
 #include "query/settings_capture.hpp"
+#include "query/tree.hpp"
 #include "query/unsupported.hpp"
 #include "registry/registration.hpp"
 
@@ -18,6 +23,7 @@ extern "C" {
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "commands/async.h"
+#include "common/hashfn.h"
 #include "replication/slot.h"
 #include "utils/snapmgr.h"
 }
@@ -30,7 +36,6 @@ constexpr int kMostSurprises = 5;
 
 struct Request {
   SubscriptionId id;
-  int consumer;
   const char* query;
   List* params;
   const char* settings;
@@ -100,8 +105,18 @@ const char* SettingsFor(const Request& request, const Plan& plan) {
   return plan.reads_settings ? WithOwnSettings(request.settings) : request.settings;
 }
 
-// When and where a query was analysed.
+// The worker that keeps what `plan` is about live. Those who can share a template have the same.
+int ConsumerOf(const Plan& plan) {
+  if (plan.strategy == Strategy::kStream) return ConsumerUnderTest();
+  const char* query = TreeToText(plan.spec.query);
+  const uint32 hash =
+      hash_bytes(reinterpret_cast<const unsigned char*>(query), static_cast<int>(strlen(query)));
+  return kFirstEvaluator + static_cast<int>(hash % static_cast<uint32>(std::max(evaluators, 1)));
+}
+
+// When and where a query was analysed, and for whom.
 struct Circumstances {
+  int consumer;
   XLogRecPtr analysed_at;
   uint64_t values_here;
 };
@@ -109,7 +124,7 @@ struct Circumstances {
 uint64_t Register(const Request& request, const Plan& plan, const Circumstances& circumstances) {
   NewSubscription subscription = {};
   subscription.id = request.id;
-  subscription.consumer = request.consumer;
+  subscription.consumer = circumstances.consumer;
   subscription.replaces = request.replaces;
   subscription.strategy = plan.strategy;
   subscription.delivery = request.delivery;
@@ -141,14 +156,24 @@ void KeepText(LocalSubscription* subscription, const Request& request) {
   });
 }
 
+// Makes the snapshot of the first result the active one, after the consumer has attached the
+// subscription: what this does not see will be delivered. It is the latest one, whatever the
+// isolation level; an evaluator's shows all that is in the log by now, as that of a stream does.
+void PushFirstSnapshot(LocalSubscription* subscription, const Plan& plan) {
+  if (plan.strategy == Strategy::kStream) {
+    PushActiveSnapshot(GetLatestSnapshot());
+    subscription->bound = BoundOf(GetActiveSnapshot(), subscription->context);
+  } else {
+    subscription->bound = BoundAtPosition(PushSnapshotOf(subscription->consumer, LogEnd()));
+  }
+}
+
 void TakeSnapshot(LocalSubscription* subscription, const Request& request, const Plan& plan) {
-  // Taken after the decoder has attached the subscription: what this does not see will be
-  // delivered. It is the latest one, whatever the isolation level.
-  PushActiveSnapshot(GetLatestSnapshot());
-  subscription->bound = BoundOf(GetActiveSnapshot(), subscription->context);
+  PushFirstSnapshot(subscription, plan);
   if (request.with_snapshot && subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard)
     subscription->held->DiscardUnread();
-  if (request.with_snapshot) OpenFirstResult(subscription, request.query, plan);
+  auto open = [&] { OpenFirstResult(subscription, request.query, plan); };
+  if (request.with_snapshot) subscription->bound.at_position ? WithOldIndexesOnly(open) : open();
   PopActiveSnapshot();
 }
 
@@ -167,10 +192,14 @@ void Attach(LocalSubscription* subscription, const Request& request, Plan* plan)
     // What the decoder has found is about the values of the time before.
     if (values == nullptr || strcmp(values, values_now) != 0) values_here = 0;
     values = values_now;
-    SetSerial(subscription, Register(request, *plan, {analysed_at, values_here}));
+    subscription->consumer = ConsumerOf(*plan);
+    // An evaluator starts without waiting for who may want the locks of the analysis.
+    if (plan->strategy != Strategy::kStream) WaitForConsumer(subscription->consumer);
+    const Circumstances circumstances = {subscription->consumer, analysed_at, values_here};
+    SetSerial(subscription, Register(request, *plan, circumstances));
     LIVE_QUERIES_FAULT("subscribe-registered");
     uint64_t found = 0;
-    if (WaitForAttachment(request.consumer, subscription->serial, &found)) return;
+    if (WaitForAttachment(subscription->consumer, subscription->serial, &found)) return;
     RemoveSubscription(subscription->serial, false);
     if (found != 0 && found != values_here && ++surprises > kMostSurprises)
       RaiseUnsupported("a function that it calls gives another value each time");
@@ -183,10 +212,9 @@ Subscribed Begin(const Request& request) {
   RequireNothingWritten();
   RequireClient(request.delivery);
   // Before any table is locked: a new slot waits for transactions that may want our locks.
-  WaitForConsumer(request.consumer);
+  WaitForConsumer(ConsumerUnderTest());
   LocalSubscription* subscription = AddLocal(request.id, request.delivery);
   KeepText(subscription, request);
-  subscription->consumer = request.consumer;
   subscription->role = GetUserId();
   subscription->session = request.session;
   // Planning evaluates functions of the query's author, who may be another role: see Refresh.
@@ -228,22 +256,16 @@ void RequireNew(const SubscriptionId& id) {
 
 Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, bool with_snapshot,
                      Delivery delivery) {
-  const Request request = {id,
-                           ConsumerUnderTest(),
-                           query,
-                           params,
-                           CaptureSettings(),
-                           CaptureSession(GetUserId()),
-                           with_snapshot,
-                           delivery,
-                           0};
+  const Request request = {
+      id,       query, params, CaptureSettings(), CaptureSession(GetUserId()), with_snapshot,
+      delivery, 0};
   RequireNew(id);
   return Begin(request);
 }
 
 void Refresh(LocalSubscription* old) {
-  const Request request = {old->id,      old->consumer, old->query,    old->params, old->settings,
-                           old->session, true,          old->delivery, old->serial};
+  const Request request = {old->id,      old->query, old->params,   old->settings,
+                           old->session, true,       old->delivery, old->serial};
   const Oid role = old->role;
   RequireSession(old->session, role);
   const bool paused = old->flow.status() == SubscriptionStatus::kPaused;

@@ -9,7 +9,9 @@ extern "C" {
 }
 
 namespace live_queries {
+
 bool VisibilityBound::Sees(TransactionId xid, uint64_t commit_lsn) const {
+  if (at_position) return commit_lsn <= lsn;
   if (commit_lsn > lsn || !TransactionIdIsNormal(xid)) return false;
   if (TransactionIdPrecedes(xid, xmin)) return true;
   if (!TransactionIdPrecedes(xid, xmax)) return false;
@@ -18,8 +20,18 @@ bool VisibilityBound::Sees(TransactionId xid, uint64_t commit_lsn) const {
   return true;
 }
 
+VisibilityBound BoundAtPosition(uint64_t lsn) {
+  VisibilityBound bound = {};
+  bound.at_position = true;
+  bound.lsn = lsn;
+  return bound;
+}
+
 VisibilityBound BoundOf(Snapshot snapshot, MemoryContext context) {
-  VisibilityBound bound = {snapshot->xmin, snapshot->xmax, snapshot->xcnt, nullptr, 0};
+  VisibilityBound bound = {};
+  bound.xmin = snapshot->xmin;
+  bound.xmax = snapshot->xmax;
+  bound.running_count = snapshot->xcnt;
   bound.running = static_cast<TransactionId*>(
       MemoryContextAlloc(context, sizeof(TransactionId) * (snapshot->xcnt + 1)));
   // Where nothing runs, the server leaves the array away.

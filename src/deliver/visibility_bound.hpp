@@ -12,6 +12,7 @@ extern "C" {
 namespace live_queries {
 
 struct VisibilityBound {
+  bool at_position;  // what committed up to `lsn` is visible, nothing else, and the rest is nothing
   TransactionId xmin;
   TransactionId xmax;
   uint32 running_count;
@@ -21,6 +22,9 @@ struct VisibilityBound {
   // Whether a top-level transaction is visible in the snapshot.
   bool Sees(TransactionId xid, uint64_t commit_lsn) const;
 };
+
+// Of a snapshot that stands at a position of the log.
+VisibilityBound BoundAtPosition(uint64_t lsn);
 
 // Of `snapshot`, which was taken just now, and the end of the log; its array is in `context`.
 VisibilityBound BoundOf(Snapshot snapshot, MemoryContext context);

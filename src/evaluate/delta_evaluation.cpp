@@ -93,15 +93,15 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
 
 }  // namespace
 
-DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const DeltaPlan& plan,
-                                        List* routing) {
+DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& spec,
+                                        const DeltaPlan& plan, List* routing) {
   return InMemoryContext(context, [&] {
     DeltaEvaluation* evaluation = AllocateIn<DeltaEvaluation>(context);
     evaluation->plan = &plan;
     evaluation->sets = PrepareStaleSets(context, plan);
     evaluation->restricted = PrepareRestricted(context, plan.restricted);
     evaluation->whole = KeepPlan(context, plan.query);
-    evaluation->encoder = MakeResultEncoder(plan, routing);
+    evaluation->encoder = MakeResultEncoder(spec, plan, routing);
     return evaluation;
   });
 }

@@ -21,9 +21,10 @@ struct DeltaEvaluation {
   ResultEncoder encoder;
 };
 
-// In `context`, with which it goes; `plan` stays the caller's. `routing`: see MakeResultEncoder.
-DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const DeltaPlan& plan,
-                                        List* routing);
+// In `context`, with which it goes; `spec` and `plan` stay the caller's. `routing`: see
+// MakeResultEncoder.
+DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& spec,
+                                        const DeltaPlan& plan, List* routing);
 
 // What a batch took.
 struct DeltaCost {

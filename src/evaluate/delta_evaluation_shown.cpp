@@ -11,7 +11,7 @@
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
 #include "query/analyzed_query.hpp"
-#include "query/delta_plan_text.hpp"
+#include "query/delta_strategy.hpp"
 #include "registry/database.hpp"
 #include "registry/dirty_log_users.hpp"
 
@@ -42,6 +42,7 @@ namespace live_queries {
 namespace {
 
 struct Shown {
+  QuerySpec spec;
   DeltaPlan plan;
   DeltaEvaluation* evaluation;
   SnapshotPair snapshots;
@@ -110,12 +111,15 @@ void Begin(const char* query) {
   shown_context = nullptr;
   shown_context =
       AllocSetContextCreate(TopMemoryContext, "live_queries shown delta", ALLOCSET_DEFAULT_SIZES);
-  const char* text = DeltaPlanToText(PlanDelta(AnalyzeQuery(query, NIL, FrozenValues{}).query));
+  Plan plan;
+  PlanDeltaStrategy(AnalyzeQuery(query, NIL, FrozenValues{}), &plan);
+  const char* text = SpecToText(plan.spec);
   InMemoryContext(shown_context, [&] {
     shown = AllocateIn<Shown>(shown_context);
-    shown->plan = DeltaPlanFromText(text);
-    if (strcmp(text, DeltaPlanToText(shown->plan)) != 0) elog(ERROR, "the plan's text changes");
-    shown->evaluation = PrepareDeltaEvaluation(shown_context, shown->plan, NIL);
+    shown->spec = SpecFromText(text);
+    if (strcmp(text, SpecToText(shown->spec)) != 0) elog(ERROR, "the text of a query changes");
+    shown->plan = PlanDelta(shown->spec.query);
+    shown->evaluation = PrepareDeltaEvaluation(shown_context, shown->spec, shown->plan, NIL);
   });
   shown->snapshots = {nullptr, Take()};
   shown->transaction = GetCurrentTransactionStartTimestamp();

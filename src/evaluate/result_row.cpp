@@ -1,7 +1,6 @@
 // Encodes rows of results. Process: evaluator.
 #include "evaluate/result_row.hpp"
 
-#include "query/key.hpp"
 #include "query/tree.hpp"
 
 extern "C" {
@@ -15,23 +14,6 @@ extern "C" {
 
 namespace live_queries {
 namespace {
-
-constexpr int kResult = 1;  // as an entry of a range table
-
-List* ShownColumns(const DeltaPlan& plan) {
-  return list_copy_head(plan.query->targetList, plan.shown);
-}
-
-List* KeyColumns(const DeltaPlan& plan) {
-  List* columns = NIL;
-  ListCell* cell;
-  foreach (cell, plan.key) {
-    TargetEntry* target =
-        get_tle_by_resno(plan.query->targetList, static_cast<AttrNumber>(lfirst_int(cell)));
-    columns = lappend(columns, makeVarFromTargetEntry(kResult, target));
-  }
-  return columns;
-}
 
 // The values as bytes: those that differ in them are of different routes, or of one under two
 // names.
@@ -63,11 +45,10 @@ void EncodeRoutes(const ResultEncoder& encoder, TupleTableSlot* row, EncodedRow*
 
 }  // namespace
 
-ResultEncoder MakeResultEncoder(const DeltaPlan& plan, List* routing) {
+ResultEncoder MakeResultEncoder(const QuerySpec& spec, const DeltaPlan& plan, List* routing) {
   const int count = list_length(routing);
   ResultEncoder encoder = {};
-  Expr* key = plan.bag ? nullptr : KeyOfColumns(KeyColumns(plan));
-  encoder.row = MakeRowEncoder(ShownColumns(plan), key, CreateStandaloneExprContext());
+  encoder.row = MakeRowEncoder(spec, CreateStandaloneExprContext());
   encoder.route_count = count;
   encoder.routes = static_cast<AttrNumber*>(palloc(sizeof(AttrNumber) * (count + 1)));
   encoder.route_lengths = static_cast<int16*>(palloc(sizeof(int16) * (count + 1)));

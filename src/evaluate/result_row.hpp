@@ -17,9 +17,9 @@ struct ResultEncoder {
   bool* route_by_value;
 };
 
-// In CurrentMemoryContext. `routing`: numbers of the result columns, hidden ones mostly, that say
-// who gets a row.
-ResultEncoder MakeResultEncoder(const DeltaPlan& plan, List* routing);
+// In CurrentMemoryContext, for rows of `plan`, whose result `spec` describes. `routing`: numbers of
+// the result columns, hidden ones mostly, that say who gets a row.
+ResultEncoder MakeResultEncoder(const QuerySpec& spec, const DeltaPlan& plan, List* routing);
 
 // In CurrentMemoryContext.
 EncodedRow Encode(const ResultEncoder& encoder, TupleTableSlot* row);

@@ -22,6 +22,7 @@ int spill_size_kb = 256 * 1024;
 int transaction_memory_kb = 16 * 1024;
 int idle_timeout_ms = 60 * 1000;
 int evaluation_timeout_ms = 5 * 1000;
+int evaluators = 1;
 int subscribe_timeout_ms = 60 * 1000;
 int progress_interval_ms = 0;
 char* always_on_databases = nullptr;
@@ -64,6 +65,12 @@ void DefineSettings() {
                           "A decoder stops when its database had no live query for this long.",
                           nullptr, &idle_timeout_ms, 60 * 1000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
                           nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "live_queries.evaluators",
+      "Number of workers that evaluate live queries on more than rows of one table, for each "
+      "database.",
+      "0: only queries on one table whose old rows are logged can be watched.", &evaluators, 1, 0,
+      kMaxEvaluators, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable(
       "live_queries.evaluation_timeout",
       "A live query whose expressions take longer than this on one batch of changes is ended.",

@@ -16,9 +16,12 @@ extern int spill_size_kb;          // of one connection, on disk
 extern int transaction_memory_kb;  // of the changes of one decoded transaction
 extern int idle_timeout_ms;        // of a decoder that has no subscribers
 extern int evaluation_timeout_ms;  // of one subscription's expressions on one batch
+extern int evaluators;             // of a database
 extern int subscribe_timeout_ms;   // of waiting for the decoder
 extern int progress_interval_ms;   // 0: no such messages
 extern char* always_on_databases;  // comma-separated names
+
+inline constexpr int kMaxEvaluators = 8;  // of one database
 
 inline constexpr uint64_t kKilobyte = 1024;  // the unit of some
 

@@ -76,20 +76,6 @@ bool MayHaveFloats(Oid type) {
   pg_unreachable();
 }
 
-void RequireDistinctText(const char* column, Oid any_type) {
-  const Oid type = getBaseType(any_type);
-  if (AnyComponent(type, IsSearchQuery) || (!IsReference(type) && AnyComponent(type, IsReference)))
-    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-            errmsg("cannot watch this query: different keys would look alike"),
-            errdetail("The text of column \"%s\" of the key, of type %s, is ambiguous.", column,
-                      format_type_be(any_type)),
-            errhint("Give the table a key of another type."));
-  if (extra_float_digits < 1 && AnyComponent(type, MayHaveFloats))
-    RaiseSetting(column, "extra_float_digits = 1");
-  if (DateStyle != USE_ISO_DATES && !HasTimeZone(type) && AnyComponent(type, HasTimeZone))
-    RaiseSetting(column, "DateStyle = 'ISO'");
-}
-
 Expr* ValueInKey(Var* column) {
   const Oid type = getBaseType(column->vartype);
   Expr* value = reinterpret_cast<Expr*>(column);
@@ -173,6 +159,20 @@ ParamExternData* AskForParam(ParamListInfo params, int number, bool, ParamExtern
 
 }  // namespace
 
+void RequireDistinctText(const char* column, Oid any_type) {
+  const Oid type = getBaseType(any_type);
+  if (AnyComponent(type, IsSearchQuery) || (!IsReference(type) && AnyComponent(type, IsReference)))
+    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+            errmsg("cannot watch this query: different keys would look alike"),
+            errdetail("The text of column \"%s\" of the key, of type %s, is ambiguous.", column,
+                      format_type_be(any_type)),
+            errhint("Give the table a key of another type."));
+  if (extra_float_digits < 1 && AnyComponent(type, MayHaveFloats))
+    RaiseSetting(column, "extra_float_digits = 1");
+  if (DateStyle != USE_ISO_DATES && !HasTimeZone(type) && AnyComponent(type, HasTimeZone))
+    RaiseSetting(column, "DateStyle = 'ISO'");
+}
+
 void RequireDistinctTexts(Oid relation, List* key) {
   ListCell* cell;
   foreach (cell, key) {
@@ -182,8 +182,8 @@ void RequireDistinctTexts(Oid relation, List* key) {
 }
 
 char* NameForSecret(const QuerySpec& spec) {
-  const char* text = TreeToText(
-      list_make4(spec.barrier_quals, spec.quals, spec.result_columns, spec.routing_conditions));
+  const char* text = TreeToText(list_make5(spec.barrier_quals, spec.quals, spec.result_columns,
+                                           spec.routing_conditions, list_make1(spec.query)));
   const char* named = psprintf("%u %s", spec.relation, text);
   uint8 digest[PG_SHA256_DIGEST_LENGTH];
   pg_cryptohash_ctx* context = pg_cryptohash_create(PG_SHA256);

@@ -16,6 +16,7 @@ namespace live_queries {
 // Raises 0A000, or 22023 if a setting is to blame, where different values of a column in `key` may
 // have one text.
 void RequireDistinctTexts(Oid relation, List* key);
+void RequireDistinctText(const char* column, Oid type);
 
 // What names the query of `spec` among those of its role, for QuerySpec::opaque_key: whatever the
 // constants of its routing conditions are.

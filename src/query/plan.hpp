@@ -15,11 +15,12 @@ namespace live_queries {
 
 struct Plan {
   Strategy strategy;
-  const char* why;         // the strategy, for people
-  QuerySpec spec;          // what subscriptions of one shape share: the template
-  List* routing;           // Const, beside spec.routing_conditions: this subscription's route
-  FrozenValues frozen;     // what is to be passed when the query is planned again
-  Query* query;            // what the first result reads, by the same expressions
+  const char* why;             // the strategy, for people
+  const char* why_not_stream;  // for people; nullptr: it is the stream
+  QuerySpec spec;              // what subscriptions of one shape share: the template
+  List* routing;               // Const, beside spec.routing_conditions: this subscription's route
+  FrozenValues frozen;         // what is to be passed when the query is planned again
+  Query* query;                // what the first result reads, by the same expressions
   List* temporary;         // oids of the schemas of temporary tables that only other sessions read
   bool reads_settings;     // for each row: any of the session's own
   List* table_names;       // String, qualified; for people

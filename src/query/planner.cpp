@@ -2,7 +2,9 @@
 // client backend, decoder.
 #include "query/planner.hpp"
 
+#include "pg/settings.hpp"
 #include "query/analyzed_query.hpp"
+#include "query/delta_strategy.hpp"
 #include "query/stream_plan.hpp"
 #include "query/type_shapes.hpp"
 
@@ -11,12 +13,17 @@ namespace live_queries {
 Plan MakePlan(const char* text, List* params, const FrozenValues& frozen) {
   const AnalyzedQuery query = AnalyzeQuery(text, params, frozen);
   Plan plan = {};
-  if (const std::optional<WhyNot> why_not = PlanStream(query, &plan)) Raise(*why_not);
+  const std::optional<WhyNot> why_not_stream = PlanStream(query, &plan);
+  if (!why_not_stream) return plan;
+  if (evaluators == 0) Raise(*why_not_stream);
+  PlanDeltaStrategy(query, &plan);
+  plan.why_not_stream = why_not_stream->message;
   return plan;
 }
 
 void DisregardAdditions(Plan* plan, const QuerySpec& former) {
-  KeepColumns(&plan->spec, former);
+  if (plan->strategy == Strategy::kStream && former.query == nullptr)
+    KeepColumns(&plan->spec, former);
   QueryDependencies& now = plan->spec.dependencies;
   const QueryDependencies& then = former.dependencies;
   // Of what has changed in the expressions, they tell themselves.

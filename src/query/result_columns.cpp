@@ -43,7 +43,30 @@ void AppendPlaceInOrder(StringInfo text, const TargetEntry& column, List* sort_c
 
 }  // namespace
 
+List* ResultColumns(List* target_list) {
+  List* visible = NIL;
+  ListCell* cell;
+  foreach (cell, target_list)
+    if (!lfirst_node(TargetEntry, cell)->resjunk) visible = lappend(visible, lfirst(cell));
+  return visible;
+}
+
+void RequireDistinctNames(List* result_columns) {
+  ListCell* cell;
+  foreach (cell, result_columns) {
+    const char* name = lfirst_node(TargetEntry, cell)->resname;
+    for (int i = 0; i < foreach_current_index(cell); ++i)
+      if (strcmp(list_nth_node(TargetEntry, result_columns, i)->resname, name) == 0)
+        ereport(ERROR, errcode(ERRCODE_DUPLICATE_COLUMN),
+                errmsg("column \"%s\" appears twice in the result", name),
+                errhint("Give each result column a name of its own, with AS."));
+  }
+}
+
 char* DescribeResultColumns(const Plan& plan) {
+  // A result is sorted where it is made, and read by another level around that.
+  const Query* sorted = plan.spec.query == nullptr ? plan.query : plan.spec.query;
+  List* sort_clause = sorted->sortClause;
   StringInfoData text;
   initStringInfo(&text);
   ListCell* cell;
@@ -54,7 +77,7 @@ char* DescribeResultColumns(const Plan& plan) {
     escape_json(&text, column.resname);
     AppendType(&text, column);
     AppendPlaceInKey(&text, column, plan.spec);
-    AppendPlaceInOrder(&text, column, plan.query->sortClause);
+    AppendPlaceInOrder(&text, column, sort_clause);
     appendStringInfoChar(&text, '}');
   }
   appendStringInfoString(&text, text.len == 0 ? "[]" : "]");

@@ -17,7 +17,7 @@ Node* Number(int value) { return reinterpret_cast<Node*>(makeInteger(value)); }
 }  // namespace
 
 char* SpecToText(const QuerySpec& spec) {
-  List* fields = NIL;
+  List* fields = list_make1(spec.query);
   fields = lappend(fields, Number(static_cast<int>(spec.relation)));
   fields = lappend(fields, spec.relations);
   fields = lappend(fields, spec.parents);
@@ -52,6 +52,7 @@ QuerySpec SpecFromText(const char* text) {
   auto list = [&] { return static_cast<List*>(list_nth(fields, next++)); };
   auto number = [&] { return intVal(list_nth(fields, next++)); };
   QuerySpec spec = {};
+  spec.query = static_cast<Query*>(list_nth(fields, next++));
   spec.relation = static_cast<Oid>(number());
   spec.relations = list();
   spec.parents = list();

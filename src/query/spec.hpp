@@ -8,7 +8,7 @@
 #include "query/called_functions.hpp"
 
 extern "C" {
-#include "nodes/primnodes.h"
+#include "nodes/parsenodes.h"
 }
 
 namespace live_queries {
@@ -25,9 +25,11 @@ struct QueryDependencies {
   List* shapes;               // query/type_shapes.hpp
 };
 
-// Of a query on one table. All expressions are about that, as varno 1, and are ready for the
-// executor.
+// Of a query on one table, watched by the stream: all expressions are about that, as varno 1, and
+// are ready for the executor. Of any other query, whose result has no table: they are about the
+// columns of the result, hidden ones too (query/delta_plan.hpp); there are no conditions.
 struct QuerySpec {
+  Query* query;              // analysed; nullptr: the stream watches it
   Oid relation;              // the table that the query names
   List* relations;           // oids of the tables with rows: itself, its partitions or children
   List* parents;             // oids of the partitioned tables from the one it names down to those

@@ -7,6 +7,7 @@
 #include "query/key.hpp"
 #include "query/own_rights.hpp"
 #include "query/pull_up.hpp"
+#include "query/result_columns.hpp"
 #include "query/routing_conditions.hpp"
 #include "query/table_facts.hpp"
 #include "query/tree.hpp"
@@ -58,26 +59,6 @@ Query* OfTableAlone(const Query& query) {
   alone->rtable = list_make1(table);
   TakeOverAccess(alone, table, alone);
   return alone;
-}
-
-void RequireDistinctNames(List* result_columns) {
-  ListCell* cell;
-  foreach (cell, result_columns) {
-    const char* name = lfirst_node(TargetEntry, cell)->resname;
-    for (int i = 0; i < foreach_current_index(cell); ++i)
-      if (strcmp(list_nth_node(TargetEntry, result_columns, i)->resname, name) == 0)
-        ereport(ERROR, errcode(ERRCODE_DUPLICATE_COLUMN),
-                errmsg("column \"%s\" appears twice in the result", name),
-                errhint("Give each result column a name of its own, with AS."));
-  }
-}
-
-List* ResultColumns(List* target_list) {
-  List* visible = NIL;
-  ListCell* cell;
-  foreach (cell, target_list)
-    if (!lfirst_node(TargetEntry, cell)->resjunk) visible = lappend(visible, lfirst(cell));
-  return visible;
 }
 
 // The column numbers in `expressions`; 0 stands for the whole row. Raises 0A000 for system columns.

@@ -4,6 +4,7 @@
 
 #include "pg/atomic.hpp"
 #include "pg/postgres.hpp"
+#include "pg/settings.hpp"
 #include "registry/problem.hpp"
 #include "registry/published_snapshot.hpp"
 
@@ -37,7 +38,7 @@ inline constexpr uint64_t kNothingAwaited = UINT64_MAX;
 enum class ConsumerKind : uint8_t { kDecoder, kEvaluator };
 
 // So many can a database have: its decoder, a second one that only tests have, and evaluators.
-inline constexpr int kMaxConsumers = 10;
+inline constexpr int kMaxConsumers = 2 + kMaxEvaluators;
 inline constexpr int kDecoderConsumer = 0;
 inline constexpr int kFirstEvaluator = 2;
 

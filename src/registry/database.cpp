@@ -72,8 +72,13 @@ void ForgetDatabase(Oid database) {
 }
 
 bool IsWanted(const DatabaseShared& database, const ConsumerShared& consumer, TimestampTz now) {
-  return (consumer.index == kDecoderConsumer && database.always_on) ||
-         now < consumer.wanted_until || consumer.subscriptions.Load() > 0;
+  if (now < consumer.wanted_until || consumer.subscriptions.Load() > 0) return true;
+  if (consumer.index != kDecoderConsumer) return false;
+  if (database.always_on) return true;
+  // It reads the log for the evaluators.
+  for (int i = kFirstEvaluator; i < kMaxConsumers; ++i)
+    if (IsWanted(database, database.consumers[i], now)) return true;
+  return false;
 }
 
 uint32_t CountSubscriptions(const DatabaseShared& database) {

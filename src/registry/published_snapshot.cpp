@@ -70,9 +70,11 @@ void FreePublishedSnapshot(PublishedSnapshotShared* place) {
   });
 }
 
-std::optional<XLogRecPtr> PushPublishedSnapshot(PublishedSnapshotShared* place) {
+std::optional<XLogRecPtr> PushPublishedSnapshot(PublishedSnapshotShared* place,
+                                                XLogRecPtr at_least) {
   return WithLock(&place->lock, LW_SHARED, [&]() -> std::optional<XLogRecPtr> {
-    if (!place->there || !Hold(place->xmin, place->proc)) return std::nullopt;
+    if (!place->there || place->position < at_least || !Hold(place->xmin, place->proc))
+      return std::nullopt;
     PushActiveSnapshot(RestoreSnapshot(FromArea<char>(place->bytes)));
     return place->position;
   });

@@ -1,11 +1,14 @@
 // live.explain: what live.subscribe would do. Process: client backend.
+#include "query/delta_plan.hpp"
 #include "query/planner.hpp"
+#include "query/table_facts.hpp"
 #include "sql_api/arguments.hpp"
 
 extern "C" {
 #include "access/sysattr.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 }
@@ -79,23 +82,88 @@ const char* Updates(const QuerySpec& spec) {
   return "those that change a selected column: all are in the replica identity";
 }
 
+void ExplainStream(const Plan& plan, ResultRows* rows) {
+  const QuerySpec& spec = plan.spec;
+  AddProperty(rows, "key", Key(plan));
+  AddProperty(rows, "replica identity",
+              spec.full_identity ? "full" : ColumnNames(spec.relation, spec.identity));
+  AddProperty(rows, "updates", Updates(spec));
+  AddProperty(rows, "routing", Routing(spec));
+  AddProperty(rows, "row security and barriers", Conditions(spec.relation, spec.barrier_quals));
+  AddProperty(rows, "residual filter", Conditions(spec.relation, spec.quals));
+}
+
+const char* KeyOfResult(const Plan& plan) {
+  const QuerySpec& spec = plan.spec;
+  if (spec.bag) return "none: the whole row";
+  if (spec.key == NIL) return "none: there is one row at most";
+  const char* names = nullptr;
+  ListCell* cell;
+  foreach (cell, spec.key) {
+    const int number = lfirst_int(cell);
+    const char* name = quote_identifier(strVal(list_nth(spec.column_names, number - 1)));
+    const bool shown = number <= list_length(spec.result_columns);
+    names = Joined(names, ", ", shown ? name : psprintf("%s (not selected)", name));
+  }
+  return plan.why_opaque == nullptr ? names
+                                    : psprintf("opaque, for %s: %s", names, plan.why_opaque);
+}
+
+const char* QueryText(const Query* query) {
+  return pg_get_querydef(static_cast<Query*>(copyObjectImpl(query)), false);
+}
+
+const char* Types(List* columns) {
+  const char* types = nullptr;
+  ListCell* cell;
+  foreach (cell, columns) {
+    const auto& column = *static_cast<SetColumn*>(lfirst(cell));
+    types =
+        Joined(types, ", ", psprintf("$%d %s", column.param, format_type_be(column.array_type)));
+  }
+  return types == nullptr ? "whether there is any" : types;
+}
+
+void ExplainSet(const StaleSet& set, ResultRows* rows) {
+  const char* property = psprintf("stale set %d", set.number + 1);
+  if (OidIsValid(set.table)) {
+    AddProperty(rows, property,
+                psprintf("%s: changed rows of %s, by %s", Types(set.columns),
+                         QualifiedName(set.table), ColumnNames(set.table, set.identity)));
+    return;
+  }
+  const char* probes = nullptr;
+  ListCell* cell;
+  foreach (cell, set.probe)
+    probes = Joined(probes, " UNION ", QueryText(static_cast<Restricted*>(lfirst(cell))->query));
+  AddProperty(rows, property, psprintf("%s: at both snapshots, %s", Types(set.columns), probes));
+}
+
+// How a result is kept live: what may be stale after a batch of changes, and what is evaluated then.
+void ExplainDelta(const Plan& plan, ResultRows* rows) {
+  AddProperty(rows, "not by the stream", plan.why_not_stream);
+  AddProperty(rows, "key", KeyOfResult(plan));
+  const DeltaPlan delta = PlanDelta(plan.spec.query);
+  if (delta.why_whole != nullptr) return;
+  ListCell* cell;
+  foreach (cell, delta.sets) ExplainSet(*static_cast<StaleSet*>(lfirst(cell)), rows);
+  foreach (cell, delta.restricted)
+    AddProperty(rows, "evaluated", QueryText(static_cast<Restricted*>(lfirst(cell))->query));
+}
+
 Datum ExplainCall(FunctionCallInfo call) {
   const char* query = TextArgument(call, 0, "query");
   List* params = TextArrayArgument(call, 1);
   const FrozenValues nothing = {};
   const Plan plan = MakePlan(query, params, nothing);
-  const QuerySpec& spec = plan.spec;
   ResultRows rows(call);
   AddProperty(&rows, "strategy", CopyText(ToText(plan.strategy)));
   AddProperty(&rows, "why", plan.why);
   AddProperty(&rows, "tables", TableNames(plan.table_names));
-  AddProperty(&rows, "key", Key(plan));
-  AddProperty(&rows, "replica identity",
-              spec.full_identity ? "full" : ColumnNames(spec.relation, spec.identity));
-  AddProperty(&rows, "updates", Updates(spec));
-  AddProperty(&rows, "routing", Routing(spec));
-  AddProperty(&rows, "row security and barriers", Conditions(spec.relation, spec.barrier_quals));
-  AddProperty(&rows, "residual filter", Conditions(spec.relation, spec.quals));
+  if (plan.strategy == Strategy::kStream)
+    ExplainStream(plan, &rows);
+  else
+    ExplainDelta(plan, &rows);
   return static_cast<Datum>(0);
 }
 

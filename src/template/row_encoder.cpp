@@ -47,27 +47,23 @@ std::string_view WholeRow(const RowEncoder& encoder, TupleTableSlot* result) {
 
 }  // namespace
 
-RowEncoder MakeRowEncoder(List* result_columns, Expr* key, ExprContext* expressions) {
-  const int count = list_length(result_columns);
+RowEncoder MakeRowEncoder(const QuerySpec& spec, ExprContext* expressions) {
+  const int count = list_length(spec.result_columns);
   RowEncoder encoder = {};
   encoder.column_count = count;
   encoder.names = static_cast<std::string_view*>(palloc0(sizeof(std::string_view) * (count + 1)));
   encoder.to_json = static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo) * (count + 1)));
   ListCell* cell;
-  foreach (cell, result_columns) {
+  foreach (cell, spec.result_columns) {
     const int i = foreach_current_index(cell);
     const TargetEntry* column = lfirst_node(TargetEntry, cell);
     encoder.names[i] = JsonName(column->resname);
     PrepareToJson(&encoder.to_json[i], column->expr);
   }
-  encoder.expressions = expressions;
-  encoder.key = key == nullptr ? nullptr : ExecInitExpr(key, nullptr);
-  return encoder;
-}
-
-RowEncoder MakeRowEncoder(const QuerySpec& spec, ExprContext* expressions) {
   expressions->ecxt_param_list_info = KeyParams(spec);
-  return MakeRowEncoder(spec.result_columns, spec.bag ? nullptr : KeyExpression(spec), expressions);
+  encoder.expressions = expressions;
+  encoder.key = spec.bag ? nullptr : ExecInitExpr(KeyExpression(spec), nullptr);
+  return encoder;
 }
 
 std::string_view KeyJson(const RowEncoder& encoder, TupleTableSlot* row, TupleTableSlot* result) {

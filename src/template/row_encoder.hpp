@@ -24,9 +24,8 @@ struct RowEncoder {
   ExprContext* expressions;  // that of the key
 };
 
-// For rows with these columns (TargetEntry) and this key, an expression over their rows, or nullptr
-// for a bag. In CurrentMemoryContext; `expressions` as well, with the parameters of the key.
-RowEncoder MakeRowEncoder(List* result_columns, Expr* key, ExprContext* expressions);
+// For the result of `spec`. In CurrentMemoryContext; `expressions` as well, with the parameters of
+// the key.
 RowEncoder MakeRowEncoder(const QuerySpec& spec, ExprContext* expressions);
 
 // The key of a row, as that of the first result is: a JSON array. `row` has the table's columns,
