@@ -83,17 +83,20 @@ void Spill(Outbox* outbox, std::string_view bytes) {
   SpillAhead(ConnectionOf(outbox), outbox->connection_id, Bytes(bytes), &outbox->spill);
 }
 
-void Stage(const Subscriber& subscriber, const RecordHeader& header, std::string_view body) {
+// Its body is `xids` and `rest`.
+void Stage(const Subscriber& subscriber, const RecordHeader& header, std::string_view xids,
+           std::string_view rest) {
   Outbox* outbox = Touch(*subscriber.connection);
   ++staged_records;
   StringInfo staged = &outbox->staged;
   const std::string_view head(reinterpret_cast<const char*>(&header), sizeof(header));
-  const size_t padding = RecordBytes(header.body_bytes) - sizeof(header) - body.size();
+  const size_t padding = RecordBytes(header.body_bytes) - sizeof(header) - header.body_bytes;
   constexpr std::string_view kPadding("\0\0\0\0\0\0\0\0", kRecordAlign);
   if (staged->len + RecordBytes(header.body_bytes) <= kStagedInMemory) {
     StringInfoSink sink{staged};
     sink.Append(head);
-    sink.Append(body);
+    sink.Append(xids);
+    sink.Append(rest);
     sink.Append(kPadding.substr(0, padding));
     return;
   }
@@ -105,7 +108,8 @@ void Stage(const Subscriber& subscriber, const RecordHeader& header, std::string
   if (!LIVE_QUERIES_MUTATION("lose_before_spill")) Spill(outbox, View(*staged));
   resetStringInfo(staged);
   Spill(outbox, head);
-  Spill(outbox, body);
+  Spill(outbox, xids);
+  Spill(outbox, rest);
   Spill(outbox, kPadding.substr(0, padding));
 }
 
@@ -114,13 +118,13 @@ void StageChanges(const Route& route, const Origin& origin, const Body& body) {
   header.group = GroupNumber(static_cast<uint8_t>(MyConsumer()->index), group);
   ForEachListener(route, [&](const Subscriber* subscriber) {
     header.subscription_serial = subscriber->serial;
-    Stage(*subscriber, header, body.changes);
+    Stage(*subscriber, header, origin.xids, body.changes);
   });
 }
 
 void StageReset(const Route& route, uint64_t seq, const char* reason) {
   ResetWithBatch(route, [&](const Subscriber& subscriber) {
-    Stage(subscriber, ResetHeader(subscriber.serial, seq, reason), reason);
+    Stage(subscriber, ResetHeader(subscriber.serial, seq, reason), {}, reason);
   });
 }
 

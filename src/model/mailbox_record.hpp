@@ -18,7 +18,7 @@
 namespace live_queries {
 
 enum class RecordKind : uint8_t {
-  kChanges,     // body: what stands between `"changes":[` and `]`, already JSON
+  kChanges,     // body: Origin::xids; then what stands between `"changes":[` and `]`, both JSON
   kReset,       // body: the reason, as plain text
   kTerminated,  // body: SQLSTATE (5 bytes), then the reason, as plain text
 };
@@ -30,7 +30,8 @@ inline constexpr size_t kSqlStateBytes = 5;
 struct alignas(kRecordAlign) RecordHeader {
   uint32_t body_bytes = 0;
   RecordKind kind = RecordKind::kChanges;
-  uint8_t reserved[3] = {};  // 0, checked by the reader
+  uint8_t reserved = 0;     // checked by the reader
+  uint16_t xids_bytes = 0;  // of the body
   uint32_t xid = 0;  // top-level transaction; 0 in records that belong to none, or to several
   uint32_t change_count = 0;
   uint64_t subscription_serial = 0;
@@ -49,12 +50,13 @@ constexpr size_t RecordBytes(uint32_t body_bytes) {
          (size_t{body_bytes} + kRecordAlign - 1) / kRecordAlign * kRecordAlign;
 }
 
-// The header of changes.
+// The header of changes; `body` without the xids.
 constexpr RecordHeader ChangesHeader(uint64_t subscription_serial, const Origin& origin,
                                      uint32_t change_count, std::string_view body) {
   RecordHeader header;
   header.kind = RecordKind::kChanges;
-  header.body_bytes = static_cast<uint32_t>(body.size());
+  header.body_bytes = static_cast<uint32_t>(origin.xids.size() + body.size());
+  header.xids_bytes = static_cast<uint16_t>(origin.xids.size());
   header.xid = origin.xid;
   header.change_count = change_count;
   header.subscription_serial = subscription_serial;
@@ -121,9 +123,10 @@ class RecordReader {
 
  private:
   static bool IsSensible(const RecordView& record) {
-    for (const uint8_t byte : record.header.reserved)
-      if (byte != 0) return false;
-    switch (record.header.kind) {
+    const RecordHeader& header = record.header;
+    if (header.reserved != 0 || header.xids_bytes > header.body_bytes) return false;
+    if (header.kind != RecordKind::kChanges && header.xids_bytes != 0) return false;
+    switch (header.kind) {
       case RecordKind::kChanges:
       case RecordKind::kReset:
         return true;

@@ -104,11 +104,17 @@ void WriteXidField(S& sink, uint32_t xid) {
 template <TextSink S>
 void WriteChangesFields(S& sink, const RecordView& record, bool more) {
   TimestampBuffer committed_at;
+  const std::string_view xids(record.body.data(), record.header.xids_bytes);
   WriteXidField(sink, record.header.xid);
+  if (!xids.empty()) {
+    sink.Append(std::string_view(",\"xids\":["));
+    sink.Append(xids);
+    sink.Append(std::string_view("]"));
+  }
   sink.Append(std::string_view(",\"committed_at\":\""));
   sink.Append(FormatTimestamp(record.header.committed_at, committed_at));
   sink.Append(std::string_view("\",\"changes\":["));
-  sink.Append(record.body);
+  sink.Append(std::string_view(xids.data() + xids.size(), record.body.size() - xids.size()));
   sink.Append(more ? std::string_view("],\"more\":true") : std::string_view("],\"more\":false"));
 }
 

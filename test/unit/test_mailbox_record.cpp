@@ -145,12 +145,16 @@ TEST(NonsenseIsCorrupt) {
   record.header.kind = static_cast<RecordKind>(255);
   CHECK(is_corrupt(record));
   record = Make(RecordKind::kReset, "reason");
-  for (uint8_t& byte : record.header.reserved) {
-    byte = 1;
-    CHECK(is_corrupt(record));
-    byte = 0;
-  }
+  record.header.reserved = 1;
+  CHECK(is_corrupt(record));
+  record.header.reserved = 0;
+  record.header.xids_bytes = 1;  // which only changes have
+  CHECK(is_corrupt(record));
+  record = Make(RecordKind::kChanges, "{}");
+  record.header.xids_bytes = 2;
   CHECK(!is_corrupt(record));
+  record.header.xids_bytes = 3;
+  CHECK(is_corrupt(record));
   for (const char* body : {"", "57", "5701", "5701a", "5701 ", "\xff\xff\xff\xff\xff"})
     CHECK(is_corrupt(Make(RecordKind::kTerminated, body)));
 }

@@ -99,6 +99,13 @@ TEST(MessageOfChanges) {
            R"({"type":"changes","subscription_id":"a","seq":"0000000000000001",)"
            R"("xid":null,"committed_at":"2000-01-01T00:00:00.000000+00:00",)"
            R"("changes":[],"more":false})");
+
+  record = Record(RecordKind::kChanges, R"(741,742{"op":"clear"})");
+  record.header.xids_bytes = 7;
+  CHECK_EQ(Message(record, "a", 1, false),
+           R"({"type":"changes","subscription_id":"a","seq":"0000000000000001",)"
+           R"("xid":null,"xids":[741,742],"committed_at":"2000-01-01T00:00:00.000000+00:00",)"
+           R"("changes":[{"op":"clear"}],"more":false})");
 }
 
 TEST(MessageOfReset) {
