@@ -84,11 +84,13 @@ AS 'MODULE_PATHNAME', 'live_queries_subscriptions' LANGUAGE C VOLATILE PARALLEL 
 COMMENT ON FUNCTION live.subscriptions() IS 'The rows of the view live_queries.';
 
 CREATE FUNCTION live.worker_states(
-    OUT database text, OUT pid integer, OUT state text, OUT started_at timestamptz,
+    OUT database text, OUT kind text, OUT pid integer, OUT state text, OUT started_at timestamptz,
     OUT slot_name text, OUT handled_lsn pg_lsn, OUT lag_bytes bigint, OUT retained_wal_bytes bigint,
     OUT memory_bytes bigint, OUT subscriptions integer, OUT transactions bigint,
     OUT changes_decoded bigint, OUT changes_ignored bigint, OUT changes_matched bigint,
-    OUT messages bigint, OUT resets bigint, OUT errors bigint, OUT problem text)
+    OUT messages bigint, OUT resets bigint, OUT errors bigint, OUT problem text,
+    OUT batches bigint, OUT evaluations bigint, OUT refreshes bigint, OUT probe_ms float8,
+    OUT query_ms float8, OUT difference_ms float8, OUT lapses bigint, OUT snapshot_age interval)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'live_queries_workers' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION live.worker_states() IS 'The rows of the view live.workers.';
@@ -105,7 +107,7 @@ GRANT SELECT ON @extschema@.live_queries TO PUBLIC;
 
 CREATE VIEW live.workers AS SELECT * FROM live.worker_states();
 COMMENT ON VIEW live.workers IS
-'One row for each database with live queries: its decoder, how far it is and what it did.';
+'One row for each worker of a database with live queries, its decoder first: how far it is and what it did. Of evaluators: batches and evaluations of live queries, how many of these evaluated the whole query (refreshes), the time that they took (ms: finding what may be stale, evaluating that, comparing), how often changes were lost before they were read (lapses: all was evaluated then), and how old the state is that their live queries show (snapshot_age).';
 GRANT SELECT ON live.workers TO PUBLIC;
 
 CREATE FUNCTION live.stats(

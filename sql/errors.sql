@@ -1,4 +1,5 @@
 -- What is refused, with which SQLSTATE and which advice.
+SET live_queries.evaluators = 0;  -- the stream alone: what it cannot watch, any_select.sql does
 CREATE TABLE t (id int PRIMARY KEY, val int, note text, at timestamptz, doc jsonb);
 ALTER TABLE t REPLICA IDENTITY FULL;
 

@@ -54,8 +54,11 @@ void InitConsumer(ConsumerShared* consumer, int database, int index) {
   for (Atomic<uint64_t>* number :
        {&consumer->resets, &consumer->errors, &consumer->position, &consumer->memory_bytes,
         &consumer->transactions, &consumer->changes_decoded, &consumer->changes_ignored,
-        &consumer->changes_matched, &consumer->messages})
+        &consumer->changes_matched, &consumer->messages, &consumer->batches, &consumer->evaluations,
+        &consumer->refreshes, &consumer->probe_us, &consumer->query_us, &consumer->difference_us,
+        &consumer->lapses})
     number->Init(0);
+  consumer->snapshot_taken_at.Init(0);
   InitPublishedSnapshot(&consumer->snapshot);
   ConditionVariableInit(&consumer->progress);
 }
@@ -68,8 +71,10 @@ void ReuseConsumer(ConsumerShared* consumer) {
   for (Atomic<uint64_t>* number :
        {&consumer->resets, &consumer->errors, &consumer->position, &consumer->transactions,
         &consumer->changes_decoded, &consumer->changes_ignored, &consumer->changes_matched,
-        &consumer->messages})
+        &consumer->messages, &consumer->batches, &consumer->evaluations, &consumer->refreshes,
+        &consumer->probe_us, &consumer->query_us, &consumer->difference_us, &consumer->lapses})
     number->Store(0);
+  consumer->snapshot_taken_at.Store(0);
 }
 
 bool IsIdle(const ConsumerShared& consumer) {

@@ -78,6 +78,16 @@ struct ConsumerShared {
   Atomic<uint64_t> changes_matched;
   Atomic<uint64_t> messages;
 
+  // Of an evaluator, written by itself alone.
+  Atomic<uint64_t> batches;               // that had something to evaluate
+  Atomic<uint64_t> evaluations;           // of a template on a batch
+  Atomic<uint64_t> refreshes;             // those of them that evaluated a whole query
+  Atomic<uint64_t> probe_us;              // microseconds: finding what may be stale,
+  Atomic<uint64_t> query_us;              // evaluating that,
+  Atomic<uint64_t> difference_us;         // and comparing
+  Atomic<uint64_t> lapses;                // of the dirty log
+  Atomic<TimestampTz> snapshot_taken_at;  // S1; 0: none
+
   // Of an evaluator: what first results are read under.
   PublishedSnapshotShared snapshot;
 

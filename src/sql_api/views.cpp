@@ -1,4 +1,6 @@
 // The functions behind the views live_queries and live.workers. Process: client backend.
+#include <algorithm>
+
 #include "deliver/permission.hpp"
 #include "model/strategy.hpp"
 #include "pg/compat.hpp"
@@ -223,6 +225,32 @@ void AddBytesSince(RowBuilder* row, XLogRecPtr end, XLogRecPtr start) {
     row->AddCount(end > start ? end - start : 0);
 }
 
+void AddMilliseconds(RowBuilder* row, uint64 microseconds) {
+  row->Add(Float8GetDatum(static_cast<double>(microseconds) / 1000));
+}
+
+// What only evaluators do.
+void AddEvaluations(RowBuilder* row, const ConsumerShared& consumer) {
+  if (consumer.kind != ConsumerKind::kEvaluator) {
+    for (int i = 0; i < 8; ++i) row->AddNull();
+    return;
+  }
+  row->AddCount(consumer.batches.Load());
+  row->AddCount(consumer.evaluations.Load());
+  row->AddCount(consumer.refreshes.Load());
+  AddMilliseconds(row, consumer.probe_us.Load());
+  AddMilliseconds(row, consumer.query_us.Load());
+  AddMilliseconds(row, consumer.difference_us.Load());
+  row->AddCount(consumer.lapses.Load());
+  const TimestampTz taken_at = consumer.snapshot_taken_at.Load();
+  Interval* age = static_cast<Interval*>(palloc0(sizeof(Interval)));
+  age->time = std::max(GetCurrentTimestamp() - taken_at, TimestampTz{0});
+  if (taken_at == 0)
+    row->AddNull();
+  else
+    row->Add(IntervalPGetDatum(age));
+}
+
 void EmitWorker(const ConsumerShared& consumer, const ShownWorker& worker, ResultRows* rows) {
   const XLogRecPtr position = consumer.position.Load();
   const XLogRecPtr end = RecoveryInProgress() ? position : GetFlushRecPtr(nullptr);
@@ -231,6 +259,7 @@ void EmitWorker(const ConsumerShared& consumer, const ShownWorker& worker, Resul
   if (name == nullptr) return;  // dropped; the slot is about to be freed
   RowBuilder row;
   row.AddName(name);
+  row.AddText(consumer.kind == ConsumerKind::kDecoder ? "decoder" : "evaluator");
   if (runs)
     row.Add(Int32GetDatum(worker.pid));
   else
@@ -254,6 +283,7 @@ void EmitWorker(const ConsumerShared& consumer, const ShownWorker& worker, Resul
   row.AddCount(consumer.resets.Load());
   row.AddCount(consumer.errors.Load());
   row.AddText(ReadableText(ProblemText(worker.problem), EncodingOfDatabase(worker.database)));
+  AddEvaluations(&row, consumer);
   row.Emit(rows);
 }
 
