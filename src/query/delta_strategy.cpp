@@ -4,6 +4,7 @@
 
 #include "pg/compat.hpp"
 #include "query/delta_plan.hpp"
+#include "query/delta_routing.hpp"
 #include "query/functions.hpp"
 #include "query/key.hpp"
 #include "query/own_rights.hpp"
@@ -61,8 +62,8 @@ bool SurveyTree(Node* node, Survey* survey) {
   return WalkChildren(node, SurveyTree, survey);
 }
 
-// SELECT the shown columns FROM the result.
-Query* Around(const DeltaPlan& delta, List* columns) {
+// SELECT the shown columns FROM the result WHERE all of `conditions` hold.
+Query* Around(const DeltaPlan& delta, List* columns, List* conditions) {
   Query* query = makeNode(Query);
   query->commandType = CMD_SELECT;
   query->canSetTag = true;
@@ -80,13 +81,14 @@ Query* Around(const DeltaPlan& delta, List* columns) {
   query->rtable = list_make1(entry);
   RangeTblRef* reference = makeNode(RangeTblRef);
   reference->rtindex = kResult;
-  query->jointree = makeFromExpr(list_make1(reference), nullptr);
+  Node* quals = conditions == NIL ? nullptr : AsNode(make_ands_explicit(conditions));
+  query->jointree = makeFromExpr(list_make1(reference), quals);
   query->targetList = columns;
   return query;
 }
 
 // The columns of the result, hidden ones too, as those of a table.
-void DescribeResult(const DeltaPlan& delta, QuerySpec* spec) {
+void DescribeResult(const DeltaPlan& delta, int shown, QuerySpec* spec) {
   ListCell* cell;
   foreach (cell, ResultColumns(delta.query->targetList)) {
     TargetEntry* target = lfirst_node(TargetEntry, cell);
@@ -95,11 +97,11 @@ void DescribeResult(const DeltaPlan& delta, QuerySpec* spec) {
     spec->columns = lappend(spec->columns, column);
     spec->column_names = lappend(spec->column_names, makeString(pstrdup(name)));
     spec->column_count = target->resno;
-    if (foreach_current_index(cell) >= delta.shown) continue;
-    TargetEntry* shown = makeTargetEntry(reinterpret_cast<Expr*>(copyObjectImpl(column)),
-                                         target->resno, pstrdup(name), false);
-    shown->ressortgroupref = target->ressortgroupref;
-    spec->result_columns = lappend(spec->result_columns, shown);
+    if (foreach_current_index(cell) >= shown) continue;
+    TargetEntry* result = makeTargetEntry(reinterpret_cast<Expr*>(copyObjectImpl(column)),
+                                          target->resno, pstrdup(name), false);
+    result->ressortgroupref = target->ressortgroupref;
+    spec->result_columns = lappend(spec->result_columns, result);
   }
   spec->bag = delta.bag;
   if (!delta.bag) spec->key = delta.key;
@@ -112,16 +114,45 @@ bool IsShown(List* key, int shown) {
   return true;
 }
 
-void PlanKey(const DeltaPlan& delta, const char* why_hidden, Plan* plan) {
+// Hidden columns that route are the same in all rows of one subscriber.
+List* WithoutRouting(const QuerySpec& spec) {
+  List* key = list_copy(spec.key);
+  ListCell* cell;
+  foreach (cell, spec.routing_conditions) {
+    const auto* column = static_cast<Var*>(linitial(lfirst_node(OpExpr, cell)->args));
+    if (column->varattno > list_length(spec.result_columns))
+      key = list_delete_int(key, column->varattno);
+  }
+  return key;
+}
+
+void PlanKey(const char* why_hidden, Plan* plan) {
   QuerySpec& spec = plan->spec;
+  spec.key = WithoutRouting(spec);
   ListCell* cell;
   foreach (cell, spec.key) {
     const int number = lfirst_int(cell);
     RequireDistinctText(strVal(list_nth(spec.column_names, number - 1)),
                         ColumnOf(spec, number)->vartype);
   }
-  if (!IsShown(spec.key, delta.shown)) plan->why_opaque = why_hidden;
+  if (!IsShown(spec.key, list_length(spec.result_columns))) plan->why_opaque = why_hidden;
   spec.opaque_key = plan->why_opaque == nullptr ? pstrdup("") : NameForSecret(spec);
+}
+
+// With what can be routed taken out of the query, unless the whole of that would be evaluated.
+DeltaPlan PlanRouted(Plan* plan) {
+  QuerySpec& spec = plan->spec;
+  const DeltaRouting routing = RouteDelta(spec.query);
+  if (routing.conditions != NIL) {
+    const DeltaPlan delta = PlanDelta(routing.query);
+    if (delta.why_whole == nullptr) {
+      spec.query = routing.query;
+      spec.routing_conditions = routing.conditions;
+      plan->routing = routing.values;
+      return delta;
+    }
+  }
+  return PlanDelta(spec.query);
 }
 
 }  // namespace
@@ -142,14 +173,16 @@ void PlanDeltaStrategy(const AnalyzedQuery& analyzed, Plan* plan) {
   List** all = &spec.dependencies.relations;
   *all = list_concat_unique_oid(list_concat_unique_oid(*all, spec.relations), spec.parents);
 
-  const DeltaPlan delta = PlanDelta(spec.query);
+  const int shown = list_length(ResultColumns(spec.query->targetList));
+  const DeltaPlan delta = PlanRouted(plan);
   plan->strategy = delta.why_whole == nullptr ? Strategy::kDelta : Strategy::kRefresh;
   plan->why = delta.why_whole == nullptr
                   ? "what a change may have made stale is evaluated again"
                   : psprintf("the whole query is evaluated again: %s", delta.why_whole);
-  DescribeResult(delta, &spec);
-  plan->query = Around(delta, spec.result_columns);
-  PlanKey(delta, survey.why_hidden, plan);
+  DescribeResult(delta, shown, &spec);
+  plan->query =
+      Around(delta, spec.result_columns, BindRouting(spec.routing_conditions, plan->routing));
+  PlanKey(survey.why_hidden, plan);
   spec.dependencies.shapes =
       TypeShapes(AsNode(list_make3(spec.query, spec.columns, KeyExpression(spec))));
   NoteDependencies(AsNode(lcons(KeyExpression(spec), list_copy(spec.columns))), &spec.dependencies);

@@ -109,6 +109,17 @@ const char* KeyOfResult(const Plan& plan) {
                                     : psprintf("opaque, for %s: %s", names, plan.why_opaque);
 }
 
+const char* RoutingOfResult(const QuerySpec& spec) {
+  const char* text = nullptr;
+  ListCell* cell;
+  foreach (cell, spec.routing_conditions) {
+    const auto* column = static_cast<Var*>(linitial(lfirst_node(OpExpr, cell)->args));
+    const char* name = strVal(list_nth(spec.column_names, column->varattno - 1));
+    text = Joined(text, ", ", quote_identifier(name));
+  }
+  return text;
+}
+
 const char* QueryText(const Query* query) {
   return pg_get_querydef(static_cast<Query*>(copyObjectImpl(query)), false);
 }
@@ -143,6 +154,7 @@ void ExplainSet(const StaleSet& set, ResultRows* rows) {
 void ExplainDelta(const Plan& plan, ResultRows* rows) {
   AddProperty(rows, "not by the stream", plan.why_not_stream);
   AddProperty(rows, "key", KeyOfResult(plan));
+  AddProperty(rows, "routing", RoutingOfResult(plan.spec));
   const DeltaPlan delta = PlanDelta(plan.spec.query);
   if (delta.why_whole != nullptr) return;
   ListCell* cell;
