@@ -183,17 +183,22 @@ void CountListening(Route* route, int change) {
 }
 
 void FindRoutes(RoutingIndex* index, TupleTableSlot* row, RouteSet* found) {
-  found->Clear();
-  Route* route = index->only_route;
-  if (index->count > 0) {
-    Datum values[kMaxRoutingColumns];
-    for (int i = 0; i < index->count; ++i) {
-      const int column = index->columns[i].number - 1;
-      if (row->tts_isnull[column]) return;
-      values[i] = row->tts_values[column];
-    }
-    route = LookUp(index, values, HashValues(index, values));
+  Datum values[kMaxRoutingColumns];
+  bool nulls[kMaxRoutingColumns];
+  for (int i = 0; i < index->count; ++i) {
+    const int column = index->columns[i].number - 1;
+    values[i] = row->tts_values[column];
+    nulls[i] = row->tts_isnull[column];
   }
+  FindRoutes(index, values, nulls, found);
+}
+
+void FindRoutes(RoutingIndex* index, const Datum* values, const bool* nulls, RouteSet* found) {
+  found->Clear();
+  for (int i = 0; i < index->count; ++i)
+    if (nulls[i]) return;
+  Route* route =
+      index->count == 0 ? index->only_route : LookUp(index, values, HashValues(index, values));
   if (route != nullptr && route->listening > 0) found->Add(route);
 }
 

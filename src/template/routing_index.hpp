@@ -24,6 +24,8 @@ void CountListening(Route* route, int change);
 // Leaves in `*found` those that want a row with the values of `row` (the template's own columns),
 // and that anybody listens to. Within a guard: operators of users may run.
 void FindRoutes(RoutingIndex* index, TupleTableSlot* row, RouteSet* found);
+// The same of the values of the routing conditions' columns, in the order of these.
+void FindRoutes(RoutingIndex* index, const Datum* values, const bool* nulls, RouteSet* found);
 
 // Forgets the changes that wait in a route, with their memory: there may be very many routes.
 void ClearBody(Route* route);
