@@ -2,29 +2,18 @@
 // Process: decoder.
 #include "decode/watched_tables.hpp"
 
+#include "decode/table_storage.hpp"
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
 #include "query/table_facts.hpp"
 
 extern "C" {
-#include "access/htup_details.h"
-#include "catalog/pg_class.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 }
 
 namespace live_queries {
-
-// Where a table's rows are, and whether changes of them are logged.
-struct TableStorage {
-  Oid tablespace;
-  Oid file;
-  char persistence;
-
-  bool operator==(const TableStorage&) const = default;
-};
 
 struct WatchedTable {
   Oid relation;            // hash key
@@ -111,20 +100,6 @@ void FreeShape(RowShape* shape) {
   --shape_count;
 }
 
-TableStorage StorageOf(const FormData_pg_class& row) {
-  return {row.reltablespace, row.relfilenode, row.relpersistence};
-}
-
-// Who watches a table first holds a lock on it until it is attached: no change of its storage that
-// matters lies between what is decoded and now.
-TableStorage StorageNow(Oid relation) {
-  HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-  if (!HeapTupleIsValid(tuple)) return {};
-  const TableStorage storage = StorageOf(*reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple)));
-  ReleaseSysCache(tuple);
-  return storage;
-}
-
 }  // namespace
 
 void PrepareWatchedTables(MemoryContext context) {
@@ -149,6 +124,8 @@ WatchedTable* FindOrAdd(Oid relation) {
     table->watchers = 0;
     table->identities = NIL;
     table->shape = nullptr;
+    // Who watches a table first holds a lock on it until it is attached: no change of its storage
+    // that matters lies between what is decoded and now.
     table->storage = StorageNow(relation);
   }
   return table;

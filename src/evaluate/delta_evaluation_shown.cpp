@@ -128,8 +128,9 @@ void Begin(const char* query) {
 void Watch() {
   Join();
   if (shown->watches.all != NIL) UnwatchPlan(database, log, kConsumer, shown->watches);
-  InMemoryContext(shown_context,
-                  [] { WatchPlan(database, log, kConsumer, shown->plan, &shown->watches); });
+  InMemoryContext(shown_context, [] {
+    WatchPlan(database, log, kConsumer, shown->plan, shown->spec.relations, &shown->watches);
+  });
   uint64 since;
   while (!IdentitiesAreWatched(*log, &since)) {
     CHECK_FOR_INTERRUPTS();

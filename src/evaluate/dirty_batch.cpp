@@ -14,6 +14,7 @@ struct DirtyBatch::Watched {
   uint32 number;      // hash key
   List* rows;         // char*: the values of an identity, for datumRestore
   ValueSet* columns;  // nullptr: nobody has asked yet
+  DirtySpan span;
 };
 
 namespace {
@@ -38,6 +39,12 @@ ValueSet* MakeColumns(const StaleSet& set) {
 
 }  // namespace
 
+void DirtySpan::Add(const DirtyRecordShared* record) {
+  if (record == nullptr) return;
+  if (first == nullptr || record->commit_end < first->commit_end) first = record;
+  if (last == nullptr || record->commit_end > last->commit_end) last = record;
+}
+
 DirtyBatch* DirtyBatch::Create() {
   DirtyBatch* batch = AllocateIn<DirtyBatch>(CurrentMemoryContext);
   batch->context_ = CurrentMemoryContext;
@@ -47,14 +54,15 @@ DirtyBatch* DirtyBatch::Create() {
 }
 
 void DirtyBatch::Add(const DirtyTransaction& transaction) {
-  ++transaction_count_;
   DirtyEntry entry;
   for (char* at = transaction.entries; NextDirtyEntry(transaction, &at, &entry);) {
+    span_.Add(transaction.record);
     bool found;
     if (entry.kind == DirtyKind::kRow) {
       auto* watched =
           static_cast<Watched*>(hash_search(watches_, &entry.watch, HASH_ENTER, &found));
-      if (!found) *watched = {entry.watch, NIL, nullptr};
+      if (!found) *watched = {entry.watch, NIL, nullptr, {}};
+      watched->span.Add(transaction.record);
       // Rows that come after somebody has asked are told to the next one who does.
       watched->columns = nullptr;
       InMemoryContext(context_, [&] { watched->rows = lappend(watched->rows, entry.values); });
@@ -62,7 +70,8 @@ void DirtyBatch::Add(const DirtyTransaction& transaction) {
     }
     auto* table =
         static_cast<DirtyTable*>(hash_search(tables_, &entry.relation, HASH_ENTER, &found));
-    if (!found) *table = {entry.relation, false, false, false};
+    if (!found) *table = {entry.relation, false, false, false, {}};
+    table->span.Add(transaction.record);
     table->any_rows = table->any_rows || entry.kind == DirtyKind::kRows;
     table->truncated = table->truncated || entry.kind == DirtyKind::kTruncate;
     table->rewritten = table->rewritten || entry.kind == DirtyKind::kRewrite;
@@ -73,16 +82,31 @@ const DirtyTable* DirtyBatch::FindTable(Oid relation) const {
   return static_cast<DirtyTable*>(hash_search(tables_, &relation, HASH_FIND, nullptr));
 }
 
-bool DirtyBatch::IsDirty(const StaleSet& set, const List* watches) const {
-  if (unknown_) return true;
+const DirtyBatch::Watched* DirtyBatch::FindWatched(int number) const {
+  const uint32 key = static_cast<uint32>(number);
+  return static_cast<const Watched*>(hash_search(watches_, &key, HASH_FIND, nullptr));
+}
+
+int DirtyBatch::RowCount(const List* watches) const {
+  int count = 0;
   ListCell* cell;
-  foreach (cell, set.relations)
-    if (FindTable(lfirst_oid(cell)) != nullptr) return true;
-  foreach (cell, watches) {
-    const uint32 number = static_cast<uint32>(lfirst_int(cell));
-    if (hash_search(watches_, &number, HASH_FIND, nullptr) != nullptr) return true;
-  }
-  return false;
+  foreach (cell, watches)
+    if (const Watched* watched = FindWatched(lfirst_int(cell))) count += list_length(watched->rows);
+  return count;
+}
+
+DirtySpan DirtyBatch::SpanOf(const List* watches, const List* relations) const {
+  DirtySpan span = {};
+  auto add = [&](const DirtySpan& part) {
+    span.Add(part.first);
+    span.Add(part.last);
+  };
+  ListCell* cell;
+  foreach (cell, watches)
+    if (const Watched* watched = FindWatched(lfirst_int(cell))) add(watched->span);
+  foreach (cell, relations)
+    if (const DirtyTable* table = FindTable(lfirst_oid(cell))) add(table->span);
+  return span;
 }
 
 ValueSet* DirtyBatch::ColumnsOf(Watched* watched, const StaleSet& set) {

@@ -13,12 +13,21 @@ extern "C" {
 
 namespace live_queries {
 
+// The first and the last transaction that has changed something; nullptr: none has.
+struct DirtySpan {
+  const DirtyRecordShared* first;
+  const DirtyRecordShared* last;
+
+  void Add(const DirtyRecordShared* record);
+};
+
 // A table, and what has become of all of its rows.
 struct DirtyTable {
   Oid relation;  // hash key
   bool any_rows;
   bool truncated;
   bool rewritten;
+  DirtySpan span;
 };
 
 class DirtyBatch {
@@ -32,24 +41,43 @@ class DirtyBatch {
   void AddUnknown() { unknown_ = true; }
 
   bool unknown() const { return unknown_; }
-  int transaction_count() const { return transaction_count_; }
+  // Those that have changed anything that anybody watches.
+  const DirtySpan& span() const { return span_; }
+  // How many identities were logged for these watches.
+  int RowCount(const List* watches) const;
+  // The transactions that have changed rows of these watches, or these relations.
+  DirtySpan SpanOf(const List* watches, const List* relations) const;
   // nullptr: nothing but rows, or nothing at all, has changed.
   const DirtyTable* FindTable(Oid relation) const;
 
-  // Whether anything is dirty in a table that is watched by these numbers, beside its relations.
-  bool IsDirty(const StaleSet& set, const List* watches) const;
+  // Visits the numbers of the watches that rows were logged for.
+  template <class Visit>
+  void ForEachWatch(Visit&& visit) const {
+    HASH_SEQ_STATUS scan;
+    hash_seq_init(&scan, watches_);
+    while (void* watched = hash_seq_search(&scan)) visit(*static_cast<const uint32*>(watched));
+  }
+  // Visits the tables of which more than rows have changed.
+  template <class Visit>
+  void ForEachTable(Visit&& visit) const {
+    HASH_SEQ_STATUS scan;
+    hash_seq_init(&scan, tables_);
+    while (void* table = hash_seq_search(&scan)) visit(*static_cast<const DirtyTable*>(table));
+  }
+
   // The dirty rows of that table.
   DirtyRows Find(const StaleSet& set, const List* watches);
 
  private:
   struct Watched;
+  const Watched* FindWatched(int number) const;
   ValueSet* ColumnsOf(Watched* watched, const StaleSet& set);
 
   MemoryContext context_;
   HTAB* watches_;
   HTAB* tables_;
   bool unknown_;
-  int transaction_count_;
+  DirtySpan span_;
 };
 
 }  // namespace live_queries

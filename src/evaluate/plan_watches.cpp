@@ -24,12 +24,22 @@ List* ColumnsIn(Oid relation, Oid table, List* columns) {
   return numbers;
 }
 
-}  // namespace
+struct Watching {
+  DatabaseShared* database;
+  DirtyLogShared* log;
+  int consumer;
+  PlanWatches* watches;
+};
 
-void WatchPlan(DatabaseShared* database, DirtyLogShared* log, int consumer, const DeltaPlan& plan,
-               PlanWatches* watches) {
-  *watches = {};
-  watches->of_set = static_cast<List**>(palloc0(sizeof(List*) * (list_length(plan.sets) + 1)));
+int Watch(const Watching& at, Oid relation, List* columns) {
+  // A place first, so that nothing can fail once it is watched.
+  at.watches->relations = lappend_oid(at.watches->relations, relation);
+  at.watches->all = lappend_int(at.watches->all, 0);
+  const uint32 number = WatchIdentity(at.database, at.log, at.consumer, relation, columns);
+  return llast_int(at.watches->all) = static_cast<int>(number);
+}
+
+void WatchSets(const Watching& at, const DeltaPlan& plan) {
   ListCell* set_cell;
   foreach (set_cell, plan.sets) {
     const auto& set = *static_cast<StaleSet*>(lfirst(set_cell));
@@ -38,14 +48,26 @@ void WatchPlan(DatabaseShared* database, DirtyLogShared* log, int consumer, cons
     foreach (cell, set.relations) {
       const Oid relation = lfirst_oid(cell);
       List* columns = ColumnsIn(relation, set.table, set.identity);
-      // A place first, so that nothing can fail once it is watched.
-      watches->all = lappend_int(watches->all, 0);
-      List** of_set = &watches->of_set[set.number];
+      List** of_set = &at.watches->of_set[set.number];
       *of_set = lappend_int(*of_set, 0);
-      const uint32 number = WatchIdentity(database, log, consumer, relation, columns);
-      llast_int(watches->all) = llast_int(*of_set) = static_cast<int>(number);
+      llast_int(*of_set) = Watch(at, relation, columns);
     }
   }
+}
+
+}  // namespace
+
+void WatchPlan(DatabaseShared* database, DirtyLogShared* log, int consumer, const DeltaPlan& plan,
+               List* relations, PlanWatches* watches) {
+  *watches = {};
+  watches->of_set = static_cast<List**>(palloc0(sizeof(List*) * (list_length(plan.sets) + 1)));
+  const Watching at = {database, log, consumer, watches};
+  // Where the whole query is evaluated, rows do not matter.
+  if (plan.why_whole == nullptr) WatchSets(at, plan);
+  ListCell* cell;
+  foreach (cell, relations)
+    if (!list_member_oid(watches->relations, lfirst_oid(cell)))
+      (void)Watch(at, lfirst_oid(cell), NIL);
 }
 
 void UnwatchPlan(DatabaseShared* database, DirtyLogShared* log, int consumer,

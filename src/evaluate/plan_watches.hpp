@@ -8,14 +8,16 @@
 namespace live_queries {
 
 struct PlanWatches {
-  List** of_set;  // by number of the set, of a table: the watches of its relations, as integers
-  List* all;      // of all sets
+  List** of_set;    // by number of the set, of a table: the watches of its relations, as integers
+  List* all;        // of all sets, and of relations that are in none
+  List* relations;  // oids, beside `all`
 };
 
-// Watches all of the plan's tables. In a transaction that has them locked; the result is in
+// Watches all of the plan's tables; `relations` are those with rows. Of one that is in no set, it
+// is not told which rows have changed. In a transaction that has them locked; the result is in
 // CurrentMemoryContext. May ereport: `*watches` says then what is watched, for UnwatchPlan.
 void WatchPlan(DatabaseShared* database, DirtyLogShared* log, int consumer, const DeltaPlan& plan,
-               PlanWatches* watches);
+               List* relations, PlanWatches* watches);
 void UnwatchPlan(DatabaseShared* database, DirtyLogShared* log, int consumer,
                  const PlanWatches& watches);
 

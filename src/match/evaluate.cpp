@@ -110,20 +110,6 @@ bool SameResult(TupleTableSlot* a, TupleTableSlot* b) {
   return true;
 }
 
-StringInfoSink Begin(Route* route, Touched* touched) {
-  if (!route->touched) {
-    route->touched = true;
-    route->next_touched = touched->first;
-    touched->first = route;
-  }
-  if (route->body.data == nullptr)
-    InMemoryContext(route->owner->context, [&] { initStringInfo(&route->body); });
-  if (route->body.len >= static_cast<int>(kMessageSplitBytes)) touched->long_bodies = true;
-  if (route->body.len > 0) appendStringInfoChar(&route->body, ',');
-  ++route->change_count;
-  return StringInfoSink{&route->body};
-}
-
 struct Evaluation {
   StreamTemplate* stream;
   const QuerySpec& spec;
@@ -134,7 +120,7 @@ struct Evaluation {
 template <class Write>
 void AddToAll(const Evaluation& at, Routes routes, Write&& write) {
   for (Route* route : routes) {
-    StringInfoSink sink = Begin(route, at.touched);
+    StringInfoSink sink = AddChange(route, at.touched);
     write(sink);
   }
 }
@@ -272,7 +258,7 @@ void EvaluateClear(Template* common, Touched* touched) {
   ForEachRoute(
       common,
       [](Route* route, void* context) {
-        StringInfoSink sink = Begin(route, static_cast<Touched*>(context));
+        StringInfoSink sink = AddChange(route, static_cast<Touched*>(context));
         WriteClear(sink);
       },
       touched);

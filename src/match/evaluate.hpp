@@ -4,6 +4,7 @@
 
 #include "decode/change_batch.hpp"
 #include "match/stream_template.hpp"
+#include "template/route_body.hpp"
 
 namespace live_queries {
 
@@ -25,9 +26,7 @@ struct DecodedChange {
 void TakeApart(DecodedChange* decoded);
 
 // What an evaluation adds to: the routes touched by the running transaction.
-struct Touched {
-  Route* first;
-  bool long_bodies;  // one is long enough to be sent
+struct Touched : TouchedRoutes {
   uint64 matched;
 };
 

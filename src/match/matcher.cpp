@@ -3,12 +3,11 @@
 #include "match/matcher.hpp"
 
 #include "match/evaluate.hpp"
-#include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/guard.hpp"
-#include "template/routing_index.hpp"
+#include "template/route_body.hpp"
 #include "template/template_table.hpp"
 
 extern "C" {
@@ -60,38 +59,6 @@ bool IsWhollyTruncated(const Template& common, const Change& change) {
   return true;
 }
 
-struct ResetArguments {
-  const Sink* sink;
-  uint64_t seq;
-  const char* reason;
-};
-
-void ResetTemplate(Template* common, ResetArguments arguments) {
-  BlamingNobody([&] {
-    ForEachRoute(
-        common,
-        [](Route* route, void* context) {
-          const ResetArguments* reset = static_cast<ResetArguments*>(context);
-          reset->sink->reset(*route, reset->seq, reset->reason);
-        },
-        &arguments);
-  });
-}
-
-void HandOver(Route* route, const Origin& origin, const Sink& sink) {
-  if (route->body.len > 0) sink.changes(*route, origin, {View(route->body), route->change_count});
-  ClearBody(route);
-}
-
-void FlushLongRoutes(const Origin& origin, const Sink& sink) {
-  if (!touched.long_bodies) return;
-  touched.long_bodies = false;
-  BlamingNobody([&] {
-    for (Route* route = touched.first; route != nullptr; route = route->next_touched)
-      if (route->body.len >= static_cast<int>(kMessageSplitBytes)) HandOver(route, origin, sink);
-  });
-}
-
 void EvaluateChanges(StreamTemplate* stream, DecodedChange* changes, const Origin& origin,
                      const Sink& sink) {
   Template* common = stream->common;
@@ -104,13 +71,13 @@ void EvaluateChanges(StreamTemplate* stream, DecodedChange* changes, const Origi
       if (IsWhollyTruncated(*common, decoded->change))
         EvaluateClear(common, &touched);
       else
-        ResetTemplate(common, {&sink, origin.seq, "a part of the table was truncated"});
+        ResetRoutes(common, origin.seq, "a part of the table was truncated", sink);
     } else if (decoded->change.kind == ChangeKind::kRewrite) {
-      ResetTemplate(common, {&sink, origin.seq, "all rows of the table were rewritten"});
+      ResetRoutes(common, origin.seq, "all rows of the table were rewritten", sink);
     } else if (const char* problem = Evaluate(stream, decoded, &touched)) {
-      ResetTemplate(common, {&sink, origin.seq, problem});
+      ResetRoutes(common, origin.seq, problem, sink);
     }
-    FlushLongRoutes(origin, sink);
+    HandOverLong(&touched, origin, sink);
   }
 }
 
@@ -118,7 +85,7 @@ void EvaluatePiece(StreamTemplate* stream, DecodedChange* changes, const Origin&
                    const Sink& sink) {
   Template* common = stream->common;
   if (RoleIsSpent(common->role)) {
-    ResetTemplate(common, {&sink, origin.seq, kRoleIsSpentReason});
+    ResetRoutes(common, origin.seq, kRoleIsSpentReason, sink);
   } else {
     Guard(common, stream->piece_count, [&] { EvaluateChanges(stream, changes, origin, sink); });
     // A large row would stay here until the next one.
@@ -160,23 +127,13 @@ void EvaluateBatch(ChangeBatch* batch, const Sink& sink) {
       EvaluatePiece(static_cast<StreamTemplate*>(lfirst(cell)), changes, origin, sink);
     MemoryContextSwitchTo(outer);
   }
-  while (touched.first != nullptr) {
-    Route* route = touched.first;
-    touched.first = route->next_touched;
-    route->touched = false;
-    HandOver(route, origin, sink);
-  }
+  HandOverAll(&touched, origin, sink);
   matched_count += touched.matched;
   touched = {};
 }
 
 void AbandonEvaluation() {
-  while (touched.first != nullptr) {
-    Route* route = touched.first;
-    touched.first = route->next_touched;
-    route->touched = false;
-    ClearBody(route);
-  }
+  ForgetChanges(&touched);
   touched = {};
   ForEachTemplate([](Template* common) {
     if (common->part != nullptr) StreamPartOf(common)->piece_count = 0;

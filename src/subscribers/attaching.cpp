@@ -3,6 +3,7 @@
 #include "subscribers/attaching.hpp"
 
 #include "decode/recent_commits.hpp"
+#include "evaluate/delta_template.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
@@ -50,6 +51,7 @@ Route* TryUseRoute(int connection, uint64_t serial, const DefinitionCopy& defini
         route = UseRoute(
             definition.role, definition.session, definition.Field(DefinitionField::kSettings),
             definition.Field(DefinitionField::kSpec), definition.Field(DefinitionField::kRoute));
+        if (route->owner->spec.query != nullptr) PrepareDelta(route->owner);
         PopActiveSnapshot();
       },
       [&](ErrorData* error) {
@@ -62,10 +64,24 @@ Route* TryUseRoute(int connection, uint64_t serial, const DefinitionCopy& defini
   return route;
 }
 
+// The subscriber that sleeps; nullptr if it has gone.
+Subscriber* SleeperOf(const Attachment& attachment) {
+  Subscriber* subscriber = SubscriberAt(*attachment.connection, SlotOfSerial(attachment.serial));
+  return subscriber == nullptr || subscriber->serial != attachment.serial ? nullptr : subscriber;
+}
+
+bool IsReady(const Attachment& attachment, XLogRecPtr handled) {
+  if (attachment.begin > handled) return false;
+  const Subscriber* subscriber = SleeperOf(attachment);
+  if (subscriber == nullptr) return true;
+  Template* common = subscriber->route->owner;
+  return common->spec.query == nullptr || IsReadyToListen(common, handled);
+}
+
 // Tells the client that from now on, what its new snapshot does not see, it gets.
 void WakeUp(const Attachment& attachment) {
-  Subscriber* subscriber = SubscriberAt(*attachment.connection, SlotOfSerial(attachment.serial));
-  if (subscriber == nullptr || subscriber->serial != attachment.serial) return;
+  Subscriber* subscriber = SleeperOf(attachment);
+  if (subscriber == nullptr) return;
   subscriber->attaching = false;
   Unmute(subscriber);
   (void)WithSubscription(*ConnectionAt(attachment.connection->index), attachment.serial,
@@ -105,6 +121,8 @@ void RefuseAttachingAtExit(const GuardFailure& failure) {
   Refuse(attaching.connection, attaching.serial, failure.sqlstate, failure.reason, nullptr);
 }
 
+bool AttachmentsWait() { return attachments != NIL; }
+
 void FinishAttachments(XLogRecPtr handled) {
   if (attachments == NIL) return;
   List* waiting = NIL;
@@ -113,7 +131,7 @@ void FinishAttachments(XLogRecPtr handled) {
   InMemoryContext(TopMemoryContext, [&] {
     foreach (cell, attachments) {
       Attachment* attachment = static_cast<Attachment*>(lfirst(cell));
-      List** list = attachment->begin <= handled ? &ready : &waiting;
+      List** list = IsReady(*attachment, handled) ? &ready : &waiting;
       *list = lappend(*list, attachment);
     }
   });

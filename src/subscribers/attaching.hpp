@@ -22,7 +22,11 @@ void BeginAttachment(MirroredConnection* connection, uint64_t serial, XLogRecPtr
 void RefuseAttachingAtExit(const GuardFailure& failure);
 
 // Wakes up those whose time has come: all that committed before they were attached is evaluated
-// (`handled`) and visible to new snapshots. Outside a transaction.
+// (`handled`) and visible to new snapshots, and their strategy is ready for those who have all that
+// committed up to there.
 void FinishAttachments(XLogRecPtr handled);
+
+// Whether some wait for that.
+bool AttachmentsWait();
 
 }  // namespace live_queries

@@ -335,8 +335,17 @@ void CheckValuesOf(Template* one, Pass* pass) {
   }
 }
 
+bool IsAttaching(Template* one) {
+  ListCell* cell;
+  foreach (cell, SubscribersOf(one))
+    if (static_cast<Subscriber*>(lfirst(cell))->attaching) return true;
+  return false;
+}
+
 // After its values: those hold.
 void CheckDefinitionsOf(Template* one, Pass* pass) {
+  // A new one is looked at for the first time when somebody listens, whoever is still attaching.
+  if (one->checked_at == 0 && one->listening == 0 && IsAttaching(one)) return CheckLater(one);
   DropPart(one);
   one->checked_at = GetXLogInsertRecPtr();
   pass->function_changed = one->function_changed;

@@ -2,7 +2,6 @@
 // decoder.
 #include "subscribers/registry_sync.hpp"
 
-#include "decode/recent_commits.hpp"
 #include "pg/fault.hpp"
 #include "registry/connection.hpp"
 #include "registry/consumer.hpp"
@@ -10,7 +9,6 @@
 #include "subscribers/mirror.hpp"
 
 extern "C" {
-#include "access/xact.h"
 #include "access/xlog.h"
 }
 
@@ -101,22 +99,20 @@ List* AllConnections() {
 
 }  // namespace
 
-void SyncRegistry(bool everything) {
+bool RegistryHasChanged() {
   const ConsumerShared& consumer = *MyConsumer();
-  if (!everything && consumer.dirty_connection.Load() < 0 && !consumer.all_dirty.Load()) return;
-  StartTransactionCommand();
+  return consumer.dirty_connection.Load() >= 0 || consumer.all_dirty.Load();
+}
+
+void SyncRegistry(bool everything) {
   List* indexes = TakeDirtyConnections(&everything);
-  if (everything) {
-    indexes = AllConnections();
-    NoteCommitsBeforeStart();
-  }
+  if (everything) indexes = AllConnections();
   // Commits that are not flushed yet count: their writers may be the ones who subscribe now.
   const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
-  const XLogRecPtr committed = DatabaseAt(consumer.database)->commit_lsn.Load();
+  const XLogRecPtr committed = DatabaseAt(MyConsumer()->database)->commit_lsn.Load();
   const XLogRecPtr begin = committed > flushed ? committed : flushed;
   ListCell* cell;
   foreach (cell, indexes) SyncConnection(lfirst_int(cell), everything, begin);
-  CommitTransactionCommand();
 }
 
 }  // namespace live_queries

@@ -4,8 +4,11 @@
 
 namespace live_queries {
 
+// Whether anything has changed since the last call of SyncRegistry.
+bool RegistryHasChanged();
+
 // Takes over what has changed since the last call, or (`everything`) all there is, when the worker
-// starts. Outside a transaction.
+// starts. In a transaction.
 void SyncRegistry(bool everything);
 
 }  // namespace live_queries

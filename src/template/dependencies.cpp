@@ -34,7 +34,7 @@ bool RunsUserCode(const QuerySpec& spec) {
       CurrentMemoryContext, "live_queries functions of users", ALLOCSET_SMALL_SIZES);
   const bool runs = InMemoryContext(walk, [&] {
     List* expressions =
-        list_make4(spec.barrier_quals, spec.quals, spec.result_columns, spec.columns);
+        list_make5(spec.query, spec.barrier_quals, spec.quals, spec.result_columns, spec.columns);
     if (TypesIn(AsNode(expressions), true) != NIL) return true;
     CalledFunctions called = {};
     NoteCalledFunctions(AsNode(expressions), &called);

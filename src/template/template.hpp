@@ -32,8 +32,8 @@ struct Route {
   uint32 measurement;
 };
 
-// What a strategy adds to a template, to evaluate it. It lives in a memory context of its own, and
-// is made anew whenever a definition may have changed.
+// What a strategy adds to a template, to evaluate it. It lives in a memory context of its own below
+// that of the template, and is made anew whenever a definition may have changed.
 struct StrategyPart {
   MemoryContext context;
 };
@@ -51,6 +51,7 @@ struct Template {
   int listening;    // subscribers that are not muted; without any it is not evaluated
   RoutingIndex* routing;
   StrategyPart* part;        // nullptr: to be made
+  StrategyPart* lasting;     // what of it stays when it is made anew; nullptr: nothing
   bool unchecked;            // privileges and definitions must be looked at before use
   int catalog_readers;       // subscribers with values that any catalog may change
   uint64_t checked_at;       // the end of the log when that was done last; 0: never

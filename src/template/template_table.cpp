@@ -109,6 +109,13 @@ Template* MakeTemplate(const char* key, Oid role, const SessionIdentity& session
   });
 }
 
+// The tables whose rows are to be decoded for it: an evaluator reads the tables themselves.
+void ForEachDecodedTable(const Template& common, void (*visit)(Oid)) {
+  if (common.spec.query != nullptr) return;
+  ListCell* cell;
+  foreach (cell, common.spec.relations) visit(lfirst_oid(cell));
+}
+
 // May ereport out of memory alone, and leaves the template half known then.
 void KeepTemplate(Template* common) {
   damaged = true;
@@ -118,8 +125,7 @@ void KeepTemplate(Template* common) {
   common->next = found ? bucket->first : nullptr;
   bucket->first = common;
   ForEachSubject(common, Index);
-  ListCell* cell;
-  foreach (cell, common->spec.relations) WatchTable(lfirst_oid(cell));
+  ForEachDecodedTable(*common, WatchTable);
   ++made_count;
   damaged = false;
 }
@@ -131,8 +137,7 @@ void FreeTemplate(Template* common) {
   *link = common->next;
   if (bucket->first == nullptr) (void)BucketOf(common->key, HASH_REMOVE, nullptr);
   ForEachSubject(common, Unindex);
-  ListCell* cell;
-  foreach (cell, common->spec.relations) UnwatchTable(lfirst_oid(cell));
+  ForEachDecodedTable(*common, UnwatchTable);
   MemoryContextDelete(common->context);
 }
 

@@ -6,6 +6,7 @@
 #include "template/template_table.hpp"
 
 extern "C" {
+#include "storage/sinval.h"
 #include "utils/inval.h"
 #include "utils/syscache.h"
 }
@@ -13,11 +14,20 @@ extern "C" {
 namespace live_queries {
 namespace {
 
+bool decodes_log = false;
 bool any_unchecked = false;  // beside those that were made since made_seen
 bool any_values_unchecked = false;
 uint64 made_seen = 0;
 bool shared_catalog_changed = false;
 bool flushing = false;  // nothing has changed
+
+// Whether anything was heard of a change since the last call.
+bool HeardOfChanges() {
+  static uint64 heard = 0;
+  const bool changed = heard != SharedInvalidMessageCounter;
+  heard = SharedInvalidMessageCounter;
+  return changed;
+}
 
 void MustCheck(Template* common) {
   common->unchecked = true;
@@ -71,7 +81,8 @@ void MustCheckAllValues() {
 
 }  // namespace
 
-void PrepareUnchecked() {
+void PrepareUnchecked(bool decodes) {
+  decodes_log = decodes;
   CacheRegisterRelcacheCallback(OnRelationChange, 0);
   ListenToCatalogs(OnCatalogChange);
   for (int cache : {AUTHOID, AUTHMEMROLEMEM, DATABASEOID, TABLESPACEOID, PARAMETERACLOID})
@@ -90,7 +101,7 @@ void AddCatalogReader(Template* common) {
 }
 
 bool AnyValuesUnchecked() {
-  const bool catalogs_changed = TakeCatalogsChanged();
+  const bool catalogs_changed = decodes_log ? TakeCatalogsChanged() : HeardOfChanges();
   if (catalogs_changed || shared_catalog_changed) MustCheckAllValues();
   shared_catalog_changed = false;
   return any_values_unchecked;
@@ -122,6 +133,8 @@ void TakeUncheckedValues(void (*check)(Template*, void*), void* context) {
   }
   list_free(unchecked);
 }
+
+void CheckLater(Template* common) { MustCheck(common); }
 
 void TakeUnchecked(void (*check)(Template*, void*), void* context) {
   any_unchecked = false;

@@ -7,8 +7,9 @@
 
 namespace live_queries {
 
-// Listens to changes of catalogs, after PrepareTemplates.
-void PrepareUnchecked();
+// Listens to changes of catalogs, after PrepareTemplates. `decodes`: this process learns from the
+// log that one has changed, not earlier.
+void PrepareUnchecked(bool decodes);
 
 // Empties the server's caches of catalogs, of which the templates need not hear.
 void FlushCatalogCaches();
@@ -24,5 +25,7 @@ bool AnyValuesUnchecked();
 // have changed (Template::values_asked); then the others, whose values are right.
 void TakeUncheckedValues(void (*check)(Template*, void*), void* context);
 void TakeUnchecked(void (*check)(Template*, void*), void* context);
+// For `check`: it is too early, TakeUnchecked is to come to this one again.
+void CheckLater(Template* common);
 
 }  // namespace live_queries

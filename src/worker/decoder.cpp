@@ -6,6 +6,7 @@
 #include "decode/dirty_rows.hpp"
 #include "decode/output_plugin.hpp"
 #include "decode/ready_transactions.hpp"
+#include "decode/recent_commits.hpp"
 #include "decode/wal_stream.hpp"
 #include "deliver/outbox.hpp"
 #include "match/matcher.hpp"
@@ -24,6 +25,7 @@
 #include "template/guard.hpp"
 #include "template/template_table.hpp"
 #include "template/unchecked.hpp"
+#include "worker/blame.hpp"
 #include "worker/consumer_process.hpp"
 #include "worker/evaluation.hpp"
 #include "worker/worker_process.hpp"
@@ -139,6 +141,14 @@ XLogRecPtr HandledPosition(XLogRecPtr read) {
 
 void Sleep(long timeout_ms) { SleepUntilWoken(timeout_ms, WaitEventDecoderMain()); }
 
+void Sync(bool everything) {
+  if (!everything && !RegistryHasChanged()) return;
+  StartTransactionCommand();
+  SyncRegistry(everything);
+  if (everything) NoteCommitsBeforeStart();
+  CommitTransactionCommand();
+}
+
 void Loop() {
   TimestampTz last_turn = 0;
   bool slept = false;
@@ -151,7 +161,7 @@ void Loop() {
     }
     if (slept) KeepPace(&last_turn, kTurnPaceUs);
     slept = false;
-    SyncRegistry(false);
+    Sync(false);
     if (consumer->index == kDecoderConsumer) SyncIdentityWatches();
     FlushAsynchronousCommits();
     // All that committed before this is read below, even if the end is within a record.
@@ -197,7 +207,7 @@ void Work() {
   PreparePlugin(TopMemoryContext);
   PrepareTemplates(TopMemoryContext);
   PrepareDirtyRows(TopMemoryContext, database);
-  PrepareUnchecked();
+  PrepareUnchecked(/* decodes */ true);
   PrepareMatcher(TopMemoryContext);
   PrepareMirrors(TopMemoryContext);
   PrepareOutboxes(TopMemoryContext);
@@ -207,7 +217,7 @@ void Work() {
   OpenWalStream(consumer->slot_name);
   pgstat_report_activity(STATE_RUNNING, "decoding");
   LIVE_QUERIES_FAULT("decoder-opened");
-  SyncRegistry(true);
+  Sync(true);
   BeginToServe();
   Loop();
 }

@@ -14,17 +14,14 @@
 #include "pg/memory.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/consumer.hpp"
-#include "subscribers/attaching.hpp"
 #include "subscribers/definition_check.hpp"
-#include "subscribers/resetting.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/guard.hpp"
-#include "template/template_table.hpp"
 #include "template/unchecked.hpp"
+#include "worker/blame.hpp"
 
 extern "C" {
 #include "access/xact.h"
-#include "storage/lock.h"
 #include "storage/procarray.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
@@ -63,9 +60,6 @@ void StartEvaluation() {
   PushActiveSnapshot(GetTransactionSnapshot());
 }
 
-// Functions in C are believed what they declare: they can have taken advisory locks of the session.
-void ReleaseSessionLocks() { LockReleaseSession(USER_LOCKMETHOD); }
-
 void EndEvaluation() {
   PopActiveSnapshot();
   CommitTransactionCommand();
@@ -90,18 +84,11 @@ void EvaluateGroup(int count) {
 // After an error in the group: rolls back and ends those whose expression raised it.
 void Recover(ErrorData* error) {
   const GuardFailure failure = AbandonGuard(*error);
-  const Blame& blame = failure.blame;
   AbortCurrentTransaction();
   ReleaseSessionLocks();
   MemoryContextSwitchTo(evaluation_context);
   AbandonEvaluation();
-  AbandonStaged();
-  if (blame.owner == nullptr) ReThrowError(error);
-  MyConsumer()->errors.Add(1);
-  // Freed with its last subscriber below: nothing compiled may be used after an error in it.
-  DropPart(blame.owner);
-  // It may be innocent: the next attempt resets what the role still has in this turn.
-  if (!failure.role_timed_out) EndThoseToBlame(failure);
+  SettleFailure(failure, error);
 }
 
 // What the batches keep in files is not the functions' doing.
@@ -152,16 +139,6 @@ Progress EvaluateReady() {
       WithTempFileLimit(LimitBesideBatches(temp_file_limit), [&] { return Attempt(count); });
   if (evaluated) Publish(count);
   return Progress::kSome;
-}
-
-void BlameForEnd() {
-  const GuardFailure failure = FailureAtExit();
-  if (failure.blame.owner == nullptr) return;
-  MemoryContextSwitchTo(TopMemoryContext);
-  if (failure.blame.doing == Doing::kAttaching)
-    RefuseAttachingAtExit(failure);
-  else
-    EndThoseToBlameAtExit(failure);
 }
 
 void CheckDefinitions() {

@@ -24,8 +24,4 @@ void CheckDefinitions();
 // The same for what was frozen, alone. Must be called before FinishAttachments.
 void CheckValues();
 
-// While this process ends: if that is because of an evaluation, ends the subscriptions that are to
-// blame, so that the next decoder does not meet it again.
-void BlameForEnd();
-
 }  // namespace live_queries

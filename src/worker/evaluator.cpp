@@ -3,25 +3,37 @@
 // evaluator.
 #include "worker/evaluator.hpp"
 
-#include "evaluate/commit_history.hpp"
+#include "deliver/outbox.hpp"
 #include "evaluate/evaluation_transaction.hpp"
+#include "evaluate/kept_plan.hpp"
 #include "evaluate/old_indexes.hpp"
+#include "evaluate/pending_transactions.hpp"
 #include "evaluate/position_snapshot.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
+#include "pg/session_identity.hpp"
 #include "pg/subtransaction.hpp"
 #include "registry/consumer.hpp"
 #include "registry/database.hpp"
 #include "registry/position.hpp"
 #include "registry/shared_memory.hpp"
+#include "subscribers/attaching.hpp"
+#include "subscribers/mirror.hpp"
+#include "subscribers/registry_sync.hpp"
+#include "template/guard.hpp"
+#include "template/template_table.hpp"
+#include "template/unchecked.hpp"
+#include "worker/blame.hpp"
 #include "worker/consumer_process.hpp"
+#include "worker/evaluator_batch.hpp"
 #include "worker/worker_process.hpp"
 
 extern "C" {
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
-#include "utils/inval.h"
+#include "utils/memutils.h"
 }
 
 namespace live_queries {
@@ -32,17 +44,28 @@ constexpr long kSafetyNetMs = 1000;
 constexpr long kVisibilityPollMs = 1;  // a commit becomes visible without a sign
 constexpr int64 kTurnPaceUs = 500;     // as the decoder's
 
+// Of the turn.
+MemoryContext turn_context = nullptr;
+
+// Where the dirty log has a gap: S1 is held, but S2 cannot be made from that, since it is not known
+// what has committed in between. It is made from a snapshot that was taken after the gap, as the
+// first one of all is.
+struct Gap {
+  bool open;
+  XLogRecPtr end;          // what commits behind that is known
+  PositionSnapshot first;  // none yet: no snapshot
+};
+
+Gap gap = {};
+
 void Sleep(long timeout_ms) { SleepUntilWoken(timeout_ms, WaitEventEvaluatorMain()); }
 
-// What it locks and sets, it leaves with the subtransaction.
-void RunBatch(const PositionSnapshot& next) {
-  InRolledBackSubtransaction(
-      [&] {
-        AcceptInvalidationMessages();
-        PushActiveSnapshot(next.snapshot);
-        PopActiveSnapshot();
-      },
-      [](ErrorData* error) { ReThrowError(error); });
+// The end of an idle evaluator, or whatever else has to be heeded while it waits.
+void Heed() {
+  HeadOfLoop();
+  if (!ShouldStop()) return;
+  LIVE_QUERIES_FAULT("evaluator-stop");
+  StopAsAsked();
 }
 
 // How far the next batch is to go; in a test half the way, so that there is much to hide.
@@ -50,53 +73,130 @@ XLogRecPtr Goal(XLogRecPtr newest) {
   return GoesHalfWay() ? newest - (newest - HeldSnapshot().position) / 2 : newest;
 }
 
+// ----- gaps -----
+
+void ReleaseFirst() {
+  if (gap.first.snapshot != nullptr) Release(gap.first);
+  gap.first = {};
+}
+
+void OpenGap() {
+  LIVE_QUERIES_FAULT("evaluator-gap");
+  ReleaseFirst();
+  gap = {true, EndOfLog(), {}};
+}
+
+void CloseGap() {
+  ReleaseFirst();
+  gap = {};
+}
+
+// What the next snapshot is made from.
+const PositionSnapshot& Previous() {
+  if (!gap.open) return HeldSnapshot();
+  if (gap.first.snapshot == nullptr) gap.first = TakeFirstSnapshot(gap.end);
+  return gap.first;
+}
+
+// ----- a turn -----
+
 enum class Progress : uint8_t {
-  kBlocked,  // what comes next is not visible yet
+  kBlocked,  // what comes next is not visible or not decoded yet
   kPart,     // and there is more
   kAll,
 };
 
-// From S1 to the next one.
+// Waits until the dirty log is complete up to there. False if there is something else to do before.
+bool AwaitPending(XLogRecPtr position) {
+  if (GetFlushRecPtr(nullptr) < position) XLogFlush(position);
+  while (!PendingReaches(position)) {
+    if (TransactionIsDue()) return false;
+    Sleep(kSafetyNetMs);
+    Heed();
+  }
+  return true;
+}
+
+// From S1 to S2.
+void MoveTo(const PositionSnapshot& next) {
+  RunBatch(HeldSnapshot(), next, gap.open);
+  HoldNext(next);
+  CloseGap();
+  ForgetPending(next.position);
+  PublishPosition(next.position);
+}
+
 Progress Advance() {
+  const PositionSnapshot& previous = Previous();
   const PlainSnapshot plain = TakePlainSnapshot();
-  ReadCommitHistory(plain.taken_by);
+  if (!AwaitPending(plain.taken_by)) {
+    Release(plain);
+    return Progress::kBlocked;
+  }
+  if (!ReadPending()) {
+    Release(plain);
+    OpenGap();
+    return Progress::kPart;
+  }
   const std::optional<PositionSnapshot> next =
-      SnapshotAtPosition(plain, HeldSnapshot(), CommitHistory(), Goal(plain.taken_by));
+      SnapshotAtPosition(plain, previous, PendingCommits(), Goal(plain.taken_by));
   Release(plain);
   if (!next) return Progress::kBlocked;
-  RunBatch(*next);
-  HoldNext(*next);
-  ForgetCommitHistory(next->position);
-  PublishPosition(next->position);
-  ConditionVariableBroadcast(&MyConsumer()->progress);
+  MoveTo(*next);
   return next->position == plain.taken_by ? Progress::kAll : Progress::kPart;
+}
+
+Progress AdvanceIfNeeded() {
+  if (EndOfLog() == HeldSnapshot().position && !gap.open) return Progress::kAll;
+  return Advance();
+}
+
+void ChangeTransactionIfDue() {
+  if (!TransactionIsDue()) return;
+  ReleaseFirst();
+  ChangeTransaction();
+  MyConsumer()->memory_bytes.Store(MemoryContextMemAllocated(TopMemoryContext, true));
+  ForgetEndedConnections();
+}
+
+void Sync(bool everything) {
+  if (!everything && !RegistryHasChanged()) return;
+  InRolledBackSubtransaction([&] { SyncRegistry(everything); },
+                             [](ErrorData* error) { ReThrowError(error); });
 }
 
 void Loop() {
   TimestampTz last_turn = 0;
   for (;;) {
-    HeadOfLoop();
-    if (ShouldStop()) StopAsAsked();
+    Heed();
     KeepPace(&last_turn, kTurnPaceUs);
-    if (TransactionIsDue()) {
-      ChangeTransaction();
-      MyConsumer()->memory_bytes.Store(MemoryContextMemAllocated(TopMemoryContext, true));
-    }
+    MemoryContextReset(turn_context);
+    MemoryContextSwitchTo(turn_context);
+    ChangeTransactionIfDue();
     LIVE_QUERIES_FAULT("evaluator-turn");
-    const bool all = EndOfLog() == HeldSnapshot().position || Advance() == Progress::kAll;
-    Sleep(all ? kSafetyNetMs : kVisibilityPollMs);
+    Sync(false);
+    const Progress progress = AdvanceIfNeeded();
+    FinishAttachments(HeldSnapshot().position);
+    CheckWithoutBatch();
+    ConditionVariableBroadcast(&MyConsumer()->progress);
+    const bool waits = progress == Progress::kBlocked || AttachmentsWait();
+    if (progress != Progress::kPart) Sleep(waits ? kVisibilityPollMs : kSafetyNetMs);
   }
 }
 
-// What committed from the history's beginning on is in it, what committed before is in the first
-// snapshot.
+// ----- the start -----
+
+// What committed from the beginning of what is pending on is in there, what committed before is in
+// the first snapshot.
 void FindStart() {
-  const XLogRecPtr begin = EndOfLog();
-  OpenCommitHistory(begin);
-  HoldFirst(TakeFirstSnapshot(begin));
-  while (Advance() == Progress::kBlocked) {
-    HeadOfLoop();
-    if (ShouldStop()) StopAsAsked();
+  OpenPending(DatabaseOfMine(), MyConsumer()->index);
+  HoldFirst(TakeFirstSnapshot(EndOfLog()));
+  while (Advance() == Progress::kBlocked || gap.open) {
+    Heed();
+    if (TransactionIsDue()) {
+      ReleaseFirst();
+      ChangeTransaction();
+    }
     Sleep(kVisibilityPollMs);
   }
 }
@@ -109,26 +209,47 @@ void RequireHeldRows() {
           errhint("Set old_snapshot_threshold to -1 and restart the server."));
 }
 
+void Prepare() {
+  PrepareSessionIdentity();
+  PrepareGuard(TopMemoryContext);
+  PrepareTemplates(TopMemoryContext);
+  PrepareUnchecked(/* decodes */ false);
+  PrepareKeptPlans();
+  PrepareMirrors(TopMemoryContext);
+  PrepareOutboxes(TopMemoryContext);
+  PrepareBatches(TopMemoryContext);
+  turn_context =
+      AllocSetContextCreate(TopMemoryContext, "live_queries turn", ALLOCSET_DEFAULT_SIZES);
+}
+
 void Work() {
-  ConsumerShared* consumer = MyConsumer();
+  LIVE_QUERIES_FAULT("evaluator-placed");
+  // After the transaction is aborted, before dynamic shared memory is detached.
+  before_shmem_exit([](int, Datum) { BlameForEnd(); }, 0);
   BackgroundWorkerInitializeConnectionByOid(DatabaseOfMine()->database.Load(), InvalidOid, 0);
   pgstat_report_appname("live_queries evaluator");
   pgstat_report_activity(STATE_RUNNING, "finding a start point");
   IgnoreTransactionTimeout();
   RequireHeldRows();
+  Prepare();
   Area();
-  PrepareEvaluationTransaction(consumer->slot_name);
+  LIVE_QUERIES_FAULT("evaluator-open");
+  PrepareEvaluationTransaction(MyConsumer()->slot_name);
   (void)UseOldIndexesOnly(true);
   before_shmem_exit([](int, Datum) { FreePublishedSnapshot(&MyConsumer()->snapshot); }, 0);
   BeginEvaluationTransaction();
   FindStart();
   pgstat_report_activity(STATE_RUNNING, "evaluating");
+  LIVE_QUERIES_FAULT("evaluator-opened");
+  MemoryContextSwitchTo(turn_context);
+  Sync(true);
   BeginToServe();
   Loop();
 }
 
 void Run(int index) {
   AcceptConsumerSignals();
+  LIVE_QUERIES_FAULT("evaluator-start");
   RunConsumer(index, Work);
 }
 

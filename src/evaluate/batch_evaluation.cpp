@@ -1,0 +1,194 @@
+// The loop over the templates. What a template has of a batch is told as of the last transaction of
+// it that has changed anything, whoever is concerned: that is one moment for all. Process: evaluator.
+#include "evaluate/batch_evaluation.hpp"
+
+#include "decode/unseen_commits.hpp"
+#include "evaluate/delta_template.hpp"
+#include "model/message.hpp"
+#include "pg/fault.hpp"
+#include "pg/memory.hpp"
+#include "template/evaluation_clock.hpp"
+#include "template/guard.hpp"
+#include "template/route_body.hpp"
+#include "template/routing_index.hpp"
+#include "template/template_table.hpp"
+
+extern "C" {
+#include "storage/lmgr.h"
+}
+
+namespace live_queries {
+namespace {
+
+// So long a batch waits for tables that somebody else has locked, in all.
+constexpr int kLockBudgetMs = 500;
+// What of a result may wait in memory to be compared.
+constexpr uint64 kMostBytes = uint64{256} * 1024 * 1024;
+
+constexpr const char* kLockedReason = "a table of the query was locked for too long";
+constexpr const char* kTruncatedReason = "a table of the query was truncated";
+constexpr const char* kRewrittenReason = "all rows of a table of the query were rewritten";
+
+TouchedRoutes touched = {};
+uint64 change_count = 0;
+
+template <class Visit>
+void ForEachOn(Oid relation, Visit&& visit) {
+  ForEachTemplateOn(Subject::kRows, relation, visit);
+}
+
+// Templates with somebody who listens, in CurrentMemoryContext.
+List* ConcernedTemplates(const EvaluatorBatch& batch) {
+  List* concerned = NIL;
+  auto add = [&](Template* common) {
+    DeltaTables* tables = DeltaTablesOf(common);
+    if (common->listening == 0 || tables == nullptr || tables->seen == batch.number) return;
+    tables->seen = batch.number;
+    concerned = lappend(concerned, common);
+  };
+  if (batch.dirty->unknown()) {
+    ForEachTemplate(add);
+  } else {
+    batch.dirty->ForEachWatch([&](uint32 number) { ForEachOn(RelationOfWatch(number), add); });
+    batch.dirty->ForEachTable([&](const DirtyTable& table) { ForEachOn(table.relation, add); });
+  }
+  ListCell* cell;
+  foreach (cell, concerned) DeltaTablesOf(static_cast<Template*>(lfirst(cell)))->seen = 0;
+  return concerned;
+}
+
+// Not by the server's wait, which others would have to queue up behind, and whose end is an error.
+bool LockTables(const DeltaPlan* plan, const DeltaTables& tables, TimestampTz until) {
+  auto lock = [&](Oid relation) {
+    while (!ConditionalLockRelationOid(relation, AccessShareLock)) {
+      if (GetCurrentTimestamp() >= until) return false;
+      PauseForVisibility();
+    }
+    return true;
+  };
+  ListCell* cell;
+  foreach (cell, tables.relations)
+    if (!lock(lfirst_oid(cell))) return false;
+  foreach (cell, plan == nullptr ? NIL : plan->tables)
+    if (!lock(lfirst_oid(cell))) return false;
+  return true;
+}
+
+// Why those who listen cannot be told what has changed; nullptr: they can.
+const char* WhyLost(const Template& common, const DeltaTables& tables,
+                    const EvaluatorBatch& batch) {
+  if (tables.locked_in == batch.number) return kLockedReason;
+  if (RoleIsSpent(common.role)) return kRoleIsSpentReason;
+  const char* reason = nullptr;
+  ListCell* cell;
+  foreach (cell, tables.relations) {
+    const DirtyTable* table = batch.dirty->FindTable(lfirst_oid(cell));
+    if (table != nullptr && table->truncated) return kTruncatedReason;
+    if (table != nullptr && table->rewritten) reason = kRewrittenReason;
+  }
+  if (reason == nullptr && !StoragesAreTheSame(tables)) reason = kRewrittenReason;
+  return reason;
+}
+
+// Of all that the batch tells.
+uint64 SeqOf(const EvaluatorBatch& batch) {
+  const DirtyRecordShared* last = batch.dirty->span().last;
+  return batch.dirty->unknown() || last == nullptr ? batch.after.position : last->commit_end;
+}
+
+Origin OriginOf(const DeltaTables& tables, bool rows_are_known, const EvaluatorBatch& batch) {
+  Origin origin = {SeqOf(batch), InvalidTransactionId, GetCurrentTimestamp()};
+  const DirtySpan span = batch.dirty->SpanOf(tables.watches.all, tables.relations);
+  if (!rows_are_known || span.last == nullptr) return origin;
+  origin.committed_at = span.last->committed_at;
+  if (span.first == span.last) origin.xid = span.last->xid;
+  return origin;
+}
+
+// The evaluation of one template.
+struct Evaluating {
+  const EvaluatorBatch* batch;
+  Template* common;
+  const DeltaTables* tables;
+  bool rows_are_known;
+  Origin origin;
+  const Sink* sink;
+};
+
+DirtyRows FindDirty(const StaleSet& set, void* context) {
+  const auto& at = *static_cast<const Evaluating*>(context);
+  if (!at.rows_are_known) return {true, nullptr};
+  return at.batch->dirty->Find(set, at.tables->watches.of_set[set.number]);
+}
+
+void Report(const ResultChange& change, void* context) {
+  const auto& at = *static_cast<const Evaluating*>(context);
+  ++change_count;
+  ForEachRoute(
+      at.common,
+      [](Route* route, void* pointer) {
+        if (route->listening == 0) return;
+        const auto& told = *static_cast<const ResultChange*>(pointer);
+        StringInfoSink body = AddChange(route, &touched);
+        switch (told.op) {
+          case ChangeOp::kDelete:
+            return WriteDelete(body, told.key, told.row);
+          case ChangeOp::kUpdate:
+            return WriteUpdate(body, told.key, told.row, told.old);
+          case ChangeOp::kInsert:
+            return WriteInsert(body, told.key, told.row);
+        }
+      },
+      const_cast<ResultChange*>(&change));
+  HandOverLong(&touched, at.origin, *at.sink);
+}
+
+void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, const Sink& sink) {
+  DeltaTables* tables = DeltaTablesOf(common);
+  if (const char* reason = WhyLost(*common, *tables, batch))
+    return ResetRoutes(common, SeqOf(batch), reason, sink);
+  Guard(common, batch.dirty->RowCount(tables->watches.all) + 1, [&] {
+    const DeltaTemplate* part = DeltaPartOf(common);
+    tables = DeltaTablesOf(common);
+    LIVE_QUERIES_FAULT("evaluator-evaluate");
+    Evaluating at = {&batch, common, tables, false, {}, &sink};
+    at.rows_are_known = !batch.dirty->unknown() && RowsAreKnownFrom(tables, batch.before.position);
+    at.origin = OriginOf(*tables, at.rows_are_known, batch);
+    (void)EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},
+                        kMostBytes, FindDirty, Report, &at);
+    BlamingNobody([&] { HandOverAll(&touched, at.origin, sink); });
+  });
+}
+
+}  // namespace
+
+void LockConcerned(const EvaluatorBatch& batch) {
+  const TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kLockBudgetMs);
+  ListCell* cell;
+  foreach (cell, ConcernedTemplates(batch)) {
+    const auto* common = static_cast<Template*>(lfirst(cell));
+    const auto* part = static_cast<const DeltaTemplate*>(common->part);
+    DeltaTables* tables = DeltaTablesOf(common);
+    if (!LockTables(part == nullptr ? nullptr : &part->plan, *tables, until))
+      tables->locked_in = batch.number;
+  }
+}
+
+void EvaluateConcerned(const EvaluatorBatch& batch, const Sink& sink) {
+  ListCell* cell;
+  foreach (cell, ConcernedTemplates(batch))
+    EvaluateTemplate(static_cast<Template*>(lfirst(cell)), batch, sink);
+}
+
+void AbandonBatch() {
+  ForgetChanges(&touched);
+  change_count = 0;
+}
+
+uint64 TakeChangeCount() {
+  const uint64 taken = change_count;
+  change_count = 0;
+  return taken;
+}
+
+}  // namespace live_queries

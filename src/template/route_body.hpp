@@ -1,0 +1,31 @@
+// The changes that wait in routes while a batch is evaluated, as JSON, until they are handed to the
+// sink: whichever the strategy. Process: decoder, evaluator.
+#pragma once
+
+#include "pg/memory.hpp"
+#include "pg/postgres.hpp"
+#include "template/sink.hpp"
+#include "template/template.hpp"
+
+namespace live_queries {
+
+// The routes that have some.
+struct TouchedRoutes {
+  Route* first;
+  bool long_bodies;  // one is long enough to be sent
+};
+
+// Where the next change of `route` is to be written.
+StringInfoSink AddChange(Route* route, TouchedRoutes* touched);
+
+// Hands over the bodies that are long enough.
+void HandOverLong(TouchedRoutes* touched, const Origin& origin, const Sink& sink);
+// Hands over all.
+void HandOverAll(TouchedRoutes* touched, const Origin& origin, const Sink& sink);
+// Forgets all.
+void ForgetChanges(TouchedRoutes* touched);
+
+// Tells all routes of `common` that they cannot be kept up to date.
+void ResetRoutes(Template* common, uint64_t seq, const char* reason, const Sink& sink);
+
+}  // namespace live_queries

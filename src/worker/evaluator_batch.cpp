@@ -1,0 +1,109 @@
+// Attempts, each in a subtransaction that is rolled back: the locks of a batch end with it. Process:
+// evaluator.
+#include "worker/evaluator_batch.hpp"
+
+#include "deliver/outbox.hpp"
+#include "evaluate/batch_evaluation.hpp"
+#include "evaluate/pending_transactions.hpp"
+#include "pg/fault.hpp"
+#include "pg/subtransaction.hpp"
+#include "registry/consumer.hpp"
+#include "subscribers/definition_check.hpp"
+#include "template/evaluation_clock.hpp"
+#include "template/guard.hpp"
+#include "template/unchecked.hpp"
+#include "worker/blame.hpp"
+
+extern "C" {
+#include "utils/inval.h"
+}
+
+namespace live_queries {
+namespace {
+
+MemoryContext batch_context = nullptr;
+
+// Returns whether `body` has come to its end.
+template <class Body>
+bool Attempt(Body&& body) {
+  GuardFailure failure = {};
+  ErrorData* raised = nullptr;
+  // Nobody else tells a background worker the time.
+  SetCurrentStatementStartTimestamp();
+  InRolledBackSubtransaction(body, [&](ErrorData* error) {
+    raised = error;
+    failure = AbandonGuard(*error);
+  });
+  ReleaseSessionLocks();
+  if (raised == nullptr) return true;
+  AbandonBatch();
+  SettleFailure(failure, raised);
+  return false;
+}
+
+void Evaluate(const EvaluatorBatch& batch) {
+  LIVE_QUERIES_FAULT("evaluator-batch");
+  AcceptInvalidationMessages();
+  LockConcerned(batch);
+  // With the locks come the changes that were made before.
+  CheckChangedDefinitions();
+  KeepingIdentity([&] {
+    BeginGroup();
+    EvaluateConcerned(batch, kOutboxSink);
+  });
+  LIVE_QUERIES_FAULT("evaluator-evaluated");
+}
+
+void Publish(int transactions) {
+  LIVE_QUERIES_FAULT("evaluator-publish");
+  ConsumerShared* consumer = MyConsumer();
+  consumer->messages.Add(PublishStaged());
+  consumer->changes_matched.Add(TakeChangeCount());
+  consumer->transactions.Add(static_cast<uint64_t>(transactions));
+  LIVE_QUERIES_FAULT("evaluator-published");
+  BeginTurn();
+}
+
+// The batch of all pending transactions up to `position`.
+DirtyBatch* TakeDirty(XLogRecPtr position, int* count) {
+  DirtyBatch* dirty = DirtyBatch::Create();
+  for (const DirtyTransaction& transaction : PendingTransactions()) {
+    if (transaction.record->commit_end > position) break;
+    dirty->Add(transaction);
+    ++*count;
+  }
+  return dirty;
+}
+
+}  // namespace
+
+void PrepareBatches(MemoryContext context) {
+  batch_context = AllocSetContextCreate(context, "live_queries batch", ALLOCSET_DEFAULT_SIZES);
+}
+
+void RunBatch(const PositionSnapshot& before, const PositionSnapshot& after, bool unknown) {
+  static uint64 number = 0;
+  MemoryContextReset(batch_context);
+  MemoryContext outer = MemoryContextSwitchTo(batch_context);
+  int transactions = 0;
+  EvaluatorBatch batch = {++number, before, after, TakeDirty(after.position, &transactions)};
+  if (unknown) batch.dirty->AddUnknown();
+  if (unknown || batch.dirty->span().last != nullptr) {
+    while (!Attempt([&] { Evaluate(batch); })) batch.number = ++number;
+    Publish(transactions);
+  }
+  MemoryContextSwitchTo(outer);
+}
+
+void CheckWithoutBatch() {
+  AcceptInvalidationMessages();
+  if (!AnyUnchecked()) return;
+  MemoryContextReset(batch_context);
+  MemoryContext outer = MemoryContextSwitchTo(batch_context);
+  while (!Attempt([] { CheckChangedDefinitions(); })) {
+  }
+  BeginTurn();
+  MemoryContextSwitchTo(outer);
+}
+
+}  // namespace live_queries
