@@ -113,6 +113,7 @@ struct Evaluating {
   bool rows_are_known;
   Origin origin;
   const Sink* sink;
+  RouteSet* found;  // the routes of a change
 };
 
 DirtyRows FindDirty(const StaleSet& set, void* context) {
@@ -124,22 +125,21 @@ DirtyRows FindDirty(const StaleSet& set, void* context) {
 void Report(const ResultChange& change, void* context) {
   const auto& at = *static_cast<const Evaluating*>(context);
   ++change_count;
-  ForEachRoute(
-      at.common,
-      [](Route* route, void* pointer) {
-        if (route->listening == 0) return;
-        const auto& told = *static_cast<const ResultChange*>(pointer);
-        StringInfoSink body = AddChange(route, &touched);
-        switch (told.op) {
-          case ChangeOp::kDelete:
-            return WriteDelete(body, told.key, told.row);
-          case ChangeOp::kUpdate:
-            return WriteUpdate(body, told.key, told.row, told.old);
-          case ChangeOp::kInsert:
-            return WriteInsert(body, told.key, told.row);
-        }
-      },
-      const_cast<ResultChange*>(&change));
+  FindRoutes(at.common->routing, change.routes, change.route_nulls, at.found);
+  for (Route* route : at.found->All()) {
+    StringInfoSink body = AddChange(route, &touched);
+    switch (change.op) {
+      case ChangeOp::kDelete:
+        WriteDelete(body, change.key, change.row);
+        break;
+      case ChangeOp::kUpdate:
+        WriteUpdate(body, change.key, change.row, change.old);
+        break;
+      case ChangeOp::kInsert:
+        WriteInsert(body, change.key, change.row);
+        break;
+    }
+  }
   HandOverLong(&touched, at.origin, *at.sink);
 }
 
@@ -151,7 +151,9 @@ void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, const Sink&
     const DeltaTemplate* part = DeltaPartOf(common);
     tables = DeltaTablesOf(common);
     LIVE_QUERIES_FAULT("evaluator-evaluate");
-    Evaluating at = {&batch, common, tables, false, {}, &sink};
+    RouteSet found;
+    found.Prepare(CurrentMemoryContext);
+    Evaluating at = {&batch, common, tables, false, {}, &sink, &found};
     at.rows_are_known = !batch.dirty->unknown() && RowsAreKnownFrom(tables, batch.before.position);
     at.origin = OriginOf(*tables, at.rows_are_known, batch);
     (void)EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},

@@ -133,6 +133,16 @@ void KeepTables(Template* common, DeltaTables* tables) {
   if (former != nullptr) MemoryContextDelete(former->context);
 }
 
+// Numbers of result columns, in the order of the routing conditions.
+List* RoutingColumns(const QuerySpec& spec) {
+  List* columns = NIL;
+  ListCell* cell;
+  foreach (cell, spec.routing_conditions)
+    columns = lappend_int(columns,
+                          static_cast<Var*>(linitial(lfirst_node(OpExpr, cell)->args))->varattno);
+  return columns;
+}
+
 }  // namespace
 
 DeltaTemplate* DeltaPartOf(Template* common) {
@@ -141,7 +151,8 @@ DeltaTemplate* DeltaPartOf(Template* common) {
   DeltaTemplate* part = NewPart<DeltaTemplate>();
   InMemoryContext(part->context, [&] {
     part->plan = PlanDelta(common->spec.query);
-    part->evaluation = PrepareDeltaEvaluation(part->context, common->spec, part->plan, NIL);
+    part->evaluation = PrepareDeltaEvaluation(part->context, common->spec, part->plan,
+                                              RoutingColumns(common->spec));
   });
   DeltaTables* tables = MakeTables(common->spec, part->plan);
   MemoryContextSetParent(part->context, common->context);

@@ -16,6 +16,7 @@
 
 extern "C" {
 #include "access/sysattr.h"
+#include "catalog/pg_class.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/tlist.h"
 }
@@ -57,7 +58,9 @@ bool SurveyTree(Node* node, Survey* survey) {
   ListCell* cell;
   foreach (cell, query->rtable) {
     RangeTblEntry* entry = lfirst_node(RangeTblEntry, cell);
-    if (entry->rtekind == RTE_RELATION) LookAt(query, entry, survey);
+    // A view's own entries stay in its query (before 16), where nothing reads them.
+    if (entry->rtekind == RTE_RELATION && entry->relkind != RELKIND_VIEW)
+      LookAt(query, entry, survey);
   }
   return WalkChildren(node, SurveyTree, survey);
 }
