@@ -145,6 +145,7 @@ ALTER TABLE t DROP CONSTRAINT t_pkey;
 SELECT * FROM feed();
 ALTER TABLE t REPLICA IDENTITY FULL;
 -- Without its primary key the result has another key.
+SELECT live.unsubscribe_all();
 ALTER TABLE t ADD PRIMARY KEY (id);
 CALL watch('all', 'SELECT * FROM t');
 ALTER TABLE t DROP CONSTRAINT t_pkey;

@@ -34,20 +34,20 @@ SELECT pid IS NOT NULL AS pid, state, started_at <= clock_timestamp() AS started
        retained_wal_bytes >= 0 AS retained, memory_bytes > 0 AS memory, subscriptions,
        transactions > 0 AS transactions, changes_decoded > 0 AS decoded, changes_matched > 0 AS matched,
        messages > 0 AS messages, problem
-FROM live.workers WHERE database = current_database();
+FROM live.workers WHERE kind = 'decoder' AND database = current_database();
 SELECT backend_type, application_name FROM pg_stat_activity
-WHERE datname = current_database() AND pid = (SELECT pid FROM live.workers WHERE database = current_database());
+WHERE datname = current_database() AND pid = (SELECT pid FROM live.workers WHERE kind = 'decoder' AND database = current_database());
 SELECT slot_type, temporary, active FROM pg_replication_slots
-WHERE slot_name = (SELECT slot_name FROM live.workers WHERE database = current_database());
+WHERE slot_name = (SELECT slot_name FROM live.workers WHERE kind = 'decoder' AND database = current_database());
 SELECT databases >= 1 AS databases, subscriptions >= 2 AS subscriptions, lag_bytes >= 0 AS lag,
        memory_bytes > 0 AS memory, transactions > 0 AS transactions, messages > 0 AS messages,
        errors IS NOT NULL AS errors FROM live.stats();
 -- What is not watched is ignored.
 CREATE TABLE unwatched (id int);
-SELECT changes_ignored AS before FROM live.workers WHERE database = current_database() \gset
+SELECT changes_ignored AS before FROM live.workers WHERE kind = 'decoder' AND database = current_database() \gset
 INSERT INTO unwatched VALUES (1), (2);
 SELECT live.wait_for();
-SELECT changes_ignored - :before AS ignored FROM live.workers WHERE database = current_database();
+SELECT changes_ignored - :before AS ignored FROM live.workers WHERE kind = 'decoder' AND database = current_database();
 DROP TABLE unwatched;
 -- The terminated stay for a while, with the reason.
 DROP TABLE t;

@@ -22,7 +22,7 @@ END $$;
 CREATE FUNCTION spent() RETURNS bigint LANGUAGE sql AS
   $$ SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint - max(xmin::text::bigint) - 1 FROM t $$;
 CALL watch('sane', 'SELECT id FROM t WHERE id < 0');
-SELECT pid AS decoder FROM live.workers WHERE database = current_database() \gset
+SELECT pid AS decoder FROM live.workers WHERE kind = 'decoder' AND database = current_database() \gset
 -- Only this test spends transactions.
 ALTER SYSTEM SET autovacuum = off;
 SELECT pg_reload_conf();
@@ -82,7 +82,7 @@ SELECT live.unsubscribe_all();
 CALL watch('sane', 'SELECT id FROM t');
 INSERT INTO t VALUES (0, 'SELECT 1');
 SELECT * FROM feed();
-SELECT pid = :decoder AS same_decoder FROM live.workers WHERE database = current_database();
+SELECT pid = :decoder AS same_decoder FROM live.workers WHERE kind = 'decoder' AND database = current_database();
 SELECT relfilenode = :node AS same_node, reltuples = :tuples AS same_statistics FROM pg_class WHERE oid = 'victim'::regclass;
 SELECT relfilenode = :index_node AS same_node FROM pg_class WHERE oid = 'victim_pkey'::regclass;
 SELECT id, note, xmax <> 0 AS locked FROM victim;
