@@ -13,9 +13,15 @@ namespace live_queries {
 Plan MakePlan(const char* text, List* params, const FrozenValues& frozen) {
   const AnalyzedQuery query = AnalyzeQuery(text, params, frozen);
   Plan plan = {};
-  const std::optional<WhyNot> why_not_stream = PlanStream(query, &plan);
+  std::optional<WhyNot> why_not_stream = PlanStream(query, &plan);
   if (!why_not_stream) return plan;
-  if (evaluators == 0) Raise(*why_not_stream);
+  if (evaluators == 0) {
+    if (why_not_stream->hint == nullptr)
+      why_not_stream->hint =
+          "Queries on more than the rows of one table need live_queries.evaluators to be at least "
+          "1.";
+    Raise(*why_not_stream);
+  }
   PlanDeltaStrategy(query, &plan);
   plan.why_not_stream = why_not_stream->message;
   return plan;

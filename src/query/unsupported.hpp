@@ -10,19 +10,19 @@ struct WhyNot {
   int sqlstate;
   const char* message;
   const char* detail;  // nullptr: none
-  const char* hint;
+  const char* hint;    // likewise
 };
 
 // `reason` completes "cannot watch this query: ".
 inline WhyNot Unsupported(const char* reason) {
   return {ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("cannot watch this query: %s", reason), nullptr,
-          "A live query is SELECT expressions FROM one table [WHERE condition]."};
+          nullptr};
 }
 
 [[noreturn]] inline void Raise(const WhyNot& why_not) {
   ereport(ERROR, errcode(why_not.sqlstate), errmsg("%s", why_not.message),
           why_not.detail == nullptr ? 0 : errdetail("%s", why_not.detail),
-          errhint("%s", why_not.hint));
+          why_not.hint == nullptr ? 0 : errhint("%s", why_not.hint));
   pg_unreachable();
 }
 
