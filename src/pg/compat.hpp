@@ -336,6 +336,34 @@ inline Node* FlattenJoinVars(Query* query, Node* node) {
 #endif
 }
 
+// `query` with columns of the grouping step, which 18 has (commit 247dea89f), replaced by what they
+// stand for.
+inline void FlattenGroupVars([[maybe_unused]] Query* query) {
+#if PG_VERSION_NUM >= 180000
+  if (!query->hasGroupRTE) return;
+  query->targetList = castNode(
+      List, flatten_group_exprs(nullptr, query, reinterpret_cast<Node*>(query->targetList)));
+  query->havingQual = flatten_group_exprs(nullptr, query, query->havingQual);
+  ListCell* cell;
+  foreach (cell, query->rtable) {
+    RangeTblEntry* entry = lfirst_node(RangeTblEntry, cell);
+    if (entry->rtekind != RTE_GROUP) continue;
+    entry->rtekind = RTE_RESULT;
+    entry->groupexprs = NIL;
+  }
+  query->hasGroupRTE = false;
+#endif
+}
+
+// Notes which outer joins can make a column NULL. 16 wants to know (commit 2489d76c4).
+constexpr bool HasNullingJoins() { return PG_VERSION_NUM >= 160000; }
+
+inline void SetNullingJoins([[maybe_unused]] Var* var, [[maybe_unused]] Bitmapset* joins) {
+#if PG_VERSION_NUM >= 160000
+  var->varnullingrels = joins;
+#endif
+}
+
 // `expressions` with virtual generated columns of the table, which is locked and has the number
 // `index` in them, replaced by what they are computed from: no row contains them. 18 has these
 // (commit 83ea6c540).

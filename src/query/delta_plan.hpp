@@ -15,11 +15,15 @@ struct DeltaPlan {
   List* sets;             // StaleSet*
   List* restricted;       // Restricted*: what of the result may differ, each row in one of them
   int params;             // of all these queries
-  const char* why_whole;  // nullptr; or why the whole query is evaluated whenever a table changes
+  const char* why_whole;  // nullptr; or why the whole query is evaluated whenever a table changes:
+                          // then the sets are the tables
   List* tables;           // oids of those that it reads
+  const char* refused;  // nullptr; or what has no answer that a difference could be made of, to be
+                        // raised as 0A000 "cannot watch this query: ...": the rest is of no use
+  const char* cure;     // as a hint
 };
 
-// Plans `query`, rewritten, any SELECT.
+// Plans `query`, analysed, any SELECT. Raises 42809 or 0A000 for tables that cannot be watched.
 DeltaPlan PlanDelta(const Query* query);
 
 }  // namespace live_queries

@@ -148,14 +148,18 @@ DeltaPlan PlanRouted(Plan* plan) {
   const DeltaRouting routing = RouteDelta(spec.query);
   if (routing.conditions != NIL) {
     const DeltaPlan delta = PlanDelta(routing.query);
-    if (delta.why_whole == nullptr) {
+    if (delta.why_whole == nullptr && delta.refused == nullptr) {
       spec.query = routing.query;
       spec.routing_conditions = routing.conditions;
       plan->routing = routing.values;
       return delta;
     }
   }
-  return PlanDelta(spec.query);
+  const DeltaPlan delta = PlanDelta(spec.query);
+  if (delta.refused != nullptr)
+    Raise({ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("cannot watch this query: %s", delta.refused),
+           nullptr, delta.cure});
+  return delta;
 }
 
 }  // namespace

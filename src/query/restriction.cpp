@@ -7,6 +7,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
@@ -22,24 +23,6 @@ Expr* AsOperand(Expr* expression, Oid type, Oid collation) {
   return reinterpret_cast<Expr*>(
       makeRelabelType(expression, type, -1, collation, COERCE_IMPLICIT_CAST));
 }
-
-// Whether rows without a partner can stand for the entry `index` in what `node` joins.
-bool IsNullable(Node* node, int index, bool nullable) {
-  if (IsA(node, RangeTblRef)) return nullable && castNode(RangeTblRef, node)->rtindex == index;
-  if (IsA(node, JoinExpr)) {
-    const auto* join = castNode(JoinExpr, node);
-    const bool left = join->jointype == JOIN_RIGHT || join->jointype == JOIN_FULL;
-    const bool right = join->jointype == JOIN_LEFT || join->jointype == JOIN_FULL;
-    return IsNullable(join->larg, index, nullable || left) ||
-           IsNullable(join->rarg, index, nullable || right);
-  }
-  ListCell* cell;
-  foreach (cell, castNode(FromExpr, node)->fromlist)
-    if (IsNullable(static_cast<Node*>(lfirst(cell)), index, nullable)) return true;
-  return false;
-}
-
-Expr* Copy(Expr* expression) { return static_cast<Expr*>(copyObjectImpl(expression)); }
 
 void AddCondition(Query* query, Expr* condition) {
   Node** quals =
@@ -74,7 +57,40 @@ void RestrictColumn(Query* query, AttrNumber number, const SetColumn& column) {
   Restrict(query, get_tle_by_resno(query->targetList, number)->expr, column);
 }
 
-// One more level around `inner`, where conditions on all that it selects have a place.
+// Restricts what a set operation combines.
+void RestrictLeaves(Query* query, AttrNumber number, const SetColumn& column) {
+  const auto* operation = castNode(SetOperationStmt, query->setOperations);
+  ListCell* cell;
+  foreach (cell, query->rtable) {
+    RangeTblEntry* entry = lfirst_node(RangeTblEntry, cell);
+    Query* leaf = entry->subquery;
+    if (!MayRestrictColumn(leaf, number)) leaf = Wrapped(leaf);
+    const Oid type = list_nth_oid(operation->colTypes, number - 1);
+    const Oid own = exprType(AsNode(get_tle_by_resno(leaf->targetList, number)->expr));
+    if (own != type && leaf->setOperations != nullptr) leaf = Wrapped(leaf);
+    entry->subquery = leaf;
+    // As the operation sees it.
+    Restrict(leaf, AsType(get_tle_by_resno(leaf->targetList, number)->expr, type), column);
+  }
+}
+
+}  // namespace
+
+bool IsNullable(Node* node, int index, bool nullable) {
+  if (IsA(node, RangeTblRef)) return nullable && castNode(RangeTblRef, node)->rtindex == index;
+  if (IsA(node, JoinExpr)) {
+    const auto* join = castNode(JoinExpr, node);
+    const bool left = join->jointype == JOIN_RIGHT || join->jointype == JOIN_FULL;
+    const bool right = join->jointype == JOIN_LEFT || join->jointype == JOIN_FULL;
+    return IsNullable(join->larg, index, nullable || left) ||
+           IsNullable(join->rarg, index, nullable || right);
+  }
+  ListCell* cell;
+  foreach (cell, castNode(FromExpr, node)->fromlist)
+    if (IsNullable(static_cast<Node*>(lfirst(cell)), index, nullable)) return true;
+  return false;
+}
+
 Query* Wrapped(Query* inner) {
   RangeTblEntry* entry = makeNode(RangeTblEntry);
   entry->rtekind = RTE_SUBQUERY;
@@ -102,17 +118,11 @@ Query* Wrapped(Query* inner) {
   return outer;
 }
 
-// Restricts what a set operation combines.
-void RestrictLeaves(Query* query, AttrNumber number, const SetColumn& column) {
-  ListCell* cell;
-  foreach (cell, query->rtable) {
-    RangeTblEntry* leaf = lfirst_node(RangeTblEntry, cell);
-    if (!MayRestrictColumn(leaf->subquery, number)) leaf->subquery = Wrapped(leaf->subquery);
-    RestrictColumn(leaf->subquery, number, column);
-  }
+Expr* AsType(Expr* expression, Oid type) {
+  if (exprType(AsNode(expression)) == type) return expression;
+  return reinterpret_cast<Expr*>(
+      coerce_to_common_type(nullptr, AsNode(CopyOf(expression)), type, "UNION/INTERSECT/EXCEPT"));
 }
-
-}  // namespace
 
 Expr* MakeParam(int number, Oid type) {
   Param* param = makeNode(Param);
@@ -145,13 +155,13 @@ Expr* IsAmong(Expr* expression, const SetColumn& column) {
   test->opfuncid = get_opcode(column.equality);
   test->useOr = true;
   test->inputcollid = column.collation;
-  test->args = list_make2(AsOperand(Copy(expression), column.type, column.collation),
+  test->args = list_make2(AsOperand(CopyOf(expression), column.type, column.collation),
                           MakeParam(column.param, column.array_type));
   test->location = -1;
   Expr* among = reinterpret_cast<Expr*>(test);
   if (column.null_param == 0) return among;
   NullTest* is_null = makeNode(NullTest);
-  is_null->arg = Copy(expression);
+  is_null->arg = CopyOf(expression);
   is_null->nulltesttype = IS_NULL;
   is_null->argisrow = false;
   is_null->location = -1;

@@ -17,6 +17,11 @@ Node* AsNode(Tree* tree) {
   return reinterpret_cast<Node*>(tree);
 }
 
+template <class T>
+T* CopyOf(const T* tree) {
+  return static_cast<T*>(copyObjectImpl(tree));
+}
+
 // nodeToString without parse locations, so that equal trees give equal texts.
 char* TreeToText(const void* tree);
 

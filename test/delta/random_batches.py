@@ -5,23 +5,45 @@ import json, os, random, sys, time, psycopg2
 from collections import Counter
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/../oracle")
 from grammar import Grammar
+from open_grammar import OpenGrammar
 DSN = ""
 def conn():
     c = psycopg2.connect(DSN); return c
-TABLES = {"a": "id int primary key, x int, t text", "b": "id int primary key, a_id int, y int, t text",
-          "c": "k1 int, k2 text, b_id int, z int, primary key (k1, k2)"}
+TABLES = {"a": "(id int primary key, x int, t text)", "b": "(id int primary key, a_id int, y int, t text)",
+          "c": "(k1 int, k2 text, b_id int, z int, primary key (k1, k2))",
+          "d": "(p int, n numeric, f float8, m numeric(8,2), primary key (p)) PARTITION BY RANGE (p)",
+          "s": "(u int, w int)"}
 COLS = {"a": [("id","int"),("x","int"),("t","text")], "b": [("id","int"),("a_id","int"),("y","int"),("t","text")],
-        "c": [("k1","int"),("k2","text"),("b_id","int"),("z","int")]}
-def value(r, t): return r.choice([None, 0, 1, 2, 3, 4]) if t == "int" else r.choice([None, "x", "y", "z"])
+        "c": [("k1","int"),("k2","text"),("b_id","int"),("z","int")],
+        "d": [("p","int"),("n","num"),("f","flt"),("m","fix")], "s": [("u","int"),("w","int")]}
+# Partitions, a table without a key, views, and row security that asks other tables.
+MORE = """
+CREATE TABLE d1 PARTITION OF d FOR VALUES FROM (0) TO (4);
+CREATE TABLE d2 PARTITION OF d FOR VALUES FROM (4) TO (100);
+ALTER TABLE s REPLICA IDENTITY FULL;
+CREATE VIEW va WITH (security_barrier) AS SELECT id, x, t FROM a WHERE x <> 3 OR EXISTS (SELECT FROM c WHERE c.b_id = a.id);
+CREATE VIEW vb AS SELECT b.id, b.y, a.t FROM b LEFT JOIN a ON a.id = b.a_id;
+ALTER TABLE b ENABLE ROW LEVEL SECURITY;
+ALTER TABLE c ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON b USING (y IS NULL OR y < 4 OR a_id IN (SELECT x FROM a));
+CREATE POLICY p ON c USING (z IS NULL OR z <> 2 OR EXISTS (SELECT FROM a WHERE a.id = c.b_id));
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO live_queries_reader;
+"""
+VIEWS = {"va": COLS["a"], "vb": [("id","int"),("y","int"),("t","text")]}
+VALUES = {"int": [None, 0, 1, 2, 3, 4], "text": [None, "x", "y", "z"], "num": [None, "1", "1.0", "1.00", "2", "3.5"],
+          "flt": [None, "0", "-0", "1e20", "1", "-1e20", "0.1"], "fix": [None, "1", "2.50", "3"]}
+def value(r, t): return r.choice(VALUES[t])
 def row_of(r, t):
     vals = {"a": lambda: (r.randint(1, 6), value(r, "int"), value(r, "text")),
             "b": lambda: (r.randint(1, 6), value(r, "int"), value(r, "int"), value(r, "text")),
-            "c": lambda: (r.randint(1, 3), r.choice("pq"), value(r, "int"), value(r, "int"))}
+            "c": lambda: (r.randint(1, 3), r.choice("pq"), value(r, "int"), value(r, "int")),
+            "d": lambda: (r.randint(1, 6), value(r, "num"), value(r, "flt"), value(r, "fix")),
+            "s": lambda: (value(r, "int"), value(r, "int"))}
     return vals[t]()
-KEYS = {"a": ["id"], "b": ["id"], "c": ["k1", "k2"]}
+KEYS = {"a": ["id"], "b": ["id"], "c": ["k1", "k2"], "d": ["p"], "s": ["u"]}
 def change(cur, r, dirty):
     for _ in range(r.randint(1, 4)):
-        t = r.choice(list(TABLES)); k = r.random()
+        t = r.choice("aabbccds"); k = r.random()
         key = KEYS[t]; ks = ", ".join(key)
         if k < 0.45:
             row = row_of(r, t)
@@ -66,44 +88,68 @@ class Client:
                 before, after = json.loads(self.state[key]), change["row"]
                 assert {c: v for c, v in before.items() if v != after[c]} == change["old"] and change["old"], change
                 self.state[key] = row
+PLANNER = ["hashagg", "sort", "seqscan", "nestloop", "hashjoin", "mergejoin", "indexscan", "bitmapscan", "material", "incremental_sort"]
+def otherwise(cur, r, plan):
+    """The rows that another plan gives for the query of `plan`, of which nothing may be left open."""
+    cur.execute("".join("SET enable_%s = %s;" % (name, r.choice(["on", "off"])) for name in PLANNER))
+    cur.execute("SELECT row_to_json(q) FROM (%s) q" % plan["query"])
+    return Counter(json.dumps({c: v for c, v in row.items() if not c.startswith("?hidden")}) for row, in cur.fetchall())
 def main():
     seed, cases = int(sys.argv[1]), int(sys.argv[2])
     without = set(sys.argv[3].split(",")) if len(sys.argv) > 3 else set()
     told_before = Counter()
     admin = conn(); admin.autocommit = True; ac = admin.cursor()
-    ac.execute("DROP TABLE IF EXISTS a, b, c CASCADE; CREATE EXTENSION IF NOT EXISTS live_queries")
+    ac.execute("DROP TABLE IF EXISTS a, b, c, d, s CASCADE; CREATE EXTENSION IF NOT EXISTS live_queries")
+    ac.execute("DO $$ BEGIN IF to_regrole('live_queries_reader') IS NULL THEN CREATE ROLE live_queries_reader; END IF; END $$")
     for name, arguments, result in (("begin", "text", "void"), ("move", "", "void"), ("result", "", "text"), ("changes", "oid[], text[]", "text"),
-                                    ("watch", "", "void"), ("logged", "", "text"), ("read_log", "", "text")):
+                                    ("watch", "", "void"), ("logged", "", "text"), ("read_log", "", "text"), ("plan", "text", "text")):
         ac.execute("CREATE OR REPLACE FUNCTION delta_%s(%s) RETURNS %s LANGUAGE c STRICT AS 'live_queries', 'live_queries_delta_%s'" % (name, arguments, result, name))
-    for t, d in TABLES.items(): ac.execute("CREATE TABLE %s (%s)" % (t, d))
+    for t, d in TABLES.items(): ac.execute("CREATE TABLE %s %s" % (t, d))
+    ac.execute(MORE)
     ac.execute("ALTER SYSTEM SET live_queries.databases = %s", (admin.info.dbname,)); ac.execute("SELECT pg_reload_conf()")
     for _ in range(100):
         ac.execute("SELECT count(*) FROM live.workers WHERE state = 'running'")
         if ac.fetchone()[0]: break
         time.sleep(.1)
-    ac.execute("SELECT relname, oid FROM pg_class WHERE relname IN ('a','b','c')")
+    ac.execute("SELECT relname, oid FROM pg_class WHERE relname = ANY (%s)", (list(TABLES),))
     oids = dict(ac.fetchall())
     evaluator, check = conn(), conn()
     check.autocommit = True
     stats = Counter()
     for case in range(cases):
         r = random.Random("%d/%d" % (seed, case))
-        ac.execute("TRUNCATE a, b, c")
+        ac.execute("TRUNCATE a, b, c, d, s")
         for _ in range(14): change(ac, r, {t: set() for t in TABLES})
-        made = Grammar(r, COLS)
-        sql, _ = made.statement()
-        if made.forms & without: continue
+        if r.random() < .4:
+            made = Grammar(r, {t: COLS[t] for t in "abc"})
+            sql, _ = made.statement()
+            if made.forms & without: continue
+            left_open = False
+        else:
+            made = OpenGrammar(r, COLS, VIEWS)
+            sql, _ = made.query(2)
+            left_open = made.open
+        role = r.choice(["none", "none", "live_queries_reader"])
+        # As text, a plan loses the names in rows, and whose rights a view has.
+        shown = role == "none" and "row_to_json" not in sql
         e, cc = evaluator.cursor(), check.cursor()
         batch = "start"
         try:
             try:
+                e.execute("SET LOCAL ROLE " + role); cc.execute("RESET ALL; SET ROLE " + role)
                 e.execute("SELECT delta_begin(%s)", (sql,))
+                e.execute("SELECT delta_plan(%s)", (sql,)); plan = json.loads(e.fetchone()[0])
                 logged = r.random() < .7
                 if logged: e.execute("SELECT delta_watch()")
             except psycopg2.Error as error:
-                stats["refused: " + str(error).split("\n")[0][:60]] += 1
+                if error.pgcode != "0A000": raise
+                stats["refused: " + str(error).split("\n")[0][:90]] += 1
                 continue
-            e.execute("SELECT delta_result()")
+            if plan["why"]: stats["whole: " + plan["why"]] += 1
+            try: e.execute("SELECT delta_result()")
+            except psycopg2.errors.FeatureNotSupported as error:
+                stats["no plan: " + str(error).split("\n")[0]] += 1
+                continue
             rows, client = json.loads(e.fetchone()[0]), None
             for batch in range(BATCHES):
                 dirty = {t: set() for t in TABLES}
@@ -120,8 +166,11 @@ def main():
                 e.execute("SELECT delta_result()")
                 now = json.loads(e.fetchone()[0])
                 assert client.state == Client(told["bag"], now).state, "the client has %s\nthe result is %s" % (client.state, Client(told["bag"], now).state)
-                cc.execute("SELECT row_to_json(q) FROM (%s) q" % sql)
-                truth = Counter(json.dumps(row) for row, in cc.fetchall())
+                if not left_open:
+                    cc.execute("SELECT row_to_json(q) FROM (%s) q" % sql)
+                    truth = Counter(json.dumps(row) for row, in cc.fetchall())
+                elif shown: truth = otherwise(cc, r, plan)
+                else: truth = Counter(json.dumps(one["row"]) for one in now)
                 assert Counter(json.dumps(one["row"]) for one in now) == truth, "%s\nnot %s" % (now, truth)
                 stats["batches"] += 1; stats["whole"] += told["whole"]; stats["bag"] += told["bag"]
                 stats["changed"] += bool(told["changes"]); stats["partial"] += told["rows"] < 2 * len(now)

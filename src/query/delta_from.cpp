@@ -1,0 +1,191 @@
+// What a level reads: tables by their identities, levels below it by what is stale of them, joins by
+// what is of either side. Process: client backend, evaluator.
+#include "query/delta_planner.hpp"
+#include "query/restriction.hpp"
+#include "query/table_facts.hpp"
+#include "query/tree.hpp"
+
+extern "C" {
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
+}
+
+namespace live_queries {
+namespace {
+
+PlannedRelation PlanTable(Planner* planner, const Query* query, int index,
+                          const RangeTblEntry& entry) {
+  const TableFacts facts = LookAtTable(entry);
+  List* identity = NIL;
+  ListCell* cell;
+  foreach (cell, facts.key) {
+    const auto number = static_cast<AttrNumber>(lfirst_int(cell));
+    Oid type;
+    int32 typmod;
+    Oid collation;
+    get_atttypetypmodcoll(entry.relid, number, &type, &typmod, &collation);
+    identity = lappend(identity, makeVar(index, number, type, typmod, collation, 0));
+  }
+  if (identity == NIL) GiveUp(planner, "a table has no key");
+  StaleSet* set = AddSet(planner, identity, entry.relid);
+  set->relations = facts.relations;
+  set->identity = facts.key;
+  PlannedRelation table = {identity, identity == NIL, list_make1(MakePart(set->number, identity))};
+  PlanPolicies(planner, query, index, &table);
+  return table;
+}
+
+List* ColumnsOf(int index, List* numbers, const Query& inner) {
+  List* columns = NIL;
+  ListCell* cell;
+  foreach (cell, numbers) {
+    TargetEntry* target =
+        get_tle_by_resno(inner.targetList, static_cast<AttrNumber>(lfirst_int(cell)));
+    columns = lappend(columns, makeVarFromTargetEntry(index, target));
+  }
+  return columns;
+}
+
+PlannedRelation PlanSubquery(Planner* planner, int index, RangeTblEntry* entry) {
+  const Level level = PlanLevel(planner, entry->subquery);
+  entry->subquery = level.query;
+  // What was added has to have a name.
+  for (int n = list_length(entry->eref->colnames); n < list_length(level.query->targetList); ++n) {
+    const auto* target = list_nth_node(TargetEntry, level.query->targetList, n);
+    if (target->resjunk) break;
+    entry->eref->colnames = lappend(entry->eref->colnames, makeString(pstrdup(target->resname)));
+  }
+  PlannedRelation relation = {ColumnsOf(index, level.key, *level.query), level.bag, NIL};
+  ListCell* cell;
+  foreach (cell, level.parts) {
+    const Part& part = *static_cast<Part*>(lfirst(cell));
+    relation.parts = lappend(relation.parts,
+                             MakePart(part.set, ColumnsOf(index, part.expressions, *level.query)));
+  }
+  return relation;
+}
+
+// Rows that are the same at all times, with nothing that names them.
+PlannedRelation PlanConstant(Planner* planner, const RangeTblEntry& entry) {
+  auto* rows = entry.rtekind == RTE_VALUES ? AsNode(entry.values_lists) : AsNode(entry.functions);
+  if (checkExprHasSubLink(rows)) GiveUp(planner, "it computes rows from a sub-select");
+  return {NIL, true, NIL};
+}
+
+PlannedRelation PlanEntry(Planner* planner, Query* query, int index) {
+  RangeTblEntry* entry = rt_fetch(index, query->rtable);
+  switch (entry->rtekind) {
+    case RTE_RELATION:
+      return PlanTable(planner, query, index, *entry);
+    case RTE_SUBQUERY:
+      return PlanSubquery(planner, index, entry);
+    case RTE_RESULT:
+      return {NIL, false, NIL};
+    case RTE_VALUES:
+    case RTE_FUNCTION:
+      return PlanConstant(planner, *entry);
+    default:
+      GiveUp(planner, "it reads something that is no table");
+      return {NIL, true, NIL};
+  }
+}
+
+PlannedRelation Together(const PlannedRelation& a, const PlannedRelation& b) {
+  return {list_concat_copy(a.key, b.key), a.bag || b.bag, list_concat_copy(a.parts, b.parts)};
+}
+
+// Adds to what is stale of `outer`, one side of an outer join, the rows that have a partner among
+// the stale rows of `inner`, the other side.
+void ProbePartners(Planner* planner, const Query* query, const JoinExpr* join,
+                   const PlannedRelation& inner, PlannedRelation* outer) {
+  List* partners = NIL;
+  ListCell* cell;
+  foreach (cell, inner.parts) {
+    const Part& part = *static_cast<Part*>(lfirst(cell));
+    Query* probe = Selecting(query, Step::kGroup, outer->key);
+    JoinExpr* inner_join = CopyOf(join);
+    inner_join->jointype = JOIN_INNER;
+    // What a sub-select says may be stale itself.
+    inner_join->quals = PlainConjuncts(join->quals);
+    rt_fetch(join->rtindex, probe->rtable)->jointype = JOIN_INNER;
+    ReadAlone(probe, AsNode(inner_join));
+    RestrictTo(probe, *planner, part);
+    partners = lappend(partners, MakeRestricted(part.set, probe));
+  }
+  AddPart(planner, outer->key, partners, outer);
+}
+
+PlannedRelation PlanOuterJoin(Planner* planner, const Query* query, const JoinExpr* join,
+                              PlannedRelation* outer, const PlannedRelation& inner) {
+  if (outer->bag) GiveUp(planner, "rows on the outer side of a join have no key");
+  ProbePartners(planner, query, join, inner, outer);
+  PlanJoinSubLinks(planner, query, join, outer);
+  return {list_concat_copy(outer->key, inner.key), outer->bag || inner.bag, outer->parts};
+}
+
+// Whether a row of `key`, of what `node` joins, is never one of NULLs alone.
+bool IsNeverNull(const Query* query, Node* node, List* key) {
+  ListCell* cell;
+  foreach (cell, key) {
+    if (!IsA(lfirst(cell), Var)) continue;
+    const auto* var = lfirst_node(Var, cell);
+    if (rt_fetch(var->varno, query->rtable)->rtekind == RTE_RELATION &&
+        !IsNullable(node, var->varno, false))
+      return true;
+  }
+  return false;
+}
+
+// The rows of either side, with and without a partner: a row that has neither's stale key is in none
+// of these, and there are no others.
+PlannedRelation PlanFullJoin(Planner* planner, const Query* query, const JoinExpr* join,
+                             PlannedRelation* left, PlannedRelation* right) {
+  if (left->bag || right->bag) GiveUp(planner, "rows on the outer side of a join have no key");
+  if (checkExprHasSubLink(join->quals))
+    GiveUp(planner, "the condition of a FULL JOIN contains a sub-select");
+  const PlannedRelation right_before = *right;
+  ProbePartners(planner, query, join, *left, right);
+  ProbePartners(planner, query, join, right_before, left);
+  PlannedRelation relation = Together(*left, *right);
+  // A row of NULLs of one side could not be told from one of the other.
+  relation.bag = relation.bag || (!IsNeverNull(query, join->larg, left->key) &&
+                                  !IsNeverNull(query, join->rarg, right->key));
+  return relation;
+}
+
+PlannedRelation PlanJoin(Planner* planner, Query* query, JoinExpr* join) {
+  PlannedRelation left = PlanFrom(planner, query, join->larg);
+  PlannedRelation right = PlanFrom(planner, query, join->rarg);
+  switch (join->jointype) {
+    case JOIN_INNER: {
+      PlannedRelation both = Together(left, right);
+      PlanJoinSubLinks(planner, query, join, &both);
+      return both;
+    }
+    case JOIN_LEFT:
+      return PlanOuterJoin(planner, query, join, &left, right);
+    case JOIN_RIGHT:
+      return PlanOuterJoin(planner, query, join, &right, left);
+    default:
+      return PlanFullJoin(planner, query, join, &left, &right);
+  }
+}
+
+}  // namespace
+
+PlannedRelation PlanFrom(Planner* planner, Query* query, Node* node) {
+  if (IsA(node, RangeTblRef))
+    return PlanEntry(planner, query, castNode(RangeTblRef, node)->rtindex);
+  if (IsA(node, JoinExpr)) return PlanJoin(planner, query, castNode(JoinExpr, node));
+  PlannedRelation all = {NIL, false, NIL};
+  ListCell* cell;
+  foreach (cell, castNode(FromExpr, node)->fromlist)
+    all = Together(all, PlanFrom(planner, query, static_cast<Node*>(lfirst(cell))));
+  return all;
+}
+
+}  // namespace live_queries

@@ -1,0 +1,112 @@
+// What the files that make a plan of the delta strategy share: the plan while it is being made, and
+// what is known of a relation at each place of a query. Included by the delta_*.cpp alone. Process:
+// client backend, evaluator.
+#pragma once
+
+#include "pg/postgres.hpp"
+#include "query/stale_sets.hpp"
+
+namespace live_queries {
+
+struct Planner {
+  List* sets;             // StaleSet*
+  int params;             // of all queries
+  const char* why_whole;  // nullptr; or why the rules do not apply, the first reason found
+  const char* refused;    // nullptr; or what there is no answer to
+  const char* cure;
+  bool decided;  // what SQL leaves open has been decided for what is being planned
+};
+
+// What of a relation a stale set makes stale: the rows for which these expressions, beside its
+// columns, have values of it. None: all of it, where the set is not empty.
+struct Part {
+  int set;
+  List* expressions;
+};
+
+// A relation as it stands within a level: what it was made of, in expressions of that level.
+struct PlannedRelation {
+  List* key;    // of expressions; what names a row
+  bool bag;     // nothing does
+  List* parts;  // Part*
+};
+
+// A level that is done, for the one around it.
+struct Level {
+  Query* query;
+  List* key;  // numbers of result columns
+  bool bag;
+  List* parts;  // Part*; their expressions are Integer: numbers of result columns
+};
+
+// What a level does to the rows that it reads, in this order.
+enum class Step : uint8_t { kGroup, kWindow, kDistinct, kLimit };
+
+// ----- delta_planner.cpp: sets, and queries made of a level -----
+
+// Notes the first reason.
+void GiveUp(Planner* planner, const char* why);
+void Refuse(Planner* planner, const char* what, const char* cure);
+
+Part* MakePart(int set, List* expressions);
+Restricted* MakeRestricted(int set, Query* query);
+
+// A new set, of the values of `expressions`, of a table or of a probe.
+StaleSet* AddSet(Planner* planner, List* expressions, Oid table);
+const StaleSet& SetOf(const Planner& planner, const Part& part);
+
+// Restricts `query` to the rows of `part`.
+void RestrictTo(Query* query, const Planner& planner, const Part& part);
+
+// Adds to what is stale of `relation` what `probe` (Restricted*) finds, by `expressions`.
+void AddPart(Planner* planner, List* expressions, List* probe, PlannedRelation* relation);
+
+// A copy of `query` without `first` and the steps after it, selecting `expressions`.
+Query* Selecting(const Query* query, Step first, List* expressions);
+
+// Lets `query` read `source`, of what it joins, and nothing else; nullptr: nothing at all.
+void ReadAlone(Query* query, Node* source);
+
+// The conjuncts of `quals` that hold no sub-select; nullptr if there is none.
+Node* PlainConjuncts(Node* quals);
+
+// Puts what columns of joins, and those of the grouping step, stand for in their place, and
+// sub-selects in the conditions of inner joins among those of the level.
+void PrepareLevel(Query* query);
+
+bool Groups(const Query& query);
+
+// Whether a level gives one row, of whatever it reads, also of nothing.
+bool GivesOneGroup(const Query& query);
+
+List* Visible(List* target_list);
+
+// ----- delta_from.cpp: what a level reads -----
+
+PlannedRelation PlanFrom(Planner* planner, Query* query, Node* node);
+
+// ----- delta_witnesses.cpp: sub-selects -----
+
+// Adds to what is stale of `relation`, which `query` reads, the rows for which a sub-select may be.
+void PlanSubLinks(Planner* planner, const Query* query, PlannedRelation* relation);
+
+// The same for sub-selects beside the aggregates of a level that gives one group, once it does.
+void PlanGroupSubLinks(Planner* planner, const Query* query, PlannedRelation* relation);
+
+// The same for a table whose row security asks other tables.
+void PlanPolicies(Planner* planner, const Query* query, int index, PlannedRelation* table);
+
+// The same for the condition of a join; `outer` are the rows that it keeps whatever the condition is,
+// or its pairs.
+void PlanJoinSubLinks(Planner* planner, const Query* query, const JoinExpr* join,
+                      PlannedRelation* outer);
+
+// ----- delta_level.cpp -----
+
+// Changes `query`.
+Level PlanLevel(Planner* planner, Query* query);
+
+// The expressions of a part of a level, of which those are numbers of result columns.
+Part InExpressions(const Part& part, const Query& query);
+
+}  // namespace live_queries

@@ -1,0 +1,19 @@
+// Whether values that are equal are the same: 1.0 and 1.00 are equal and not the same. Process:
+// client backend, evaluator.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "nodes/primnodes.h"
+}
+
+namespace live_queries {
+
+// Of a type, by its own equality.
+bool EqualMeansSame(Oid type, int32 typmod, Oid collation);
+
+// Of what an expression can give.
+bool EqualMeansSame(const Expr* expression);
+
+}  // namespace live_queries
