@@ -1,6 +1,6 @@
 // Waiting for a consumer of this database: until it runs, has attached a subscription, has passed a
-// position of the log, or has a snapshot at one. Called by live.subscribe, live.refresh and live.wait_for. Process:
-// client backend.
+// position of the log, or has a snapshot at one. Called by live.subscribe, live.refresh and
+// live.wait_for. Process: client backend.
 #pragma once
 
 #include <optional>

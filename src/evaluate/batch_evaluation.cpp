@@ -1,5 +1,6 @@
 // The loop over the templates. What a template has of a batch is told as of the last transaction of
-// it that has changed anything, whoever is concerned: that is one moment for all. Process: evaluator.
+// it that has changed anything, whoever is concerned: that is one moment for all. Process:
+// evaluator.
 #include "evaluate/batch_evaluation.hpp"
 
 #include "decode/unseen_commits.hpp"

@@ -1,5 +1,5 @@
-// One batch, from S1 to S2, on all templates that it concerns. Called by worker/evaluator_batch.cpp,
-// in a subtransaction that is rolled back. Process: evaluator.
+// One batch, from S1 to S2, on all templates that it concerns. Called by
+// worker/evaluator_batch.cpp, in a subtransaction that is rolled back. Process: evaluator.
 #pragma once
 
 #include "evaluate/dirty_batch.hpp"
@@ -20,8 +20,8 @@ struct EvaluatorBatch {
 // For one that somebody else has locked it waits a moment; then the template is to be reset.
 void LockConcerned(const EvaluatorBatch& batch);
 
-// Evaluates it. With the tables locked and the definitions checked. May raise errors of the queries,
-// within the guard of their template.
+// Evaluates it. With the tables locked and the definitions checked. May raise errors of the
+// queries, within the guard of their template.
 void EvaluateConcerned(const EvaluatorBatch& batch, const Sink& sink);
 
 // Forgets what a batch that has raised an error has left in the routes.

@@ -1,6 +1,6 @@
 // What the delta strategy adds to a template: its plan, which is made anew whenever a definition
-// may have changed; and, as long as the template lives, the tables of the plan, watched in the dirty
-// log. Process: evaluator.
+// may have changed; and, as long as the template lives, the tables of the plan, watched in the
+// dirty log. Process: evaluator.
 #pragma once
 
 #include "decode/table_storage.hpp"

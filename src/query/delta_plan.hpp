@@ -1,5 +1,5 @@
-// The delta strategy: which queries find what a batch of changes may have made stale in a result, and
-// which evaluate just that. Process: client backend, evaluator.
+// The delta strategy: which queries find what a batch of changes may have made stale in a result,
+// and which evaluate just that. Process: client backend, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -23,8 +23,8 @@ Expr* IsAmong(Expr* expression, const SetColumn& column);
 bool IsNullable(Node* node, int index, bool nullable);
 
 // Restricts `query` to rows for which `expression`, over what it reads, is among those of `column`.
-// Changes `query`. The caller has seen to it that this does not change what is left: where the query
-// groups, the expression is one of those that it groups by, and so on.
+// Changes `query`. The caller has seen to it that this does not change what is left: where the
+// query groups, the expression is one of those that it groups by, and so on.
 void Restrict(Query* query, Expr* expression, const SetColumn& column);
 
 // One more level around `inner`, of what it selects.

@@ -43,7 +43,8 @@ void FreePublishedSnapshot(PublishedSnapshotShared* place);
 // ----- in a client's backend -----
 
 // Makes the published snapshot the active one, and returns its position; nothing if there is none
-// just now that stands at `at_least` or behind it. From here on this process keeps what it sees, as long as it is active or registered.
+// just now that stands at `at_least` or behind it. From here on this process keeps what it sees, as
+// long as it is active or registered.
 std::optional<XLogRecPtr> PushPublishedSnapshot(PublishedSnapshotShared* place,
                                                 XLogRecPtr at_least);
 

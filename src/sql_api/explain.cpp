@@ -150,7 +150,8 @@ void ExplainSet(const StaleSet& set, ResultRows* rows) {
   AddProperty(rows, property, psprintf("%s: at both snapshots, %s", Types(set.columns), probes));
 }
 
-// How a result is kept live: what may be stale after a batch of changes, and what is evaluated then.
+// How a result is kept live: what may be stale after a batch of changes, and what is evaluated
+// then.
 void ExplainDelta(const Plan& plan, ResultRows* rows) {
   AddProperty(rows, "not by the stream", plan.why_not_stream);
   AddProperty(rows, "key", KeyOfResult(plan));

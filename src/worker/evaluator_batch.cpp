@@ -1,5 +1,5 @@
-// Attempts, each in a subtransaction that is rolled back: the locks of a batch end with it. Process:
-// evaluator.
+// Attempts, each in a subtransaction that is rolled back: the locks of a batch end with it.
+// Process: evaluator.
 #include "worker/evaluator_batch.hpp"
 
 #include "deliver/outbox.hpp"
