@@ -15,7 +15,6 @@
 #include "query/planner.hpp"
 #include "query/result_columns.hpp"
 #include "query/settings_capture.hpp"
-#include "query/tree.hpp"
 #include "query/unsupported.hpp"
 #include "registry/registration.hpp"
 
@@ -23,8 +22,8 @@ extern "C" {
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "commands/async.h"
-#include "common/hashfn.h"
 #include "replication/slot.h"
+#include "storage/proc.h"
 #include "utils/snapmgr.h"
 }
 
@@ -105,13 +104,13 @@ const char* SettingsFor(const Request& request, const Plan& plan) {
   return plan.reads_settings ? WithOwnSettings(request.settings) : request.settings;
 }
 
-// The worker that keeps what `plan` is about live. Those who can share a template have the same.
+// The worker that keeps what `plan` is about live. A connection has one evaluator for all: the
+// batches of several would end at different positions, and it shows one point in time.
 int ConsumerOf(const Plan& plan) {
   if (plan.strategy == Strategy::kStream) return ConsumerUnderTest();
-  const char* query = TreeToText(plan.spec.query);
-  const uint32 hash =
-      hash_bytes(reinterpret_cast<const unsigned char*>(query), static_cast<int>(strlen(query)));
-  return kFirstEvaluator + static_cast<int>(hash % static_cast<uint32>(std::max(evaluators, 1)));
+  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+    if (one->consumer >= kFirstEvaluator) return one->consumer;
+  return kFirstEvaluator + ProcIndex(MyProc) % std::max(evaluators, 1);
 }
 
 // When and where a query was analysed, and for whom.

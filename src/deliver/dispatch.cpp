@@ -258,6 +258,7 @@ void SendHeld(HeldMerge* held) {
 void MergeRound(ConnectionShared* connection, HeldMerge* held) {
   bool lost = false;
   BeginRound(connection, &lost);
+  if (!notifications_wait) notify_pipe.point.Reach(SeqId{CommonPoint()});
   for (;;) {
     LaneReader* lane = OldestLane(connection, &lost);
     if (lost) TellWhoLost();

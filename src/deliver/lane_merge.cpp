@@ -23,6 +23,8 @@ bool taken[kMaxConsumers];
 uint64_t bound = 0;
 // The greatest seq that was told, or is held: nothing is to come before it any more.
 uint64_t passed = 0;
+// What was told up to here is one point: see CommonPoint.
+uint64_t common_point = 0;
 // The seq of the oldest record that is left beyond the bound; 0: none is.
 uint64_t left_at = 0;
 // A delivery has begun that has not come to its end.
@@ -31,6 +33,7 @@ bool in_use = false;
 // How far the consumers are that this connection has live queries of.
 struct Positions {
   uint64_t least = kNoBound;  // of those that run; if it is one alone, it is no bound for itself
+  bool evaluated = false;     // an evaluator is among them, if they are several
   uint32_t gone = 0;          // those that do not run, if they are several: a bit for each
 };
 
@@ -44,11 +47,13 @@ bool HasSeveralConsumers(const ConnectionShared& connection) {
 Positions LookAtConsumers(const ConnectionShared& connection) {
   Positions positions;
   if (!HasSeveralConsumers(connection)) return positions;
+  // An evaluator, which comes first, is never ahead of the decoder, and so not seen to be.
   ForEachConsumer(connection, [&](const ConsumerShared* consumer) {
     if (consumer->state.Load() != ConsumerState::kRunning) {
       positions.gone |= uint32_t{1} << consumer->index;
       return;
     }
+    if (consumer->kind == ConsumerKind::kEvaluator) positions.evaluated = true;
     const uint64_t position = consumer->position.Load();
     if (position < positions.least) positions.least = position;
   });
@@ -116,6 +121,7 @@ void BeginLanes() {
 void BeginRound(ConnectionShared* connection, bool* lost) {
   const Positions positions = LookAtConsumers(*connection);
   bound = BoundBy(positions);
+  if (positions.evaluated && bound != kNoBound) common_point = bound;
   for (int i = 0; i < kMaxConsumers; ++i) {
     if ((positions.gone & uint32_t{1} << i) == 0) continue;
     NoteEnded(i);
@@ -132,6 +138,8 @@ LaneReader* OldestLane(ConnectionShared* connection, bool* lost) {
       oldest = &lanes[i];
   return oldest == nullptr || oldest->seq() > bound ? nullptr : oldest;
 }
+
+uint64_t CommonPoint() { return common_point; }
 
 void NotePassed(const LaneReader& lane) {
   if (passed < lane.seq()) passed = lane.seq();

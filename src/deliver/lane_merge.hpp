@@ -16,6 +16,11 @@ void BeginLanes();
 // becomes true, and they are to be told before anything else is. May ereport.
 void BeginRound(ConnectionShared* connection, bool* lost);
 
+// Everything up to this position that is told from here on is one point; 0: each record's own. An
+// evaluator tells at once what a batch of transactions has changed, so what streams have told of
+// these shows no point that it shows as well, until the end of the batch.
+uint64_t CommonPoint();
+
 // The lane whose record is the oldest; nullptr if none is left up to the bound. May ereport.
 LaneReader* OldestLane(ConnectionShared* connection, bool* lost);
 // That record is about to be handled.

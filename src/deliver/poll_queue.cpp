@@ -3,6 +3,7 @@
 #include "deliver/poll_queue.hpp"
 
 #include "deliver/held_merge.hpp"
+#include "deliver/lane_merge.hpp"
 #include "deliver/permission.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
@@ -66,6 +67,7 @@ void BeginPolling() {
     return IsPolled(one) && (one.over ? MayPoll(one) : MayActForThis(one.role, &last));
   };
   current = PointOf(GetUserId());
+  current->point.Reach(SeqId{CommonPoint()});
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (!IsShown(*one) || !is_mine(*one)) continue;
     current->point.Reach(SeqId{one->bound.lsn});

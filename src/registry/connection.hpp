@@ -109,13 +109,14 @@ inline int32_t CountSubscriptions(const ConnectionShared& connection) {
   return count;
 }
 
-// Visits each consumer that has live queries of `connection`, which is this backend's own.
+// Visits each consumer that has live queries of `connection`, which is this backend's own: the
+// evaluators first.
 template <class Visit>
 void ForEachConsumer(const ConnectionShared& connection, Visit&& visit) {
   DatabaseShared* database = FindDatabase(connection.database.Load());
   if (database == nullptr) return;
-  for (ConsumerShared& consumer : database->consumers)
-    if (connection.lanes[consumer.index].subscription_count.Load() > 0) visit(&consumer);
+  for (int i = kMaxConsumers - 1; i >= 0; --i)
+    if (connection.lanes[i].subscription_count.Load() > 0) visit(&database->consumers[i]);
 }
 
 ConnectionShared* ConnectionAt(int index);

@@ -169,7 +169,6 @@ void Loop() {
     const bool at_end = ReadLog();
     MemoryContextSwitchTo(TopMemoryContext);
     const XLogRecPtr read = at_end && flushed > StreamPosition() ? flushed : StreamPosition();
-    ShareDirtyLog(read);
     if (consumer->index != kDecoderConsumer) LIVE_QUERIES_FAULT("second-consumer");
     const Progress progress = EvaluateReady();
     MemoryContextSwitchTo(TopMemoryContext);
@@ -183,6 +182,8 @@ void Loop() {
     // A change of a catalog is not handled before those whom it concerns are reset.
     CheckDefinitions();
     PublishPosition(handled);
+    // After that: evaluators go no further than what is published.
+    ShareDirtyLog(read);
     if (progress == Progress::kBlocked) Sleep(kVisibilityPollMs);
     if (progress != Progress::kNothingReady || !at_end) continue;
     if (read != shared_position) ShareProgress();

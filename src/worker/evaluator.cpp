@@ -3,6 +3,8 @@
 // evaluator.
 #include "worker/evaluator.hpp"
 
+#include <algorithm>
+
 #include "deliver/outbox.hpp"
 #include "evaluate/evaluation_transaction.hpp"
 #include "evaluate/kept_plan.hpp"
@@ -68,8 +70,22 @@ void Heed() {
   StopAsAsked();
 }
 
-// How far the next batch is to go; in a test half the way, so that there is much to hide.
+// What the decoders have put is in the mailboxes up to here.
+XLogRecPtr StreamedPosition() {
+  uint64_t least = UINT64_MAX;
+  for (int i = 0; i < kFirstEvaluator; ++i) {
+    const ConsumerShared& decoder = DatabaseOfMine()->consumers[i];
+    if (decoder.state.Load() == ConsumerState::kRunning)
+      least = std::min(least, decoder.position.Load());
+  }
+  return least;
+}
+
+// How far the next batch is to go: not beyond the streams, so that where connections merge the two,
+// the end of a batch is the bound (deliver/README.md). In a test half the way, so that there is
+// much to hide.
 XLogRecPtr Goal(XLogRecPtr newest) {
+  newest = std::min(newest, StreamedPosition());
   return GoesHalfWay() ? newest - (newest - HeldSnapshot().position) / 2 : newest;
 }
 
