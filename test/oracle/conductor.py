@@ -25,7 +25,7 @@ from past import Past
 from relations import Relations
 from rights import Warden, at_first
 from selects import Accepted, random_select
-from server import MUTATION, SMALL, TINY, CannotRun, Server
+from server import HALF_WAY, MUTATION, SMALL, TINY, CannotRun, Server
 from subscribers import Client
 from writers import Alterations, Prepared, WriteLog, Writer
 
@@ -123,6 +123,8 @@ class Run:
             settings.update(TINY)
         if options.small_decoding_mem:
             settings.update(SMALL)
+        if options.half_way:
+            settings.update(HALF_WAY)
         if options.mutation:
             settings[MUTATION] = options.mutation
         self.server.set(settings)
