@@ -329,11 +329,9 @@ class ConnectionCheck:
             return
         self.counters["changes"] += len(message["changes"])
         if watched.comparison is not None:
-            if received.xid is None:
-                self._check_time(message)
-                watched.begun = max(watched.begun, self.reference.replay.index_before(int(message["seq"], 16)))
-            else:
-                self._check_transaction(watched, message, received.xid)
+            self._check_time(message)
+            for xid in [received.xid] if received.xid is not None else map(int, message.get("xids", ())):
+                self._check_transaction(watched, message, xid)
             watched.comparison.touched(received.touched)
         if received.closed is not None:
             self._boundary(int(message["seq"], 16), received.xid, received.closed)
@@ -371,7 +369,8 @@ class ConnectionCheck:
                 message["seq"], "%016X" % done.end_lsn)
         watched.begun = done.index
         at = self._check_time(message)
-        require(done.time is None or at == done.time, "committed_at is %s, but it was %s", message["committed_at"], done.time)
+        require(done.time is None or "xids" in message or at == done.time, "committed_at is %s, but it was %s",
+                message["committed_at"], done.time)
 
     @staticmethod
     def _check_time(message):

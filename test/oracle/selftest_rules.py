@@ -12,7 +12,7 @@ from collections import Counter
 import rows
 from selftest_script import (ALL, DELETE, INSERT, ONE, OTHER, STEPS, SUM, TENANTS, TIME, TWO, UPDATE, WHOLE, altered, flow,
                              refuted, wrong)
-from selftest_traces import ALTERED, CHANGED, GONE, RESTARTED, ROLLED_BACK, TOO_MANY, TOO_MANY_HELD, TRUNCATED
+from selftest_traces import ALTERED, CHANGED, EMPTIED, GONE, LOCKED, RESTARTED, ROLLED_BACK, TOO_MANY, TOO_MANY_HELD, TRUNCATED
 
 OLD = ',"old":{"v":1.50}'
 SAME = '{"op":"update","key":[1],"row":{"id":1,"v":1.50},"old":{}}'
@@ -233,10 +233,13 @@ RESETS = [
     wrong("cannot have happened", reset(GONE)),
     wrong("cannot have happened", reset(TRUNCATED)),
     wrong("cannot have happened", reset(CHANGED), locked={"lines"}),
+    wrong("cannot have happened", reset(LOCKED), locked={"lines"}),
     wrong("cannot have happened", reset(CHANGED), altered=altered("lines")),
     *[wrong("cannot have happened", reset(reason), altered=altered("items", ago=60)) for reason in ALTERED],
     wrong("cannot have happened", reset(ROLLED_BACK)),
     wrong("cannot have happened", reset(TOO_MANY, taken_back=True)),
+    *[wrong("cannot have happened", reset(reason, query=WHOLE, strategy="delta"), truncated={"lines"}) for reason in EMPTIED],
+    *[wrong("cannot have happened", reset(reason), truncated={"items"}) for reason in EMPTIED],
     wrong("before its snapshot was read", reset(TOO_MANY, read=False), overflows=True),
     wrong("a second reset", reset(TRUNCATED, GONE, parted=True, full=False)),
 ]

@@ -40,16 +40,23 @@ RESETS = {
     "a large value that an update left in place is gone already":
         lambda _, state: not state.subscription.full,
     "a part of the table was truncated":
-        lambda connection, state: state.subscription.parted or connection.emptied(state),
+        lambda _, state: state.subscription.parted,
+    "a table of the query was truncated":
+        lambda connection, state: connection.emptied(state),
     # So is also called what could not be checked: the decoder does not wait for long for a table that is locked.
     "the table, a view, a function or row security of the query has changed":
         lambda connection, state: not state.subscription.tables.isdisjoint(connection.locked) or state.altered,
+    "a table of the query was locked for too long":
+        lambda connection, state: not state.subscription.tables.isdisjoint(connection.locked),
     "the table was altered since these rows were written":
         lambda _, state: state.altered,
     "the table had another key or replica identity when these rows were changed":
         lambda _, state: state.altered,
     "all rows of the table were rewritten":
-        lambda connection, state: state.altered or connection.emptied(state),
+        lambda _, state: state.altered,
+    # Or truncated by a transaction whose changes are still to come.
+    "all rows of a table of the query were rewritten":
+        lambda connection, state: connection.emptied(state),
     "a reset came in a transaction that was rolled back":
         lambda _, state: state.in_vain,
 }
@@ -160,7 +167,7 @@ class WholeResult(KeyedResult):
 
     def as_bag(self):
         bag = super().as_bag()
-        for key, count in self.copies.items():
+        for key, count in (+self.copies).items():
             bag[self.rows[key]] += count
         return bag
 

@@ -138,6 +138,8 @@ class Client(Actor):
             return known
         for _ in range(10):
             query = selects.random_select(self.rng, user, self.world)
+            if any(re.search(self.world.options.without or "(?!)", form) for form in query.forms):
+                continue
             problem = self._problem(query)
             if problem is None:
                 return query
