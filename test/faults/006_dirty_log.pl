@@ -50,7 +50,8 @@ sub tells {
 }
 
 # A value of a type passed by value takes 12 bytes.
-watch_tables('SELECT plain.n, whole.n, nothing.n, long.n, pair.n, parted.n FROM plain, whole, nothing, long, pair, parted' =~ s/(\w+)\.n/$1.n AS $1/gr);
+my $of_all = 'SELECT plain.n, whole.n, long.n, pair.n, parted.n FROM plain, whole, long, pair, parted' =~ s/(\w+)\.n/$1.n AS $1/gr;
+watch_tables($of_all);
 tells('INSERT INTO plain VALUES (1, 1)', 'row(12)');
 tells('UPDATE plain SET n = 2', 'row(12)');
 tells('UPDATE plain SET id = 2', 'row(12) row(12)');
@@ -62,8 +63,10 @@ tells('BEGIN; INSERT INTO plain VALUES (5, 1); SAVEPOINT a; INSERT INTO plain VA
 tells("INSERT INTO whole VALUES (1, 1)", 'row(12)');
 tells('UPDATE whole SET n = 2', 'row(12)');
 tells('UPDATE whole SET id = 2', 'row(12) row(12)');
+watch_tables('SELECT n FROM nothing');
 tells('INSERT INTO nothing VALUES (1, 1), (2, 1)', 'rows(nothing)');
 tells('UPDATE nothing SET n = 2', 'rows(nothing)');
+watch_tables($of_all);
 tells(q{INSERT INTO long SELECT string_agg(md5(i::text), ''), 1 FROM generate_series(1, 66) i}, 'row(2120)', 'a key that is kept in a TOAST table');
 tells('UPDATE long SET n = 2', 'row(2120)', 'such a key that stays');
 tells(q{UPDATE long SET id = id || 'x'}, 'row(2120) row(2121)', 'such a key that changes');
