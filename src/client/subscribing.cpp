@@ -35,6 +35,7 @@ constexpr int kMostSurprises = 5;
 
 struct Request {
   SubscriptionId id;
+  int decoder;  // the consumer, if the query is for a stream
   const char* query;
   List* params;
   const char* settings;
@@ -106,8 +107,8 @@ const char* SettingsFor(const Request& request, const Plan& plan) {
 
 // The worker that keeps what `plan` is about live. A connection has one evaluator for all: the
 // batches of several would end at different positions, and it shows one point in time.
-int ConsumerOf(const Plan& plan) {
-  if (plan.strategy == Strategy::kStream) return ConsumerUnderTest();
+int ConsumerOf(const Plan& plan, const Request& request) {
+  if (plan.strategy == Strategy::kStream) return request.decoder;
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     if (one->consumer >= kFirstEvaluator) return one->consumer;
   return kFirstEvaluator + ProcIndex(MyProc) % std::max(evaluators, 1);
@@ -191,7 +192,7 @@ void Attach(LocalSubscription* subscription, const Request& request, Plan* plan)
     // What the decoder has found is about the values of the time before.
     if (values == nullptr || strcmp(values, values_now) != 0) values_here = 0;
     values = values_now;
-    subscription->consumer = ConsumerOf(*plan);
+    subscription->consumer = ConsumerOf(*plan, request);
     // An evaluator starts without waiting for who may want the locks of the analysis.
     if (plan->strategy != Strategy::kStream) WaitForConsumer(subscription->consumer);
     const Circumstances circumstances = {subscription->consumer, analysed_at, values_here};
@@ -211,7 +212,7 @@ Subscribed Begin(const Request& request) {
   RequireNothingWritten();
   RequireClient(request.delivery);
   // Before any table is locked: a new slot waits for transactions that may want our locks.
-  WaitForConsumer(ConsumerUnderTest());
+  WaitForConsumer(request.decoder);
   LocalSubscription* subscription = AddLocal(request.id, request.delivery);
   KeepText(subscription, request);
   subscription->role = GetUserId();
@@ -255,16 +256,26 @@ void RequireNew(const SubscriptionId& id) {
 
 Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, bool with_snapshot,
                      Delivery delivery) {
-  const Request request = {
-      id,       query, params, CaptureSettings(), CaptureSession(GetUserId()), with_snapshot,
-      delivery, 0};
+  const Request request = {id,
+                           ConsumerUnderTest(),
+                           query,
+                           params,
+                           CaptureSettings(),
+                           CaptureSession(GetUserId()),
+                           with_snapshot,
+                           delivery,
+                           0};
   RequireNew(id);
   return Begin(request);
 }
 
 void Refresh(LocalSubscription* old) {
-  const Request request = {old->id,      old->query, old->params,   old->settings,
-                           old->session, true,       old->delivery, old->serial};
+  const bool streamed = old->consumer < kFirstEvaluator;
+  const Request request = {old->id,       streamed ? old->consumer : ConsumerUnderTest(),
+                           old->query,    old->params,
+                           old->settings, old->session,
+                           true,          old->delivery,
+                           old->serial};
   const Oid role = old->role;
   RequireSession(old->session, role);
   const bool paused = old->flow.status() == SubscriptionStatus::kPaused;
