@@ -2,6 +2,7 @@
 // client backend, evaluator.
 #include "query/common_tables.hpp"
 
+#include "query/open_answers.hpp"
 #include "query/tree.hpp"
 
 extern "C" {

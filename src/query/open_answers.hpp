@@ -5,18 +5,13 @@
 #pragma once
 
 #include "pg/postgres.hpp"
+#include "query/undecided.hpp"
 
 extern "C" {
 #include "nodes/parsenodes.h"
 }
 
 namespace live_queries {
-
-// What cannot be decided.
-struct Undecided {
-  const char* what;  // nullptr: nothing
-  const char* cure;
-};
 
 // Decides what one level leaves open; changes `query`. `key`: expressions that name a row of what it
 // reads; nullptr: nothing does, and rows are told apart by what is used of them.

@@ -3,7 +3,11 @@
 #pragma once
 
 #include "pg/postgres.hpp"
-#include "query/open_answers.hpp"
+#include "query/undecided.hpp"
+
+extern "C" {
+#include "nodes/parsenodes.h"
+}
 
 namespace live_queries {
 

@@ -38,11 +38,17 @@ bool MayDiffer(Oid function) {
 
 // What to_json and the like, which are STABLE since they write values of any type, are called for.
 List* JsonArguments(Node* node) {
+  auto may_write = [](Oid function) {
+    return function < FirstNormalObjectId && func_volatile(function) == PROVOLATILE_STABLE;
+  };
+  // Those of aggregates are found as what they are: entries of a target list.
+  if (IsA(node, WindowFunc)) {
+    const WindowFunc* call = castNode(WindowFunc, node);
+    return may_write(call->winfnoid) ? call->args : NIL;
+  }
   if (!IsA(node, FuncExpr)) return JsonConstructorArguments(node);
   const FuncExpr* call = castNode(FuncExpr, node);
-  const bool may_write =
-      call->funcid < FirstNormalObjectId && func_volatile(call->funcid) == PROVOLATILE_STABLE;
-  return may_write ? call->args : NIL;
+  return may_write(call->funcid) ? call->args : NIL;
 }
 
 // Of a record, only its expression tells what it contains.

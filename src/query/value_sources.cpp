@@ -13,6 +13,7 @@ extern "C" {
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/tlist.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 }
@@ -79,13 +80,25 @@ constexpr std::string_view kOfArguments[] = {"age",
                                              "interval_in",
                                              "interval_out",
                                              "interval_pl_timestamptz",
+                                             "json_agg",
+                                             "json_agg_strict",
                                              "json_build_array",
                                              "json_build_object",
+                                             "json_object_agg",
+                                             "json_object_agg_strict",
+                                             "json_object_agg_unique",
+                                             "json_object_agg_unique_strict",
                                              "json_populate_record",
                                              "json_to_record",
                                              "json_to_tsvector",
+                                             "jsonb_agg",
+                                             "jsonb_agg_strict",
                                              "jsonb_build_array",
                                              "jsonb_build_object",
+                                             "jsonb_object_agg",
+                                             "jsonb_object_agg_strict",
+                                             "jsonb_object_agg_unique",
+                                             "jsonb_object_agg_unique_strict",
                                              "jsonb_path_exists_tz",
                                              "jsonb_path_match_tz",
                                              "jsonb_path_query_array_tz",
@@ -272,6 +285,14 @@ bool ConvertsNames(Node* node) {
     case T_FuncExpr: {
       const FuncExpr* call = castNode(FuncExpr, node);
       return ReadsAnyType(call->funcid) && (AnyShowsNames(call->args) || ShowsNames(node));
+    }
+    case T_Aggref: {
+      const Aggref* call = castNode(Aggref, node);
+      return ReadsAnyType(call->aggfnoid) && AnyShowsNames(get_tlist_exprs(call->args, true));
+    }
+    case T_WindowFunc: {
+      const WindowFunc* call = castNode(WindowFunc, node);
+      return ReadsAnyType(call->winfnoid) && AnyShowsNames(call->args);
     }
     case T_OpExpr: {
       const OpExpr* call = castNode(OpExpr, node);
