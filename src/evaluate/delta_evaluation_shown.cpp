@@ -43,6 +43,7 @@ namespace {
 
 struct Shown {
   QuerySpec spec;
+  List* routing;  // Const, beside spec.routing_conditions: the only route that is shown
   DeltaPlan plan;
   DeltaEvaluation* evaluation;
   SnapshotPair snapshots;
@@ -100,6 +101,30 @@ void AwaitLog() {
   WaitUntil([&] { return AwaitDirtyLog(database, log, kConsumer, end); });
 }
 
+// The result columns by which rows are routed.
+List* RoutingColumns(const QuerySpec& spec) {
+  List* numbers = NIL;
+  ListCell* cell;
+  foreach (cell, spec.routing_conditions)
+    numbers = lappend_int(numbers,
+                          static_cast<Var*>(linitial(lfirst_node(OpExpr, cell)->args))->varattno);
+  return numbers;
+}
+
+bool IsOfRoute(const Datum* routes, const bool* nulls) {
+  ListCell* condition;
+  ListCell* value;
+  forboth (condition, shown->spec.routing_conditions, value, shown->routing) {
+    const auto* test = lfirst_node(OpExpr, condition);
+    const int i = foreach_current_index(condition);
+    if (nulls[i] ||
+        !DatumGetBool(OidFunctionCall2Coll(get_opcode(test->opno), test->inputcollid, routes[i],
+                                           lfirst_node(Const, value)->constvalue)))
+      return false;
+  }
+  return true;
+}
+
 void Begin(const char* query) {
   static bool prepared = false;
   if (!prepared) PrepareKeptPlans();
@@ -119,7 +144,9 @@ void Begin(const char* query) {
     shown->spec = SpecFromText(text);
     if (strcmp(text, SpecToText(shown->spec)) != 0) elog(ERROR, "the text of a query changes");
     shown->plan = PlanDelta(shown->spec.query);
-    shown->evaluation = PrepareDeltaEvaluation(shown_context, shown->spec, shown->plan, NIL);
+    shown->routing = static_cast<List*>(copyObjectImpl(plan.routing));
+    shown->evaluation = PrepareDeltaEvaluation(shown_context, shown->spec, shown->plan,
+                                               RoutingColumns(shown->spec));
   });
   shown->snapshots = {nullptr, Take()};
   shown->transaction = GetCurrentTransactionStartTimestamp();
@@ -228,6 +255,7 @@ struct Showing {
 };
 
 void ShowChange(const ResultChange& change, void* context) {
+  if (!IsOfRoute(change.routes, change.route_nulls)) return;
   StringInfo out = &static_cast<Showing*>(context)->out;
   StringInfoSink sink{out};
   if (out->len > 1) appendStringInfoChar(out, ',');
@@ -237,6 +265,7 @@ void ShowChange(const ResultChange& change, void* context) {
 }
 
 void ShowRow(const EncodedRow& row, void* context) {
+  if (!IsOfRoute(row.routes, row.route_nulls)) return;
   StringInfo out = &static_cast<Showing*>(context)->out;
   StringInfoSink sink{out};
   if (out->len > 1) appendStringInfoChar(out, ',');

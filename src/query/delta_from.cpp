@@ -78,6 +78,10 @@ PlannedRelation PlanConstant(Planner* planner, const RangeTblEntry& entry) {
 
 PlannedRelation PlanEntry(Planner* planner, Query* query, int index) {
   RangeTblEntry* entry = rt_fetch(index, query->rtable);
+  if (RefersToOthers(*entry)) {
+    GiveUp(planner, "LATERAL refers to what stands outside of its join");
+    return {NIL, true, NIL};
+  }
   switch (entry->rtekind) {
     case RTE_RELATION:
       return PlanTable(planner, query, index, *entry);
@@ -112,7 +116,7 @@ void ProbePartners(Planner* planner, const Query* query, const JoinExpr* join,
     // What a sub-select says may be stale itself.
     inner_join->quals = PlainConjuncts(join->quals);
     rt_fetch(join->rtindex, probe->rtable)->jointype = JOIN_INNER;
-    ReadAlone(probe, AsNode(inner_join));
+    ReadAlone(probe, list_make1(inner_join));
     RestrictTo(probe, *planner, part);
     partners = lappend(partners, MakeRestricted(part.set, probe));
   }
@@ -157,8 +161,20 @@ PlannedRelation PlanFullJoin(Planner* planner, const Query* query, const JoinExp
   return relation;
 }
 
+// Number of the entry that `node` is, if that is computed for each row of others; 0 if it is not.
+int LateralIndex(const Query* query, Node* node) {
+  if (!IsA(node, RangeTblRef)) return 0;
+  const int index = castNode(RangeTblRef, node)->rtindex;
+  return RefersToOthers(*rt_fetch(index, query->rtable)) ? index : 0;
+}
+
 PlannedRelation PlanJoin(Planner* planner, Query* query, JoinExpr* join) {
   PlannedRelation left = PlanFrom(planner, query, join->larg);
+  if (const int lateral = LateralIndex(query, join->rarg); lateral != 0) {
+    PlanLateral(planner, query, lateral, list_make1(join->larg), &left);
+    PlanJoinSubLinks(planner, query, join, &left);
+    return left;
+  }
   PlannedRelation right = PlanFrom(planner, query, join->rarg);
   switch (join->jointype) {
     case JOIN_INNER: {
@@ -183,8 +199,15 @@ PlannedRelation PlanFrom(Planner* planner, Query* query, Node* node) {
   if (IsA(node, JoinExpr)) return PlanJoin(planner, query, castNode(JoinExpr, node));
   PlannedRelation all = {NIL, false, NIL};
   ListCell* cell;
-  foreach (cell, castNode(FromExpr, node)->fromlist)
-    all = Together(all, PlanFrom(planner, query, static_cast<Node*>(lfirst(cell))));
+  List* before = NIL;
+  foreach (cell, castNode(FromExpr, node)->fromlist) {
+    Node* item = static_cast<Node*>(lfirst(cell));
+    if (const int lateral = LateralIndex(query, item); lateral != 0)
+      PlanLateral(planner, query, lateral, before, &all);
+    else
+      all = Together(all, PlanFrom(planner, query, item));
+    before = lappend(before, item);
+  }
   return all;
 }
 

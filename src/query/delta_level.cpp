@@ -52,7 +52,6 @@ List* CommonPartition(const Query& query) {
 
 // What is stale of a level that selects, groups and so on from `relation`.
 void PlanSteps(Planner* planner, const Query* query, PlannedRelation* relation) {
-  if (query->groupingSets != NIL) GiveUp(planner, "it contains GROUPING SETS");
   if (query->hasTargetSRFs) GiveUp(planner, "it contains set-returning functions");
   if (Groups(*query)) {
     relation->key = get_sortgrouplist_exprs(query->groupClause, query->targetList);

@@ -1,6 +1,7 @@
 // By the rules, where they apply; the whole query otherwise. Process: client backend, evaluator.
 #include "query/delta_plan.hpp"
 
+#include "pg/compat.hpp"
 #include "query/common_tables.hpp"
 #include "query/delta_planner.hpp"
 #include "query/nulling_joins.hpp"
@@ -56,20 +57,19 @@ bool FindRefusal(Node* node, Refusal* refusal) {
   return WalkChildren(node, FindRefusal, refusal);
 }
 
-bool FindLateral(Node* node, bool* found) {
-  if (node == nullptr) return false;
-  if (IsA(node, RangeTblEntry)) {
-    *found = *found || castNode(RangeTblEntry, node)->lateral;
-    return false;
-  }
-  if (IsA(node, Query)) {
-    ListCell* cell;
-    foreach (cell, castNode(Query, node)->rtable) (void)FindLateral(AsNode(lfirst(cell)), found);
-  }
-  return WalkChildren(node, FindLateral, found);
-}
-
 // ----- by the rules -----
+
+// Puts what columns of the grouping steps stand for in their place. Returns true if there are several
+// of one level.
+bool FlattenGroups(Node* node, void* unused) {
+  if (node == nullptr) return false;
+  if (IsA(node, Query)) {
+    auto* query = castNode(Query, node);
+    if (query->groupingSets != NIL) return true;
+    FlattenGroupVars(query);
+  }
+  return WalkChildren(node, FlattenGroups, unused);
+}
 
 // That a row is not of `part`, so that no row is in two of the restricted queries.
 void LeaveOutPart(Query* query, const Planner& planner, const Part& part) {
@@ -123,10 +123,8 @@ DeltaPlan PlanByRules(const Query* query, Planner* planner) {
   Query* copy = CopyOf(query);
   Undecided undecided = {};
   ForgetNullingJoins(copy);
-  bool lateral = false;
+  if (FlattenGroups(AsNode(copy), nullptr)) GiveUp(planner, "it contains GROUPING SETS");
   if (!InlineCommonTables(copy, &undecided)) GiveUp(planner, "it contains WITH RECURSIVE");
-  (void)FindLateral(AsNode(copy), &lateral);
-  if (lateral) GiveUp(planner, "it contains LATERAL");
   if (planner->why_whole != nullptr) return plan;
   SelectWholeRows(copy);
   DecideInner(copy, &undecided);

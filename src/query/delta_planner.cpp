@@ -27,7 +27,7 @@ void LeaveOut(Query* query, Step first) {
   query->windowClause = NIL;
   query->hasWindowFuncs = false;
   if (first == Step::kWindow) return;
-  query->groupClause = query->groupingSets = NIL;
+  query->groupClause = NIL;
   query->groupDistinct = false;
   query->havingQual = nullptr;
   query->hasAggs = false;
@@ -52,21 +52,6 @@ bool IsNamedBy(const TargetEntry& target, const Query& query) {
   return false;
 }
 
-void NoteJoined(Node* node, Bitmapset** joined) {
-  if (IsA(node, RangeTblRef)) {
-    *joined = bms_add_member(*joined, castNode(RangeTblRef, node)->rtindex);
-  } else if (IsA(node, JoinExpr)) {
-    const auto* join = castNode(JoinExpr, node);
-    *joined = bms_add_member(*joined, join->rtindex);
-    NoteJoined(join->larg, joined);
-    NoteJoined(join->rarg, joined);
-  } else {
-    ListCell* cell;
-    foreach (cell, castNode(FromExpr, node)->fromlist)
-      NoteJoined(static_cast<Node*>(lfirst(cell)), joined);
-  }
-}
-
 // Moves conditions with sub-selects from the inner joins below `node`, as far as they are below no
 // outer one, to `*quals`.
 void HoistSubLinks(Node* node, Node** quals) {
@@ -86,6 +71,14 @@ void HoistSubLinks(Node* node, Node** quals) {
     if (checkExprHasSubLink(static_cast<Node*>(lfirst(cell))))
       *quals = make_and_qual(*quals, static_cast<Node*>(lfirst(cell)));
   join->quals = PlainConjuncts(join->quals);
+}
+
+void FlattenLateral(Query* query, RangeTblEntry* entry) {
+  if (!entry->lateral) return;
+  if (entry->rtekind == RTE_SUBQUERY)
+    entry->subquery = castNode(Query, FlattenJoinVars(query, AsNode(entry->subquery)));
+  entry->functions = castNode(List, FlattenJoinVars(query, AsNode(entry->functions)));
+  entry->values_lists = castNode(List, FlattenJoinVars(query, AsNode(entry->values_lists)));
 }
 
 }  // namespace
@@ -177,10 +170,25 @@ Query* Selecting(const Query* query, Step first, List* expressions) {
   return made;
 }
 
-void ReadAlone(Query* query, Node* source) {
-  query->jointree = makeFromExpr(source == nullptr ? NIL : list_make1(source), nullptr);
+void NoteJoined(Node* node, Bitmapset** joined) {
+  if (IsA(node, RangeTblRef)) {
+    *joined = bms_add_member(*joined, castNode(RangeTblRef, node)->rtindex);
+  } else if (IsA(node, JoinExpr)) {
+    const auto* join = castNode(JoinExpr, node);
+    *joined = bms_add_member(*joined, join->rtindex);
+    NoteJoined(join->larg, joined);
+    NoteJoined(join->rarg, joined);
+  } else {
+    ListCell* cell;
+    foreach (cell, castNode(FromExpr, node)->fromlist)
+      NoteJoined(static_cast<Node*>(lfirst(cell)), joined);
+  }
+}
+
+void ReadAlone(Query* query, List* sources) {
+  query->jointree = makeFromExpr(sources, nullptr);
   Bitmapset* joined = nullptr;
-  if (source != nullptr) NoteJoined(source, &joined);
+  NoteJoined(AsNode(query->jointree), &joined);
   ListCell* cell;
   foreach (cell, query->rtable) {
     auto* entry = lfirst_node(RangeTblEntry, cell);
@@ -203,11 +211,12 @@ Node* PlainConjuncts(Node* quals) {
 }
 
 void PrepareLevel(Query* query) {
-  FlattenGroupVars(query);
   query->targetList = castNode(List, FlattenJoinVars(query, AsNode(query->targetList)));
   if (query->havingQual != nullptr) query->havingQual = FlattenJoinVars(query, query->havingQual);
   query->jointree = castNode(FromExpr, FlattenJoinVars(query, AsNode(query->jointree)));
   HoistSubLinks(AsNode(query->jointree), &query->jointree->quals);
+  ListCell* cell;
+  foreach (cell, query->rtable) FlattenLateral(query, lfirst_node(RangeTblEntry, cell));
 }
 
 bool Groups(const Query& query) {

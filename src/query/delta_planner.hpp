@@ -64,14 +64,17 @@ void AddPart(Planner* planner, List* expressions, List* probe, PlannedRelation* 
 // A copy of `query` without `first` and the steps after it, selecting `expressions`.
 Query* Selecting(const Query* query, Step first, List* expressions);
 
-// Lets `query` read `source`, of what it joins, and nothing else; nullptr: nothing at all.
-void ReadAlone(Query* query, Node* source);
+// Adds the numbers of what `node`, of a join tree, joins, and of its joins.
+void NoteJoined(Node* node, Bitmapset** joined);
+
+// Lets `query` read `sources`, nodes of its join tree, and nothing else.
+void ReadAlone(Query* query, List* sources);
 
 // The conjuncts of `quals` that hold no sub-select; nullptr if there is none.
 Node* PlainConjuncts(Node* quals);
 
-// Puts what columns of joins, and those of the grouping step, stand for in their place, and
-// sub-selects in the conditions of inner joins among those of the level.
+// Puts what columns of joins stand for in their place, and sub-selects in the conditions of inner joins
+// among those of the level.
 void PrepareLevel(Query* query);
 
 bool Groups(const Query& query);
@@ -85,7 +88,19 @@ List* Visible(List* target_list);
 
 PlannedRelation PlanFrom(Planner* planner, Query* query, Node* node);
 
+// ----- delta_lateral.cpp -----
+
+// Whether an item of FROM is computed for each row of others.
+bool RefersToOthers(const RangeTblEntry& entry);
+
+// Joins the item `index`, which does, to `outer`, the rows of `sources`, nodes of the join tree.
+void PlanLateral(Planner* planner, Query* query, int index, List* sources, PlannedRelation* outer);
+
 // ----- delta_witnesses.cpp: sub-selects -----
+
+// Adds to what is stale of `outer`, the rows of `sources`, those for which what feeds `body` is.
+void PlanExists(Planner* planner, const Query* query, Query* body, List* sources,
+                PlannedRelation* outer);
 
 // Adds to what is stale of `relation`, which `query` reads, the rows for which a sub-select may be.
 void PlanSubLinks(Planner* planner, const Query* query, PlannedRelation* relation);

@@ -72,8 +72,6 @@ List* SubLinksOf(Planner* planner, const Query* query) {
   List* links = SubLinksIn(AsNode(query->targetList));
   links = list_concat(links, SubLinksIn(query->jointree->quals));
   links = list_concat(links, SubLinksIn(query->havingQual));
-  if (links != NIL && query->groupingSets != NIL)
-    GiveUp(planner, "it contains GROUPING SETS with a sub-select");
   ListCell* cell;
   foreach (cell, links)
     if (contain_aggs_of_level(castNode(SubLink, lfirst(cell))->subselect, 1))
@@ -170,7 +168,7 @@ Query* Feeding(const Query* body, Node* condition) {
 // One row, if `condition` holds.
 Query* NothingBut(const Query* body, Node* condition) {
   Query* row = Selecting(body, Step::kGroup, NIL);
-  ReadAlone(row, nullptr);
+  ReadAlone(row, NIL);
   row->jointree->quals = condition;
   row->hasSubLinks = true;
   return row;
@@ -298,7 +296,7 @@ void PlanPolicies(Planner* planner, const Query* query, int index, PlannedRelati
   Query* rows = Selecting(query, Step::kGroup, table->key);
   RangeTblRef* reference = makeNode(RangeTblRef);
   reference->rtindex = index;
-  ReadAlone(rows, AsNode(reference));
+  ReadAlone(rows, list_make1(reference));
   RangeTblEntry* entry = rt_fetch(index, rows->rtable);
   List* plain = NIL;
   ListCell* cell;
@@ -318,8 +316,16 @@ void PlanJoinSubLinks(Planner* planner, const Query* query, const JoinExpr* join
   inner_join->jointype = JOIN_INNER;
   inner_join->quals = PlainConjuncts(join->quals);
   rt_fetch(join->rtindex, rows->rtable)->jointype = JOIN_INNER;
-  ReadAlone(rows, AsNode(inner_join));
+  ReadAlone(rows, list_make1(inner_join));
   AddSubLinks(planner, rows, links, NIL, outer);
+}
+
+void PlanExists(Planner* planner, const Query* query, Query* body, List* sources,
+                PlannedRelation* outer) {
+  Query* rows = Selecting(query, Step::kGroup, outer->key);
+  ReadAlone(rows, CopyOf(sources));
+  SubLink* link = castNode(SubLink, Exists(body));
+  AddSubLinks(planner, rows, list_make1(link), NIL, outer);
 }
 
 }  // namespace live_queries

@@ -80,10 +80,12 @@ class OpenGrammar:
             kind = r.choice(["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", ",", "FULL JOIN" if r.random() < .5 else "JOIN"])
             l, rr = self.col(items, "int"), self.col(new, "int")
             if kind == ",": sql = "%s CROSS JOIN %s" % (sql, it)
-            elif r.random() < .02 and l:
+            elif r.random() < .06 and l:
                 inner = self.fresh()
                 it = "LATERAL (SELECT count(*)::int AS n, max(%s.y) AS y FROM b %s WHERE %s.a_id = %s) %s" % (inner, inner, inner, l[0], al2)
                 new = [(al2, [("n", "int"), ("y", "int")])]
+                if r.random() < .5: it = "LATERAL (SELECT %s.id AS n, %s.y FROM b %s WHERE %s.a_id %s %s ORDER BY 2, 1 LIMIT %d) %s" % (inner, inner, inner, inner, r.choice(["=", ">"]), l[0], r.randint(1, 2), al2)
+                elif r.random() < .2: it, new = "LATERAL generate_series(1, %s) %s(n)" % (l[0], al2), [(al2, [("n", "int")])]
                 sql = "%s %s %s ON true" % (sql, r.choice(["JOIN", "LEFT JOIN"]), it)
             else:
                 on = "%s = %s" % (l[0], rr[0]) if l and rr else "true"
