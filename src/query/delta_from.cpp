@@ -69,11 +69,36 @@ PlannedRelation PlanSubquery(Planner* planner, int index, RangeTblEntry* entry) 
   return relation;
 }
 
-// Rows that are the same at all times, with nothing that names them.
-PlannedRelation PlanConstant(Planner* planner, const RangeTblEntry& entry) {
+// Whether a VALUES has constant rows, none of them twice.
+bool IsConstantSet(List* rows) {
+  constexpr int kMostRows = 1000;  // each is compared with each
+  if (list_length(rows) > kMostRows) return false;
+  ListCell* cell;
+  foreach (cell, rows) {
+    ListCell* value;
+    foreach (value, lfirst_node(List, cell))
+      if (!IsA(lfirst(value), Const)) return false;
+    for (int i = 0; i < foreach_current_index(cell); ++i)
+      if (equal(list_nth(rows, i), lfirst(cell))) return false;
+  }
+  return true;
+}
+
+// Rows that are the same at all times.
+PlannedRelation PlanConstant(Planner* planner, int index, const RangeTblEntry& entry) {
   auto* rows = entry.rtekind == RTE_VALUES ? AsNode(entry.values_lists) : AsNode(entry.functions);
   if (checkExprHasSubLink(rows)) GiveUp(planner, "it computes rows from a sub-select");
-  return {NIL, true, NIL};
+  if (entry.rtekind != RTE_VALUES || !IsConstantSet(entry.values_lists)) return {NIL, true, NIL};
+  List* columns = NIL;
+  ListCell* type;
+  ListCell* typmod;
+  ListCell* collation;
+  forthree(type, entry.coltypes, typmod, entry.coltypmods, collation, entry.colcollations) {
+    const auto number = static_cast<AttrNumber>(list_length(columns) + 1);
+    columns = lappend(columns, makeVar(index, number, lfirst_oid(type), lfirst_int(typmod),
+                                       lfirst_oid(collation), 0));
+  }
+  return {columns, false, NIL};
 }
 
 PlannedRelation PlanEntry(Planner* planner, Query* query, int index) {
@@ -91,7 +116,7 @@ PlannedRelation PlanEntry(Planner* planner, Query* query, int index) {
       return {NIL, false, NIL};
     case RTE_VALUES:
     case RTE_FUNCTION:
-      return PlanConstant(planner, *entry);
+      return PlanConstant(planner, index, *entry);
     default:
       GiveUp(planner, "it reads something that is no table");
       return {NIL, true, NIL};

@@ -4,6 +4,7 @@
 #include "query/delta_planner.hpp"
 #include "query/open_answers.hpp"
 #include "query/restriction.hpp"
+#include "query/small_key.hpp"
 #include "query/tree.hpp"
 
 extern "C" {
@@ -210,6 +211,7 @@ Level PlanLevel(Planner* planner, Query* query) {
   }
   PrepareLevel(query);
   PlannedRelation relation = PlanFrom(planner, query, AsNode(query->jointree));
+  if (!relation.bag) relation.key = SmallKey(query, relation.key);
   PlanSubLinks(planner, query, &relation);
   Decide(planner, query, &relation);
   PlanSteps(planner, query, &relation);
