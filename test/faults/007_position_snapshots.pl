@@ -206,6 +206,10 @@ sub set_for_evaluator {
 
 $node->safe_psql('postgres', 'SELECT fault_await_evaluator()');
 ok(1, 'an evaluator serves');
+# Each change concerns somebody, so that there is a snapshot for nearly each commit; and brings nobody a message.
+my $watcher = connect_client($node);
+$watcher->rows(q(SELECT live.subscribe('none', 'SELECT (SELECT count(*) FROM a WHERE v IS NULL) + (SELECT count(*) FROM b WHERE v IS NULL) AS n',
+    delivery => 'poll')));
 
 my $seconds = $ENV{POSITIONS_SECONDS} // 8;
 for my $half_way ('off', 'on') {
@@ -302,7 +306,7 @@ $ddl->rows('DELETE FROM d WHERE v = 9');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
 $reader->rows('SELECT fault_await_evaluator()');
 ok(wait_until(sub { count_at_position($reader, 9) == 0 }), 'another evaluator takes the place of one that has ended');
-is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE 'live_queries%'}), 1,
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE 'live_queries%' AND slot_type = 'physical'}), 1,
     'with a slot in the place of its slot');
 
 # Databases are dropped under evaluators as under decoders.
