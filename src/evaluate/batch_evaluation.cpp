@@ -8,6 +8,7 @@
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "registry/consumer.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/guard.hpp"
 #include "template/route_body.hpp"
@@ -97,12 +98,26 @@ uint64 SeqOf(const EvaluatorBatch& batch) {
   return batch.dirty->unknown() || last == nullptr ? batch.after.position : last->commit_end;
 }
 
+// As a message lists them.
+std::string_view XidsOf(const DirtySpan& span) {
+  StringInfoData text;
+  initStringInfo(&text);
+  ListCell* cell;
+  foreach (cell, span.records)
+    appendStringInfo(&text, "%s%u", text.len == 0 ? "" : ",",
+                     static_cast<const DirtyRecordShared*>(lfirst(cell))->xid);
+  return View(text);
+}
+
 Origin OriginOf(const DeltaTables& tables, bool rows_are_known, const EvaluatorBatch& batch) {
-  Origin origin = {SeqOf(batch), InvalidTransactionId, GetCurrentTimestamp()};
+  Origin origin = {SeqOf(batch), InvalidTransactionId, GetCurrentTimestamp(), {}};
   const DirtySpan span = batch.dirty->SpanOf(tables.watches.all, tables.relations);
   if (!rows_are_known || span.last == nullptr) return origin;
   origin.committed_at = span.last->committed_at;
-  if (span.first == span.last) origin.xid = span.last->xid;
+  if (span.first() == span.last)
+    origin.xid = span.last->xid;
+  else
+    origin.xids = XidsOf(span);
   return origin;
 }
 
@@ -144,6 +159,15 @@ void Report(const ResultChange& change, void* context) {
   HandOverLong(&touched, at.origin, *at.sink);
 }
 
+void NoteCost(const DeltaCost& cost) {
+  ConsumerShared* consumer = MyConsumer();
+  consumer->evaluations.Add(1);
+  if (cost.whole) consumer->refreshes.Add(1);
+  consumer->probe_us.Add(static_cast<uint64>(cost.probe_us));
+  consumer->query_us.Add(static_cast<uint64>(cost.query_us));
+  consumer->difference_us.Add(static_cast<uint64>(cost.difference_us));
+}
+
 void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, const Sink& sink) {
   DeltaTables* tables = DeltaTablesOf(common);
   if (const char* reason = WhyLost(*common, *tables, batch))
@@ -157,8 +181,8 @@ void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, const Sink&
     Evaluating at = {&batch, common, tables, false, {}, &sink, &found};
     at.rows_are_known = !batch.dirty->unknown() && RowsAreKnownFrom(tables, batch.before.position);
     at.origin = OriginOf(*tables, at.rows_are_known, batch);
-    (void)EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},
-                        kMostBytes, FindDirty, Report, &at);
+    NoteCost(EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},
+                           kMostBytes, FindDirty, Report, &at));
     BlamingNobody([&] { HandOverAll(&touched, at.origin, sink); });
   });
 }

@@ -40,9 +40,23 @@ ValueSet* MakeColumns(const StaleSet& set) {
 }  // namespace
 
 void DirtySpan::Add(const DirtyRecordShared* record) {
-  if (record == nullptr) return;
-  if (first == nullptr || record->commit_end < first->commit_end) first = record;
-  if (last == nullptr || record->commit_end > last->commit_end) last = record;
+  if (record == last) return;
+  last = record;
+  if (list_length(records) < kMostXids)
+    records = lappend(records, const_cast<DirtyRecordShared*>(record));
+}
+
+void DirtySpan::AddAll(const DirtySpan& other) {
+  if (other.last == nullptr) return;
+  if (last == nullptr || last->commit_end < other.last->commit_end) last = other.last;
+  records = list_concat_unique_ptr(records, other.records);
+  list_sort(records, [](const ListCell* a, const ListCell* b) {
+    auto end = [](const ListCell* cell) {
+      return static_cast<const DirtyRecordShared*>(lfirst(cell))->commit_end;
+    };
+    return end(a) < end(b) ? -1 : end(a) > end(b) ? 1 : 0;
+  });
+  records = list_truncate(records, kMostXids);
 }
 
 DirtyBatch* DirtyBatch::Create() {
@@ -53,29 +67,37 @@ DirtyBatch* DirtyBatch::Create() {
   return batch;
 }
 
+void DirtyBatch::AddRow(const DirtyRecordShared* record, const DirtyEntry& entry) {
+  bool found;
+  auto* watched = static_cast<Watched*>(hash_search(watches_, &entry.watch, HASH_ENTER, &found));
+  if (!found) *watched = {entry.watch, NIL, nullptr, {}};
+  watched->span.Add(record);
+  // Rows that come after somebody has asked are told to the next one who does.
+  watched->columns = nullptr;
+  watched->rows = lappend(watched->rows, entry.values);
+}
+
+void DirtyBatch::AddTable(const DirtyRecordShared* record, const DirtyEntry& entry) {
+  bool found;
+  auto* table = static_cast<DirtyTable*>(hash_search(tables_, &entry.relation, HASH_ENTER, &found));
+  if (!found) *table = {entry.relation, false, false, false, {}};
+  table->span.Add(record);
+  table->any_rows = table->any_rows || entry.kind == DirtyKind::kRows;
+  table->truncated = table->truncated || entry.kind == DirtyKind::kTruncate;
+  table->rewritten = table->rewritten || entry.kind == DirtyKind::kRewrite;
+}
+
 void DirtyBatch::Add(const DirtyTransaction& transaction) {
-  DirtyEntry entry;
-  for (char* at = transaction.entries; NextDirtyEntry(transaction, &at, &entry);) {
-    span_.Add(transaction.record);
-    bool found;
-    if (entry.kind == DirtyKind::kRow) {
-      auto* watched =
-          static_cast<Watched*>(hash_search(watches_, &entry.watch, HASH_ENTER, &found));
-      if (!found) *watched = {entry.watch, NIL, nullptr, {}};
-      watched->span.Add(transaction.record);
-      // Rows that come after somebody has asked are told to the next one who does.
-      watched->columns = nullptr;
-      InMemoryContext(context_, [&] { watched->rows = lappend(watched->rows, entry.values); });
-      continue;
+  InMemoryContext(context_, [&] {
+    DirtyEntry entry;
+    for (char* at = transaction.entries; NextDirtyEntry(transaction, &at, &entry);) {
+      span_.Add(transaction.record);
+      if (entry.kind == DirtyKind::kRow)
+        AddRow(transaction.record, entry);
+      else
+        AddTable(transaction.record, entry);
     }
-    auto* table =
-        static_cast<DirtyTable*>(hash_search(tables_, &entry.relation, HASH_ENTER, &found));
-    if (!found) *table = {entry.relation, false, false, false, {}};
-    table->span.Add(transaction.record);
-    table->any_rows = table->any_rows || entry.kind == DirtyKind::kRows;
-    table->truncated = table->truncated || entry.kind == DirtyKind::kTruncate;
-    table->rewritten = table->rewritten || entry.kind == DirtyKind::kRewrite;
-  }
+  });
 }
 
 const DirtyTable* DirtyBatch::FindTable(Oid relation) const {
@@ -97,15 +119,11 @@ int DirtyBatch::RowCount(const List* watches) const {
 
 DirtySpan DirtyBatch::SpanOf(const List* watches, const List* relations) const {
   DirtySpan span = {};
-  auto add = [&](const DirtySpan& part) {
-    span.Add(part.first);
-    span.Add(part.last);
-  };
   ListCell* cell;
   foreach (cell, watches)
-    if (const Watched* watched = FindWatched(lfirst_int(cell))) add(watched->span);
+    if (const Watched* watched = FindWatched(lfirst_int(cell))) span.AddAll(watched->span);
   foreach (cell, relations)
-    if (const DirtyTable* table = FindTable(lfirst_oid(cell))) add(table->span);
+    if (const DirtyTable* table = FindTable(lfirst_oid(cell))) span.AddAll(table->span);
   return span;
 }
 

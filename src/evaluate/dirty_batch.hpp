@@ -4,6 +4,7 @@
 #pragma once
 
 #include "evaluate/stale_values.hpp"
+#include "model/origin.hpp"
 #include "pg/postgres.hpp"
 #include "registry/dirty_record.hpp"
 
@@ -13,12 +14,18 @@ extern "C" {
 
 namespace live_queries {
 
-// The first and the last transaction that has changed something; nullptr: none has.
+// The transactions that have changed something, in the order of their commits.
 struct DirtySpan {
-  const DirtyRecordShared* first;
-  const DirtyRecordShared* last;
+  const DirtyRecordShared* last;  // nullptr: none has
+  List* records;                  // DirtyRecordShared*, the first kMostXids
 
+  const DirtyRecordShared* first() const {
+    return static_cast<const DirtyRecordShared*>(linitial(records));
+  }
+  // In the order of the commits, though one may come again. In CurrentMemoryContext.
   void Add(const DirtyRecordShared* record);
+  // Of any others.
+  void AddAll(const DirtySpan& other);
 };
 
 // A table, and what has become of all of its rows.
@@ -45,7 +52,8 @@ class DirtyBatch {
   const DirtySpan& span() const { return span_; }
   // How many identities were logged for these watches.
   int RowCount(const List* watches) const;
-  // The transactions that have changed rows of these watches, or these relations.
+  // The transactions that have changed rows of these watches, or these relations. In
+  // CurrentMemoryContext.
   DirtySpan SpanOf(const List* watches, const List* relations) const;
   // nullptr: nothing but rows, or nothing at all, has changed.
   const DirtyTable* FindTable(Oid relation) const;
@@ -71,6 +79,8 @@ class DirtyBatch {
  private:
   struct Watched;
   const Watched* FindWatched(int number) const;
+  void AddRow(const DirtyRecordShared* record, const DirtyEntry& entry);
+  void AddTable(const DirtyRecordShared* record, const DirtyEntry& entry);
   ValueSet* ColumnsOf(Watched* watched, const StaleSet& set);
 
   MemoryContext context_;

@@ -83,6 +83,7 @@ void HoldFirst(const PositionSnapshot& first) { held = first; }
 void HoldNext(const PositionSnapshot& next) {
   const PositionSnapshot before = held;
   held = next;
+  MyConsumer()->snapshot_taken_at.Store(GetCurrentTimestamp());
   Publish();
   Release(before);
 }

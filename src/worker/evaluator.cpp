@@ -100,6 +100,7 @@ void OpenGap() {
   LIVE_QUERIES_FAULT("evaluator-gap");
   ReleaseFirst();
   gap = {true, EndOfLog(), {}};
+  if (MyConsumer()->state.Load() == ConsumerState::kRunning) MyConsumer()->lapses.Add(1);
 }
 
 void CloseGap() {

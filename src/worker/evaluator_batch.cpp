@@ -60,6 +60,7 @@ void Publish(int transactions) {
   consumer->messages.Add(PublishStaged());
   consumer->changes_matched.Add(TakeChangeCount());
   consumer->transactions.Add(static_cast<uint64_t>(transactions));
+  consumer->batches.Add(1);
   LIVE_QUERIES_FAULT("evaluator-published");
   BeginTurn();
 }
