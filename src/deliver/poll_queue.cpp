@@ -67,7 +67,6 @@ void BeginPolling() {
     return IsPolled(one) && (one.over ? MayPoll(one) : MayActForThis(one.role, &last));
   };
   current = PointOf(GetUserId());
-  current->point.Reach(SeqId{CommonPoint()});
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (!IsShown(*one) || !is_mine(*one)) continue;
     current->point.Reach(SeqId{one->bound.lsn});
@@ -80,6 +79,9 @@ void BeginPolling() {
 LocalSubscription* NextToPoll() {
   HeldSource* source = merge.First();
   if (source == nullptr) return nullptr;
+  // What an earlier call has left of a point is told as part of that; what comes next begins
+  // another one, up to where all is that was taken.
+  if (source->seq > current->point.last().value) current->point.Reach(SeqId{CommonPoint()});
   if (source->next.kind == RecordKind::kChanges)
     if (HeldSource* news = merge.FindNews(current->point, source)) source = merge.Prefer(news);
   return source->subscription;

@@ -29,6 +29,7 @@ class Past:
         self.users = {}       # User -> connection
         self.index = -1       # the transaction after which the tables stand
         self.held = {name: Counter() for name in relations.tables}  # table -> versions that are in it
+        self.start = -1       # the last transaction before this interval: nothing is known of those before it
         self.touched = {}     # table -> indexes of the transactions of this interval that wrote to it
         self.cache = {}       # (query, index of the last transaction that it can have felt) -> result
         self._execute("CREATE SCHEMA %s" % SCHEMA)
@@ -40,7 +41,9 @@ class Past:
     def begin(self):
         """Takes note of the transactions of a new interval, which the reference has read."""
         self.touched = {name: [] for name in self.relations.tables}
-        for done in self.reference.replay.transactions:
+        transactions = self.reference.replay.transactions
+        self.start = len(self.reference.replay.lsns) - len(transactions) - 1
+        for done in transactions:
             for name in done.deltas:
                 if name in self.touched and done.deltas[name]:
                     self.touched[name].append(done.index)

@@ -78,7 +78,8 @@ class Replay:
         self.last_version = 0
         self.transactions = []   # of this interval
         self.by_xid = {}         # xid -> Transaction, of the whole run
-        self.lsns = []           # commit positions, of the whole run
+        self.lsns = []           # where commits begin, of the whole run
+        self.ends = []           # and where they end
         self.current = None
 
     def feed(self, decoded):
@@ -100,8 +101,8 @@ class Replay:
             self._change(*decoded)
 
     def index_before(self, lsn):
-        """Returns the index of the last transaction that committed before the position, -1 for none."""
-        return bisect.bisect_left(self.lsns, lsn) - 1
+        """Returns the index of the last transaction whose commit ends at the position or before, -1 for none."""
+        return bisect.bisect_right(self.ends, lsn) - 1
 
     def _commit(self, end_lsn):
         done = self.current
@@ -113,6 +114,7 @@ class Replay:
         self.transactions.append(done)
         self.by_xid[done.xid] = done
         self.lsns.append(done.lsn)
+        self.ends.append(end_lsn)
         self.current = None
 
     def _truncate(self, name):

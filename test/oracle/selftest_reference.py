@@ -51,19 +51,19 @@ def replays_the_log():
     table = schema.Table("t", {"k": "int", "v": "text"}, ("k",), {}, leaves=("t1", "t2"))
     replay, decoder = Replay({"t": table}), pgoutput.Decoder()
     begin = lambda xid, lsn: b"B" + struct.pack("!QqI", lsn, 1000000, xid)  # noqa: E731
-    commit = b"C" + struct.pack("!BQQq", 0, 1, 2, 3)
+    commit = lambda end: b"C" + struct.pack("!BQQq", 0, 1, end, 3)  # noqa: E731
     one, two = struct.pack("!I", 1), struct.pack("!I", 2)
     for data in (begin(7, 100), _relation(1, "t1", b"d", (1, "k"), (0, "v")), b"I" + one + b"N" + _tuple("1", "long"),
-                 commit, begin(9, 200), b"U" + one + b"N" + _tuple("1", pgoutput.UNCHANGED), commit,
+                 commit(150), begin(9, 200), b"U" + one + b"N" + _tuple("1", pgoutput.UNCHANGED), commit(250),
                  begin(8, 300), b"D" + one + b"K" + _tuple("1", None),
-                 _relation(2, "t2", b"f", (1, "v"), (1, "k")), b"I" + two + b"N" + _tuple("new", "1"), commit,
-                 begin(10, 400), b"T" + struct.pack("!IB", 1, 0) + two, commit):
+                 _relation(2, "t2", b"f", (1, "v"), (1, "k")), b"I" + two + b"N" + _tuple("new", "1"), commit(350),
+                 begin(10, 400), b"T" + struct.pack("!IB", 1, 0) + two, commit(450)):
         decoded = decoder.decode(data)
         if decoded:
             replay.feed(decoded)
     assert [done.xid for done in replay.transactions] == [7, 9, 8, 10]
     assert replay.by_xid[7].time.isoformat() == "2000-01-01T00:00:01+00:00"
-    assert replay.index_before(100) == -1 and replay.index_before(250) == 1
+    assert replay.index_before(149) == -1 and replay.index_before(250) == 1
     assert [r["v"] for _, r in replay.versions.values()] == ["long", "long", "new"]
     assert not replay.live()["t"]
     matching = {v: ("[1]", row_from('{"v":"%s"}' % r["v"])) for v, (_, r) in replay.versions.items()}

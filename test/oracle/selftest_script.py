@@ -67,6 +67,8 @@ class FakeReference:
 class FakePast:
     """Every transaction wrote to every table; results: (query, index of a transaction) -> Counter of rows."""
 
+    start = -1
+
     def __init__(self, results):
         self.results = results
 

@@ -85,6 +85,8 @@ class Examiner:
     def take(self, check, watched, index, after, told):
         """Keeps what a client has at a boundary."""
         comparison = watched.comparison
+        if index < self.past.start:
+            return  # of what was held back since before the last quiet point
         felt = self.past.felt(watched.state.subscription.query, index)
         if not comparison.changed and felt == comparison.felt:
             return
