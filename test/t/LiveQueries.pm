@@ -53,7 +53,7 @@ sub connect_client {
 sub decoder_pid {
     my ($node, $database) = @_;
     $database //= 'postgres';
-    my $sql = "SELECT pid FROM live.workers WHERE database = '$database' AND state = 'running'";
+    my $sql = "SELECT pid FROM live.workers WHERE kind = 'decoder' AND database = '$database' AND state = 'running'";
     my $pid = '';
     wait_until(sub { $pid = $node->safe_psql('postgres', $sql); $pid ne '' }) or die "no decoder for $database";
     return $pid;
