@@ -75,25 +75,6 @@ void PlanSteps(Planner* planner, const Query* query, PlannedRelation* relation) 
 
 // ----- hidden columns -----
 
-// Moves `target` behind all that are selected, to be the last of these.
-AttrNumber Select(Query* query, TargetEntry* target) {
-  List* selected = NIL;
-  List* others = NIL;
-  ListCell* cell;
-  foreach (cell, query->targetList) {
-    if (lfirst(cell) == target) continue;
-    List** list = lfirst_node(TargetEntry, cell)->resjunk ? &others : &selected;
-    *list = lappend(*list, lfirst(cell));
-  }
-  target->resjunk = false;
-  target->resname = psprintf("?hidden %d", list_length(selected) + 1);
-  query->targetList = list_concat(lappend(selected, target), others);
-  foreach (cell, query->targetList)
-    lfirst_node(TargetEntry, cell)->resno =
-        static_cast<AttrNumber>(foreach_current_index(cell) + 1);
-  return target->resno;
-}
-
 // The number of the result column that is `expression`, which is added if there is none.
 AttrNumber HiddenColumn(Query* query, Expr* expression) {
   TargetEntry* found = nullptr;
@@ -105,7 +86,7 @@ AttrNumber HiddenColumn(Query* query, Expr* expression) {
     found = target;
   }
   if (found == nullptr) found = makeTargetEntry(CopyOf(expression), 0, nullptr, true);
-  return Select(query, found);
+  return SelectTarget(query, found);
 }
 
 List* HiddenColumns(Query* query, List* expressions) {
@@ -162,6 +143,8 @@ Level PlanSetOperation(Planner* planner, Query* query) {
   const auto& operation = *castNode(SetOperationStmt, query->setOperations);
   if (!ConvertsOnce(query->setOperations, operation))
     GiveUp(planner, "it contains set operations that convert a column twice");
+  else if (HasBranches(*query))
+    return PlanUnionAll(planner, query);
   const bool decided = planner->decided;
   planner->decided = true;
   List* probe = NIL;

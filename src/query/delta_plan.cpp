@@ -93,15 +93,17 @@ void LeaveOutPart(Query* query, const Planner& planner, const Part& part) {
 
 List* RestrictedResult(const Planner& planner, const Level& level) {
   List* all = NIL;
+  // A set operation has no place for conditions.
+  const Query* result =
+      level.query->setOperations == nullptr ? level.query : Wrapped(CopyOf(level.query));
   ListCell* cell;
   foreach (cell, level.parts) {
-    const Part part = InExpressions(*static_cast<Part*>(lfirst(cell)), *level.query);
-    Query* query = CopyOf(level.query);
+    const Part part = InExpressions(*static_cast<Part*>(lfirst(cell)), *result);
+    Query* query = CopyOf(result);
     ListCell* earlier;
     foreach (earlier, level.parts) {
       if (lfirst(earlier) == lfirst(cell)) break;
-      LeaveOutPart(query, planner,
-                   InExpressions(*static_cast<Part*>(lfirst(earlier)), *level.query));
+      LeaveOutPart(query, planner, InExpressions(*static_cast<Part*>(lfirst(earlier)), *result));
     }
     RestrictTo(query, planner, part);
     all = lappend(all, MakeRestricted(part.set, query));
@@ -168,6 +170,7 @@ DeltaPlan PlanWhole(const Query* query, const char* why, List* tables, Planner* 
   plan.bag = true;
   plan.why_whole = why;
   Undecided undecided = {};
+  SelectWholeRows(plan.query);
   DecideAll(plan.query, &undecided);
   Take(undecided, planner);
   ListCell* cell;

@@ -200,6 +200,24 @@ void ReadAlone(Query* query, List* sources) {
   }
 }
 
+AttrNumber SelectTarget(Query* query, TargetEntry* target) {
+  List* selected = NIL;
+  List* others = NIL;
+  ListCell* cell;
+  foreach (cell, query->targetList) {
+    if (lfirst(cell) == target) continue;
+    List** list = lfirst_node(TargetEntry, cell)->resjunk ? &others : &selected;
+    *list = lappend(*list, lfirst(cell));
+  }
+  target->resjunk = false;
+  target->resname = psprintf("?hidden %d", list_length(selected) + 1);
+  query->targetList = list_concat(lappend(selected, target), others);
+  foreach (cell, query->targetList)
+    lfirst_node(TargetEntry, cell)->resno =
+        static_cast<AttrNumber>(foreach_current_index(cell) + 1);
+  return target->resno;
+}
+
 Node* PlainConjuncts(Node* quals) {
   List* plain = NIL;
   ListCell* cell;

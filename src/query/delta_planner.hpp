@@ -1,5 +1,5 @@
 // What the files that make a plan of the delta strategy share: the plan while it is being made, and
-// what is known of a relation at each place of a query. Included by the delta_*.cpp alone. Process:
+// what is known of a relation at each place of a query. Included by no other header. Process:
 // client backend, evaluator.
 #pragma once
 
@@ -70,6 +70,10 @@ void NoteJoined(Node* node, Bitmapset** joined);
 // Lets `query` read `sources`, nodes of its join tree, and nothing else.
 void ReadAlone(Query* query, List* sources);
 
+// Makes `target`, in the list of `query` or not, the last of its result columns. Returns its number;
+// those before it keep theirs.
+AttrNumber SelectTarget(Query* query, TargetEntry* target);
+
 // The conjuncts of `quals` that hold no sub-select; nullptr if there is none.
 Node* PlainConjuncts(Node* quals);
 
@@ -115,6 +119,12 @@ void PlanPolicies(Planner* planner, const Query* query, int index, PlannedRelati
 // or its pairs.
 void PlanJoinSubLinks(Planner* planner, const Query* query, const JoinExpr* join,
                       PlannedRelation* outer);
+
+// ----- delta_union.cpp -----
+
+// Whether `query`, a set operation, is of branches whose rows can be named one by one.
+bool HasBranches(const Query& query);
+Level PlanUnionAll(Planner* planner, Query* query);
 
 // ----- delta_level.cpp -----
 

@@ -4,6 +4,7 @@
 #include "pg/compat.hpp"
 #include "query/delta_planner.hpp"
 #include "query/equal_values.hpp"
+#include "query/input_order.hpp"
 #include "query/open_aggregates.hpp"
 #include "query/open_windows.hpp"
 #include "query/total_order.hpp"
@@ -29,9 +30,27 @@ void Note(Undecided* undecided, const char* what, const char* cure) {
 // ----- aggregates -----
 
 struct AggregateContext {
-  bool ordered_input;
+  Query* query;
+  bool searched;  // for the order in which it reads
+  InputOrder input;
   Undecided* undecided;
 };
+
+// An order of the input, before the one that decides.
+void OrderLikeInput(Aggref* aggregate, AggregateContext* context) {
+  if (!context->searched) context->input = OrderOfInput(context->query);
+  context->searched = true;
+  List* order = aggregate->aggorder;
+  aggregate->aggorder = NIL;
+  OrderLikeInput(context->input, aggregate);
+  ListCell* cell;
+  foreach (cell, order) {
+    auto* clause = lfirst_node(SortGroupClause, cell);
+    if (!targetIsInSortList(get_sortgroupclause_tle(clause, aggregate->args), InvalidOid,
+                            aggregate->aggorder))
+      aggregate->aggorder = lappend(aggregate->aggorder, clause);
+  }
+}
 
 bool DecideAggregatesIn(Node* node, AggregateContext* context) {
   if (node == nullptr || IsA(node, Query)) return false;
@@ -39,23 +58,14 @@ bool DecideAggregatesIn(Node* node, AggregateContext* context) {
     auto* aggregate = castNode(Aggref, node);
     const bool had_order = aggregate->aggorder != NIL;
     DecideAggregate(aggregate, context->undecided);
-    if (context->ordered_input && !had_order && aggregate->aggorder != NIL)
-      Note(context->undecided, "an aggregate takes its values in the order of a sub-select",
-           "Write the ORDER BY into the aggregate, as in array_agg(value ORDER BY time).");
+    if (!had_order && aggregate->aggorder != NIL) OrderLikeInput(aggregate, context);
   }
   return WalkChildren(node, DecideAggregatesIn, context);
 }
 
-bool ReadsOrderedRows(const Query& query) {
-  const List* from = query.jointree->fromlist;
-  if (list_length(from) != 1 || !IsA(linitial(from), RangeTblRef)) return false;
-  const auto* entry = rt_fetch(castNode(RangeTblRef, linitial(from))->rtindex, query.rtable);
-  return entry->rtekind == RTE_SUBQUERY && entry->subquery->sortClause != NIL;
-}
-
 void DecideAggregates(Query* query, Undecided* undecided) {
   if (!query->hasAggs) return;
-  AggregateContext context = {ReadsOrderedRows(*query), undecided};
+  AggregateContext context = {query, false, {NIL, NIL}, undecided};
   (void)DecideAggregatesIn(AsNode(query->targetList), &context);
   (void)DecideAggregatesIn(query->havingQual, &context);
 }

@@ -161,6 +161,10 @@ class OpenGrammar:
                 "SELECT * FROM %s UNION ALL SELECT * FROM %s" % (name, name), "SELECT * FROM %s EXCEPT SELECT * FROM %s WHERE %s IS NOT NULL" % (name, name, cols[0][0])])
             return "WITH %s AS (%s) %s" % (name, inner, body), cols
         q, cols = self.body(depth)
+        if r.random() < .04 and "ORDER BY" not in q:
+            al = self.fresh()
+            self.open = True
+            q, cols = "SELECT (%s(%s))::text AS c0 FROM (%s ORDER BY %d DESC) %s" % (r.choice(["json_agg", "array_agg"]), r.choice([al, al + ".c0", al + ".c0"]), q, r.randint(1, len(cols)), al), [("c0", "text")]
         if r.random() < .05:
             al = self.fresh()
             q, cols = "SELECT row_to_json(%s)::text AS c0 FROM (%s) %s" % (al, q, al), [("c0", "text")]

@@ -1,0 +1,106 @@
+// Passes columns of ORDER BY up through levels that only choose and compute. Process: client backend,
+// evaluator.
+#include "query/input_order.hpp"
+
+#include "query/delta_planner.hpp"
+#include "query/tree.hpp"
+
+extern "C" {
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parse_clause.h"
+#include "parser/parsetree.h"
+}
+
+namespace live_queries {
+namespace {
+
+// The number of the only entry that `query` reads, if that is a sub-select; 0 if it is not.
+int OnlySubquery(const Query& query) {
+  if (query.setOperations != nullptr) return 0;
+  const List* from = query.jointree->fromlist;
+  if (list_length(from) != 1 || !IsA(linitial(from), RangeTblRef)) return 0;
+  const int index = castNode(RangeTblRef, linitial(from))->rtindex;
+  return rt_fetch(index, query.rtable)->rtekind == RTE_SUBQUERY ? index : 0;
+}
+
+bool KeepsOrder(const Query& query) {
+  return !Groups(query) && !query.hasWindowFuncs && !query.hasTargetSRFs &&
+         query.distinctClause == NIL && query.limitCount == nullptr && query.limitOffset == nullptr;
+}
+
+void NameColumns(RangeTblEntry* entry) {
+  for (int n = list_length(entry->eref->colnames); n < list_length(entry->subquery->targetList);
+       ++n) {
+    const auto* target = list_nth_node(TargetEntry, entry->subquery->targetList, n);
+    if (target->resjunk) break;
+    entry->eref->colnames = lappend(entry->eref->colnames, makeString(pstrdup(target->resname)));
+  }
+}
+
+// SortGroupClause of `query` in which each reference is the number of a result column instead.
+List* OrderOfResult(Query* query) {
+  List* order = NIL;
+  ListCell* cell;
+  if (query->sortClause != NIL) {
+    foreach (cell, query->sortClause) {
+      auto* clause = lfirst_node(SortGroupClause, cell);
+      TargetEntry* target = get_sortgroupclause_tle(clause, query->targetList);
+      clause = CopyOf(clause);
+      clause->tleSortGroupRef =
+          static_cast<Index>(target->resjunk ? SelectTarget(query, target) : target->resno);
+      order = lappend(order, clause);
+    }
+    return order;
+  }
+  if (!KeepsOrder(*query)) return NIL;
+  const InputOrder input = OrderOfInput(query);
+  ListCell* column;
+  forboth (column, input.columns, cell, input.clauses) {
+    TargetEntry* target = makeTargetEntry(static_cast<Expr*>(lfirst(column)), 0, nullptr, true);
+    SortGroupClause* clause = CopyOf(lfirst_node(SortGroupClause, cell));
+    clause->tleSortGroupRef = static_cast<Index>(SelectTarget(query, target));
+    order = lappend(order, clause);
+  }
+  return order;
+}
+
+}  // namespace
+
+InputOrder OrderOfInput(Query* query) {
+  InputOrder order = {NIL, NIL};
+  const int index = OnlySubquery(*query);
+  if (index == 0) return order;
+  RangeTblEntry* entry = rt_fetch(index, query->rtable);
+  order.clauses = OrderOfResult(entry->subquery);
+  NameColumns(entry);
+  ListCell* cell;
+  foreach (cell, order.clauses) {
+    TargetEntry* target = get_tle_by_resno(
+        entry->subquery->targetList,
+        static_cast<AttrNumber>(lfirst_node(SortGroupClause, cell)->tleSortGroupRef));
+    order.columns = lappend(order.columns, makeVarFromTargetEntry(index, target));
+  }
+  return order;
+}
+
+void OrderLikeInput(const InputOrder& order, Aggref* aggregate) {
+  ListCell* column;
+  ListCell* cell;
+  forboth (column, order.columns, cell, order.clauses) {
+    TargetEntry* target = tlist_member(static_cast<Expr*>(lfirst(column)), aggregate->args);
+    if (target == nullptr) {
+      target =
+          makeTargetEntry(CopyOf(static_cast<Expr*>(lfirst(column))),
+                          static_cast<AttrNumber>(list_length(aggregate->args) + 1), nullptr, true);
+      aggregate->args = lappend(aggregate->args, target);
+    }
+    SortGroupClause* clause = CopyOf(lfirst_node(SortGroupClause, cell));
+    clause->tleSortGroupRef = assignSortGroupRef(target, aggregate->args);
+    if (!targetIsInSortList(target, InvalidOid, aggregate->aggorder))
+      aggregate->aggorder = lappend(aggregate->aggorder, clause);
+  }
+}
+
+}  // namespace live_queries
