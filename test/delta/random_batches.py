@@ -130,8 +130,8 @@ def main():
             sql, _ = made.query(2)
             left_open = made.open
         role = r.choice(["none", "none", "live_queries_reader"])
-        # As text, a plan loses the names in rows, and whose rights a view has.
-        shown = role == "none" and "row_to_json" not in sql
+        # As text, a plan loses the names in rows, conditions of security barriers, and whose rights a view has.
+        shown = role == "none" and "row_to_json" not in sql and " va " not in sql
         e, cc = evaluator.cursor(), check.cursor()
         batch = "start"
         try:
@@ -166,12 +166,14 @@ def main():
                 e.execute("SELECT delta_result()")
                 now = json.loads(e.fetchone()[0])
                 assert client.state == Client(told["bag"], now).state, "the client has %s\nthe result is %s" % (client.state, Client(told["bag"], now).state)
-                if not left_open:
+                found = Counter(json.dumps(one["row"]) for one in now)
+                truth = found
+                if left_open and shown: truth = otherwise(cc, r, plan)
+                # The text of a plan can be ambiguous: ORDER BY prefers the names of result columns.
+                if not left_open or found != truth:
                     cc.execute("SELECT row_to_json(q) FROM (%s) q" % sql)
                     truth = Counter(json.dumps(row) for row, in cc.fetchall())
-                elif shown: truth = otherwise(cc, r, plan)
-                else: truth = Counter(json.dumps(one["row"]) for one in now)
-                assert Counter(json.dumps(one["row"]) for one in now) == truth, "%s\nnot %s" % (now, truth)
+                assert found == truth, "%s\nnot %s" % (now, truth)
                 stats["batches"] += 1; stats["whole"] += told["whole"]; stats["bag"] += told["bag"]
                 stats["changed"] += bool(told["changes"]); stats["partial"] += told["rows"] < 2 * len(now)
         except (psycopg2.Error, AssertionError) as error:
