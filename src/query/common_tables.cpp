@@ -1,5 +1,5 @@
-// From the outermost level to the innermost; the queries of WITH before what refers to them. Process:
-// client backend, evaluator.
+// From the outermost level to the innermost; the queries of WITH before what refers to them.
+// Process: client backend, evaluator.
 #include "query/common_tables.hpp"
 
 #include "query/open_answers.hpp"

@@ -1,4 +1,5 @@
-// WITH: each reference to one of its queries becomes that query. Process: client backend, evaluator.
+// WITH: each reference to one of its queries becomes that query. Process: client backend,
+// evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -10,8 +11,8 @@ extern "C" {
 
 namespace live_queries {
 
-// Changes `query`. Returns false, and leaves it in pieces, if it contains WITH RECURSIVE. What SQL leaves
-// open in a query that is referred to twice is decided, or noted.
+// Changes `query`. Returns false, and leaves it in pieces, if it contains WITH RECURSIVE. What SQL
+// leaves open in a query that is referred to twice is decided, or noted.
 bool InlineCommonTables(Query* query, Undecided* undecided);
 
 }  // namespace live_queries

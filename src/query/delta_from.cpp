@@ -1,5 +1,5 @@
-// What a level reads: tables by their identities, levels below it by what is stale of them, joins by
-// what is of either side. Process: client backend, evaluator.
+// What a level reads: tables by their identities, levels below it by what is stale of them, joins
+// by what is of either side. Process: client backend, evaluator.
 #include "query/delta_planner.hpp"
 #include "query/restriction.hpp"
 #include "query/table_facts.hpp"
@@ -169,8 +169,8 @@ bool IsNeverNull(const Query* query, Node* node, List* key) {
   return false;
 }
 
-// The rows of either side, with and without a partner: a row that has neither's stale key is in none
-// of these, and there are no others.
+// The rows of either side, with and without a partner: a row that has neither's stale key is in
+// none of these, and there are no others.
 PlannedRelation PlanFullJoin(Planner* planner, const Query* query, const JoinExpr* join,
                              PlannedRelation* left, PlannedRelation* right) {
   if (left->bag || right->bag) GiveUp(planner, "rows on the outer side of a join have no key");

@@ -1,5 +1,6 @@
-// LATERAL: an item of FROM that is computed for each row of what stands before it. It is stale for the
-// rows for which what feeds it is, as a sub-select would be. Process: client backend, evaluator.
+// LATERAL: an item of FROM that is computed for each row of what stands before it. It is stale for
+// the rows for which what feeds it is, as a sub-select would be. Process: client backend,
+// evaluator.
 #include "query/delta_planner.hpp"
 #include "query/open_answers.hpp"
 #include "query/tree.hpp"

@@ -1,6 +1,6 @@
-// One level of a query, from what it reads to what it gives: grouping, windows, DISTINCT, LIMIT, set
-// operations, and the hidden columns that the level around it has to know. Process: client backend,
-// evaluator.
+// One level of a query, from what it reads to what it gives: grouping, windows, DISTINCT, LIMIT,
+// set operations, and the hidden columns that the level around it has to know. Process: client
+// backend, evaluator.
 #include "query/delta_planner.hpp"
 #include "query/open_answers.hpp"
 #include "query/restriction.hpp"

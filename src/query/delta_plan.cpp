@@ -59,8 +59,8 @@ bool FindRefusal(Node* node, Refusal* refusal) {
 
 // ----- by the rules -----
 
-// Puts what columns of the grouping steps stand for in their place. Returns true if there are several
-// of one level.
+// Puts what columns of the grouping steps stand for in their place. Returns true if there are
+// several of one level.
 bool FlattenGroups(Node* node, void* unused) {
   if (node == nullptr) return false;
   if (IsA(node, Query)) {

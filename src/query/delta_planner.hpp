@@ -70,15 +70,15 @@ void NoteJoined(Node* node, Bitmapset** joined);
 // Lets `query` read `sources`, nodes of its join tree, and nothing else.
 void ReadAlone(Query* query, List* sources);
 
-// Makes `target`, in the list of `query` or not, the last of its result columns. Returns its number;
-// those before it keep theirs.
+// Makes `target`, in the list of `query` or not, the last of its result columns. Returns its
+// number; those before it keep theirs.
 AttrNumber SelectTarget(Query* query, TargetEntry* target);
 
 // The conjuncts of `quals` that hold no sub-select; nullptr if there is none.
 Node* PlainConjuncts(Node* quals);
 
-// Puts what columns of joins stand for in their place, and sub-selects in the conditions of inner joins
-// among those of the level.
+// Puts what columns of joins stand for in their place, and sub-selects in the conditions of inner
+// joins among those of the level.
 void PrepareLevel(Query* query);
 
 bool Groups(const Query& query);
@@ -115,8 +115,8 @@ void PlanGroupSubLinks(Planner* planner, const Query* query, PlannedRelation* re
 // The same for a table whose row security asks other tables.
 void PlanPolicies(Planner* planner, const Query* query, int index, PlannedRelation* table);
 
-// The same for the condition of a join; `outer` are the rows that it keeps whatever the condition is,
-// or its pairs.
+// The same for the condition of a join; `outer` are the rows that it keeps whatever the condition
+// is, or its pairs.
 void PlanJoinSubLinks(Planner* planner, const Query* query, const JoinExpr* join,
                       PlannedRelation* outer);
 

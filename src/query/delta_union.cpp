@@ -1,6 +1,6 @@
-// UNION ALL: its rows are named by the number of the branch that they come from and by what names them
-// there. Each branch gets columns for what names and restricts its own rows, which are NULL in the
-// others. Process: client backend, evaluator.
+// UNION ALL: its rows are named by the number of the branch that they come from and by what names
+// them there. Each branch gets columns for what names and restricts its own rows, which are NULL in
+// the others. Process: client backend, evaluator.
 #include "query/delta_planner.hpp"
 #include "query/restriction.hpp"
 #include "query/tree.hpp"

@@ -1,7 +1,7 @@
 // Sub-selects wherever they can stand. What one gives for a row of its level may be stale where a
 // witness holds for that row, at either snapshot: that stale rows feed the sub-select. A witness
-// knows conditions that hold no sub-select, and sets, and nothing else: of two sub-selects that change
-// in one batch, each could hide the other. Process: client backend, evaluator.
+// knows conditions that hold no sub-select, and sets, and nothing else: of two sub-selects that
+// change in one batch, each could hide the other. Process: client backend, evaluator.
 #include "query/delta_planner.hpp"
 #include "query/tree.hpp"
 

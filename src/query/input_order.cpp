@@ -1,5 +1,5 @@
-// Passes columns of ORDER BY up through levels that only choose and compute. Process: client backend,
-// evaluator.
+// Passes columns of ORDER BY up through levels that only choose and compute. Process: client
+// backend, evaluator.
 #include "query/input_order.hpp"
 
 #include "query/delta_planner.hpp"

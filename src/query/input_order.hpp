@@ -1,5 +1,6 @@
-// SELECT array_agg(x) FROM (SELECT ... ORDER BY y) q: by the letter of SQL the order of the sub-select
-// means nothing to the aggregate, but everybody relies on it. Process: client backend, evaluator.
+// SELECT array_agg(x) FROM (SELECT ... ORDER BY y) q: by the letter of SQL the order of the
+// sub-select means nothing to the aggregate, but everybody relies on it. Process: client backend,
+// evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"

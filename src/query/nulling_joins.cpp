@@ -25,8 +25,8 @@ bool Forget(Node* node, void* unused) {
   return WalkChildren(node, Forget, unused);
 }
 
-// Adds to `*nulling` the joins below `node` that can make the columns of entry `index` NULL. Returns
-// whether that is below `node`.
+// Adds to `*nulling` the joins below `node` that can make the columns of entry `index` NULL.
+// Returns whether that is below `node`.
 bool FindNulling(Node* node, int index, Bitmapset** nulling) {
   if (IsA(node, RangeTblRef)) return castNode(RangeTblRef, node)->rtindex == index;
   if (IsA(node, FromExpr)) {

@@ -1,6 +1,6 @@
-// Which outer joins can make a column NULL: since 16 each column says so itself, and has to be right
-// for the planner. Queries that are taken apart are put together without; then it is noted anew. Before
-// 16 this does nothing. Process: client backend, evaluator.
+// Which outer joins can make a column NULL: since 16 each column says so itself, and has to be
+// right for the planner. Queries that are taken apart are put together without; then it is noted
+// anew. Before 16 this does nothing. Process: client backend, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"

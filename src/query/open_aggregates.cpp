@@ -1,5 +1,5 @@
-// An aggregate that is not known to be indifferent gets an order by all its arguments. Process: client
-// backend, evaluator.
+// An aggregate that is not known to be indifferent gets an order by all its arguments. Process:
+// client backend, evaluator.
 #include "query/open_aggregates.hpp"
 
 #include "query/equal_values.hpp"

@@ -1,7 +1,8 @@
-// What SQL leaves open: which rows LIMIT keeps of those that are equal in its order, which of several
-// equal values stands for a group, in which order values are aggregated. A difference of two results
-// is none where each of them decides otherwise; so it is decided by the rows and their values alone, or
-// the query is refused. Called by the delta strategy's planner. Process: client backend, evaluator.
+// What SQL leaves open: which rows LIMIT keeps of those that are equal in its order, which of
+// several equal values stands for a group, in which order values are aggregated. A difference of
+// two results is none where each of them decides otherwise; so it is decided by the rows and their
+// values alone, or the query is refused. Called by the delta strategy's planner. Process: client
+// backend, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -13,8 +14,8 @@ extern "C" {
 
 namespace live_queries {
 
-// Decides what one level leaves open; changes `query`. `key`: expressions that name a row of what it
-// reads; nullptr: nothing does, and rows are told apart by what is used of them.
+// Decides what one level leaves open; changes `query`. `key`: expressions that name a row of what
+// it reads; nullptr: nothing does, and rows are told apart by what is used of them.
 void DecideLevel(Query* query, List* const* key, Undecided* undecided);
 
 // The same for `query` and all queries in it, without keys.

@@ -1,6 +1,6 @@
 // Where the order of equal rows matters to a function, it gets a window of its own, ordered by what
-// names the rows as well. Others keep theirs: to rank() and to frames of RANGE and GROUPS it matters
-// which rows are equal. Process: client backend, evaluator.
+// names the rows as well. Others keep theirs: to rank() and to frames of RANGE and GROUPS it
+// matters which rows are equal. Process: client backend, evaluator.
 #include "query/open_windows.hpp"
 
 #include "query/equal_values.hpp"

@@ -18,8 +18,8 @@ Expr* MakeParam(int number, Oid type);
 // Whether `expression` is among the values of `column`: true, false, or NULL for false.
 Expr* IsAmong(Expr* expression, const SetColumn& column);
 
-// Whether rows without a partner can stand for the entry `index` in what `node` joins. `nullable`: it
-// is known of all of `node`.
+// Whether rows without a partner can stand for the entry `index` in what `node` joins. `nullable`:
+// it is known of all of `node`.
 bool IsNullable(Node* node, int index, bool nullable);
 
 // Restricts `query` to rows for which `expression`, over what it reads, is among those of `column`.

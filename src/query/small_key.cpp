@@ -1,6 +1,6 @@
-// An entry is fixed by others where each column of its key is equal to an expression over these. What
-// is fixed by what is kept, directly or by way of what is fixed itself, is left out. Process: client
-// backend, evaluator.
+// An entry is fixed by others where each column of its key is equal to an expression over these.
+// What is fixed by what is kept, directly or by way of what is fixed itself, is left out. Process:
+// client backend, evaluator.
 #include "query/small_key.hpp"
 
 #include "query/equal_values.hpp"
@@ -32,8 +32,8 @@ struct Facts {
   List* equalities;  // Equality*
 };
 
-// Whether columns that the operator finds equal to one value are one, by the keys of tables and groups
-// as well.
+// Whether columns that the operator finds equal to one value are one, by the keys of tables and
+// groups as well.
 bool FixesValue(const OpExpr& test, const Var& column) {
   const Oid type = getBaseType(column.vartype);
   const Oid operator_class = GetDefaultOpClass(type, BTREE_AM_OID);

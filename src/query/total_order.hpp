@@ -1,5 +1,5 @@
-// Orders that leave nothing open: values that are equal and not the same follow in the order of their
-// texts. Process: client backend, evaluator.
+// Orders that leave nothing open: values that are equal and not the same follow in the order of
+// their texts. Process: client backend, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"

@@ -1,5 +1,5 @@
-// Rows of a level below as values, as in row_to_json(q): they must not show the hidden columns that the
-// level gets. Process: client backend, evaluator.
+// Rows of a level below as values, as in row_to_json(q): they must not show the hidden columns that
+// the level gets. Process: client backend, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -10,7 +10,8 @@ extern "C" {
 
 namespace live_queries {
 
-// Lets each query in `query` that is read as a whole row give that row as a column. Changes `query`.
+// Lets each query in `query` that is read as a whole row give that row as a column. Changes
+// `query`.
 void SelectWholeRows(Query* query);
 
 }  // namespace live_queries
