@@ -80,6 +80,8 @@ Query* MergeLevels(Query* query) {
   if (entry->rtekind != RTE_SUBQUERY) return query;
   Query* inner = entry->subquery;
   if (inner->commandType != CMD_SELECT || WhyNotPlain(*inner) != nullptr) return query;
+  // 18 takes any sub-select that reads VALUES for one without conditions, as it is when parsed.
+  if (SourceOf(*inner)->rtekind == RTE_VALUES) return query;
   if (entry->security_barrier && !KeepBarrier(inner)) return query;
   return Merge(query, inner);
 }
