@@ -260,9 +260,22 @@ class Grammar:
 
     def where(self, scope, often):
         """Returns a WHERE, or nothing."""
+        if self.chance(.06) and scope.columns(INT):
+            return " WHERE " + self.formed("two sub-selects", self.two_sub_selects(self.number(scope)))
         if not self.chance(often):
             return ""
         return " WHERE " + " AND ".join(self.condition(scope) for _ in range(self.rng.choice([1, 1, 2])))
+
+    def two_sub_selects(self, given):
+        """Returns two of a kind about one value, which may change together."""
+        how = self.rng.choice(["NOT EXISTS (SELECT 1 FROM {0} {1} WHERE {2} = {3})", "EXISTS (SELECT 1 FROM {0} {1} WHERE {2} = {3})",
+                               "{3} NOT IN (SELECT {2} FROM {0} {1} WHERE {2} IS NOT NULL)"])
+        made = []
+        for name, columns in self.rng.sample(list(self.tables.items()), 2):
+            alias = self.fresh()
+            self.used.add(name)
+            made.append(how.format(name, alias, self.number(Scope([(alias, columns)])), given))
+        return " AND ".join(made)
 
     # SELECT
 
