@@ -258,7 +258,8 @@ void SendHeld(HeldMerge* held) {
 void MergeRound(ConnectionShared* connection, HeldMerge* held) {
   bool lost = false;
   BeginRound(connection, &lost);
-  if (!notifications_wait) notify_pipe.point.Reach(SeqId{CommonPoint()});
+  // What waits since an earlier round stays a part of its point.
+  if (!notifications_wait && !notify_pipe.waiting()) notify_pipe.point.Reach(SeqId{CommonPoint()});
   for (;;) {
     LaneReader* lane = OldestLane(connection, &lost);
     if (lost) TellWhoLost();

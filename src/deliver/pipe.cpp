@@ -2,6 +2,7 @@
 // Process: client backend.
 #include "deliver/pipe.hpp"
 
+#include "deliver/lane_merge.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -119,10 +120,15 @@ void PreparePipe() {
 // A reset or termination has no `more`. It passes the changes that wait, if it belongs to their
 // point: with the last of them all show one point in time, or their clients know that they do not.
 void Announce(const RecordHeader& next) {
-  const Pipe& pipe = notify_pipe;
-  if (!pipe.waiting() || StaysBehind(next)) return;
-  const bool follows = pipe.point.IsFollowedBy(pipe.kept[pipe.first].header, next);
-  if (next.kind == RecordKind::kChanges || !follows) LetGo(follows);
+  Pipe& pipe = notify_pipe;
+  if (pipe.waiting()) {
+    if (StaysBehind(next)) return;
+    const bool follows = pipe.point.IsFollowedBy(pipe.kept[pipe.first].header, next);
+    if (next.kind != RecordKind::kChanges && follows) return;
+    LetGo(follows);
+  }
+  // It begins another point: up to where all is that was taken.
+  if (next.seq > pipe.point.last().value) pipe.point.Reach(SeqId{CommonPoint()});
 }
 
 void Send(const RecordView& record, bool held) {

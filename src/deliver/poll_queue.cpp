@@ -67,11 +67,13 @@ void BeginPolling() {
     return IsPolled(one) && (one.over ? MayPoll(one) : MayActForThis(one.role, &last));
   };
   current = PointOf(GetUserId());
+  const SeqId before = current->point.last();
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (!IsShown(*one) || !is_mine(*one)) continue;
     current->point.Reach(SeqId{one->bound.lsn});
     current->point.Reach(SeqId{one->shown});
   }
+  if (before < current->point.last()) current->point.Reach(SeqId{CommonPoint()});
   merge.Begin(is_mine);
 }
 
