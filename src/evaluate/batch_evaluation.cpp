@@ -181,8 +181,10 @@ void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, const Sink&
     Evaluating at = {&batch, common, tables, false, {}, &sink, &found};
     at.rows_are_known = !batch.dirty->unknown() && RowsAreKnownFrom(tables, batch.before.position);
     at.origin = OriginOf(*tables, at.rows_are_known, batch);
-    NoteCost(EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},
-                           kMostBytes, FindDirty, Report, &at));
+    WhileDoing(at.rows_are_known ? Doing::kEvaluating : Doing::kCatchingUp, [&] {
+      NoteCost(EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},
+                             kMostBytes, FindDirty, Report, &at));
+    });
     BlamingNobody([&] { HandOverAll(&touched, at.origin, sink); });
   });
 }

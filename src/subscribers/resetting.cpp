@@ -25,6 +25,13 @@ List* ThoseToBlame(const Blame& blame) {
   return subscribers;
 }
 
+// What a new first result gets over: so much has changed at once, or may have.
+bool IsTooMuch(const GuardFailure& failure) {
+  if (failure.blame.doing == Doing::kCatchingUp && failure.timed_out) return true;
+  return failure.blame.owner->spec.query != nullptr &&
+         failure.sqlstate == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+}
+
 }  // namespace
 
 void ResetNow(Subscriber* subscriber, const char* reason) {
@@ -47,7 +54,9 @@ void EndThoseToBlame(const GuardFailure& failure) {
   ListCell* cell;
   foreach (cell, ThoseToBlame(failure.blame)) {
     Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
-    if (failure.blame.doing == Doing::kFetching)
+    if (IsTooMuch(failure))
+      ResetNow(subscriber, failure.reason);
+    else if (failure.blame.doing == Doing::kFetching)
       ResetNow(subscriber, "a large value that an update left in place is gone already");
     else
       Terminate(subscriber, failure.sqlstate, failure.reason);

@@ -17,6 +17,7 @@ enum class Doing : uint8_t {
   kEvaluating,  // on rows of theirs, or for themselves
   kRouting,     // a row is looked up that perhaps nobody may have: an error may tell of it
   kFetching,    // a value that an update left in TOAST: if it is gone, no expression is to blame
+  kCatchingUp,  // on the whole result, since what has changed is not known: it may take too long
   kAttaching,   // for one that is to join: those who share the template have no part in it
 };
 
