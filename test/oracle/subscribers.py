@@ -136,8 +136,11 @@ class Client(Actor):
         known = self.world.accepted.one(self.rng, user) if certain or self.rng.random() < 0.25 else None
         if known or certain:
             return known
-        for _ in range(10):
+        wanted = self.world.options.form
+        for _ in range(200 if wanted else 10):
             query = selects.random_select(self.rng, user, self.world)
+            if wanted and not any(re.search(wanted, form) for form in query.forms):
+                continue
             if any(re.search(self.world.options.without or "(?!)", form) for form in query.forms):
                 continue
             problem = self._problem(query)
