@@ -73,11 +73,7 @@ char* Show(const DeltaPlan& plan) {
   return text.data;
 }
 
-}  // namespace
-}  // namespace live_queries
-
-Datum live_queries_delta_plan(PG_FUNCTION_ARGS) {
-  using namespace live_queries;  // NOLINT
+Datum ShowCall(FunctionCallInfo fcinfo) {
   const AnalyzedQuery analyzed =
       AnalyzeQuery(text_to_cstring(PG_GETARG_TEXT_PP(0)), NIL, FrozenValues{});
   const DeltaPlan plan = PlanDelta(analyzed.query);
@@ -86,4 +82,9 @@ Datum live_queries_delta_plan(PG_FUNCTION_ARGS) {
             errmsg("cannot watch this query: %s", plan.refused), errhint("%s", plan.cure));
   PG_RETURN_TEXT_P(cstring_to_text(Show(plan)));
 }
+
+}  // namespace
+}  // namespace live_queries
+
+Datum live_queries_delta_plan(PG_FUNCTION_ARGS) { return live_queries::ShowCall(fcinfo); }
 #endif
