@@ -110,8 +110,8 @@ int CompareRelations(const void* a, const void* b) {
 bool HasRelation(const IdentityWatches& list, Oid relation) {
   IdentityWatchShared key = {};
   key.relation = relation;
-  return bsearch(&key, list.watches, static_cast<size_t>(list.count), sizeof(key),
-                 CompareRelations) != nullptr;
+  return list.watches != nullptr && bsearch(&key, list.watches, static_cast<size_t>(list.count),
+                                            sizeof(key), CompareRelations) != nullptr;
 }
 
 // In a transaction, and in the context of the new list.

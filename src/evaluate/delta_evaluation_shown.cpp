@@ -214,7 +214,7 @@ GivenRows ReadGiven(ArrayType* tables, ArrayType* identities) {
   return given;
 }
 
-void AddIdentity(const StaleSet& set, Datum identity, DirtyRows* dirty) {
+void AddIdentity(Datum identity, DirtyRows* dirty) {
   char* literal = TextDatumGetCString(identity);
   const Datum array = OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(literal),
                                        ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1));
@@ -243,7 +243,7 @@ DirtyRows FindGiven(const GivenRows& given, const StaleSet& set) {
     if (given.unknown[i])
       dirty.all = true;
     else
-      AddIdentity(set, given.identities[i], &dirty);
+      AddIdentity(given.identities[i], &dirty);
   }
   return dirty;
 }

@@ -52,7 +52,7 @@ class Difference {
   struct Row;
   struct Entry;
   Entry* FindOrAdd(const EncodedRow& row);
-  Row* FindOrAddRow(Entry* entry, const EncodedRow& row);
+  Row* FindOrAddRow(Entry* entry, const EncodedRow& encoded);
   ResultChange ChangeOf(const Entry& entry) const;
 
   MemoryContext context_;

@@ -64,6 +64,12 @@ void ForgetAll() {
   bytes = 0;
 }
 
+void Leave(int, Datum) {
+  DirtyLogShared* left = log;
+  log = nullptr;
+  LeaveDirtyLog(database, left, consumer);
+}
+
 }  // namespace
 
 void OpenPending(DatabaseShared* of_database, int of_consumer) {
@@ -72,13 +78,7 @@ void OpenPending(DatabaseShared* of_database, int of_consumer) {
   records_context = AllocSetContextCreate(TopMemoryContext, "live_queries pending transactions",
                                           ALLOCSET_DEFAULT_SIZES);
   log = JoinDirtyLog(database, consumer);
-  before_shmem_exit(
-      [](int, Datum) {
-        DirtyLogShared* left = log;
-        log = nullptr;
-        LeaveDirtyLog(database, left, consumer);
-      },
-      0);
+  before_shmem_exit(Leave, 0);
   cursor = OpenDirtyLog(log);
 }
 

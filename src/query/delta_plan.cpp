@@ -188,6 +188,7 @@ DeltaPlan PlanWhole(const Query* query, const char* why, List* tables, Planner* 
 
 DeltaPlan PlanDelta(const Query* query) {
   DeltaPlan plan = {};
+  const int shown = list_length(Visible(query->targetList));
   Node* tree = const_cast<Node*>(reinterpret_cast<const Node*>(query));
   Refusal refusal = {};
   (void)FindRefusal(tree, &refusal);
@@ -205,7 +206,7 @@ DeltaPlan PlanDelta(const Query* query) {
   }
   plan.refused = planner.refused;
   plan.cure = planner.cure;
-  plan.shown = list_length(Visible(query->targetList));
+  plan.shown = shown;
   ListCell* cell;
   foreach (cell, tables)
     plan.tables = list_append_unique_oid(plan.tables, lfirst_node(RangeTblEntry, cell)->relid);

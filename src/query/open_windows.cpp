@@ -96,7 +96,8 @@ WindowClause* FindWindow(const Query& query, Index number) {
   ListCell* cell;
   foreach (cell, query.windowClause)
     if (lfirst_node(WindowClause, cell)->winref == number) return lfirst_node(WindowClause, cell);
-  return nullptr;
+  elog(ERROR, "a window function has no window");
+  pg_unreachable();
 }
 
 void MoveToTotalOrder(WindowFunc* function, const WindowClause& window, Need need,

@@ -44,7 +44,7 @@ struct DirtyLogShared {
 
 // An empty one. Raises 53200 without memory.
 dsa_pointer MakeDirtyLog();
-void FreeDirtyLog(dsa_pointer log);
+void FreeDirtyLog(dsa_pointer pointer);
 
 // ----- in an evaluator -----
 

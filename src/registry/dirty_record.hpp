@@ -49,7 +49,7 @@ struct DirtyTransaction {
   char* end;
 };
 
-DirtyTransaction ReadDirtyRecord(char* record);
+DirtyTransaction ReadDirtyRecord(char* bytes);
 // The next one from `*at` on, which begins at `entries`; false at the end.
 bool NextDirtyEntry(const DirtyTransaction& transaction, char** at, DirtyEntry* entry);
 

@@ -183,8 +183,8 @@ void CountListening(Route* route, int change) {
 }
 
 void FindRoutes(RoutingIndex* index, TupleTableSlot* row, RouteSet* found) {
-  Datum values[kMaxRoutingColumns];
-  bool nulls[kMaxRoutingColumns];
+  Datum values[kMaxRoutingColumns] = {};
+  bool nulls[kMaxRoutingColumns] = {};
   for (int i = 0; i < index->count; ++i) {
     const int column = index->columns[i].number - 1;
     values[i] = row->tts_values[column];
