@@ -201,9 +201,8 @@ void NoteDirtyTable(const List* identities, DirtyKind kind, Oid relation) {
   builder.AddTable(kind, relation);
 }
 
-void FinishDirtyTransaction(TransactionId xid, const TransactionId* subxids, uint64 subxid_count,
-                            XLogRecPtr commit_end, TimestampTz committed_at) {
-  WriteDirtyLog(log, *builder.Finish(xid, subxids, subxid_count, commit_end, committed_at));
+void FinishDirtyTransaction(const DirtyCommit& commit) {
+  WriteDirtyLog(log, *builder.Finish(commit));
   builder.Clear();
 }
 

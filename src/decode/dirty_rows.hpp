@@ -53,7 +53,6 @@ void NoteDirtyRow(const List* identities, Relation relation, const RowShape& sha
                   const ChangedRow& change);
 void NoteDirtyTable(const List* identities, DirtyKind kind, Oid relation);
 // The transaction has committed: writes it.
-void FinishDirtyTransaction(TransactionId xid, const TransactionId* subxids, uint64 subxid_count,
-                            XLogRecPtr commit_end, TimestampTz committed_at);
+void FinishDirtyTransaction(const DirtyCommit& commit);
 
 }  // namespace live_queries

@@ -133,8 +133,9 @@ void NoteDirtyCommit(const ReorderBufferTXN& transaction) {
     subxids[count++] = reinterpret_cast<const ReorderBufferTXN*>(
                            reinterpret_cast<const char*>(node) - offsetof(ReorderBufferTXN, node))
                            ->xid;
-  FinishDirtyTransaction(transaction.xid, subxids, count, transaction.end_lsn,
-                         transaction.xact_time.commit_time);
+  FinishDirtyTransaction({transaction.xid, subxids, count, transaction.end_lsn,
+                          transaction.xact_time.commit_time,
+                          rbtxn_has_catalog_changes(&transaction)});
   pfree(subxids);
 }
 

@@ -60,7 +60,7 @@ List* ConcernedTemplates(const EvaluatorBatch& batch) {
 }
 
 // Not by the server's wait, which others would have to queue up behind, and whose end is an error.
-bool LockTables(const DeltaPlan* plan, const DeltaTables& tables, TimestampTz until) {
+bool LockTables(const QuerySpec& spec, TimestampTz until) {
   auto lock = [&](Oid relation) {
     while (!ConditionalLockRelationOid(relation, AccessShareLock)) {
       if (GetCurrentTimestamp() >= until) return false;
@@ -69,9 +69,9 @@ bool LockTables(const DeltaPlan* plan, const DeltaTables& tables, TimestampTz un
     return true;
   };
   ListCell* cell;
-  foreach (cell, tables.relations)
+  foreach (cell, spec.parents)
     if (!lock(lfirst_oid(cell))) return false;
-  foreach (cell, plan == nullptr ? NIL : plan->tables)
+  foreach (cell, spec.relations)
     if (!lock(lfirst_oid(cell))) return false;
   return true;
 }
@@ -196,10 +196,7 @@ void LockConcerned(const EvaluatorBatch& batch) {
   ListCell* cell;
   foreach (cell, ConcernedTemplates(batch)) {
     const auto* common = static_cast<Template*>(lfirst(cell));
-    const auto* part = static_cast<const DeltaTemplate*>(common->part);
-    DeltaTables* tables = DeltaTablesOf(common);
-    if (!LockTables(part == nullptr ? nullptr : &part->plan, *tables, until))
-      tables->locked_in = batch.number;
+    if (!LockTables(common->spec, until)) DeltaTablesOf(common)->locked_in = batch.number;
   }
 }
 

@@ -53,6 +53,14 @@ bool MayRestrictColumn(const Query* query, AttrNumber number) {
   return !query->hasDistinctOn || IsAmongClauses(target, query->distinctClause);
 }
 
+// Whether the condition may go into `entry`. In a security barrier it could come before those of
+// that: a column as it is tells nothing, but what computes one may fail, and say of which row.
+bool MayGoInto(const RangeTblEntry& entry, AttrNumber number) {
+  if (entry.rtekind != RTE_SUBQUERY || !MayRestrictColumn(entry.subquery, number)) return false;
+  const TargetEntry& target = *get_tle_by_resno(entry.subquery->targetList, number);
+  return !entry.security_barrier || IsA(WithoutRelabel(AsNode(target.expr)), Var);
+}
+
 void RestrictColumn(Query* query, AttrNumber number, const SetColumn& column) {
   Restrict(query, get_tle_by_resno(query->targetList, number)->expr, column);
 }
@@ -177,7 +185,7 @@ void Restrict(Query* query, Expr* expression, const SetColumn& column) {
     if (query->setOperations != nullptr) return RestrictLeaves(query, var->varattno, column);
     RangeTblEntry* entry = rt_fetch(var->varno, query->rtable);
     if (!IsNullable(AsNode(query->jointree), var->varno, false)) {
-      if (entry->rtekind == RTE_SUBQUERY && MayRestrictColumn(entry->subquery, var->varattno))
+      if (MayGoInto(*entry, var->varattno))
         return RestrictColumn(entry->subquery, var->varattno, column);
       if (entry->rtekind == RTE_RELATION && entry->securityQuals != NIL) {
         // Before those of row security, which would let only leakproof conditions through.

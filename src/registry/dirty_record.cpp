@@ -124,24 +124,23 @@ void DirtyRecordBuilder::TellTablesAsWhole() {
   pfree(told.data);
 }
 
-const DirtyRecordShared* DirtyRecordBuilder::Finish(TransactionId xid, const TransactionId* subxids,
-                                                    uint64 subxid_count, uint64 commit_end,
-                                                    TimestampTz committed_at) {
+const DirtyRecordShared* DirtyRecordBuilder::Finish(const DirtyCommit& commit) {
   DirtyRecordShared head = {};
-  head.too_many_subxids = subxid_count > kMaxDirtySubxids;
-  head.subxid_count = head.too_many_subxids ? 0 : static_cast<uint32>(subxid_count);
+  head.too_many_subxids = commit.subxid_count > kMaxDirtySubxids;
+  head.subxid_count = head.too_many_subxids ? 0 : static_cast<uint32>(commit.subxid_count);
   const size_t before = MAXALIGN(sizeof(head)) + SubxidBytes(head.subxid_count);
   head.bytes = static_cast<uint32>(MAXALIGN(before + static_cast<size_t>(entries_.len)));
-  head.xid = xid;
-  head.commit_end = commit_end;
-  head.committed_at = committed_at;
+  head.xid = commit.xid;
+  head.commit_end = commit.end;
+  head.committed_at = commit.committed_at;
+  head.catalogs_changed = commit.catalogs_changed;
   resetStringInfo(&record_);
   enlargeStringInfo(&record_, static_cast<int>(head.bytes));
   // Padding is not what somebody else left in the memory.
   memset(record_.data, 0, head.bytes);
   memcpy(record_.data, &head, sizeof(head));
   if (head.subxid_count > 0)
-    memcpy(record_.data + MAXALIGN(sizeof(head)), subxids,
+    memcpy(record_.data + MAXALIGN(sizeof(head)), commit.subxids,
            sizeof(TransactionId) * head.subxid_count);
   memcpy(record_.data + before, entries_.data, static_cast<size_t>(entries_.len));
   return reinterpret_cast<const DirtyRecordShared*>(record_.data);

@@ -36,6 +36,7 @@ struct DirtyRecordShared {
   TimestampTz committed_at;
   uint32 subxid_count;    // those that have changed something
   bool too_many_subxids;  // they are left out
+  bool catalogs_changed;  // in a way that the caches of others are told of
 };
 
 // More of them are not written: nobody hides a transaction with so many from a snapshot.
@@ -53,6 +54,16 @@ DirtyTransaction ReadDirtyRecord(char* bytes);
 // The next one from `*at` on, which begins at `entries`; false at the end.
 bool NextDirtyEntry(const DirtyTransaction& transaction, char** at, DirtyEntry* entry);
 
+// What a record says of the transaction beside its rows.
+struct DirtyCommit {
+  TransactionId xid;
+  const TransactionId* subxids;
+  uint64 subxid_count;
+  uint64 end;  // of the commit record
+  TimestampTz committed_at;
+  bool catalogs_changed;
+};
+
 // Collects the record of one transaction. Its memory is used again for the next one.
 class DirtyRecordBuilder {
  public:
@@ -65,8 +76,7 @@ class DirtyRecordBuilder {
   void AddTable(DirtyKind kind, Oid relation);
 
   // The whole record, valid until the next Add.
-  const DirtyRecordShared* Finish(TransactionId xid, const TransactionId* subxids,
-                                  uint64 subxid_count, uint64 commit_end, TimestampTz committed_at);
+  const DirtyRecordShared* Finish(const DirtyCommit& commit);
   void Clear();
 
  private:

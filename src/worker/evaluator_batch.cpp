@@ -15,6 +15,7 @@
 #include "worker/blame.hpp"
 
 extern "C" {
+#include "storage/lmgr.h"
 #include "utils/inval.h"
 }
 
@@ -39,6 +40,16 @@ bool Attempt(Body&& body) {
   AbandonBatch();
   SettleFailure(failure, raised);
   return false;
+}
+
+// Transactions that are visible may not have told yet what they have changed in the catalogs: that
+// comes before they release their locks.
+void AwaitInvalidations(XLogRecPtr position) {
+  for (const DirtyTransaction& transaction : PendingTransactions()) {
+    const DirtyRecordShared& record = *transaction.record;
+    if (record.commit_end > position) return;
+    if (record.catalogs_changed) XactLockTableWait(record.xid, nullptr, nullptr, XLTW_None);
+  }
 }
 
 void Evaluate(const EvaluatorBatch& batch) {
@@ -89,6 +100,8 @@ void RunBatch(const PositionSnapshot& before, const PositionSnapshot& after, boo
   int transactions = 0;
   EvaluatorBatch batch = {++number, before, after, TakeDirty(after.position, &transactions)};
   if (unknown) batch.dirty->AddUnknown();
+  // Also without rows: those of the next batch may not come before.
+  AwaitInvalidations(after.position);
   if (unknown || batch.dirty->span().last != nullptr) {
     while (!Attempt([&] { Evaluate(batch); })) batch.number = ++number;
     Publish(transactions);

@@ -26,7 +26,8 @@ LEFTOVERS = """CREATE FUNCTION pg_temp.leftovers() RETURNS text AS 'live_queries
 STARTED = """SELECT pg_postmaster_start_time() || ' ' || string_agg(pid || ' ' || backend_start, ', ')
     FROM pg_stat_activity WHERE backend_type IN ('checkpointer', 'background writer')"""
 LOCKS = """SELECT coalesce(string_agg(concat_ws(' ', backend_type, locktype, mode), ', '), '')
-    FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE pid <> pg_backend_pid() AND backend_type LIKE 'live%'"""
+    FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE pid <> pg_backend_pid() AND backend_type LIKE 'live%'
+        AND NOT (locktype = 'virtualxid' AND backend_type LIKE '%evaluator')"""  # which is always in a transaction
 CLIENTS = "SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' AND backend_type = 'client backend'"
 PATIENCE = 30
 

@@ -96,7 +96,10 @@ def random_select(rng, user, world):
     forms.update(name for name in made.used if name in relations.VIEWS for name in ["view"])
     forms.update({"row security"} & ({"row security"} if "doc" in below else set()))
     forms.update({"partitions"} if "place" in below else set())
-    return Select(text, tuple(made.params_made), user, below, frozenset(forms))
+    # What was made and not taken may have had a parameter of its own.
+    used = sorted({int(number) for number in re.findall(r"\$(\d+)", text)})
+    text = re.sub(r"\$(\d+)", lambda match: "$%d" % (used.index(int(match.group(1))) + 1), text)
+    return Select(text, tuple(made.params_made[number - 1] for number in used), user, below, frozenset(forms))
 
 
 def held(select, bag):
