@@ -28,6 +28,8 @@ STARTED = """SELECT pg_postmaster_start_time() || ' ' || string_agg(pid || ' ' |
 LOCKS = """SELECT coalesce(string_agg(concat_ws(' ', backend_type, locktype, mode), ', '), '')
     FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE pid <> pg_backend_pid() AND backend_type LIKE 'live%'
         AND NOT (locktype = 'virtualxid' AND backend_type LIKE '%evaluator')"""  # which is always in a transaction
+EVALUATORS = """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'live_queries evaluator'"""
 CLIENTS = "SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' AND backend_type = 'client backend'"
 PATIENCE = 30
 
@@ -101,7 +103,8 @@ class Verdict:
             raise Problem("the decoder says: %s" % problem)
 
     def nothing_is_left(self):
-        """Raises a Problem if something is left in shared memory, or of locks, once everybody is gone."""
+        """Raises a Problem if something is left in shared memory, or of locks, once everybody is gone, evaluators too."""
+        self.world.rows(EVALUATORS)
         questions = {"locks": (LOCKS, ""), "connections": (CLIENTS % self.world.name, "0")}
         if self.counts_shared_memory:
             questions["shared memory"] = ("SELECT regexp_replace(pg_temp.leftovers(), '[a-z ]+ 0(, |$)', '', 'g')", "")
