@@ -272,19 +272,19 @@ void ShowRow(const EncodedRow& row, void* context) {
   WriteInsert(sink, row.key, row.row);
 }
 
+DirtyRows FindShown(const StaleSet& set, void* context) {
+  const Showing& source = *static_cast<Showing*>(context);
+  if (source.given != nullptr) return FindGiven(*source.given, set);
+  return source.batch->Find(set, shown->watches.of_set[set.number]);
+}
+
 // The changes; rows are given, or those of a batch of the log.
 text* ShowChanges(const GivenRows* given, DirtyBatch* batch) {
   Showing showing = {given, batch, {}};
   initStringInfo(&showing.out);
   appendStringInfoChar(&showing.out, '[');
-  const DeltaCost cost = EvaluateDelta(
-      *shown->evaluation, shown->snapshots, 0,
-      [](const StaleSet& set, void* context) {
-        const Showing& source = *static_cast<Showing*>(context);
-        if (source.given != nullptr) return FindGiven(*source.given, set);
-        return source.batch->Find(set, shown->watches.of_set[set.number]);
-      },
-      ShowChange, &showing);
+  const DeltaCost cost =
+      EvaluateDelta(*shown->evaluation, shown->snapshots, 0, FindShown, ShowChange, &showing);
   return cstring_to_text(
       psprintf("{\"whole\":%s,\"rows\":%llu,\"us\":[" INT64_FORMAT "," INT64_FORMAT
                "],\"bag\":%s,\"changes\":%s]}",

@@ -23,7 +23,7 @@ WAYS = [
 ]
 # Those that are refused, with the error.
 REFUSED = [
-    ("SELECT live.subscribe('%(id)s', 'SELECT count(*) FROM soak_rows')", errors.FeatureNotSupported),
+    ("SELECT live.subscribe('%(id)s', 'SELECT random() FROM soak_rows')", errors.FeatureNotSupported),
     ("SELECT live.subscribe('%(id)s', 'SELECT * FROM soak_nothing')", errors.UndefinedTable),
     ("SELECT live.subscribe('%(id)s', 'SELECT FROM WHERE')", errors.SyntaxError),
     ("BEGIN; %(plain)s; %(plain)s; COMMIT", errors.DuplicateObject),
