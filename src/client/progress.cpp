@@ -34,7 +34,14 @@ Stand told = {};  // the last one
 TimestampTz told_at = 0;
 bool arranged = false;  // that this backend is called again in time
 
-bool IsAskedFor() { return progress_interval_ms > 0 && FirstLocal() != nullptr; }
+// What an evaluator tells has been seen to come after a progress that had it in: until that is
+// understood, nothing is said where one is among the consumers.
+bool IsAskedFor() {
+  if (progress_interval_ms == 0) return false;
+  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+    if (one->consumer >= kFirstEvaluator) return false;
+  return FirstLocal() != nullptr;
+}
 
 int64 UntilDue() {
   const int64 elapsed = TimestampDifferenceMilliseconds(told_at, GetCurrentTimestamp());

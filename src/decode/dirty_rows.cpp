@@ -39,6 +39,13 @@ bool IsLogged(const RowShape& shape, const WatchedIdentity& identity) {
   return true;
 }
 
+// (heap_getattr calls a function that not every minor release has.)
+Datum ValueIn(HeapTuple row, int number, TupleDesc descriptor, bool* is_null) {
+  if (number > static_cast<int>(HeapTupleHeaderGetNatts(row->t_data)))
+    return getmissingattr(descriptor, number, is_null);
+  return fastgetattr(row, number, descriptor, is_null);
+}
+
 // The columns' values in `row`. Long ones that an update has not touched are not in it, but in
 // `old_row` then. False if one is nowhere, or the table has no such column (any more).
 bool TakeValues(const WatchedIdentity& identity, TupleDesc descriptor, HeapTuple row,
@@ -52,7 +59,7 @@ bool TakeValues(const WatchedIdentity& identity, TupleDesc descriptor, HeapTuple
     by_value[i] = column->attbyval;
     auto take = [&](HeapTuple from) {
       bool is_null;
-      values[i] = heap_getattr(from, number, descriptor, &is_null);
+      values[i] = ValueIn(from, number, descriptor, &is_null);
       return !is_null &&
              (column->attlen != -1 || !VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(values[i])));
     };

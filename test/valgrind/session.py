@@ -131,7 +131,7 @@ def main():
     client.subscribe("view", "SELECT * FROM v WHERE id BETWEEN $1 AND $2", "5", "40", delivery="poll")
     client.subscribe("parts", "SELECT * FROM parts")
     other.subscribe("routed", "SELECT id, note FROM t WHERE val = $1", "2")
-    refused(client, "SELECT live.subscribe('bad', 'SELECT count(*) FROM t')")
+    refused(client, "SELECT live.subscribe('bad', 'SELECT random() FROM t')")
     refused(client, "SELECT live.subscribe('bad', 'SELECT nonsense')")
     client.rows("SELECT * FROM live.explain('SELECT id FROM t WHERE val = $1 AND id > 3', '{1}')")
 
