@@ -11,6 +11,7 @@
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
 #include "query/analyzed_query.hpp"
+#include "query/delta_routing.hpp"
 #include "query/delta_strategy.hpp"
 #include "registry/database.hpp"
 #include "registry/dirty_log_users.hpp"
@@ -101,16 +102,6 @@ void AwaitLog() {
   WaitUntil([&] { return AwaitDirtyLog(database, log, kConsumer, end); });
 }
 
-// The result columns by which rows are routed.
-List* RoutingColumns(const QuerySpec& spec) {
-  List* numbers = NIL;
-  ListCell* cell;
-  foreach (cell, spec.routing_conditions)
-    numbers = lappend_int(numbers,
-                          static_cast<Var*>(linitial(lfirst_node(OpExpr, cell)->args))->varattno);
-  return numbers;
-}
-
 bool IsOfRoute(const Datum* routes, const bool* nulls) {
   ListCell* condition;
   ListCell* value;
@@ -146,7 +137,7 @@ void Begin(const char* query) {
     shown->plan = PlanDelta(shown->spec.query);
     shown->routing = static_cast<List*>(copyObjectImpl(plan.routing));
     shown->evaluation = PrepareDeltaEvaluation(shown_context, shown->spec, shown->plan,
-                                               RoutingColumns(shown->spec));
+                                               RoutingColumns(shown->spec.routing_conditions));
   });
   shown->snapshots = {nullptr, Take()};
   shown->transaction = GetCurrentTransactionStartTimestamp();

@@ -5,7 +5,9 @@
 
 #include "evaluate/pending_transactions.hpp"
 #include "pg/fault.hpp"
+#include "pg/log_end.hpp"
 #include "pg/memory.hpp"
+#include "query/delta_routing.hpp"
 #include "registry/consumer.hpp"
 #include "registry/database.hpp"
 #include "template/guard.hpp"
@@ -94,7 +96,7 @@ DeltaTables* MakeTables(const QuerySpec& spec, const DeltaPlan& plan) {
     LIVE_QUERIES_FAULT("evaluator-watched");
     Enter(tables);
   });
-  tables->made_at = EndOfLog();
+  tables->made_at = LogEnd();
   return tables;
 }
 
@@ -133,16 +135,6 @@ void KeepTables(Template* common, DeltaTables* tables) {
   if (former != nullptr) MemoryContextDelete(former->context);
 }
 
-// Numbers of result columns, in the order of the routing conditions.
-List* RoutingColumns(const QuerySpec& spec) {
-  List* columns = NIL;
-  ListCell* cell;
-  foreach (cell, spec.routing_conditions)
-    columns = lappend_int(columns,
-                          static_cast<Var*>(linitial(lfirst_node(OpExpr, cell)->args))->varattno);
-  return columns;
-}
-
 }  // namespace
 
 DeltaTemplate* DeltaPartOf(Template* common) {
@@ -152,7 +144,7 @@ DeltaTemplate* DeltaPartOf(Template* common) {
   InMemoryContext(part->context, [&] {
     part->plan = PlanDelta(common->spec.query);
     part->evaluation = PrepareDeltaEvaluation(part->context, common->spec, part->plan,
-                                              RoutingColumns(common->spec));
+                                              RoutingColumns(common->spec.routing_conditions));
   });
   DeltaTables* tables = MakeTables(common->spec, part->plan);
   MemoryContextSetParent(part->context, common->context);
@@ -173,7 +165,7 @@ void PrepareDelta(Template* common) {
   if (common->listening > 0) return;
   DeltaTables* tables = DeltaTablesOf(common);
   NoteStorages(tables);
-  tables->made_at = EndOfLog();
+  tables->made_at = LogEnd();
 }
 
 bool RowsAreKnownFrom(DeltaTables* tables, XLogRecPtr position) {

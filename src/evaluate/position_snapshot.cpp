@@ -6,6 +6,7 @@
 
 #include "decode/unseen_commits.hpp"
 #include "pg/fault.hpp"
+#include "pg/log_end.hpp"
 
 extern "C" {
 #include "access/xlog.h"
@@ -96,7 +97,7 @@ Snapshot Hide(Snapshot plain, std::span<const Commit> history, const Hidden& hid
 
 // Those that had committed before that place in the log, and were not visible yet.
 void WaitForCommitsBefore(XLogRecPtr place) {
-  Assert(place <= EndOfLog());
+  Assert(place <= LogEnd());
   static_cast<void>(place);
   WaitForCommitLog();
   const PlainSnapshot plain = TakePlainSnapshot();
@@ -108,17 +109,9 @@ void WaitForCommitsBefore(XLogRecPtr place) {
 
 }  // namespace
 
-XLogRecPtr EndOfLog() {
-  const XLogRecPtr next = GetXLogInsertRecPtr();
-  if (XLogSegmentOffset(next, wal_segment_size) == SizeOfXLogLongPHD)
-    return next - SizeOfXLogLongPHD;
-  if (next % XLOG_BLCKSZ == SizeOfXLogShortPHD) return next - SizeOfXLogShortPHD;
-  return next;
-}
-
 PlainSnapshot TakePlainSnapshot() {
   Snapshot snapshot = Register(GetTransactionSnapshot());
-  return {snapshot, EndOfLog()};
+  return {snapshot, LogEnd()};
 }
 
 PositionSnapshot TakeFirstSnapshot(XLogRecPtr history_begin) {

@@ -38,10 +38,6 @@ struct PositionSnapshot {
   XLogRecPtr position;
 };
 
-// Where the next record of the log begins: unlike GetXLogInsertRecPtr this is never behind the
-// header of a page that nobody has written yet, which could neither be flushed nor reached.
-XLogRecPtr EndOfLog();
-
 // Takes one and registers it. It lasts until it is released, or its transaction ends.
 PlainSnapshot TakePlainSnapshot();
 

@@ -135,13 +135,7 @@ void ProbePartners(Planner* planner, const Query* query, const JoinExpr* join,
   ListCell* cell;
   foreach (cell, inner.parts) {
     const Part& part = *static_cast<Part*>(lfirst(cell));
-    Query* probe = Selecting(query, Step::kGroup, outer->key);
-    JoinExpr* inner_join = CopyOf(join);
-    inner_join->jointype = JOIN_INNER;
-    // What a sub-select says may be stale itself.
-    inner_join->quals = PlainConjuncts(join->quals);
-    rt_fetch(join->rtindex, probe->rtable)->jointype = JOIN_INNER;
-    ReadAlone(probe, list_make1(inner_join));
+    Query* probe = SelectingMatched(query, join, outer->key);
     RestrictTo(probe, *planner, part);
     partners = lappend(partners, MakeRestricted(part.set, probe));
   }

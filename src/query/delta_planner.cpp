@@ -218,6 +218,16 @@ AttrNumber SelectTarget(Query* query, TargetEntry* target) {
   return target->resno;
 }
 
+Query* SelectingMatched(const Query* query, const JoinExpr* join, List* expressions) {
+  Query* matched = Selecting(query, Step::kGroup, expressions);
+  JoinExpr* inner_join = CopyOf(join);
+  inner_join->jointype = JOIN_INNER;
+  inner_join->quals = PlainConjuncts(join->quals);
+  rt_fetch(join->rtindex, matched->rtable)->jointype = JOIN_INNER;
+  ReadAlone(matched, list_make1(inner_join));
+  return matched;
+}
+
 Node* PlainConjuncts(Node* quals) {
   List* plain = NIL;
   ListCell* cell;

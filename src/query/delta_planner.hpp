@@ -70,6 +70,10 @@ void NoteJoined(Node* node, Bitmapset** joined);
 // Lets `query` read `sources`, nodes of its join tree, and nothing else.
 void ReadAlone(Query* query, List* sources);
 
+// A query for `expressions` of the rows of `query` that `join` matches, by those of its conditions
+// that hold no sub-select: what one of these says may be stale itself.
+Query* SelectingMatched(const Query* query, const JoinExpr* join, List* expressions);
+
 // Makes `target`, in the list of `query` or not, the last of its result columns. Returns its
 // number; those before it keep theirs.
 AttrNumber SelectTarget(Query* query, TargetEntry* target);

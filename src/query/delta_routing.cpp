@@ -116,6 +116,15 @@ DeltaRouting RouteDelta(const Query* query) {
   return routing;
 }
 
+List* RoutingColumns(List* conditions) {
+  List* numbers = NIL;
+  ListCell* cell;
+  foreach (cell, conditions)
+    numbers =
+        lappend_int(numbers, castNode(Var, linitial(lfirst_node(OpExpr, cell)->args))->varattno);
+  return numbers;
+}
+
 List* BindRouting(List* conditions, List* values) {
   return castNode(List, BindParams(AsNode(conditions), values));
 }

@@ -21,6 +21,9 @@ struct DeltaRouting {
 // that have the values; where there is none, `conditions` is NIL. Leaves `query` as it is.
 DeltaRouting RouteDelta(const Query* query);
 
+// The numbers of the result columns that `conditions` are about.
+List* RoutingColumns(List* conditions);
+
 // `conditions` with the values in the place of their parameters.
 List* BindRouting(List* conditions, List* values);
 

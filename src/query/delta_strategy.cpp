@@ -121,11 +121,9 @@ bool IsShown(List* key, int shown) {
 List* WithoutRouting(const QuerySpec& spec) {
   List* key = list_copy(spec.key);
   ListCell* cell;
-  foreach (cell, spec.routing_conditions) {
-    const auto* column = static_cast<Var*>(linitial(lfirst_node(OpExpr, cell)->args));
-    if (column->varattno > list_length(spec.result_columns))
-      key = list_delete_int(key, column->varattno);
-  }
+  foreach (cell, RoutingColumns(spec.routing_conditions))
+    if (lfirst_int(cell) > list_length(spec.result_columns))
+      key = list_delete_int(key, lfirst_int(cell));
   return key;
 }
 

@@ -311,12 +311,7 @@ void PlanJoinSubLinks(Planner* planner, const Query* query, const JoinExpr* join
                       PlannedRelation* outer) {
   List* links = SubLinksIn(join->quals);
   if (links == NIL) return;
-  Query* rows = Selecting(query, Step::kGroup, outer->key);
-  JoinExpr* inner_join = CopyOf(join);
-  inner_join->jointype = JOIN_INNER;
-  inner_join->quals = PlainConjuncts(join->quals);
-  rt_fetch(join->rtindex, rows->rtable)->jointype = JOIN_INNER;
-  ReadAlone(rows, list_make1(inner_join));
+  Query* rows = SelectingMatched(query, join, outer->key);
   AddSubLinks(planner, rows, links, NIL, outer);
 }
 

@@ -1,5 +1,6 @@
 // live.explain: what live.subscribe would do. Process: client backend.
 #include "query/delta_plan.hpp"
+#include "query/delta_routing.hpp"
 #include "query/planner.hpp"
 #include "query/table_facts.hpp"
 #include "sql_api/arguments.hpp"
@@ -112,9 +113,8 @@ const char* KeyOfResult(const Plan& plan) {
 const char* RoutingOfResult(const QuerySpec& spec) {
   const char* text = nullptr;
   ListCell* cell;
-  foreach (cell, spec.routing_conditions) {
-    const auto* column = static_cast<Var*>(linitial(lfirst_node(OpExpr, cell)->args));
-    const char* name = strVal(list_nth(spec.column_names, column->varattno - 1));
+  foreach (cell, RoutingColumns(spec.routing_conditions)) {
+    const char* name = strVal(list_nth(spec.column_names, lfirst_int(cell) - 1));
     text = Joined(text, ", ", quote_identifier(name));
   }
   return text;

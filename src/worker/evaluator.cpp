@@ -13,6 +13,7 @@
 #include "evaluate/position_snapshot.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
+#include "pg/log_end.hpp"
 #include "pg/session_identity.hpp"
 #include "pg/subtransaction.hpp"
 #include "registry/consumer.hpp"
@@ -99,7 +100,7 @@ void ReleaseFirst() {
 void OpenGap() {
   LIVE_QUERIES_FAULT("evaluator-gap");
   ReleaseFirst();
-  gap = {true, EndOfLog(), {}};
+  gap = {true, LogEnd(), {}};
   if (MyConsumer()->state.Load() == ConsumerState::kRunning) MyConsumer()->lapses.Add(1);
 }
 
@@ -164,7 +165,7 @@ Progress Advance() {
 }
 
 Progress AdvanceIfNeeded() {
-  if (EndOfLog() == HeldSnapshot().position && !gap.open) return Progress::kAll;
+  if (LogEnd() == HeldSnapshot().position && !gap.open) return Progress::kAll;
   return Advance();
 }
 
@@ -207,7 +208,7 @@ void Loop() {
 // the first snapshot.
 void FindStart() {
   OpenPending(DatabaseOfMine(), MyConsumer()->index);
-  HoldFirst(TakeFirstSnapshot(EndOfLog()));
+  HoldFirst(TakeFirstSnapshot(LogEnd()));
   while (Advance() == Progress::kBlocked || gap.open) {
     Heed();
     if (TransactionIsDue()) {
