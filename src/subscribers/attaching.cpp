@@ -28,6 +28,11 @@ struct Attachment {
   XLogRecPtr begin;  // it wakes up once all that committed before is handled
 };
 
+// The client holds a lock already, and who waits for that one is waited for here in turn.
+constexpr const char* kLockedReason =
+    "a table of the live query is locked, or another session waits to lock it";
+constexpr const char* kLockedHint = "Try again in another transaction.";
+
 List* attachments = NIL;  // of Attachment, in TopMemoryContext
 
 // Whose route is being looked for.
@@ -59,6 +64,8 @@ Route* TryUseRoute(int connection, uint64_t serial, const DefinitionCopy& defini
         if (TemplatesAreDamaged()) ReThrowError(error);
         if (route != nullptr && route->subscribers == nullptr) DropRoute(route);
         route = nullptr;
+        if (failure.sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
+          return Refuse(connection, serial, failure.sqlstate, kLockedReason, kLockedHint);
         Refuse(connection, serial, failure.sqlstate, failure.reason, error->hint);
       });
   return route;

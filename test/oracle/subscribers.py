@@ -19,6 +19,7 @@ from state import FAILING, FORBIDDEN, Violation
 
 REFUSED = ("0A000", "55000")  # not supported; not with this replica identity
 UNKNOWN = "42704"  # no such live query on this connection
+LOCKED = "another session waits to lock it"
 LIMIT = 9  # subscriptions of a client
 LONGEST = "300ms"  # that a query takes, when it is chosen
 MOST_ROWS = 400    # and that it has
@@ -49,10 +50,17 @@ class Client(Actor):
         """Does what a client does, at random."""
         if self.session is None:
             self._connect()
-        self._answer_resets()
-        names = list(self.weights)
-        action = self.rng.choices(names, [self.weights[name] for name in names])[0]
-        getattr(self, "_" + action)()
+        try:
+            self._answer_resets()
+            names = list(self.weights)
+            action = self.rng.choices(names, [self.weights[name] for name in names])[0]
+            getattr(self, "_" + action)()
+        except psycopg2.errors.LockNotAvailable as error:
+            # Its worker waits for who waits for this client's own locks. It gives up, transaction and all.
+            if LOCKED not in str(error):
+                raise
+            self.world.count("locked by who waits for the client")
+            self._disconnect_now(abruptly=False)
         self.world.pace.between(self.rng)
 
     def trace(self):
@@ -429,6 +437,9 @@ class Client(Actor):
             self.session.begin()
             if len(self.session.subscriptions) < LIMIT:
                 self._subscribe_within()
-        self.session.close(abruptly=self.rng.random() < 0.5)
+        self._disconnect_now(abruptly=self.rng.random() < 0.5)
+
+    def _disconnect_now(self, abruptly):
+        self.session.close(abruptly)
         self.world.count("disconnects")
         self.session = None

@@ -84,7 +84,7 @@ sub recovers {
     my $pid = decoder_pid($node);
     $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
     recovers($client, $writer, 'decoder terminated', qr/restarted/);
-    isnt(decoder_pid($node), $pid, 'there is a new decoder');
+    ok(wait_until(sub { decoder_pid($node) ne $pid }), 'there is a new decoder');
     is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_replication_slots'), 1, 'with one slot');
     is($node->safe_psql('postgres', 'SELECT resets FROM live_queries'), 1, 'the view counts the reset');
 

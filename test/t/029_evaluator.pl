@@ -176,6 +176,20 @@ $writer->rows('DROP POLICY own ON documents; CREATE POLICY own ON documents USIN
 is_deeply([ map { "$_->[1] $_->[0]" } @{ told($reader) } ], ['reset documents'], 'another policy');
 $reader->disconnect;
 
+# ---- who waits for the client is waited for by its evaluator ----
+my $truncating = connect_client($node);
+$client->rows('BEGIN; SELECT count(*) FROM members');
+$truncating->send_query('TRUNCATE members');
+ok(wait_until(sub { $writer->value(q(SELECT count(*) FROM pg_locks WHERE relation = 'members'::regclass AND NOT granted)) }), 'one waits for the client');
+my $error = $client->error(q(SELECT live.subscribe('locked', 'SELECT d.id FROM documents d JOIN members USING (team) WHERE d.id > 1')));
+is($error->{C}, '55P03', 'subscribing gives up');
+like($error->{M}, qr/another session waits to lock it/, 'and says why');
+$client->rows('ROLLBACK');
+is($truncating->finish->{error}, undef, 'who waited goes on');
+$truncating->disconnect;
+$client->subscribe('locked', 'SELECT d.id FROM documents d JOIN members USING (team) WHERE d.id > 1');
+$client->rows(q(SELECT live.unsubscribe('locked')));
+
 # ---- vacuum ----
 $writer->rows('UPDATE orders SET total = total + 1') for 1 .. 5;
 told($client);
