@@ -1,7 +1,9 @@
 // A snapshot is taken, with the log's end behind it: all that it sees was logged before. Once every
 // consumer of this connection has published that position, and what they have put is told, the
-// snapshot is what the message says. Between two of them nothing is done but, if something was
-// logged, to wait for the interval. Process: client backend.
+// snapshot is what the message says. What an evaluator keeps live shows the end of a batch then, and
+// nothing in the midst of it: so that is what the message says, also if the batch told nothing.
+// Between two of them nothing is done but, if something was logged, to wait for the interval.
+// Process: client backend.
 #include "client/progress.hpp"
 
 #include "client/session.hpp"
@@ -27,6 +29,7 @@ namespace {
 struct Stand {
   XLogRecPtr position;  // invalid: none
   char* snapshot;       // in the text form of pg_snapshot, in TopMemoryContext
+  XLogRecPtr shown;     // once it is reached: the end of the batch that has it, or invalid
 };
 
 Stand next = {};  // to be told once it is reached
@@ -34,14 +37,7 @@ Stand told = {};  // the last one
 TimestampTz told_at = 0;
 bool arranged = false;  // that this backend is called again in time
 
-// What an evaluator tells has been seen to come after a progress that had it in: until that is
-// understood, nothing is said where one is among the consumers.
-bool IsAskedFor() {
-  if (progress_interval_ms == 0) return false;
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    if (one->consumer >= kFirstEvaluator) return false;
-  return FirstLocal() != nullptr;
-}
+bool IsAskedFor() { return progress_interval_ms > 0 && FirstLocal() != nullptr; }
 
 int64 UntilDue() {
   const int64 elapsed = TimestampDifferenceMilliseconds(told_at, GetCurrentTimestamp());
@@ -67,6 +63,17 @@ bool Await(XLogRecPtr position) {
     if (!HasPassed(*consumer, position, is_bound)) waits = true;
   });
   return waits;
+}
+
+// To be called once it is reached, and before what was put is taken.
+void NoteShown(Stand* stand) {
+  const ConnectionShared* mine = MyConnectionIfAny();
+  if (mine == nullptr) return;
+  ForEachConsumer(*mine, [&](const ConsumerShared* consumer) {
+    if (consumer->kind == ConsumerKind::kEvaluator) stand->shown = consumer->position.Load();
+  });
+  // What was put before is to be found after this.
+  pg_memory_barrier();
 }
 
 char* LatestSnapshot() {
@@ -115,7 +122,9 @@ bool ArrangeNext() {
     if (IsListening()) WakeUpIn(left > 0 ? left : progress_interval_ms);
     return false;
   }
-  return !Await(next.position);
+  if (Await(next.position)) return false;
+  NoteShown(&next);
+  return true;
 }
 
 void NotifyProgress() {
@@ -134,14 +143,14 @@ bool ProgressIsReached() {
     const bool is_bound = consumer->state.Load() == ConsumerState::kRunning;
     if (!HasPassed(*consumer, next.position, is_bound)) reached = false;
   });
-  // What was put before is to be found after this.
-  pg_memory_barrier();
+  if (reached) NoteShown(&next);
   return reached;
 }
 
 std::string_view TakeProgress(Point* point) {
   // What was held till now, and is older, is told as a part of this.
   point->Reach(SeqId{next.position});
+  point->Reach(SeqId{next.shown});
   StringInfoData text;
   initStringInfo(&text);
   StringInfoSink sink{&text};
