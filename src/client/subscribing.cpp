@@ -186,7 +186,7 @@ void Attach(LocalSubscription* subscription, const Request& request, Plan* plan)
   for (int surprises = 0;;) {
     const FrozenValues nothing = {};
     const XLogRecPtr analysed_at = GetXLogInsertRecPtr();
-    *plan = MakePlan(request.query, request.params, nothing);
+    *plan = MakePlan(request.query, request.params, nothing, ChoiceOfSession());
     LIVE_QUERIES_FAULT("subscribe-analysed");
     char* values_now = nodeToString(plan->frozen.catalogs);
     // What the decoder has found is about the values of the time before.

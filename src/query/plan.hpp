@@ -17,6 +17,7 @@ struct Plan {
   Strategy strategy;
   const char* why;             // the strategy, for people
   const char* why_not_stream;  // for people; nullptr: it is the stream
+  const char* untold;          // what the stream cannot tell, for people; nullptr: nothing
   QuerySpec spec;              // what subscriptions of one shape share: the template
   List* routing;               // Const, beside spec.routing_conditions: this subscription's route
   FrozenValues frozen;         // what is to be passed when the query is planned again

@@ -10,20 +10,27 @@
 
 namespace live_queries {
 
-Plan MakePlan(const char* text, List* params, const FrozenValues& frozen) {
+StrategyChoice ChoiceOfSession() {
+  return evaluators > 0 ? StrategyChoice::kBest : StrategyChoice::kStreamAlone;
+}
+
+Plan MakePlan(const char* text, List* params, const FrozenValues& frozen, StrategyChoice choice) {
   const AnalyzedQuery query = AnalyzeQuery(text, params, frozen);
-  Plan plan = {};
-  std::optional<WhyNot> why_not_stream = PlanStream(query, &plan);
-  if (!why_not_stream) return plan;
-  if (evaluators == 0) {
+  Plan stream = {};
+  std::optional<WhyNot> why_not_stream = PlanStream(query, &stream);
+  if (!why_not_stream && (stream.untold == nullptr || choice != StrategyChoice::kBest))
+    return stream;
+  if (choice == StrategyChoice::kStreamAlone) {
     if (why_not_stream->hint == nullptr)
       why_not_stream->hint =
           "Queries on more than the rows of one table need live_queries.evaluators to be at least "
           "1.";
     Raise(*why_not_stream);
   }
+  Plan plan = {};
   PlanDeltaStrategy(query, &plan);
-  plan.why_not_stream = why_not_stream->message;
+  if (!why_not_stream && plan.strategy == Strategy::kRefresh) return stream;
+  plan.why_not_stream = why_not_stream ? why_not_stream->message : stream.untold;
   return plan;
 }
 

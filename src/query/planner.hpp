@@ -7,9 +7,21 @@
 
 namespace live_queries {
 
+// Among which strategies a query's is chosen. On a table whose old rows are not logged, the stream
+// tells less of updates and deletes than the others do; so it comes first only where it is asked
+// for, or where the whole query would be evaluated otherwise.
+enum class StrategyChoice : uint8_t {
+  kBest,
+  kStreamIfPossible,  // however little that tells
+  kStreamAlone,       // there are no evaluators
+};
+
+// Of this session.
+StrategyChoice ChoiceOfSession();
+
 // Analyses the query `text` as the current role and plans it. Raises what AnalyzeQuery raises, and
 // why no strategy can watch the query (0A000, 55000, 42809 and so on).
-Plan MakePlan(const char* text, List* params, const FrozenValues& frozen);
+Plan MakePlan(const char* text, List* params, const FrozenValues& frozen, StrategyChoice choice);
 
 // Takes out of `plan` what has only been added since `former`: columns, so that SELECT * stays as
 // it was, and labels of enums.

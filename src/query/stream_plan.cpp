@@ -113,11 +113,14 @@ bool AreAmong(List* columns, const Bitmapset* shown) {
   return true;
 }
 
+bool ShowsIdentityAlone(const TableFacts& facts, List* result_columns) {
+  return facts.full_identity || bms_is_subset(UsedColumns(result_columns), facts.identity);
+}
+
 // Without old rows, any update of a row is told as an update. That must not tell of a column which
 // the role may neither see in the result nor read in the table. A change of the key is known.
 std::optional<WhyNot> WhyNotUpdates(const TableFacts& facts, Oid relation, List* result_columns) {
-  if (facts.full_identity || bms_is_subset(UsedColumns(result_columns), facts.identity))
-    return std::nullopt;
+  if (ShowsIdentityAlone(facts, result_columns)) return std::nullopt;
   Bitmapset* known = ShownColumns(result_columns);
   ListCell* cell;
   foreach (cell, facts.key) known = bms_add_member(known, lfirst_int(cell));
@@ -254,6 +257,10 @@ std::optional<WhyNot> PlanStream(const AnalyzedQuery& analyzed, Plan* plan) {
   PlanRouting(quals, plan);
   RequireDistinctTexts(spec.relation, spec.key);
   if (auto why_not = WhyNotUpdates(facts, spec.relation, result_columns)) return why_not;
+  if (!ShowsIdentityAlone(facts, result_columns))
+    plan->untold = psprintf(
+        "old rows of table %s are not logged, so it could not be told what an update changes",
+        facts.weak_name);
   PlanColumns(quals, plan);
   QueryDependencies& dependencies = spec.dependencies;
   NoteDependencies(AsNode(lcons(KeyExpression(spec), list_copy(spec.columns))), &dependencies);

@@ -168,7 +168,7 @@ Datum ExplainCall(FunctionCallInfo call) {
   const char* query = TextArgument(call, 0, "query");
   List* params = TextArrayArgument(call, 1);
   const FrozenValues nothing = {};
-  const Plan plan = MakePlan(query, params, nothing);
+  const Plan plan = MakePlan(query, params, nothing, ChoiceOfSession());
   ResultRows rows(call);
   AddProperty(&rows, "strategy", CopyText(ToText(plan.strategy)));
   AddProperty(&rows, "why", plan.why);

@@ -110,7 +110,11 @@ bool IsSameNow(const Template& one, const DefinitionCopy& definition, bool value
   frozen.session = ListIn(definition, DefinitionField::kSessionValues);
   if (values_hold) frozen.held = ListIn(definition, DefinitionField::kCatalogValues);
   List* params = ListIn(definition, DefinitionField::kValues);
-  Plan plan = MakePlan(definition.Field(DefinitionField::kQuery), params, frozen);
+  // What its session had chosen among is not known here.
+  const StrategyChoice choice = definition.strategy == Strategy::kStream
+                                    ? StrategyChoice::kStreamIfPossible
+                                    : StrategyChoice::kBest;
+  Plan plan = MakePlan(definition.Field(DefinitionField::kQuery), params, frozen, choice);
   InMemoryContext(pass->context,
                   [&] { pass->temporary = list_concat(pass->temporary, plan.temporary); });
   // What a function that was replaced asks for, the client can evaluate when it refreshes.
