@@ -36,7 +36,12 @@ uint32 HashOf(std::string_view bytes) {
                     static_cast<int>(bytes.size()));
 }
 
-std::string_view Copy(std::string_view text) { return {CopyText(text), text.size()}; }
+// Of any bytes: routing values hold zeros.
+std::string_view Copy(std::string_view bytes) {
+  char* copy = static_cast<char*>(palloc(bytes.size() + 1));
+  memcpy(copy, bytes.data(), bytes.size());
+  return {copy, bytes.size()};
+}
 
 std::string_view Column(const EncodedRow& row, int index) {
   return row.row.substr(row.values[index], row.ends[index] - row.values[index]);

@@ -168,6 +168,8 @@ KEYED = [
     wrong("delete of the key", flow((101, DELETE)), steps=STEPS),
     wrong("delete of [1] tells the row", flow((101, INSERT), (102, DELETE)), **AFTER_ONE),
     wrong("delete of [1] tells v = 2", flow((101, INSERT), (102, DELETE), full=False), **AFTER_ONE),
+    wrong("is deleted and inserted in one message", flow((101, DELETE, INSERT), strategy="delta"), steps=STEPS),
+    wrong("and told of once more", flow((101, INSERT, UPDATE), strategy="delta"), steps=STEPS),
     wrong("a key has to be an array", flow((101, INSERT.replace("[1]", "1"))), steps=STEPS),
     wrong("a key has to be an array", flow((101, INSERT.replace("[1]", "[]"))), steps=STEPS),
 ]

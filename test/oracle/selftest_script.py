@@ -202,10 +202,10 @@ def wrong(text, build, **options):
     return test
 
 
-def flow(*messages, read=True, commit=True, full=True, snapshot=()):
+def flow(*messages, read=True, commit=True, full=True, snapshot=(), strategy="stream"):
     """Returns a builder: a subscription, then messages as (xid, change, ..., {field: JSON})."""
     def build(script):
-        made = script.subscribe(commit=commit, full=full)
+        made = script.subscribe(commit=commit, full=full, strategy=strategy)
         if read:
             script.read(made, *snapshot)
         for message in messages:

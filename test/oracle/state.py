@@ -259,6 +259,15 @@ def is_whole_row(key, row):
     return isinstance(key, dict) and rows.row_of(key) == row
 
 
+def check_net(changes):
+    """What is told of two moments, and not of each change in between: of each key only how it differs."""
+    keys = {op: [rows.text_of(change["key"]) for change in changes if change.get("op") == op] for op in ("insert", "update", "delete")}
+    twice = set(keys["insert"]) & set(keys["delete"])
+    require(not twice, "the key %s is deleted and inserted in one message", sorted(twice))
+    again = [key for key in keys["update"] if key in keys["insert"] + keys["delete"] or keys["update"].count(key) > 1]
+    require(not again, "the key %s is updated, and told of once more", again)
+
+
 class SubscriptionState:
     """One subscription as its client sees it."""
 
@@ -295,6 +304,8 @@ class SubscriptionState:
         """Applies a message of changes; returns the keys that it touched."""
         touched = []
         require(message["changes"], "a message of no changes")
+        if self.subscription.strategy != "stream":
+            check_net(message["changes"])
         for change in message["changes"]:
             op = change.get("op")
             require(op in CHANGE_FIELDS, "no operation: %s", op)
