@@ -100,7 +100,7 @@ class Session:
                 raise Violation("subscribe returned the seq %s" % seq)
             self.channel = channel
             table = query.source_table(self.tables)
-            full = query.all_full(self.tables) or (query.whole and strategy != "stream")
+            full = query.all_full(self.tables) or strategy != "stream"
             made.append(Subscription(name, query, bool(table.key) if query.shape.pointwise else True, full,
                                      snapshot, query.table_names(self.tables), query.is_parted(self.tables), live_id,
                                      strategy, unread=snapshot, endangered=query.endangered(self.tables)))
