@@ -168,7 +168,8 @@ def resets_for_good_reasons():
     for reason, subscribed, rules in (
             (TOO_MANY, {}, {"overflows": True}), (TOO_MANY_HELD, {}, {"overflows": True}),
             (GONE, {"full": False}, {}), (TRUNCATED, {"parted": True}, {}), (CHANGED, {}, {"locked": {"items"}}),
-            (LOCKED, {"strategy": "delta"}, {"locked": {"items"}}), (ROLLED_BACK, {}, {}), *[(reason, {}, {"altered": altered("items")}) for reason in [CHANGED] + ALTERED]):
+            (LOCKED, {"strategy": "delta"}, {"locked": {"items"}}), (ROLLED_BACK, {}, {}), *[(reason, {}, {"altered": altered("items")}) for reason in [CHANGED] + ALTERED],
+            (EMPTIED[1], {"strategy": "delta"}, {"altered": altered("items")})):
         script = Script(steps=STEPS, **rules)
         made = script.subscribe(**subscribed)
         script.read(made)
