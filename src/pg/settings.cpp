@@ -69,8 +69,8 @@ void DefineSettings() {
       "live_queries.evaluators",
       "Number of workers that evaluate live queries on more than rows of one table, for each "
       "database.",
-      "0: only queries on one table whose old rows are logged can be watched.", &evaluators, 1, 0,
-      kMaxEvaluators, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+      "0: only rows of one table can be watched, as far as its old rows are logged.", &evaluators,
+      1, 0, kMaxEvaluators, PGC_SUSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable(
       "live_queries.evaluation_timeout",
       "A live query whose expressions take longer than this on one batch of changes is ended.",
