@@ -213,7 +213,7 @@ class ConnectionCheck:
         index = self.reference.replay.index_before(event.data)
         if subscription.query.whole:
             comparison = WholeComparison(index)
-        elif subscription.query.shape.pointwise and subscription.strategy == "stream":
+        elif subscription.query.shape.pointwise and subscription.strategy != "refresh":
             timeline = self.reference.timeline(subscription.query)
             comparison = Comparison(timeline, index, subscription.keyed)
             state.failing = any(at > index - NEARBY for at in timeline.failing)

@@ -166,7 +166,7 @@ for my $truncates (1, 0) {
     my @clients;
     for my $database (qw(db1 db2 db3)) {
         $node->safe_psql('postgres', "CREATE DATABASE $database");
-        $node->safe_psql($database, 'CREATE EXTENSION live_queries; CREATE TABLE t (id int PRIMARY KEY, a text)');
+        $node->safe_psql($database, 'CREATE EXTENSION live_queries; CREATE TABLE t (id int PRIMARY KEY, a text); ALTER TABLE t REPLICA IDENTITY FULL');
         push @clients, connect_client($node, dbname => $database);
     }
     $node->poll_query_until('postgres', $no_decoder);

@@ -16,7 +16,7 @@ my $admin = connect_client($node);
 sub make_database {
     my ($name) = @_;
     $node->safe_psql('postgres', "CREATE DATABASE $name");
-    $node->safe_psql($name, 'CREATE EXTENSION live_queries; CREATE TABLE t (id int PRIMARY KEY, a text)');
+    $node->safe_psql($name, 'CREATE EXTENSION live_queries; CREATE TABLE t (id int PRIMARY KEY, a text); ALTER TABLE t REPLICA IDENTITY FULL');
     return;
 }
 

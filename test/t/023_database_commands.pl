@@ -16,7 +16,7 @@ my ($admin, $watcher) = map { connect_client($node) } 1 .. 2;
 sub make_database {
     my ($name) = @_;
     $node->safe_psql('postgres', "CREATE DATABASE $name");
-    $node->safe_psql($name, 'CREATE EXTENSION live_queries; CREATE TABLE t (id int PRIMARY KEY, a text)');
+    $node->safe_psql($name, 'CREATE EXTENSION live_queries; CREATE TABLE t (id int PRIMARY KEY, a text); ALTER TABLE t REPLICA IDENTITY FULL');
     return;
 }
 
@@ -172,7 +172,7 @@ for my $how ('', ' WITH (FORCE)') {
         is(nameless(), 0, 'and no row has no name');
         # Another one in its place, even with its oid, starts at zero.
         $admin->rows("CREATE DATABASE short OID $oid");
-        $node->safe_psql('short', 'CREATE EXTENSION live_queries; CREATE TABLE t (id int PRIMARY KEY, a text)');
+        $node->safe_psql('short', 'CREATE EXTENSION live_queries; CREATE TABLE t (id int PRIMARY KEY, a text); ALTER TABLE t REPLICA IDENTITY FULL');
         my $next = connect_client($node, dbname => 'short');
         $next->subscribe('q', $query);
         is($next->value(q(SELECT format('%s %s %s', resets, errors, messages) FROM live.workers WHERE database = 'short')), '0 0 0',
