@@ -90,8 +90,10 @@ void HoldNext(const PositionSnapshot& next) {
 
 bool TransactionIsDue() {
   // Who waits for a virtual xid makes an ordinary lock of what is a mark here (VirtualXactLock in
-  // lock.c). A look without a lock may be a moment late.
-  return !*const_cast<volatile bool*>(&MyProc->fpVXIDLock) ||
+  // lock.c). A look without a lock may be a moment late. A transaction that has an xid, by what a
+  // query in it called, keeps a place among those that write.
+  return TransactionIdIsValid(GetTopTransactionIdIfAny()) ||
+         !*const_cast<volatile bool*>(&MyProc->fpVXIDLock) ||
          TimestampDifferenceExceeds(started_at, GetCurrentTimestamp(), kLongestTransactionMs);
 }
 

@@ -95,18 +95,6 @@ Snapshot Hide(Snapshot plain, std::span<const Commit> history, const Hidden& hid
   return registered;
 }
 
-// Those that had committed before that place in the log, and were not visible yet.
-void WaitForCommitsBefore(XLogRecPtr place) {
-  Assert(place <= LogEnd());
-  static_cast<void>(place);
-  WaitForCommitLog();
-  const PlainSnapshot plain = TakePlainSnapshot();
-  ForEachUnseenCommit(plain.snapshot, [](TransactionId xid) {
-    while (TransactionIdIsInProgress(xid)) PauseForVisibility();
-  });
-  Release(plain);
-}
-
 }  // namespace
 
 PlainSnapshot TakePlainSnapshot() {
@@ -114,8 +102,39 @@ PlainSnapshot TakePlainSnapshot() {
   return {snapshot, LogEnd()};
 }
 
-PositionSnapshot TakeFirstSnapshot(XLogRecPtr history_begin) {
-  WaitForCommitsBefore(history_begin);
+UnseenCommits ListUnseenCommits() {
+  WaitForCommitLog();
+  UnseenCommits commits = {nullptr, 0};
+  int capacity = 0;
+  const PlainSnapshot plain = TakePlainSnapshot();
+  ForEachUnseenCommit(plain.snapshot, [&](TransactionId xid) {
+    if (commits.count == capacity) {
+      capacity = capacity == 0 ? 16 : capacity * 2;
+      const size_t bytes = sizeof(TransactionId) * static_cast<size_t>(capacity);
+      commits.xids = static_cast<TransactionId*>(commits.xids == nullptr
+                                                     ? MemoryContextAlloc(TopMemoryContext, bytes)
+                                                     : repalloc(commits.xids, bytes));
+    }
+    commits.xids[commits.count++] = xid;
+  });
+  Release(plain);
+  return commits;
+}
+
+bool AreVisible(UnseenCommits* commits) {
+  while (commits->count > 0 && !TransactionIdIsInProgress(commits->xids[commits->count - 1]))
+    --commits->count;
+  if (commits->count > 0) return false;
+  Forget(commits);
+  return true;
+}
+
+void Forget(UnseenCommits* commits) {
+  if (commits->xids != nullptr) pfree(commits->xids);
+  *commits = {nullptr, 0};
+}
+
+PositionSnapshot TakeFirstSnapshot() {
   const PlainSnapshot plain = TakePlainSnapshot();
   return {plain.snapshot, plain.taken_by};
 }

@@ -41,10 +41,23 @@ struct PositionSnapshot {
 // Takes one and registers it. It lasts until it is released, or its transaction ends.
 PlainSnapshot TakePlainSnapshot();
 
-// A snapshot to begin with. It sees all that was logged before `history_begin`, for which it waits
-// as long as readers have to, and nothing from `position` on. It is exact at no position: it is
-// only good as the previous one of the first.
-PositionSnapshot TakeFirstSnapshot(XLogRecPtr history_begin);
+// What had committed by some moment and was not visible to new snapshots then.
+struct UnseenCommits {
+  TransactionId* xids;  // in TopMemoryContext; nullptr: none
+  int count;
+};
+
+// Of this moment.
+UnseenCommits ListUnseenCommits();
+// Whether new snapshots see all of them; then they are forgotten. Never waits: a commit that waits
+// for a synchronous standby is not visible for as long as that takes.
+bool AreVisible(UnseenCommits* commits);
+void Forget(UnseenCommits* commits);
+
+// A snapshot to begin with, where the history is known from some moment on and what was unseen then
+// is visible. It sees all that was logged before that moment, and nothing from `position` on. It is
+// exact at no position: it is only good as the previous one of the first.
+PositionSnapshot TakeFirstSnapshot();
 
 // Makes of `plain` the snapshot at the newest position that it can stand for, at most `up_to`, and
 // registers it. `previous` is still registered, and older. `history`: what committed after it, in

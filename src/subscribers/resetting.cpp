@@ -32,6 +32,27 @@ bool IsTooMuch(const GuardFailure& failure) {
          failure.sqlstate == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 }
 
+// Whether an error depends on values of rows.
+bool IsOfRows(int sqlstate) {
+  const int category = ERRCODE_TO_CATEGORY(sqlstate);
+  return category == ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) ||
+         category == ERRCODE_TO_CATEGORY(ERRCODE_CARDINALITY_VIOLATION) ||
+         category == ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) ||
+         category == ERRCODE_TO_CATEGORY(ERRCODE_PLPGSQL_ERROR);
+}
+
+// Those that differ in parameters are evaluated together: the row of the error may be one that the
+// query of one of them does not ask for. A new first result asks for its own rows alone.
+bool MayBeOfOthers(const GuardFailure& failure) {
+  const QuerySpec& spec = failure.blame.owner->spec;
+  return failure.blame.routes.empty() && spec.query != nullptr && spec.routing_conditions != NIL &&
+         failure.blame.doing != Doing::kAttaching && !failure.timed_out &&
+         IsOfRows(failure.sqlstate);
+}
+
+constexpr const char* kOfOthersReason =
+    "evaluating the query for all parameters that are watched has failed";
+
 }  // namespace
 
 void ResetNow(Subscriber* subscriber, const char* reason) {
@@ -56,6 +77,8 @@ void EndThoseToBlame(const GuardFailure& failure) {
     Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
     if (IsTooMuch(failure))
       ResetNow(subscriber, failure.reason);
+    else if (MayBeOfOthers(failure))
+      ResetNow(subscriber, kOfOthersReason);
     else if (failure.blame.doing == Doing::kFetching)
       ResetNow(subscriber, "a large value that an update left in place is gone already");
     else

@@ -29,6 +29,7 @@ struct PresentIdentity {
 
 PresentIdentity present = {};
 bool keeping_identity = false;
+bool had_xid = false;  // when what is guarded began
 
 // How long each route's expressions run. Where the time of a template is over, the one that runs
 // may be the last straw: who took longest is to blame.
@@ -110,12 +111,13 @@ void EnterGuard(const Blame& blamed, int rows, bool whole_session) {
   running.Assign(blamed.routes);
   blame = {blamed.owner, running.All(), blamed.doing};
   TakeOnIdentity(*blamed.owner, whole_session);
+  had_xid = HasXid();
   StartTime(blamed.owner->role, rows);
 }
 
 void LeaveGuard() {
   const bool code_of_users = present.whole_session;
-  if (code_of_users) RequireNoTrace();
+  if (code_of_users) RequireNoTrace(had_xid);
   StopEvaluationClock();
   blame = {};
   // What functions have set would stay.

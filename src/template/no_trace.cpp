@@ -164,9 +164,12 @@ void PrepareNoTrace() {
   get_index_stats_hook = OnIndexStats;
 }
 
-void RequireNoTrace() {
+bool HasXid() { return TransactionIdIsValid(GetTopTransactionIdIfAny()); }
+
+void RequireNoTrace(bool had_xid) {
   PortalHashTableDeleteAll();
-  if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) return;
+  // That of an evaluator's long transaction stays after the query that has taken it.
+  if (had_xid || !HasXid()) return;
   ereport(ERROR, errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("a live query cannot write"));
 }
 

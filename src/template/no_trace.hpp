@@ -8,8 +8,11 @@ namespace live_queries {
 // to it, until its transaction is aborted or the identity is left.
 void PrepareNoTrace();
 
+// Whether the transaction has an xid, as one that writes.
+bool HasXid();
+
 // After functions of users have run, as the one who is to blame for them: closes the cursors that
-// they have left open, and raises an error if they have written.
-void RequireNoTrace();
+// they have left open, and raises an error if they have written. `had_xid`: HasXid before.
+void RequireNoTrace(bool had_xid);
 
 }  // namespace live_queries

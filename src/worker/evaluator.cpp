@@ -55,7 +55,7 @@ MemoryContext turn_context = nullptr;
 // first one of all is.
 struct Gap {
   bool open;
-  XLogRecPtr end;          // what commits behind that is known
+  UnseenCommits before;    // what committed before its end, and was not visible there
   PositionSnapshot first;  // none yet: no snapshot
 };
 
@@ -100,20 +100,23 @@ void ReleaseFirst() {
 void OpenGap() {
   LIVE_QUERIES_FAULT("evaluator-gap");
   ReleaseFirst();
-  gap = {true, LogEnd(), {}};
+  Forget(&gap.before);
+  gap = {true, ListUnseenCommits(), {}};
   if (MyConsumer()->state.Load() == ConsumerState::kRunning) MyConsumer()->lapses.Add(1);
 }
 
 void CloseGap() {
   ReleaseFirst();
+  Forget(&gap.before);
   gap = {};
 }
 
-// What the next snapshot is made from.
-const PositionSnapshot& Previous() {
-  if (!gap.open) return HeldSnapshot();
-  if (gap.first.snapshot == nullptr) gap.first = TakeFirstSnapshot(gap.end);
-  return gap.first;
+// What the next snapshot is made from; nullptr: that cannot be taken yet.
+const PositionSnapshot* Previous() {
+  if (!gap.open) return &HeldSnapshot();
+  if (!AreVisible(&gap.before)) return nullptr;
+  if (gap.first.snapshot == nullptr) gap.first = TakeFirstSnapshot();
+  return &gap.first;
 }
 
 // ----- a turn -----
@@ -145,7 +148,8 @@ void MoveTo(const PositionSnapshot& next) {
 }
 
 Progress Advance() {
-  const PositionSnapshot& previous = Previous();
+  const PositionSnapshot* previous = Previous();
+  if (previous == nullptr) return Progress::kBlocked;
   const PlainSnapshot plain = TakePlainSnapshot();
   if (!AwaitPending(plain.taken_by)) {
     Release(plain);
@@ -157,7 +161,7 @@ Progress Advance() {
     return Progress::kPart;
   }
   const std::optional<PositionSnapshot> next =
-      SnapshotAtPosition(plain, previous, PendingCommits(), Goal(plain.taken_by));
+      SnapshotAtPosition(plain, *previous, PendingCommits(), Goal(plain.taken_by));
   Release(plain);
   if (!next) return Progress::kBlocked;
   MoveTo(*next);
@@ -208,7 +212,11 @@ void Loop() {
 // the first snapshot.
 void FindStart() {
   OpenPending(DatabaseOfMine(), MyConsumer()->index);
-  HoldFirst(TakeFirstSnapshot(LogEnd()));
+  for (UnseenCommits before = ListUnseenCommits(); !AreVisible(&before);) {
+    Heed();
+    Sleep(kVisibilityPollMs);
+  }
+  HoldFirst(TakeFirstSnapshot());
   while (Advance() == Progress::kBlocked || gap.open) {
     Heed();
     if (TransactionIsDue()) {
