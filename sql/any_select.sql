@@ -48,7 +48,12 @@ INSERT INTO form (id, query) VALUES
   ('lateral', 'SELECT c.id, o.id AS ord FROM customer c, LATERAL (SELECT id FROM ord WHERE customer_id = c.id ORDER BY total DESC, id LIMIT 1) o'),
   ('view', 'SELECT c.name, v.total FROM open_order v JOIN customer c ON c.id = v.customer_id'),
   ('partitions', 'SELECT p.id, sum(p.v) AS v FROM part p GROUP BY p.id'),
-  ('values', 'SELECT v.status, count(o.id) AS n FROM (VALUES (''open''), (''paid''), (''lost'')) v (status) LEFT JOIN ord o ON o.status = v.status GROUP BY v.status');
+  ('values', 'SELECT v.status, count(o.id) AS n FROM (VALUES (''open''), (''paid''), (''lost'')) v (status) LEFT JOIN ord o ON o.status = v.status GROUP BY v.status'),
+  ('series', 'SELECT g.n, count(o.id) AS orders FROM generate_series(1, 5) g (n) LEFT JOIN ord o ON o.customer_id = g.n GROUP BY g.n'),
+  ('words', 'SELECT c.id, w.word FROM customer c, unnest(string_to_array(c.name || '' '' || c.name, '' '')) w (word)'),
+  ('groups of numbers', 'SELECT count(*) AS n FROM ord GROUP BY total * CASE WHEN id % 2 = 0 THEN 1.0 ELSE 1.000 END'),
+  ('listed', 'SELECT c.id, (SELECT json_agg(x) FROM (SELECT o.id, (SELECT json_agg(i.product ORDER BY i.line) FROM item i WHERE i.ord_id = o.id) AS items FROM ord o WHERE o.customer_id = c.id ORDER BY o.id DESC LIMIT 2) x) AS latest FROM customer c'),
+  ('listed together', 'SELECT c.id, (SELECT string_agg(x.label, '','' ORDER BY x.label) FROM (SELECT o.status AS label FROM ord o WHERE o.customer_id = c.id UNION SELECT i.product FROM item i WHERE i.ord_id = c.id * 10) x) AS labels FROM customer c');
 INSERT INTO form VALUES
   ('parameters of a join', 'SELECT o.id, c.name FROM ord o JOIN customer c ON c.id = o.customer_id WHERE c.region = $1 AND o.total > $2', '{north,1}'),
   ('other parameters', 'SELECT o.id, c.name FROM ord o JOIN customer c ON c.id = o.customer_id WHERE c.region = $1 AND o.total > $2', '{south,1}'),
@@ -182,6 +187,23 @@ CALL check_all('27');
 -- Nothing differed, nothing was reset.
 SELECT * FROM noted ORDER BY 1, 2;
 SELECT live.unsubscribe_all() = (SELECT count(*) FROM form) AS all;
+-- Of values that are equal but not the same, the least text stands for the group.
+CREATE TABLE amount (id int PRIMARY KEY, v numeric, j jsonb);
+INSERT INTO amount VALUES (1, 1.00, '1.0'), (2, 1.0, '1.00'), (3, 2, '{"a": 2.0}');
+SELECT strategy FROM live.subscribe('numbers', 'SELECT v, v + 1 AS next, count(*) AS n FROM amount GROUP BY v HAVING v < 5', delivery => 'poll');
+SELECT * FROM live.snapshot('numbers') ORDER BY key::text;
+SELECT strategy FROM live.subscribe('documents', 'SELECT j, count(*) AS n FROM amount GROUP BY j', delivery => 'poll');
+SELECT * FROM live.snapshot('documents') ORDER BY key::text;
+DELETE FROM amount WHERE id = 2;
+SELECT live.wait_for();
+SELECT subscription_id, change->>'op' AS op, change->>'key' AS key, change->>'row' AS "row", change->>'old' AS old
+FROM live.poll() p, json_array_elements(p.message->'changes') change;
+UPDATE amount SET v = 2.000 WHERE id = 1;
+SELECT live.wait_for();
+SELECT subscription_id, change->>'op' AS op, change->>'key' AS key, change->>'row' AS "row", change->>'old' AS old
+FROM live.poll() p, json_array_elements(p.message->'changes') change;
+SELECT live.unsubscribe_all();
+DROP TABLE amount;
 DROP VIEW open_order;
 DROP TABLE customer, ord, item, tag, part, form, shown, noted;
 DROP PROCEDURE apply, watch_all, check_all;

@@ -6,6 +6,8 @@
 #include "query/tree.hpp"
 
 extern "C" {
+#include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
@@ -85,15 +87,20 @@ bool IsConstantSet(List* rows) {
 }
 
 // Rows that are the same at all times.
-PlannedRelation PlanConstant(Planner* planner, int index, const RangeTblEntry& entry) {
-  auto* rows = entry.rtekind == RTE_VALUES ? AsNode(entry.values_lists) : AsNode(entry.functions);
+PlannedRelation PlanConstant(Planner* planner, int index, RangeTblEntry* entry) {
+  auto* rows =
+      entry->rtekind == RTE_VALUES ? AsNode(entry->values_lists) : AsNode(entry->functions);
   if (checkExprHasSubLink(rows)) GiveUp(planner, "it computes rows from a sub-select");
-  if (entry.rtekind != RTE_VALUES || !IsConstantSet(entry.values_lists)) return {NIL, true, NIL};
+  if (entry->rtekind == RTE_FUNCTION) {
+    List* place = PlaceInFunction(index, entry);
+    return {place, place == NIL, NIL};
+  }
+  if (!IsConstantSet(entry->values_lists)) return {NIL, true, NIL};
   List* columns = NIL;
   ListCell* type;
   ListCell* typmod;
   ListCell* collation;
-  forthree(type, entry.coltypes, typmod, entry.coltypmods, collation, entry.colcollations) {
+  forthree(type, entry->coltypes, typmod, entry->coltypmods, collation, entry->colcollations) {
     const auto number = static_cast<AttrNumber>(list_length(columns) + 1);
     columns = lappend(columns, makeVar(index, number, lfirst_oid(type), lfirst_int(typmod),
                                        lfirst_oid(collation), 0));
@@ -116,7 +123,7 @@ PlannedRelation PlanEntry(Planner* planner, Query* query, int index) {
       return {NIL, false, NIL};
     case RTE_VALUES:
     case RTE_FUNCTION:
-      return PlanConstant(planner, index, *entry);
+      return PlanConstant(planner, index, entry);
     default:
       GiveUp(planner, "it reads something that is no table");
       return {NIL, true, NIL};
@@ -210,7 +217,30 @@ PlannedRelation PlanJoin(Planner* planner, Query* query, JoinExpr* join) {
   }
 }
 
+// Whether a whole row of `entry` is the value that its one function gives.
+bool GivesOneValue(const RangeTblEntry& entry) {
+  if (list_length(entry.functions) != 1) return false;
+  const auto* function = linitial_node(RangeTblFunction, entry.functions);
+  Oid type;
+  TupleDesc row;
+  return function->funccolnames == NIL &&
+         get_expr_result_type(function->funcexpr, &type, &row) == TYPEFUNC_SCALAR;
+}
+
 }  // namespace
+
+List* PlaceInFunction(int index, RangeTblEntry* entry) {
+  if (!entry->funcordinality) {
+    if (!GivesOneValue(*entry)) return NIL;
+    entry->funcordinality = true;
+    entry->eref->colnames = lappend(entry->eref->colnames, makeString(pstrdup("?place")));
+  }
+  int columns = 0;
+  ListCell* cell;
+  foreach (cell, entry->functions) columns += lfirst_node(RangeTblFunction, cell)->funccolcount;
+  return list_make1(
+      makeVar(index, static_cast<AttrNumber>(columns + 1), INT8OID, -1, InvalidOid, 0));
+}
 
 PlannedRelation PlanFrom(Planner* planner, Query* query, Node* node) {
   if (IsA(node, RangeTblRef))

@@ -70,10 +70,13 @@ void PlanLateral(Planner* planner, Query* query, int index, List* sources, Plann
       if (outer->bag) return GiveUp(planner, "rows that LATERAL refers to have no key");
       return PlanBody(planner, query, entry, sources, outer);
     case RTE_FUNCTION:
-    case RTE_VALUES:
+    case RTE_VALUES: {
       if (checkExprHasSubLink(computed)) GiveUp(planner, "it computes rows from a sub-select");
-      outer->bag = true;
+      List* place = entry->rtekind == RTE_FUNCTION ? PlaceInFunction(index, entry) : NIL;
+      outer->key = list_concat_copy(outer->key, place);
+      outer->bag = outer->bag || place == NIL;
       return;
+    }
     default:
       return GiveUp(planner, "it reads something that is no table");
   }

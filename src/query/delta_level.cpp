@@ -3,6 +3,7 @@
 // backend, evaluator.
 #include "query/delta_planner.hpp"
 #include "query/open_answers.hpp"
+#include "query/open_groups.hpp"
 #include "query/restriction.hpp"
 #include "query/small_key.hpp"
 #include "query/tree.hpp"
@@ -58,6 +59,7 @@ void PlanSteps(Planner* planner, const Query* query, PlannedRelation* relation) 
     relation->key = get_sortgrouplist_exprs(query->groupClause, query->targetList);
     relation->bag = false;
     Coarsen(planner, query, Step::kGroup, relation->key, relation);
+    relation->key = ShownGroups(*query);
     PlanGroupSubLinks(planner, query, relation);
   }
   if (query->hasWindowFuncs)

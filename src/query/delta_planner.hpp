@@ -96,6 +96,10 @@ List* Visible(List* target_list);
 
 PlannedRelation PlanFrom(Planner* planner, Query* query, Node* node);
 
+// What tells the rows of a function from each other: their places, which `entry` is made to give.
+// NIL: nothing, as the rows of one that gives several columns may be used whole.
+List* PlaceInFunction(int index, RangeTblEntry* entry);
+
 // ----- delta_lateral.cpp -----
 
 // Whether an item of FROM is computed for each row of others.

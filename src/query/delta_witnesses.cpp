@@ -132,6 +132,16 @@ bool ReadsOuterLevels(Node* node) {
   return false;
 }
 
+// The query that is all that `body` reads, if that refers to what is around `body`; else nullptr.
+Query* OpenSource(const Query& body) {
+  const FromExpr& from = *body.jointree;
+  if (list_length(from.fromlist) != 1 || !IsA(linitial(from.fromlist), RangeTblRef)) return nullptr;
+  const RangeTblEntry* entry =
+      rt_fetch(linitial_node(RangeTblRef, from.fromlist)->rtindex, body.rtable);
+  const bool is_open = entry->rtekind == RTE_SUBQUERY && ReadsOuterLevels(AsNode(entry->subquery));
+  return is_open ? entry->subquery : nullptr;
+}
+
 // What is read within `node` is evaluated on its own: nothing in it may be of another level. The
 // conditions of inner joins may, where these are below no outer join.
 void RequireClosed(Planner* planner, const Query* query, Node* node, bool below_outer) {
@@ -181,6 +191,7 @@ Witness* MakeWitness(int set, Query* rows) {
 }
 
 List* WitnessesOfBody(Planner* planner, const SubLink& link, Query* body, bool is_conjunct);
+List* WitnessesOf(Planner* planner, const SubLink& link, bool is_conjunct);
 
 // Whether the result columns have the types that the test of a sub-select expects.
 bool GivesTypes(const Query& leaf, List* types) {
@@ -192,14 +203,25 @@ bool GivesTypes(const Query& leaf, List* types) {
   return true;
 }
 
+// Those for which what `inner` gives may be stale, where that is read by a query, which it does not
+// refer to, of a sub-select: they stand for the rows of what is around that one.
+List* WitnessesOfOpen(Planner* planner, Query* inner) {
+  List* witnesses = WitnessesOf(planner, *castNode(SubLink, Exists(inner)), false);
+  ListCell* cell;
+  foreach (cell, witnesses)
+    IncrementVarSublevelsUp(AsNode(static_cast<Witness*>(lfirst(cell))->condition), -1, 1);
+  return witnesses;
+}
+
 List* WitnessesOfLeaves(Planner* planner, const SubLink& link, const Query* body) {
   List* witnesses = NIL;
   ListCell* cell;
   foreach (cell, body->rtable) {
     Query* leaf = lfirst_node(RangeTblEntry, cell)->subquery;
-    // It stands a level deeper there.
-    if (ReadsOuterLevels(AsNode(leaf)))
-      GiveUp(planner, "a set operation in a sub-select refers to what is around that");
+    if (ReadsOuterLevels(AsNode(leaf))) {
+      witnesses = list_concat(witnesses, WitnessesOfOpen(planner, leaf));
+      continue;
+    }
     SubLink untested = link;
     if (!GivesTypes(*leaf, castNode(SetOperationStmt, body->setOperations)->colTypes))
       untested.testexpr = nullptr;
@@ -222,6 +244,11 @@ List* WitnessesOfBody(Planner* planner, const SubLink& link, Query* body, bool i
   List* witnesses = NIL;
   ListCell* cell;
   PrepareLevel(body);
+  if (Query* source = OpenSource(*body); source != nullptr) {
+    if (body->hasSubLinks)
+      GiveUp(planner, "what is read in a sub-select refers to what is around that");
+    return WitnessesOfOpen(planner, source);
+  }
   RequireClosed(planner, body, AsNode(body->jointree), false);
   const PlannedRelation relation = PlanFrom(planner, body, AsNode(body->jointree));
   foreach (cell, relation.parts) {

@@ -6,6 +6,7 @@
 #include "query/equal_values.hpp"
 #include "query/input_order.hpp"
 #include "query/open_aggregates.hpp"
+#include "query/open_groups.hpp"
 #include "query/open_windows.hpp"
 #include "query/total_order.hpp"
 #include "query/tree.hpp"
@@ -70,16 +71,7 @@ void DecideAggregates(Query* query, Undecided* undecided) {
   (void)DecideAggregatesIn(query->havingQual, &context);
 }
 
-// ----- groups -----
-
-void RequireOneFormOfGroups(const Query& query, Undecided* undecided) {
-  ListCell* cell;
-  foreach (cell, get_sortgrouplist_exprs(query.groupClause, query.targetList))
-    if (!EqualMeansSame(static_cast<Expr*>(lfirst(cell))))
-      Note(undecided,
-           "it groups by values that can be equal but not the same, such as 1.0 and 1.00",
-           kCastCure);
-}
+// ----- set operations -----
 
 bool IsUnionAll(Node* node) {
   if (!IsA(node, SetOperationStmt)) return true;
@@ -220,8 +212,8 @@ bool VisitInner(Node* node, Undecided* undecided) {
 void DecideLevel(Query* query, List* const* key, Undecided* undecided) {
   if (query->setOperations != nullptr && !IsUnionAll(query->setOperations))
     RequireOneFormOfColumns(*castNode(SetOperationStmt, query->setOperations), undecided);
-  RequireOneFormOfGroups(*query, undecided);
   DecideAggregates(query, undecided);
+  DecideGroups(query, undecided);
   List* groups = get_sortgrouplist_exprs(query->groupClause, query->targetList);
   const bool grouped = Groups(*query);
   if (query->groupingSets != NIL && query->hasWindowFuncs)

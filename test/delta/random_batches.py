@@ -1,12 +1,16 @@
 """Random queries and changes: the delta strategy's own evaluation, batch by batch, against the whole query.
 
 Usage: random_batches.py SEED CASES [FORM,...]: without queries of these forms (test/oracle/grammar.py). A server with the build with fault points; connects by the environment."""
-import json, os, random, re, sys, time, psycopg2
+import json, os, random, re, sys, time, psycopg2, psycopg2.extras
 from collections import Counter
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/../oracle")
 from grammar import Grammar
 from open_grammar import OpenGrammar
 DSN = ""
+def loads(text):
+    """JSON in which 1.0 and 1 differ."""
+    return json.loads(text, parse_float=lambda number: "float " + number)
+psycopg2.extras.register_default_json(globally=True, loads=loads)
 def conn():
     c = psycopg2.connect(DSN); return c
 TABLES = {"a": "(id int primary key, x int, t text)", "b": "(id int primary key, a_id int, y int, t text)",
@@ -138,7 +142,7 @@ def main():
             try:
                 e.execute("SET LOCAL ROLE " + role); cc.execute("RESET ALL; SET ROLE " + role)
                 e.execute("SELECT delta_begin(%s)", (sql,))
-                e.execute("SELECT delta_plan(%s)", (sql,)); plan = json.loads(e.fetchone()[0])
+                e.execute("SELECT delta_plan(%s)", (sql,)); plan = loads(e.fetchone()[0])
                 logged = r.random() < .7
                 if logged: e.execute("SELECT delta_watch()")
             except psycopg2.Error as error:
@@ -150,7 +154,7 @@ def main():
             except psycopg2.errors.FeatureNotSupported as error:
                 stats["no plan: " + str(error).split("\n")[0]] += 1
                 continue
-            rows, client = json.loads(e.fetchone()[0]), None
+            rows, client = loads(e.fetchone()[0]), None
             for batch in range(BATCHES):
                 dirty = {t: set() for t in TABLES}
                 for _ in range(r.randint(1, 4)): change(ac, r, dirty)
@@ -160,11 +164,11 @@ def main():
                 e.execute("SELECT delta_move()")
                 if logged: e.execute("SELECT delta_logged()")
                 else: e.execute("SELECT delta_changes(%s::oid[], %s)", ([o for o, _ in given], [i for _, i in given]))
-                told = json.loads(e.fetchone()[0])
+                told = loads(e.fetchone()[0])
                 client = client or Client(told["bag"], rows)
                 for one in told["changes"]: client.apply(one)
                 e.execute("SELECT delta_result()")
-                now = json.loads(e.fetchone()[0])
+                now = loads(e.fetchone()[0])
                 assert client.state == Client(told["bag"], now).state, "the client has %s\nthe result is %s" % (client.state, Client(told["bag"], now).state)
                 found = Counter(json.dumps(one["row"]) for one in now)
                 truth = found

@@ -127,6 +127,9 @@ class Grammar:
         if self.chance(.03):
             self.form("VALUES")
             return ("(VALUES (1, 'x'), (2, NULL), (NULL, 'y')) %s(v, w)" % alias), Scope([(alias, [("v", INT), ("w", TEXT)])])
+        if self.chance(.03):
+            self.form("series")
+            return "generate_series(0, %d) %s(g)" % (self.rng.randint(1, 4), alias), Scope([(alias, [("g", INT)])])
         name = self.rng.choice(list(self.tables) + [name for name in self.tables if name not in self.seldom])
         if name in self.used:
             self.form("a table twice")
@@ -361,9 +364,22 @@ class Grammar:
         source, inner = self.source(0)
         self.form("sub-select in the list")
         body = "FROM %s WHERE %s = %s" % (source, self.number(inner), self.number(scope))
+        if self.chance(.3):
+            return self.listed(inner, body)
         return self.rng.choice([("(SELECT count(*)::int %s)" % body, INT), ("(SELECT max(%s) %s)" % (self.number(inner), body), INT),
                                 ("EXISTS (SELECT 1 %s)" % body, OTHER),
                                 ("ARRAY(SELECT %s %s ORDER BY 1)" % (self.number(inner), body), OTHER)])
+
+    def listed(self, scope, body):
+        """The first rows of a body, or two bodies together, as an array."""
+        values, order = self.number(scope), ", ".join(name for name, kind in scope.columns() if kind != OTHER)
+        rows = "SELECT %s AS v %s" % (values, body)
+        if self.chance(.3):
+            rows = "%s UNION %sSELECT %s %s" % (rows, self.rng.choice(["ALL ", ""]), self.number(scope), body)
+        elif self.chance(.7):
+            rows += " ORDER BY %s LIMIT %d" % (order, self.rng.randint(1, 3))
+        self.form("rows of what is around")
+        return "(SELECT array_agg(x.v ORDER BY x.v) FROM (%s) x)" % rows, OTHER
 
     def window(self, scope):
         """A window function whose answer no tie leaves open."""
