@@ -127,6 +127,7 @@ struct Evaluating {
   Template* common;
   const DeltaTables* tables;
   bool rows_are_known;
+  bool list;  // DeltaPlan::list
   Origin origin;
   const Sink* sink;
   RouteSet* found;  // the routes of a change
@@ -149,14 +150,15 @@ void Report(const ResultChange& change, void* context) {
         WriteDelete(body, change.key, change.row);
         break;
       case ChangeOp::kUpdate:
-        WriteUpdate(body, change.key, change.row, change.old);
+        WriteUpdate(body, change.key, change.row, change.old, change.position);
         break;
       case ChangeOp::kInsert:
-        WriteInsert(body, change.key, change.row);
+        WriteInsert(body, change.key, change.row, change.position);
         break;
     }
   }
-  HandOverLong(&touched, at.origin, *at.sink);
+  // Positions in a list are those after the whole message.
+  if (!at.list) HandOverLong(&touched, at.origin, *at.sink);
 }
 
 void NoteCost(const DeltaCost& cost) {
@@ -178,7 +180,7 @@ void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, const Sink&
     LIVE_QUERIES_FAULT("evaluator-evaluate");
     RouteSet found;
     found.Prepare(CurrentMemoryContext);
-    Evaluating at = {&batch, common, tables, false, {}, &sink, &found};
+    Evaluating at = {&batch, common, tables, false, part->plan.list, {}, &sink, &found};
     at.rows_are_known = !batch.dirty->unknown() && RowsAreKnownFrom(tables, batch.before.position);
     at.origin = OriginOf(*tables, at.rows_are_known, batch);
     WhileDoing(at.rows_are_known ? Doing::kEvaluating : Doing::kCatchingUp, [&] {

@@ -65,8 +65,9 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
   const ResultEncoder& encoder = evaluation.encoder;
   RowsOfSide rows = {};
   rows.encoder = &encoder;
-  rows.difference = Difference::Create(evaluation.plan->bag, encoder.route_lengths,
-                                       encoder.route_by_value, encoder.route_count);
+  rows.difference =
+      Difference::Create(evaluation.plan->bag, evaluation.plan->list, encoder.route_lengths,
+                         encoder.route_by_value, encoder.route_count);
   rows.row_context = AllocSetContextCreate(CurrentMemoryContext, "live_queries row of a result",
                                            ALLOCSET_DEFAULT_SIZES);
   rows.max_bytes = max_bytes;

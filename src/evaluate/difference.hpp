@@ -31,19 +31,21 @@ struct ResultChange {
   std::string_view old;  // of an update: the changed columns' former values, a JSON object
   const Datum* routes;
   const bool* route_nulls;
+  int64 position;  // of an insert or update in a list: in the result afterwards, from 0; else -1
 };
 
 class Difference {
  public:
-  // In CurrentMemoryContext, as all that is added. The routing columns have these types.
-  static Difference* Create(bool bag, const int16* route_lengths, const bool* route_by_value,
-                            int route_count);
+  // In CurrentMemoryContext, as all that is added. The routing columns have these types. Of a list,
+  // all rows of either side have to be added in their order.
+  static Difference* Create(bool bag, bool list, const int16* route_lengths,
+                            const bool* route_by_value, int route_count);
 
   // Takes a row of the one side (-1: before, 1: after); copied where it is kept.
-  void Add(const EncodedRow& row, int side);
+  void Add(const EncodedRow& encoded, int side);
 
   // Hands out what did not cancel out: deletes, then updates, then inserts, so that no key is twice
-  // in the result at any time. Raises XX000 if two rows of one side have the same key.
+  // in the result at any time; of a list, deletes, then the others by position. Raises XX000 if two rows of one side have the same key.
   void Report(void (*report)(const ResultChange&, void*), void* context);
 
   uint64 bytes() const { return bytes_; }
@@ -51,18 +53,26 @@ class Difference {
  private:
   struct Row;
   struct Entry;
+  struct Place;
+  struct Places;
+  struct RouteList;
+  void AddPlace(Entry* entry, Row* row, int side);
+  void FindMoved(const RouteList& list);
+  void ReportList(const RouteList& list, void (*report)(const ResultChange&, void*), void* context);
   Entry* FindOrAdd(const EncodedRow& row);
   Row* FindOrAddRow(Entry* entry, const EncodedRow& encoded);
-  ResultChange ChangeOf(const Entry& entry) const;
 
   MemoryContext context_;
   bool bag_;
+  bool list_;
   int route_count_;
   const int16* route_lengths_;
   const bool* route_by_value_;
   HTAB* entries_;  // hash to chain
+  HTAB* lists_;    // likewise; of one route each
   Entry* first_;   // in the order in which they came
   Entry* last_;
+  RouteList* first_list_;
   uint64 bytes_;
 };
 

@@ -27,7 +27,7 @@ namespace internal {
 
 template <TextSink S>
 void WriteKeyedChange(S& sink, std::string_view op, std::string_view key_json,
-                      std::string_view row_json, std::string_view old_json) {
+                      std::string_view row_json, std::string_view old_json, int64_t position) {
   sink.Append(std::string_view("{\"op\":\""));
   sink.Append(op);
   sink.Append(std::string_view("\",\"key\":"));
@@ -38,27 +38,35 @@ void WriteKeyedChange(S& sink, std::string_view op, std::string_view key_json,
     sink.Append(std::string_view(",\"old\":"));
     sink.Append(old_json);
   }
+  if (position >= 0) {
+    std::array<char, 20> digits;  // of 2^63 - 1
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), position).ptr;
+    sink.Append(std::string_view(",\"position\":"));
+    sink.Append(std::string_view(digits.data(), static_cast<size_t>(end - digits.data())));
+  }
   sink.Append(std::string_view("}"));
 }
 
 }  // namespace internal
 
+// `position`: where the row stands in a result that is a list; negative: it is none.
 template <TextSink S>
-void WriteInsert(S& sink, std::string_view key_json, std::string_view row_json) {
-  internal::WriteKeyedChange(sink, "insert", key_json, row_json, {});
+void WriteInsert(S& sink, std::string_view key_json, std::string_view row_json,
+                 int64_t position = -1) {
+  internal::WriteKeyedChange(sink, "insert", key_json, row_json, {}, position);
 }
 
 // `old_json` holds the changed columns' former values; if it is empty, the change has no such
 // field.
 template <TextSink S>
 void WriteUpdate(S& sink, std::string_view key_json, std::string_view row_json,
-                 std::string_view old_json) {
-  internal::WriteKeyedChange(sink, "update", key_json, row_json, old_json);
+                 std::string_view old_json, int64_t position = -1) {
+  internal::WriteKeyedChange(sink, "update", key_json, row_json, old_json, position);
 }
 
 template <TextSink S>
 void WriteDelete(S& sink, std::string_view key_json, std::string_view row_json) {
-  internal::WriteKeyedChange(sink, "delete", key_json, row_json, {});
+  internal::WriteKeyedChange(sink, "delete", key_json, row_json, {}, -1);
 }
 
 // All rows of the result left at once.

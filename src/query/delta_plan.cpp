@@ -184,6 +184,12 @@ DeltaPlan PlanWhole(const Query* query, const char* why, List* tables, Planner* 
   return plan;
 }
 
+// Whose order is decided to the last: that of WITH TIES is not.
+bool IsList(const Query& query) {
+  return query.sortClause != NIL && query.limitCount != nullptr &&
+         query.limitOption != LIMIT_OPTION_WITH_TIES;
+}
+
 }  // namespace
 
 DeltaPlan PlanDelta(const Query* query) {
@@ -207,6 +213,7 @@ DeltaPlan PlanDelta(const Query* query) {
   plan.refused = planner.refused;
   plan.cure = planner.cure;
   plan.shown = shown;
+  plan.list = IsList(*query);
   ListCell* cell;
   foreach (cell, tables)
     plan.tables = list_append_unique_oid(plan.tables, lfirst_node(RangeTblEntry, cell)->relid);

@@ -12,6 +12,7 @@ struct DeltaPlan {
   int shown;              // result columns before those
   List* key;              // numbers of the columns that name a row
   bool bag;               // nothing names a row
+  bool list;              // ORDER BY and LIMIT: subscribers are told where a row stands
   List* sets;             // StaleSet*
   List* restricted;       // Restricted*: what of the result may differ, each row in one of them
   int params;             // of all these queries

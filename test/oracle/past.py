@@ -18,6 +18,14 @@ SCHEMA = "past"
 PATIENCE = "5s"  # for one query
 
 
+class Result(Counter):
+    """How often each row is there, and all in their order."""
+
+    def __init__(self, in_order):
+        self.order = list(in_order)
+        super().__init__(self.order)
+
+
 class Past:
     """Used by the conductor's thread alone."""
 
@@ -125,7 +133,7 @@ class Past:
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT row_to_json(q)::text FROM (%s) AS q" % query.plain_sql(None))
-                return Counter(rows.row_from(text) for (text,) in cursor)
+                return Result(rows.row_from(text) for (text,) in cursor)
         except psycopg2.errors.QueryCanceled:
             return None
 

@@ -16,6 +16,8 @@ import shapes
 from rows import Number
 
 SHAPE = shapes.Shape("any select", "", sometimes=True, pointwise=False)
+LIST = re.compile(r" ORDER BY [^()]* LIMIT \d+( OFFSET \d+)?\Z")
+LISTS = 0.06  # how often a query is one whose rows move without being changed themselves
 ACCOUNTS = 0.12  # how often a query is one of accounts
 
 # What all accounts hold together is always the same; these tell a part of it: the query, which part, the column that has it.
@@ -33,6 +35,14 @@ BALANCES = [
     ("SELECT DISTINCT id, owner, amount FROM saving", "saving", "amount"),
 ]
 
+# Ordered by what is not shown: rows move that are not changed themselves.
+MOVING = [
+    ("SELECT id, state FROM task ORDER BY points DESC NULLS LAST, id LIMIT 3", {"task"}),
+    ("SELECT label FROM tag ORDER BY n, label, task LIMIT 4", {"tag"}),
+    ("SELECT t.name, k.state FROM team t JOIN task k ON k.team = t.id ORDER BY k.points, k.id DESC LIMIT 4", {"team", "task"}),
+    ("SELECT who FROM member ORDER BY team, who LIMIT 5 OFFSET 1", {"member"}),
+]
+
 
 @dataclass(frozen=True)
 class Select:
@@ -47,6 +57,11 @@ class Select:
 
     shape = SHAPE
     whole = True
+
+    @property
+    def ordered(self):
+        """Whether its result is a list: the query itself has ORDER BY and LIMIT."""
+        return LIST.search(self.text) is not None
 
     def source_table(self, tables):
         """As of a shapes.Query: one of the tables, of which none is under rights."""
@@ -87,6 +102,9 @@ def random_select(rng, user, world):
         text, part, column = rng.choice(BALANCES)
         below = {"all": {"checking", "saving"}}.get(part) or {part} | ({"saving"} if "saving s" in text else set())
         return Select(text, (), user, frozenset(below), frozenset({"accounts"}), (part, column))
+    if rng.random() < LISTS:
+        text, below = rng.choice(MOVING)
+        return Select(text, (), user, frozenset(below), frozenset({"LIMIT"}))
     made = relations.grammar_for(rng, role=not user.renamed)
     text, _ = made.statement()
     below = world.relations.below(made.used)

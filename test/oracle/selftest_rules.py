@@ -10,7 +10,7 @@ import re
 from collections import Counter
 
 import rows
-from selftest_script import (ALL, DELETE, INSERT, ONE, OTHER, STEPS, SUM, TENANTS, TIME, TWO, UPDATE, WHOLE, altered, flow,
+from selftest_script import (ALL, DELETE, INSERT, LISTED, ONE, OTHER, STEPS, SUM, TENANTS, TIME, TWO, UPDATE, WHOLE, altered, flow,
                              refuted, wrong)
 from selftest_traces import ALTERED, CHANGED, EMPTIED, GONE, LOCKED, RESTARTED, ROLLED_BACK, TOO_MANY, TOO_MANY_HELD, TRUNCATED
 
@@ -125,6 +125,13 @@ def whole(*messages, snapshot=(), query=WHOLE, other=None):
             script.send(*message[:-1], **message[-1])
         script.trace.add("drained")
     return build
+
+
+def listed(*order):
+    """Returns the result of a list."""
+    result = Counter(order)
+    result.order = list(order)
+    return result
 
 
 def total(amount):
@@ -264,6 +271,11 @@ WHOLES = [
     wrong("xids are no numbers", whole((101, INSERT, {"xid": "null", "xids": '["101"]'}))),
     wrong("committed_at is no time", whole((101, INSERT, {"xid": "null", "committed_at": "null"}))),
     wrong("told twice", whole((101, INSERT, {}), (101, UPDATE, {})), past={(WHOLE, 0): Counter([ONE])}),
+    wrong("insert of a list without a position", whole((101, INSERT, {}), query=LISTED)),
+    wrong("position 5 in a list of 0", whole((101, INSERT.replace("}}", '},"position":5}'), {}), query=LISTED)),
+    wrong("after transaction 101 the whole query gives another result", whole(
+        (101, INSERT.replace("}}", '},"position":1}'), {}), query=LISTED, snapshot=[("[2]", '{"id":2,"v":2}')]),
+          past={(LISTED, 0): listed(ONE, rows.row_from('{"id":2,"v":2}'))}),
     wrong("the accounts hold 100, and not 1000", whole((101, INSERT.replace("[1]", "[]").replace('"id":1,"v":1.50', '"total":100'), {}),
                                                       query=ALL)),
     wrong("hold 100 to one live query, and 90 to another", whole(

@@ -30,6 +30,7 @@ TENANTS = shapes.Query(shapes.Shape("tenants", "SELECT id FROM {wallets} WHERE t
 WHOLE = selects.Select("SELECT * FROM team JOIN task", (), USER, frozenset(["team", "task"]))
 SUM = selects.Select("SELECT sum(amount) AS total FROM saving", (), USER, frozenset(["saving"]), balance=("saving", "total"))
 ALL = selects.Select("SELECT sum(amount) AS total FROM a", (), USER, frozenset(["saving"]), balance=("all", "total"))
+LISTED = selects.Select("SELECT id, v FROM task ORDER BY v, id LIMIT 2", (), USER, frozenset(["task"]))
 TABLES = schema.tables([USER])
 WORLD = SimpleNamespace(tables=TABLES, write_log={})
 OPTIONS = SimpleNamespace(seed=1)

@@ -8,7 +8,7 @@ from collections import Counter
 
 import report
 from rows import row_from
-from selftest_script import (ALL, DELETE, INSERT, ONE, OTHER, QUERY, STEPS, TENANTS, TWO, UPDATE, WHOLE, WORLD, Script,
+from selftest_script import (ALL, DELETE, INSERT, LISTED, ONE, OTHER, QUERY, STEPS, TENANTS, TWO, UPDATE, WHOLE, WORLD, Script,
                              altered, assert_told)
 from state import Violation
 
@@ -245,6 +245,24 @@ def any_select():
     assert script.examiner.counters["boundary comparisons of any select"] == 4
 
 
+def lists():
+    """One row comes, the others go round: one of them is told, and where it stands."""
+    a, b, c = ('{"a":%d}' % n for n in range(3))
+    script = Script(past={(LISTED, 0): in_order(c, a), (LISTED, 2): in_order(a, c)})
+    made = script.subscribe(query=LISTED, strategy="delta")
+    script.read(made, ("[0]", a), ("[1]", b))
+    script.send(101, '{"op":"delete","key":[1],"row":%s}' % b, '{"op":"insert","key":[2],"row":%s,"position":0}' % c)
+    script.send(103, '{"op":"update","key":[0],"row":%s,"old":{},"position":0}' % a)
+    script.walk()
+
+
+def in_order(*texts):
+    """Returns a result as PostgreSQL gives it."""
+    result = Counter(map(row_from, texts))
+    result.order = list(map(row_from, texts))
+    return result
+
+
 def report_shows_the_first_boundary_that_is_wrong():
     script = Script(count=60, past={(WHOLE, index): Counter([ONE if index < 5 else TWO]) for index in range(60)})
     script.read(script.subscribe(query=WHOLE, strategy="delta"), ("[1]", '{"id":1,"v":1.50}'))
@@ -285,4 +303,4 @@ CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_bet
          clear_of_nothing, bag_counts_equal_rows, no_snapshot, pause_and_resume, parts_of_one_transaction,
          backlog_behind_what_was_announced, first_result_that_is_ahead, default_identity, null_that_became_a_json_null,
          seq_of_each_subscription, resets_for_good_reasons, killed_and_told, ended_by_a_row_of_its_own,
-         any_select, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]
+         any_select, lists, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]

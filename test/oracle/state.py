@@ -75,6 +75,8 @@ def require(condition, text, *values):
 class KeyedResult:
     """Rows by key. complete is False where the first result was not asked for: then it holds what is known."""
 
+    moves = False  # a row may be told because it stands elsewhere
+
     def __init__(self, complete=True, full=True):
         self.rows = {}          # key -> row
         self.absent = set()     # keys known to have no row, where the result is not complete
@@ -146,7 +148,7 @@ class KeyedResult:
         alike = {column for (column, text), (_, new) in zip(before, row) if text == new == told.get(column) == "null"}
         seen = {column: text for column, text in told.items() if column not in alike}
         require(seen == changed, "update of %s tells the old values %s, but they were %s", key, told, changed)
-        require(told or not self.full, "update of %s changes nothing", key)
+        require(told or self.moves or not self.full, "update of %s changes nothing", key)
 
     def _check_delete(self, key, before, row):
         if self.full:
@@ -195,6 +197,37 @@ class WholeResult(KeyedResult):
     @staticmethod
     def _check_key(key):
         require(isinstance(key, (list, dict)), "a key has to be an array or a row: %s", rows.text_of(key))
+
+
+class ListResult(WholeResult):
+    """Rows of a query with ORDER BY and LIMIT, in their order."""
+
+    moves = True
+
+    def __init__(self, full):
+        super().__init__(full)
+        self.list = []  # (key, row)
+
+    def load(self, key, row):
+        super().load(key, row)
+        self.list.append((key, row))
+
+    def place(self, changes):
+        """Does what a message says of the list, as the README tells clients to: takes out what is deleted or updated, of
+        equal rows the first, and puts in the rest by position."""
+        for change in changes:
+            if change["op"] in ("delete", "update"):
+                key = rows.text_of(change["key"])
+                del self.list[[one for one, _ in self.list].index(key)]
+        come = [change for change in changes if change["op"] in ("insert", "update")]
+        for change in sorted(come, key=lambda one: int(one["position"])):
+            at = int(change["position"])
+            require(0 <= at <= len(self.list), "position %s in a list of %s", at, len(self.list))
+            self.list.insert(at, (rows.text_of(change["key"]), rows.row_of(change["row"])))
+
+    def order(self):
+        """Returns the rows in their order."""
+        return [row for _, row in self.list]
 
 
 class BagResult:
@@ -262,7 +295,9 @@ def is_whole_row(key, row):
 def check_net(changes):
     """What is told of two moments, and not of each change in between: of each key only how it differs."""
     keys = {op: [rows.text_of(change["key"]) for change in changes if change.get("op") == op] for op in ("insert", "update", "delete")}
-    twice = set(keys["insert"]) & set(keys["delete"])
+    # Equal rows of a list come anew where one of them has moved.
+    placed = any("position" in change for change in changes)
+    twice = set() if placed else set(keys["insert"]) & set(keys["delete"])
     require(not twice, "the key %s is deleted and inserted in one message", sorted(twice))
     again = [key for key in keys["update"] if key in keys["insert"] + keys["delete"] or keys["update"].count(key) > 1]
     require(not again, "the key %s is updated, and told of once more", again)
@@ -289,7 +324,9 @@ class SubscriptionState:
 
     def forget(self, complete=True):
         """Starts from an empty result."""
-        if self.subscription.query.whole:
+        if self.subscription.query.whole and self.subscription.query.ordered:
+            self.result = ListResult(self.subscription.full)
+        elif self.subscription.query.whole:
             self.result = WholeResult(self.subscription.full)
         elif self.subscription.keyed:
             self.result = KeyedResult(complete, self.subscription.full)
@@ -310,10 +347,15 @@ class SubscriptionState:
             op = change.get("op")
             require(op in CHANGE_FIELDS, "no operation: %s", op)
             fields = set(change)
+            if isinstance(self.result, ListResult) and op in ("insert", "update"):
+                require("position" in fields and rows.is_whole(change["position"]), "%s of a list without a position", op)
+                fields.remove("position")
             require(fields == CHANGE_FIELDS[op] or (not self.result.full and fields == CHANGE_FIELDS[op] - {"old"}),
                     "%s has the fields %s", op, sorted(fields))
             touched.extend(self.result.apply(change))
             self.changes += 1
+        if isinstance(self.result, ListResult):
+            self.result.place(message["changes"])
         return touched
 
 

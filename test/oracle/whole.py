@@ -25,6 +25,7 @@ class Moment:
     after: object     # what a report calls the boundary
     told: bool        # whether the point had a message for it
     bag: Counter
+    order: list       # of a list: the rows; else None
 
 
 class WholeComparison:
@@ -69,6 +70,9 @@ class WholeComparison:
         lines = ["after transaction number %d; the last time that it was right: number %d" % (self.failed.index, self.right)]
         for what, some in (("alone expected", expected - got), ("alone got", got - expected), ("both", got & expected)):
             lines += ["%-15s %d × %s" % (what, count, rows.show_row(row)) for row, count in list(some.items())[:20]]
+        if self.failed.order is not None:
+            for what, some in (("in order", expected.order), ("got in order", self.failed.order)):
+                lines.append("%-15s %s" % (what, " ".join(rows.show_row(row) for row in some)))
         return lines
 
 
@@ -91,7 +95,9 @@ class Examiner:
         if not comparison.changed and felt == comparison.felt:
             return
         comparison.changed, comparison.felt = False, felt
-        self.moments.append(Moment(check, watched, index, felt, after, told, watched.state.result.as_bag()))
+        result = watched.state.result
+        order = result.order() if watched.state.subscription.query.ordered else None
+        self.moments.append(Moment(check, watched, index, felt, after, told, result.as_bag(), order))
 
     def examine(self):
         """Compares; returns the pairs of (ConnectionCheck, Violation), of each subscription the first."""
@@ -111,7 +117,7 @@ class Examiner:
             self.counters["boundaries whose query took too long"] += 1
             return True
         self.counters["boundary comparisons of any select"] += 1
-        if expected != moment.bag:
+        if expected != moment.bag or moment.order is not None and expected.order != moment.order:
             return False
         moment.watched.comparison.right = moment.index
         return True
