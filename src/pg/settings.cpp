@@ -23,6 +23,9 @@ int transaction_memory_kb = 16 * 1024;
 int idle_timeout_ms = 60 * 1000;
 int evaluation_timeout_ms = 5 * 1000;
 int evaluators = 1;
+int evaluator_share = 20;
+int evaluator_work_mem_kb = -1;
+int evaluator_temp_file_limit_kb = -1;
 int subscribe_timeout_ms = 60 * 1000;
 int progress_interval_ms = 0;
 char* always_on_databases = nullptr;
@@ -76,6 +79,19 @@ void DefineSettings() {
       "A live query whose expressions take longer than this on one batch of changes is ended.",
       "0 turns the limit off.", &evaluation_timeout_ms, 5 * 1000, 0, INT_MAX, PGC_SIGHUP,
       GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "live_queries.evaluator_share",
+      "Percentage of the time that an evaluator works while there is always something to do.",
+      "It rests in between, and its batches become longer. 100: it never rests.", &evaluator_share,
+      20, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("live_queries.evaluator_work_mem",
+                          "work_mem of the queries that evaluators run.",
+                          "-1 is that of the server.", &evaluator_work_mem_kb, -1, -1,
+                          MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("live_queries.evaluator_temp_file_limit",
+                          "temp_file_limit of each evaluator.", "-1 is that of the server.",
+                          &evaluator_temp_file_limit_kb, -1, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_KB,
+                          nullptr, nullptr, nullptr);
   DefineCustomIntVariable("live_queries.subscribe_timeout",
                           "live.subscribe gives up when the decoder is not ready after this long.",
                           "0 waits for ever.", &subscribe_timeout_ms, 60 * 1000, 0, INT_MAX,

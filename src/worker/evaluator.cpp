@@ -11,10 +11,12 @@
 #include "evaluate/old_indexes.hpp"
 #include "evaluate/pending_transactions.hpp"
 #include "evaluate/position_snapshot.hpp"
+#include "model/work_share.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/log_end.hpp"
 #include "pg/session_identity.hpp"
+#include "pg/settings.hpp"
 #include "pg/subtransaction.hpp"
 #include "registry/consumer.hpp"
 #include "registry/database.hpp"
@@ -60,6 +62,9 @@ struct Gap {
 };
 
 Gap gap = {};
+
+// What batches may take of the processors while writers are at work.
+WorkShare work_share;
 
 void Sleep(long timeout_ms) { SleepUntilWoken(timeout_ms, WaitEventEvaluatorMain()); }
 
@@ -123,6 +128,7 @@ const PositionSnapshot* Previous() {
 
 enum class Progress : uint8_t {
   kBlocked,  // what comes next is not visible or not decoded yet
+  kRests,    // it has worked for its share of the time
   kPart,     // and there is more
   kAll,
 };
@@ -140,7 +146,8 @@ bool AwaitPending(XLogRecPtr position) {
 
 // From S1 to S2.
 void MoveTo(const PositionSnapshot& next) {
-  RunBatch(HeldSnapshot(), next, gap.open);
+  const int64 worked_us = RunBatch(HeldSnapshot(), next, gap.open);
+  work_share.Worked(worked_us, GetCurrentTimestamp(), evaluator_share);
   HoldNext(next);
   CloseGap();
   ForgetPending(next.position);
@@ -168,7 +175,15 @@ Progress Advance() {
   return next->position == plain.taken_by ? Progress::kAll : Progress::kPart;
 }
 
+// Not if somebody waits for S1 to move.
+bool Rests() {
+  return !gap.open && !AttachmentsWait() &&
+         work_share.RestUs(GetCurrentTimestamp(), evaluator_share) > 0;
+}
+
+// What happens while it rests belongs to one batch.
 Progress AdvanceIfNeeded() {
+  if (Rests()) return Progress::kRests;
   if (LogEnd() == HeldSnapshot().position && !gap.open) return Progress::kAll;
   return Advance();
 }
@@ -187,6 +202,13 @@ void Sync(bool everything) {
                              [](ErrorData* error) { ReThrowError(error); });
 }
 
+// In milliseconds, if nothing wakes it before.
+long UntilNextTurn(Progress progress) {
+  if (progress == Progress::kBlocked || AttachmentsWait()) return kVisibilityPollMs;
+  if (progress != Progress::kRests) return kSafetyNetMs;
+  return static_cast<long>(work_share.RestUs(GetCurrentTimestamp(), evaluator_share) / 1000 + 1);
+}
+
 void Loop() {
   TimestampTz last_turn = 0;
   for (;;) {
@@ -201,8 +223,7 @@ void Loop() {
     FinishAttachments(HeldSnapshot().position);
     CheckWithoutBatch();
     ConditionVariableBroadcast(&MyConsumer()->progress);
-    const bool waits = progress == Progress::kBlocked || AttachmentsWait();
-    if (progress != Progress::kPart) Sleep(waits ? kVisibilityPollMs : kSafetyNetMs);
+    if (progress != Progress::kPart) Sleep(UntilNextTurn(progress));
   }
 }
 

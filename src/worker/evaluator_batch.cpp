@@ -6,6 +6,7 @@
 #include "evaluate/batch_evaluation.hpp"
 #include "evaluate/pending_transactions.hpp"
 #include "pg/fault.hpp"
+#include "pg/settings.hpp"
 #include "pg/subtransaction.hpp"
 #include "registry/consumer.hpp"
 #include "subscribers/definition_check.hpp"
@@ -16,6 +17,7 @@
 
 extern "C" {
 #include "storage/lmgr.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 }
 
@@ -52,8 +54,17 @@ void AwaitInvalidations(XLogRecPtr position) {
   }
 }
 
+// What the queries may take, in memory and in temporary files, until the end of the subtransaction.
+void Limit(const char* name, int kilobytes) {
+  if (kilobytes < 0) return;
+  (void)set_config_option(name, psprintf("%dkB", kilobytes), PGC_SUSET, PGC_S_SESSION,
+                          GUC_ACTION_LOCAL, true, 0, false);
+}
+
 void Evaluate(const EvaluatorBatch& batch) {
   LIVE_QUERIES_FAULT("evaluator-batch");
+  Limit("work_mem", evaluator_work_mem_kb);
+  Limit("temp_file_limit", evaluator_temp_file_limit_kb);
   AcceptInvalidationMessages();
   LockConcerned(batch);
   // With the locks come the changes that were made before.
@@ -93,7 +104,7 @@ void PrepareBatches(MemoryContext context) {
   batch_context = AllocSetContextCreate(context, "live_queries batch", ALLOCSET_DEFAULT_SIZES);
 }
 
-void RunBatch(const PositionSnapshot& before, const PositionSnapshot& after, bool unknown) {
+int64 RunBatch(const PositionSnapshot& before, const PositionSnapshot& after, bool unknown) {
   static uint64 number = 0;
   MemoryContextReset(batch_context);
   MemoryContext outer = MemoryContextSwitchTo(batch_context);
@@ -102,11 +113,13 @@ void RunBatch(const PositionSnapshot& before, const PositionSnapshot& after, boo
   if (unknown) batch.dirty->AddUnknown();
   // Also without rows: those of the next batch may not come before.
   AwaitInvalidations(after.position);
+  const TimestampTz begun_at = GetCurrentTimestamp();
   if (unknown || batch.dirty->span().last != nullptr) {
     while (!Attempt([&] { Evaluate(batch); })) batch.number = ++number;
     Publish(transactions);
   }
   MemoryContextSwitchTo(outer);
+  return GetCurrentTimestamp() - begun_at;
 }
 
 void CheckWithoutBatch() {
