@@ -10,6 +10,7 @@ import psycopg2
 
 import connects
 import cycles
+import joins
 import wal
 from world import Failed
 
@@ -123,6 +124,44 @@ class Subscriptions(Stage):
     def checks(self):
         return [("every call was answered as it has to be" + "".join(": " + one.wrong for one in self.clients if one.wrong),
                  not any(one.wrong for one in self.clients))]
+
+
+class Joins(Stage):
+    """Rows change that a hundred live joins read, and dead ones are removed meanwhile."""
+
+    name = "joins"
+    unit = "updates beside a hundred live joins"
+    warm_up = 400
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.joins = None
+        self.connections = []
+        self.verdicts = []
+
+    def begin(self):
+        super().begin()
+        self.verdicts = []
+
+    def run(self, count):
+        self.joins = joins.Joins(self.world)
+        self.joins.open()
+        self.connections = [self.world.connect() for _ in range(self.threads)]
+        try:
+            super().run(count)
+        finally:
+            for connection in self.connections:
+                connection.close()
+            self.joins.close()
+        self.verdicts += self.joins.checks()
+
+    def one(self, thread, number):
+        with self.connections[thread].cursor() as cursor:
+            cursor.execute("UPDATE soak_joined SET n = %s WHERE id = %s", (number, 1 + number % joins.ROWS))
+        self.joins.updated()
+
+    def checks(self):
+        return self.verdicts
 
 
 class Connects(Stage):
@@ -251,4 +290,4 @@ class Wal(Stage):
         return self.flood.checks()
 
 
-STAGES = {stage.name: stage for stage in (Subscriptions, Connects, Databases, Wal, Oracle)}
+STAGES = {stage.name: stage for stage in (Subscriptions, Joins, Connects, Databases, Wal, Oracle)}

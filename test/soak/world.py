@@ -13,7 +13,9 @@ from psycopg2 import extensions
 
 REST = 180  # seconds that everything has to come to rest
 # So that messages go to files all the time.
-SETTINGS = {"live_queries.mailbox_size": "64kB"}
+SETTINGS = {"live_queries.mailbox_size": "64kB",
+            # What the first live join has started is there until the end.
+            "live_queries.idle_timeout": "1h"}
 RETAINED = 32 * 1024 * 1024  # bytes of WAL that the slots may retain at rest
 PROGRESS = 15
 
@@ -200,7 +202,8 @@ class World:
 
     def worker(self, column):
         """Returns a column of live.workers, for the soak's database."""
-        return self.writer.ask("SELECT %s FROM live.workers WHERE database = current_database()" % column)
+        return self.writer.ask("SELECT %s FROM live.workers"
+                               " WHERE database = current_database() AND kind = 'decoder'" % column)
 
     def decoder_pid(self):
         """Returns the process of the soak's decoder."""
