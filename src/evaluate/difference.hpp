@@ -45,7 +45,8 @@ class Difference {
   void Add(const EncodedRow& encoded, int side);
 
   // Hands out what did not cancel out: deletes, then updates, then inserts, so that no key is twice
-  // in the result at any time; of a list, deletes, then the others by position. Raises XX000 if two rows of one side have the same key.
+  // in the result at any time; of a list, deletes, then the others by position. Raises XX000 if two
+  // rows of one side have the same key.
   void Report(void (*report)(const ResultChange&, void*), void* context);
 
   uint64 bytes() const { return bytes_; }
