@@ -68,7 +68,8 @@ bool GivesOneForm(const FuncExpr& call) {
 bool EqualMeansSame(Oid type, int32 typmod, Oid collation) {
   type = getBaseTypeAndTypmod(type, &typmod);
   if (type == NUMERICOID) return typmod >= 0;  // all values have its scale
-  if (type == BPCHAROID) return typmod >= 0 && SameByOperatorClass(type, collation);
+  // All values are as long; of bpchar the server does not say it.
+  if (type == BPCHAROID) return typmod >= 0 && SameByOperatorClass(TEXTOID, collation);
   if (const Oid element = get_element_type(type); OidIsValid(element))
     return EqualMeansSame(element, typmod, collation);
   switch (get_typtype(type)) {

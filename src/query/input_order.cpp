@@ -25,9 +25,14 @@ int OnlySubquery(const Query& query) {
   return rt_fetch(index, query.rtable)->rtekind == RTE_SUBQUERY ? index : 0;
 }
 
-bool KeepsOrder(const Query& query) {
+// Whether what `query` counts off with LIMIT stands in the order in which it reads.
+bool KeepsOrderToLimit(const Query& query) {
   return !Groups(query) && !query.hasWindowFuncs && !query.hasTargetSRFs &&
-         query.distinctClause == NIL && query.limitCount == nullptr && query.limitOffset == nullptr;
+         query.distinctClause == NIL;
+}
+
+bool KeepsOrder(const Query& query) {
+  return KeepsOrderToLimit(query) && query.limitCount == nullptr && query.limitOffset == nullptr;
 }
 
 void NameColumns(RangeTblEntry* entry) {
@@ -100,6 +105,26 @@ void OrderLikeInput(const InputOrder& order, Aggref* aggregate) {
     clause->tleSortGroupRef = assignSortGroupRef(target, aggregate->args);
     if (!targetIsInSortList(target, InvalidOid, aggregate->aggorder))
       aggregate->aggorder = lappend(aggregate->aggorder, clause);
+  }
+}
+
+void OrderLimitLikeInput(Query* query) {
+  if (!KeepsOrderToLimit(*query)) return;
+  const InputOrder order = OrderOfInput(query);
+  ListCell* column;
+  ListCell* cell;
+  forboth (column, order.columns, cell, order.clauses) {
+    TargetEntry* target = tlist_member(static_cast<Expr*>(lfirst(column)), query->targetList);
+    if (target == nullptr) {
+      target = makeTargetEntry(CopyOf(static_cast<Expr*>(lfirst(column))),
+                               static_cast<AttrNumber>(list_length(query->targetList) + 1), nullptr,
+                               true);
+      query->targetList = lappend(query->targetList, target);
+    }
+    SortGroupClause* clause = CopyOf(lfirst_node(SortGroupClause, cell));
+    clause->tleSortGroupRef = assignSortGroupRef(target, query->targetList);
+    if (!targetIsInSortList(target, InvalidOid, query->sortClause))
+      query->sortClause = lappend(query->sortClause, clause);
   }
 }
 

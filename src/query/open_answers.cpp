@@ -148,8 +148,10 @@ void DecideLimit(Query* query, List* row_key, Undecided* undecided) {
     return;
   }
   if (query->hasDistinctOn) return;  // one row each, and these are ordered
-  if (query->setOperations == nullptr && query->distinctClause == NIL)
+  if (query->setOperations == nullptr && query->distinctClause == NIL) {
+    if (query->sortClause == NIL) OrderLimitLikeInput(query);
     return OrderByAll(row_key, query);
+  }
   ListCell* cell;
   List* columns = Visible(query->targetList);
   foreach (cell, columns)
@@ -163,13 +165,17 @@ void DecideLimit(Query* query, List* row_key, Undecided* undecided) {
 
 // ----- a level -----
 
+bool CollectColumns(Node* node, List** used) {
+  if (node == nullptr || IsA(node, Query)) return false;
+  // A column from around the level is one value in it.
+  if (IsA(node, Var) && castNode(Var, node)->varlevelsup == 0)
+    *used = list_append_unique(*used, node);
+  return WalkChildren(node, CollectColumns, used);
+}
+
 List* ColumnsUsed(const Query* query) {
   List* used = NIL;
-  ListCell* cell;
-  List* vars =
-      pull_var_clause(AsNode(query->targetList),
-                      PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS | PVC_RECURSE_PLACEHOLDERS);
-  foreach (cell, vars) used = list_append_unique(used, lfirst(cell));
+  (void)CollectColumns(AsNode(query->targetList), &used);
   return used;
 }
 

@@ -8,6 +8,8 @@
 extern "C" {
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parse_clause.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
@@ -56,7 +58,26 @@ bool KeepBarrier(Query* barrier) {
   return true;
 }
 
-// `query` and the level that is its source as one.
+// `order`, of `targets`, as one of `columns`, which get what it needs.
+List* OrderOfColumns(const List* order, List* targets, List** columns) {
+  List* result = NIL;
+  ListCell* cell;
+  foreach (cell, order) {
+    auto* clause = lfirst_node(SortGroupClause, cell);
+    Expr* expression = get_sortgroupclause_tle(clause, targets)->expr;
+    TargetEntry* target = tlist_member(expression, *columns);
+    if (target == nullptr) {
+      target = makeTargetEntry(expression, static_cast<AttrNumber>(list_length(*columns) + 1),
+                               nullptr, true);
+      *columns = lappend(*columns, target);
+    }
+    clause->tleSortGroupRef = assignSortGroupRef(target, *columns);
+    result = lappend(result, clause);
+  }
+  return result;
+}
+
+// `query` and the level that is its source as one. Without an order it has that of the source.
 Query* Merge(Query* query, Query* inner) {
   const int index = SourceIndex(*query);
   RangeTblEntry* entry = SourceOf(*query);
@@ -65,9 +86,12 @@ Query* Merge(Query* query, Query* inner) {
     return node == nullptr ? nullptr : ReplaceVars(node, index, entry, inner->targetList);
   };
   Node* quals = replaced(query->jointree->quals);
+  List* targets = inner->targetList;
   inner->targetList = castNode(List, replaced(AsNode(query->targetList)));
   inner->jointree->quals = make_and_qual(inner->jointree->quals, quals);
-  inner->sortClause = query->sortClause;
+  inner->sortClause = query->sortClause != NIL
+                          ? query->sortClause
+                          : OrderOfColumns(inner->sortClause, targets, &inner->targetList);
   inner->canSetTag = query->canSetTag;
   inner->hasRowSecurity = inner->hasRowSecurity || query->hasRowSecurity;
   return inner;
