@@ -49,6 +49,7 @@ INSERT INTO form (id, query) VALUES
   ('top of an ordered one', 'SELECT * FROM (SELECT id, status FROM ord ORDER BY total DESC, id) o LIMIT 3'),
   ('top of levels', 'SELECT o.id FROM (SELECT * FROM (SELECT id, total FROM ord ORDER BY total DESC, id) o WHERE total > 1) o LIMIT 2'),
   ('groups of one form', 'SELECT q.year, q.mark, count(*) AS n FROM (SELECT extract(year FROM date ''2000-01-01'' + i.qty * 200) AS year, o.status::char(4) AS mark FROM ord o JOIN item i ON i.ord_id = o.id) q GROUP BY q.year, q.mark'),
+  ('recursive', 'WITH RECURSIVE up (id, parent) AS (SELECT id, parent FROM customer UNION ALL SELECT c.id, c.parent FROM customer c JOIN up ON c.id = up.parent) SEARCH DEPTH FIRST BY id SET place CYCLE id SET again USING path SELECT id, parent, again FROM up ORDER BY place'),
   ('lateral', 'SELECT c.id, o.id AS ord FROM customer c, LATERAL (SELECT id FROM ord WHERE customer_id = c.id ORDER BY total DESC, id LIMIT 1) o'),
   ('view', 'SELECT c.name, v.total FROM open_order v JOIN customer c ON c.id = v.customer_id'),
   ('partitions', 'SELECT p.id, sum(p.v) AS v FROM part p GROUP BY p.id'),

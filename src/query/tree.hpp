@@ -61,6 +61,8 @@ inline bool IsStructure(const Node* node) {
     case T_TableFunc:
     case T_TableSampleClause:
     case T_CommonTableExpr:
+    case T_CTESearchClause:
+    case T_CTECycleClause:
     case T_SetOperationStmt:
     case T_SortGroupClause:
     case T_WindowClause:
