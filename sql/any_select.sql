@@ -51,6 +51,8 @@ INSERT INTO form (id, query) VALUES
   ('groups of one form', 'SELECT q.year, q.mark, count(*) AS n FROM (SELECT extract(year FROM date ''2000-01-01'' + i.qty * 200) AS year, o.status::char(4) AS mark FROM ord o JOIN item i ON i.ord_id = o.id) q GROUP BY q.year, q.mark'),
   ('recursive', 'WITH RECURSIVE up (id, parent) AS (SELECT id, parent FROM customer UNION ALL SELECT c.id, c.parent FROM customer c JOIN up ON c.id = up.parent) SEARCH DEPTH FIRST BY id SET place CYCLE id SET again USING path SELECT id, parent, again FROM up ORDER BY place'),
   ('lateral', 'SELECT c.id, o.id AS ord FROM customer c, LATERAL (SELECT id FROM ord WHERE customer_id = c.id ORDER BY total DESC, id LIMIT 1) o'),
+  ('groups of lateral', 'SELECT l.region, sum(l.n) AS n FROM customer c, LATERAL (SELECT c.region, o.n FROM (SELECT customer_id, count(*) AS n FROM ord GROUP BY customer_id) o WHERE o.customer_id = c.id) l GROUP BY l.region'),
+  ('groups of nothing', 'SELECT l.parent, count(*) AS n FROM customer c CROSS JOIN LATERAL (SELECT (SELECT c.parent)) l (parent) GROUP BY l.parent'),
   ('view', 'SELECT c.name, v.total FROM open_order v JOIN customer c ON c.id = v.customer_id'),
   ('partitions', 'SELECT p.id, sum(p.v) AS v FROM part p GROUP BY p.id'),
   ('values', 'SELECT v.status, count(o.id) AS n FROM (VALUES (''open''), (''paid''), (''lost'')) v (status) LEFT JOIN ord o ON o.status = v.status GROUP BY v.status'),

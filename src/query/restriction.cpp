@@ -180,7 +180,8 @@ Expr* IsAmong(Expr* expression, const SetColumn& column) {
 
 void Restrict(Query* query, Expr* expression, const SetColumn& column) {
   const Node* plain = WithoutRelabel(AsNode(expression));
-  if (IsA(plain, Var)) {
+  // What LATERAL shows of its surroundings is a column of another level.
+  if (IsA(plain, Var) && reinterpret_cast<const Var*>(plain)->varlevelsup == 0) {
     const auto* var = reinterpret_cast<const Var*>(plain);
     if (query->setOperations != nullptr) return RestrictLeaves(query, var->varattno, column);
     RangeTblEntry* entry = rt_fetch(var->varno, query->rtable);
