@@ -61,7 +61,7 @@ class Server:
 
     def workers(self):
         """Returns the resident memory, in kB, of the extension's processes of the database, by pid and kind."""
-        self.cursor.execute("SELECT pid, backend_type FROM pg_stat_activity WHERE backend_type LIKE 'live_queries%' AND datname = %s",
+        self.cursor.execute("SELECT pid, backend_type FROM pg_stat_activity WHERE backend_type LIKE 'live_queries%%' AND datname = %s",
                             (self.database,))
         return {(pid, kind): memory(pid) for pid, kind in self.cursor.fetchall()}
 
