@@ -1,7 +1,7 @@
 // A snapshot is taken, with the log's end behind it: all that it sees was logged before. Once every
 // consumer of this connection has published that position, and what they have put is told, the
-// snapshot is what the message says. What an evaluator keeps live shows the end of a batch then, and
-// nothing in the midst of it: so that is what the message says, also if the batch told nothing.
+// snapshot is what the message says. What an evaluator keeps live shows the end of a batch then,
+// and nothing in the midst of it: so that is what the message says, also if the batch told nothing.
 // Between two of them nothing is done but, if something was logged, to wait for the interval.
 // Process: client backend.
 #include "client/progress.hpp"

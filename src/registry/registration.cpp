@@ -104,17 +104,19 @@ bool MakeSubscription(const NewSubscription& subscription) {
   return true;
 }
 
-// Whether the subscription of that serial can leave its place to another one.
-bool HasPlace(const ConnectionShared& connection, uint64_t serial) {
+// Whether the subscription of that serial can leave its place to another one of that consumer: each
+// has places of its own, of its lane.
+bool HasPlace(const ConnectionShared& connection, uint64_t serial, int consumer) {
   return WithLock(connection.lock, LW_SHARED, [&] {
     const SubscriptionShared* subscription = FindSubscription(connection, serial);
-    return subscription != nullptr && subscription->counted;
+    return subscription != nullptr && subscription->counted && subscription->consumer == consumer;
   });
 }
 
 // Counts a place unless there is one to take over; true if it did.
 bool ReserveOwnPlace(ConnectionShared* connection, const NewSubscription& subscription) {
-  if (unfinished.counted || HasPlace(*connection, subscription.replaces)) return false;
+  if (unfinished.counted || HasPlace(*connection, subscription.replaces, subscription.consumer))
+    return false;
   ReservePlace(connection, subscription.consumer);
   unfinished.consumer = subscription.consumer;
   unfinished.counted = true;
