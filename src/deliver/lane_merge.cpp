@@ -8,6 +8,7 @@
 
 extern "C" {
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 }
 
 namespace live_queries {
@@ -37,11 +38,14 @@ struct Positions {
   uint32_t gone = 0;          // those that do not run, if they are several: a bit for each
 };
 
+// One that has ended counts until that is told: the last messages of its lane are bound as well.
 bool HasSeveralConsumers(const ConnectionShared& connection) {
-  int count = 0;
+  uint32_t consumers = 0;  // a bit for each
   for (const LaneShared& lane : connection.lanes)
-    if (lane.subscription_count.Load() > 0) ++count;
-  return count > 1;
+    if (lane.subscription_count.Load() > 0) consumers |= uint32_t{1} << (&lane - connection.lanes);
+  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+    consumers |= uint32_t{1} << one->consumer;
+  return pg_popcount32(consumers) > 1;
 }
 
 Positions LookAtConsumers(const ConnectionShared& connection) {

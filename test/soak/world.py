@@ -25,6 +25,7 @@ CREATE TABLE soak_rows (id bigint PRIMARY KEY, owner int NOT NULL, kind text, am
 ALTER TABLE soak_rows REPLICA IDENTITY FULL;
 CREATE INDEX ON soak_rows (owner);
 CREATE TABLE soak_bulk (id bigint PRIMARY KEY, body text);
+ALTER TABLE soak_bulk REPLICA IDENTITY FULL;
 CREATE TABLE soak_other (id bigint, body text);
 CREATE TABLE soak_parts (id bigint, owner int, body text, PRIMARY KEY (id)) PARTITION BY HASH (id);
 CREATE TABLE soak_part_0 PARTITION OF soak_parts FOR VALUES WITH (MODULUS 2, REMAINDER 0);
