@@ -109,6 +109,7 @@ class Watched:
         self.joined = False               # it shows the point of the others' messages too
         self.last_index = -1              # of the last transaction of a point that is complete
         self.begun = -1                   # and of the last one that it was told a part of
+        self.xids = None                  # of the message of several transactions that may have more parts
         self.compared = -1                # the last transaction that it was shown to show
         self.since = 0.0                  # when its snapshot was taken
         self.history = deque(maxlen=HISTORY)
@@ -330,8 +331,12 @@ class ConnectionCheck:
         self.counters["changes"] += len(message["changes"])
         if watched.comparison is not None:
             self._check_time(message)
-            for xid in [received.xid] if received.xid is not None else map(int, message.get("xids", ())):
-                self._check_transaction(watched, message, xid)
+            xids = message.get("xids", ())
+            # Each part of what several transactions did lists all of them.
+            if received.xid is not None or xids != watched.xids:
+                for xid in [received.xid] if received.xid is not None else map(int, xids):
+                    self._check_transaction(watched, message, xid)
+            watched.xids = xids or None
             watched.comparison.touched(received.touched)
         if received.closed is not None:
             self._boundary(int(message["seq"], 16), received.xid, received.closed)
@@ -389,7 +394,7 @@ class ConnectionCheck:
             comparison = watched.comparison
             told = watched.state in states
             if told:
-                watched.last_index = watched.begun
+                watched.last_index, watched.xids = watched.begun, None
             if comparison is None or comparison.result is None:
                 continue
             if not told and not (watched.state.flowing() and watched.joined):

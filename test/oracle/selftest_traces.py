@@ -111,6 +111,16 @@ def parts_of_one_transaction():
     assert script.walk().counters["boundary comparisons"] == 2
 
 
+def parts_of_several_transactions():
+    """Each part lists all of them."""
+    script = Script(steps=[(1, {"[1]": ONE}), (1, {"[2]": ONE})])
+    script.read(script.subscribe(strategy="delta"))
+    script.send(102, INSERT, xid="null", xids="[101,102]", more="true")
+    script.send(102, INSERT.replace("[1]", "[2]"), xid="null", xids="[101,102]")
+    script.trace.add("drained")
+    assert script.walk().counters["boundary comparisons"] == 1
+
+
 def backlog_behind_what_was_announced():
     """More of the second transaction was to come for a subscription that leaves; then comes the backlog of a third."""
     script = Script(steps=STEPS[:1], other=[(1, {"[1]": ONE})])
@@ -301,6 +311,7 @@ def report_of_a_failure_tells_the_queries():
 
 CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_between_transactions, clear_and_insert,
          clear_of_nothing, bag_counts_equal_rows, no_snapshot, pause_and_resume, parts_of_one_transaction,
+         parts_of_several_transactions,
          backlog_behind_what_was_announced, first_result_that_is_ahead, default_identity, null_that_became_a_json_null,
          seq_of_each_subscription, resets_for_good_reasons, killed_and_told, ended_by_a_row_of_its_own,
          any_select, lists, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]
