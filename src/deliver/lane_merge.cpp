@@ -41,8 +41,8 @@ struct Positions {
 // One that has ended counts until that is told: the last messages of its lane are bound as well.
 bool HasSeveralConsumers(const ConnectionShared& connection) {
   uint32_t consumers = 0;  // a bit for each
-  for (const LaneShared& lane : connection.lanes)
-    if (lane.subscription_count.Load() > 0) consumers |= uint32_t{1} << (&lane - connection.lanes);
+  for (int i = 0; i < kMaxConsumers; ++i)
+    if (connection.lanes[i].subscription_count.Load() > 0) consumers |= uint32_t{1} << i;
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     consumers |= uint32_t{1} << one->consumer;
   return pg_popcount32(consumers) > 1;

@@ -5,6 +5,7 @@
 
 #include "evaluate/pending_transactions.hpp"
 #include "pg/fault.hpp"
+#include "pg/local_setting.hpp"
 #include "pg/log_end.hpp"
 #include "pg/memory.hpp"
 #include "query/delta_routing.hpp"
@@ -13,7 +14,6 @@
 #include "template/guard.hpp"
 
 extern "C" {
-#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/snapmgr.h"
 }
@@ -158,8 +158,7 @@ DeltaTables* DeltaTablesOf(const Template* common) {
 }
 
 void PrepareDelta(Template* common) {
-  (void)set_config_option("lock_timeout", kLockWait, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-                          true, 0, false);
+  SetLocally("lock_timeout", kLockWait);
   GuardAttaching(common, [&] { (void)DeltaPartOf(common); });
   // Nobody else has anything, so the new one decides what is to be had.
   if (common->listening > 0) return;

@@ -3,13 +3,12 @@
 #include "query/input_order.hpp"
 
 #include "query/delta_planner.hpp"
+#include "query/total_order.hpp"
 #include "query/tree.hpp"
 
 extern "C" {
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
-#include "optimizer/tlist.h"
-#include "parser/parse_clause.h"
 #include "parser/parsetree.h"
 }
 
@@ -71,6 +70,14 @@ List* OrderOfResult(Query* query) {
   return order;
 }
 
+void Append(const InputOrder& input, List** order, List** targets) {
+  ListCell* column;
+  ListCell* cell;
+  forboth (column, input.columns, cell, input.clauses)
+    AppendOrder(lfirst_node(SortGroupClause, cell), static_cast<Expr*>(lfirst(column)), order,
+                targets);
+}
+
 }  // namespace
 
 InputOrder OrderOfInput(Query* query) {
@@ -91,41 +98,12 @@ InputOrder OrderOfInput(Query* query) {
 }
 
 void OrderLikeInput(const InputOrder& order, Aggref* aggregate) {
-  ListCell* column;
-  ListCell* cell;
-  forboth (column, order.columns, cell, order.clauses) {
-    TargetEntry* target = tlist_member(static_cast<Expr*>(lfirst(column)), aggregate->args);
-    if (target == nullptr) {
-      target =
-          makeTargetEntry(CopyOf(static_cast<Expr*>(lfirst(column))),
-                          static_cast<AttrNumber>(list_length(aggregate->args) + 1), nullptr, true);
-      aggregate->args = lappend(aggregate->args, target);
-    }
-    SortGroupClause* clause = CopyOf(lfirst_node(SortGroupClause, cell));
-    clause->tleSortGroupRef = assignSortGroupRef(target, aggregate->args);
-    if (!targetIsInSortList(target, InvalidOid, aggregate->aggorder))
-      aggregate->aggorder = lappend(aggregate->aggorder, clause);
-  }
+  Append(order, &aggregate->aggorder, &aggregate->args);
 }
 
 void OrderLimitLikeInput(Query* query) {
-  if (!KeepsOrderToLimit(*query)) return;
-  const InputOrder order = OrderOfInput(query);
-  ListCell* column;
-  ListCell* cell;
-  forboth (column, order.columns, cell, order.clauses) {
-    TargetEntry* target = tlist_member(static_cast<Expr*>(lfirst(column)), query->targetList);
-    if (target == nullptr) {
-      target = makeTargetEntry(CopyOf(static_cast<Expr*>(lfirst(column))),
-                               static_cast<AttrNumber>(list_length(query->targetList) + 1), nullptr,
-                               true);
-      query->targetList = lappend(query->targetList, target);
-    }
-    SortGroupClause* clause = CopyOf(lfirst_node(SortGroupClause, cell));
-    clause->tleSortGroupRef = assignSortGroupRef(target, query->targetList);
-    if (!targetIsInSortList(target, InvalidOid, query->sortClause))
-      query->sortClause = lappend(query->sortClause, clause);
-  }
+  if (KeepsOrderToLimit(*query))
+    Append(OrderOfInput(query), &query->sortClause, &query->targetList);
 }
 
 }  // namespace live_queries

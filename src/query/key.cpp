@@ -2,6 +2,7 @@
 // Process: client backend, decoder.
 #include "query/key.hpp"
 
+#include "query/text_form.hpp"
 #include "query/tree.hpp"
 #include "query/type_components.hpp"
 #include "registry/shared_memory.hpp"
@@ -83,13 +84,7 @@ Expr* ValueInKey(Var* column) {
     return reinterpret_cast<Expr*>(
         makeRelabelType(value, OIDOID, -1, InvalidOid, COERCE_EXPLICIT_CAST));
   if (!StandsAsText(type)) return value;
-  CoerceViaIO* output = makeNode(CoerceViaIO);
-  output->arg = value;
-  output->resulttype = TEXTOID;
-  output->resultcollid = DEFAULT_COLLATION_OID;
-  output->coerceformat = COERCE_EXPLICIT_CAST;
-  output->location = -1;
-  return reinterpret_cast<Expr*>(output);
+  return ThroughText(value, TEXTOID, DEFAULT_COLLATION_OID);
 }
 
 Expr* Call(Oid function, Oid type, Oid collation, List* arguments) {

@@ -117,7 +117,7 @@ void DecideAggregate(Aggref* aggregate, Undecided* undecided) {
       *undecided = {
           "an aggregate takes one of several values that are equal but not the same "
           "(DISTINCT)",
-          "Cast the values to a type such as numeric(10,2), or text."};
+          kCastCure};
     return;
   }
   if (IsIndifferent(aggregate->aggfnoid, arguments)) return;

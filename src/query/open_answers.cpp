@@ -22,12 +22,6 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-constexpr char kCastCure[] = "Cast the values to a type such as numeric(10,2), or text.";
-
-void Note(Undecided* undecided, const char* what, const char* cure) {
-  if (undecided->what == nullptr) *undecided = {what, cure};
-}
-
 // ----- aggregates -----
 
 struct AggregateContext {

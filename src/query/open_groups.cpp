@@ -3,6 +3,7 @@
 #include "query/open_groups.hpp"
 
 #include "query/equal_values.hpp"
+#include "query/text_form.hpp"
 #include "query/tree.hpp"
 
 extern "C" {
@@ -20,16 +21,6 @@ namespace {
 // Whether a value of it is what its text says, whatever the settings.
 bool IsItsText(Oid type) { return type == NUMERICOID || type == JSONBOID; }
 
-Expr* ThroughText(Expr* value, Oid type, Oid collation) {
-  CoerceViaIO* coercion = makeNode(CoerceViaIO);
-  coercion->arg = value;
-  coercion->resulttype = type;
-  coercion->resultcollid = collation;
-  coercion->coerceformat = COERCE_EXPLICIT_CAST;
-  coercion->location = -1;
-  return reinterpret_cast<Expr*>(coercion);
-}
-
 // min(`value`::text COLLATE "C"), as a value again.
 Expr* LeastByText(const Expr* value) {
   Aggref* least = makeNode(Aggref);
@@ -44,7 +35,8 @@ Expr* LeastByText(const Expr* value) {
   least->aggsplit = AGGSPLIT_SIMPLE;
   least->aggno = least->aggtransno = -1;
   least->location = -1;
-  return ThroughText(reinterpret_cast<Expr*>(least), exprType(AsNode(CopyOf(value))), InvalidOid);
+  return ThroughText(reinterpret_cast<Expr*>(least), exprType(reinterpret_cast<const Node*>(value)),
+                     InvalidOid);
 }
 
 struct Replacement {
@@ -112,9 +104,10 @@ void DecideGroups(Query* query, Undecided* undecided) {
     if (EqualMeansSame(target->expr)) continue;
     if (CanShowLeast(*query, *target))
       ShowLeast(query, target);
-    else if (undecided->what == nullptr)
-      *undecided = {"it groups by values that can be equal but not the same, such as 1.0 and 1.00",
-                    "Cast the values to a type such as numeric(10,2), or text."};
+    else
+      Note(undecided,
+           "it groups by values that can be equal but not the same, such as 1.0 and 1.00",
+           kCastCure);
   }
 }
 

@@ -3,13 +3,12 @@
 #include "query/pull_up.hpp"
 
 #include "pg/compat.hpp"
+#include "query/total_order.hpp"
 #include "query/tree.hpp"
 
 extern "C" {
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
-#include "optimizer/tlist.h"
-#include "parser/parse_clause.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
@@ -64,15 +63,7 @@ List* OrderOfColumns(const List* order, List* targets, List** columns) {
   ListCell* cell;
   foreach (cell, order) {
     auto* clause = lfirst_node(SortGroupClause, cell);
-    Expr* expression = get_sortgroupclause_tle(clause, targets)->expr;
-    TargetEntry* target = tlist_member(expression, *columns);
-    if (target == nullptr) {
-      target = makeTargetEntry(expression, static_cast<AttrNumber>(list_length(*columns) + 1),
-                               nullptr, true);
-      *columns = lappend(*columns, target);
-    }
-    clause->tleSortGroupRef = assignSortGroupRef(target, *columns);
-    result = lappend(result, clause);
+    AppendOrder(clause, get_sortgroupclause_tle(clause, targets)->expr, &result, columns);
   }
   return result;
 }

@@ -2,6 +2,7 @@
 #include "query/total_order.hpp"
 
 #include "query/equal_values.hpp"
+#include "query/text_form.hpp"
 #include "query/tree.hpp"
 
 extern "C" {
@@ -17,29 +18,11 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-void AppendOrder(Expr* expression, List** order, List** targets) {
-  TargetEntry* target = tlist_member(expression, *targets);
-  if (target == nullptr) {
-    target = makeTargetEntry(CopyOf(expression), static_cast<AttrNumber>(list_length(*targets) + 1),
-                             nullptr, true);
-    *targets = lappend(*targets, target);
-  }
-  if (targetIsInSortList(target, InvalidOid, *order)) return;
+SortGroupClause* Ascending(const Expr* expression) {
   SortGroupClause* clause = makeNode(SortGroupClause);
-  get_sort_group_operators(exprType(AsNode(expression)), true, true, false, &clause->sortop,
-                           &clause->eqop, nullptr, &clause->hashable);
-  clause->tleSortGroupRef = assignSortGroupRef(target, *targets);
-  *order = lappend(*order, clause);
-}
-
-Expr* TextOf(Expr* expression) {
-  CoerceViaIO* text = makeNode(CoerceViaIO);
-  text->arg = CopyOf(expression);
-  text->resulttype = TEXTOID;
-  text->resultcollid = C_COLLATION_OID;
-  text->coerceformat = COERCE_EXPLICIT_CAST;
-  text->location = -1;
-  return reinterpret_cast<Expr*>(text);
+  get_sort_group_operators(exprType(reinterpret_cast<const Node*>(expression)), true, true, false,
+                           &clause->sortop, &clause->eqop, nullptr, &clause->hashable);
+  return clause;
 }
 
 }  // namespace
@@ -51,10 +34,25 @@ bool CanBeOrdered(const Expr* expression) {
   return OidIsValid(lookup_type_cache(type, TYPECACHE_LT_OPR)->lt_opr);
 }
 
+void AppendOrder(const SortGroupClause* like, Expr* expression, List** order, List** targets) {
+  TargetEntry* target = tlist_member(expression, *targets);
+  if (target == nullptr) {
+    target = makeTargetEntry(CopyOf(expression), static_cast<AttrNumber>(list_length(*targets) + 1),
+                             nullptr, true);
+    *targets = lappend(*targets, target);
+  }
+  if (targetIsInSortList(target, InvalidOid, *order)) return;
+  SortGroupClause* clause = CopyOf(like);
+  clause->tleSortGroupRef = assignSortGroupRef(target, *targets);
+  *order = lappend(*order, clause);
+}
+
 void OrderAlsoBy(Expr* expression, List** order, List** targets) {
   if (IsA(expression, Const)) return;
-  if (CanBeOrdered(expression)) AppendOrder(expression, order, targets);
-  if (!EqualMeansSame(expression)) AppendOrder(TextOf(expression), order, targets);
+  if (CanBeOrdered(expression)) AppendOrder(Ascending(expression), expression, order, targets);
+  if (EqualMeansSame(expression)) return;
+  Expr* text = ThroughText(CopyOf(expression), TEXTOID, C_COLLATION_OID);
+  AppendOrder(Ascending(text), text, order, targets);
 }
 
 }  // namespace live_queries

@@ -10,6 +10,10 @@ extern "C" {
 
 namespace live_queries {
 
+// Adds to `*order`, of `*targets`, a clause as `like` for `expression`, unless it is ordered by
+// that already; also to `*targets`, as junk.
+void AppendOrder(const SortGroupClause* like, Expr* expression, List** order, List** targets);
+
 // Adds to `*order` (SortGroupClause), of `*targets`, what is needed to order by `expression` as
 // well; also to `*targets`, as junk.
 void OrderAlsoBy(Expr* expression, List** order, List** targets);

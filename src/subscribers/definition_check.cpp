@@ -8,6 +8,7 @@
 
 #include "decode/recent_commits.hpp"
 #include "pg/fault.hpp"
+#include "pg/local_setting.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
 #include "query/planner.hpp"
@@ -25,7 +26,6 @@ extern "C" {
 #include "common/hashfn.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
-#include "utils/guc.h"
 #include "utils/snapmgr.h"
 }
 
@@ -75,9 +75,7 @@ int64 LockMsLeft(const Pass& pass) { return pass.lock_left_us / 1000; }
 
 // Whatever is locked by what follows is waited for no longer than the pass may.
 void LimitLockWait(const Pass& pass) {
-  (void)set_config_option("lock_timeout",
-                          psprintf(INT64_FORMAT, std::max(LockMsLeft(pass), int64{1})), PGC_SUSET,
-                          PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+  SetLocally("lock_timeout", psprintf(INT64_FORMAT, std::max(LockMsLeft(pass), int64{1})));
 }
 
 void LockOne(Oid relation, Pass* pass) {

@@ -6,6 +6,7 @@
 #include "evaluate/batch_evaluation.hpp"
 #include "evaluate/pending_transactions.hpp"
 #include "pg/fault.hpp"
+#include "pg/local_setting.hpp"
 #include "pg/settings.hpp"
 #include "pg/subtransaction.hpp"
 #include "registry/consumer.hpp"
@@ -17,7 +18,6 @@
 
 extern "C" {
 #include "storage/lmgr.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
 }
 
@@ -56,9 +56,7 @@ void AwaitInvalidations(XLogRecPtr position) {
 
 // What the queries may take, in memory and in temporary files, until the end of the subtransaction.
 void Limit(const char* name, int kilobytes) {
-  if (kilobytes < 0) return;
-  (void)set_config_option(name, psprintf("%dkB", kilobytes), PGC_SUSET, PGC_S_SESSION,
-                          GUC_ACTION_LOCAL, true, 0, false);
+  if (kilobytes >= 0) SetLocally(name, psprintf("%dkB", kilobytes));
 }
 
 void Evaluate(const EvaluatorBatch& batch) {

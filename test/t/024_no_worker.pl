@@ -16,12 +16,7 @@ my $subscribe = q{SELECT * FROM live.subscribe('q', 'SELECT id FROM t', delivery
 sub refuses {
     my ($setting, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $client = connect_client($node);
-    my $error;
-    my $seconds = seconds_of(sub { $error = $client->error($subscribe) });
-    is($error->{C}, '53400', "$name: refused");
-    like($error->{H} // '', qr/\b$setting\b/, "$name: the hint names the setting");
-    cmp_ok($seconds, '<', 2, "$name: at once");
+    my ($client, $error) = refused_at_once($node, $subscribe, 2, $setting, $name);
     is($client->value(q{SELECT problem FROM live.workers WHERE database = 'postgres'}),
         "53400: $error->{M}", "$name: live.workers shows it");
     is($client->value(q{SELECT count(*) FROM live_queries}), 0, "$name: nothing is half made");

@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(new_node connect_client decoder_pid wait_until restart_with seconds_of poll_ok comes_back temp_files temp_sizes temp_bytes apply_changes);
+our @EXPORT = qw(new_node connect_client decoder_pid wait_until restart_with seconds_of refused_at_once poll_ok comes_back temp_files temp_sizes temp_bytes apply_changes);
 
 # new_node(NAME, LINES): a running server in UTF-8 with the extension in database postgres, and LINES in its
 # postgresql.conf.
@@ -83,6 +83,20 @@ sub poll_ok {
     my ($node, $sql, $name, $database) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     return ok($node->poll_query_until($database // 'postgres', $sql), $name);
+}
+
+# refused_at_once(NODE, SQL, SECONDS, SETTING, NAME): for want of room, within the time, with the setting in the hint. Returns a client
+# that was refused, and the error.
+sub refused_at_once {
+    my ($node, $sql, $most, $setting, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $client = connect_client($node);
+    my $error;
+    my $seconds = seconds_of(sub { $error = $client->error($sql) });
+    is($error->{C}, '53400', "$name: refused");
+    like($error->{H} // '', qr/\b$setting\b/, "$name: the hint names the setting");
+    cmp_ok($seconds, '<', $most, "$name: at once");
+    return ($client, $error);
 }
 
 # Waits for a server that starts again after a crash. Not with psql: where it is refused it ends, and its statement breaks
