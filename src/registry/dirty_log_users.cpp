@@ -6,14 +6,37 @@
 #include "registry/identity_watches.hpp"
 #include "registry/shared_memory.hpp"
 
+extern "C" {
+#include "storage/ipc.h"
+}
+
 namespace live_queries {
 namespace {
 
 // The log that this process, the decoder, writes.
 DirtyLogShared* written_log = nullptr;
 
+// A consumer does not use the log any more; whoever is the last one frees it.
+void GiveBack(DatabaseShared* database, int consumer) {
+  const dsa_pointer unused = WithLock(ControlLock(), LW_EXCLUSIVE, [&]() -> dsa_pointer {
+    const uint32 users = database->dirty_log_users.Load() & ~ConsumerBit(consumer);
+    database->dirty_log_users.Store(users);
+    return users == 0 ? database->dirty_log.Exchange(InvalidDsaPointer) : InvalidDsaPointer;
+  });
+  if (DsaPointerIsValid(unused)) FreeDirtyLog(unused);
+}
+
+void GiveBackWrittenLog(int, Datum database) {
+  if (written_log == nullptr) return;
+  written_log = nullptr;
+  GiveBack(reinterpret_cast<DatabaseShared*>(DatumGetPointer(database)), kDecoderConsumer);
+}
+
 // Takes the log that the evaluators have made, if they still want it.
 DirtyLogShared* TakeLog(DatabaseShared* database) {
+  static bool given_back_at_exit = false;
+  if (!given_back_at_exit) before_shmem_exit(GiveBackWrittenLog, PointerGetDatum(database));
+  given_back_at_exit = true;
   const dsa_pointer pointer = WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     const dsa_pointer log = database->dirty_log.Load();
     if (DsaPointerIsValid(log))
@@ -70,9 +93,7 @@ DirtyLogShared* JoinDirtyLog(DatabaseShared* database, int consumer) {
 
 void LeaveDirtyLog(DatabaseShared* database, DirtyLogShared* log, int consumer) {
   ForgetIdentityWatches(log, consumer);
-  WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
-    database->dirty_log_users.Store(database->dirty_log_users.Load() & ~ConsumerBit(consumer));
-  });
+  GiveBack(database, consumer);
   WakeConsumer(database->consumers[kDecoderConsumer]);
 }
 

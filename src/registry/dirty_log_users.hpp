@@ -1,5 +1,6 @@
 // Who uses a database's dirty log: the first evaluator makes it, and the decoder, which looks every
-// turn, frees it when no evaluator is left. Process: decoder, evaluator.
+// turn, frees it when no evaluator is left; if it ends before them, the last of them does. Process:
+// decoder, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"

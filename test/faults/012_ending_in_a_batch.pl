@@ -44,6 +44,14 @@ is_deeply(
     [], 'and no point before the sum is there');
 ok(!$messages[-1]{more}, 'with which it is one');
 is($messages[-1]{changes}[0]{row}{total} - $messages[-1]{changes}[0]{old}{total}, 5, 'the sum is right');
+
+# An evaluator that is held up ends after the decoder, and leaves as little.
+hold($node, 'evaluator-turn');
+$writer->rows('UPDATE t SET n = n + 5 WHERE id = 1');
+wait_held($node, 'evaluator-turn');
 $_->disconnect for $client, $writer;
+until_ok($node, q(SELECT count(*) FROM live.workers WHERE kind = 'decoder' AND pid IS NOT NULL), 0, 'the decoder has ended');
+like(asked($node, 'SELECT fault_leftovers()'), qr/^pieces [1-9]/, 'what it wrote is there still');
+release($node, 'evaluator-turn');
 nothing_left($node, 'at the end');
 done_testing();
