@@ -76,6 +76,7 @@ void RequireNoVolatile(Node* tree) {
 void RequireRowFunctions(Node* tree) {
   char* culprit = nullptr;
   if (!FindReader(tree, &culprit)) return;
+  RequireNoVolatile(tree);  // as it may have become since that was asked
   RaiseUnsupported(
       psprintf("function %s takes a column and is only STABLE, so it may read more "
                "than the row",

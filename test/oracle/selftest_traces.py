@@ -179,7 +179,7 @@ def resets_for_good_reasons():
             (TOO_MANY, {}, {"overflows": True}), (TOO_MANY_HELD, {}, {"overflows": True}),
             (GONE, {"full": False}, {}), (TRUNCATED, {"parted": True}, {}), (CHANGED, {}, {"locked": {"items"}}),
             (LOCKED, {"strategy": "delta"}, {"locked": {"items"}}), (ROLLED_BACK, {}, {}), *[(reason, {}, {"altered": altered("items")}) for reason in [CHANGED] + ALTERED],
-            (EMPTIED[1], {"strategy": "delta"}, {"altered": altered("items")})):
+            *[(reason, {"strategy": "delta"}, {"altered": altered("items")}) for reason in (LOCKED, EMPTIED[1])]):
         script = Script(steps=STEPS, **rules)
         made = script.subscribe(**subscribed)
         script.read(made)

@@ -46,8 +46,9 @@ RESETS = {
     # So is also called what could not be checked: the decoder does not wait for long for a table that is locked.
     "the table, a view, a function or row security of the query has changed":
         lambda connection, state: not state.subscription.tables.isdisjoint(connection.locked) or state.altered,
+    # By one migration after the other as well: the evaluator does not queue up for it.
     "a table of the query was locked for too long":
-        lambda connection, state: not state.subscription.tables.isdisjoint(connection.locked),
+        lambda connection, state: not state.subscription.tables.isdisjoint(connection.locked) or state.altered,
     "the table was altered since these rows were written":
         lambda _, state: state.altered,
     "the table had another key or replica identity when these rows were changed":

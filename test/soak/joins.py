@@ -10,7 +10,6 @@ CONNECTIONS = 10
 OWNERS = 10
 ROWS = 1000
 PAUSE = 0.3  # seconds between two vacuums
-TIMES = 4    # that all subscribe before anything is measured
 OLDEST = 2   # seconds that the evaluator's snapshot may lag behind
 
 SCHEMA = """
