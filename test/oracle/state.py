@@ -29,6 +29,12 @@ CHANGE_FIELDS = {
     "clear": {"op"},
 }
 
+
+def was_out_of_reach(connection, state):
+    """Tells whether a table of the query may have been locked for long, by a writer or a migration."""
+    return not state.subscription.tables.isdisjoint(connection.locked) or state.altered
+
+
 # Why a subscription may be reset. What is not here (a decoder that was restarted, rows that were rewritten, messages
 # that were damaged) does not come up: servers stay up in a run, and definitions stay as they are.
 RESETS = {
@@ -45,10 +51,10 @@ RESETS = {
         lambda connection, state: connection.emptied(state),
     # So is also called what could not be checked: the decoder does not wait for long for a table that is locked.
     "the table, a view, a function or row security of the query has changed":
-        lambda connection, state: not state.subscription.tables.isdisjoint(connection.locked) or state.altered,
+        was_out_of_reach,
     # By one migration after the other as well: the evaluator does not queue up for it.
     "a table of the query was locked for too long":
-        lambda connection, state: not state.subscription.tables.isdisjoint(connection.locked) or state.altered,
+        was_out_of_reach,
     "the table was altered since these rows were written":
         lambda _, state: state.altered,
     "the table had another key or replica identity when these rows were changed":
