@@ -200,23 +200,23 @@ std::optional<uint64_t> WaitForAttachment(int index, uint64_t serial, uint64_t* 
   return consumer->position.Load();
 }
 
-XLogRecPtr PushSnapshotOf(int evaluator, XLogRecPtr at_least) {
+PublishedMoment PushSnapshotOf(int evaluator, XLogRecPtr at_least) {
   ConsumerShared* consumer = ConsumerOfMine(evaluator);
   // What it waits for reads no further than that.
   if (GetFlushRecPtr(nullptr) < at_least) XLogFlush(at_least);
-  XLogRecPtr position = InvalidXLogRecPtr;
+  PublishedMoment moment = {};
   const bool there = SleepUntil(
       consumer, WaitEventSubscribe(), SubscribeTimeout(),
       [&] {
-        const std::optional<XLogRecPtr> pushed =
+        const std::optional<PublishedMoment> pushed =
             PushPublishedSnapshot(&consumer->snapshot, at_least);
-        if (pushed) position = *pushed;
+        if (pushed) moment = *pushed;
         if (!pushed) WakeConsumer(*consumer);
         return pushed.has_value();
       },
       [] {});
   if (!there) RaiseTimeout();
-  return position;
+  return moment;
 }
 
 void WaitForPublication(XLogRecPtr lsn, void (*lost)(int consumer)) {

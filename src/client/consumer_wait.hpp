@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "pg/postgres.hpp"
+#include "registry/published_snapshot.hpp"
 
 extern "C" {
 #include "access/xlogdefs.h"
@@ -23,10 +24,11 @@ void WaitForConsumer(int index);
 std::optional<uint64_t> WaitForAttachment(int index, uint64_t serial, uint64_t* values_here);
 
 // Makes a snapshot that the evaluator has published the active one; the caller pops it. Returns its
-// position, `at_least` or behind it: whatever committed up to there is seen, and nothing else.
+// moment, at position `at_least` or behind it: whatever committed up to there is seen, and nothing
+// else.
 // Parallel workers may not be used under it, nor young indexes: plan in WithOldIndexesOnly. Raises
 // 57014 after live_queries.subscribe_timeout.
-XLogRecPtr PushSnapshotOf(int evaluator, XLogRecPtr at_least);
+PublishedMoment PushSnapshotOf(int evaluator, XLogRecPtr at_least);
 
 // Returns once all that committed up to `lsn`, a position in the log, is in this connection's
 // mailbox, whichever of the consumers that it has live queries of puts it there. Calls

@@ -44,7 +44,7 @@ Datum live_queries_fault_open_at_position(PG_FUNCTION_ARGS) {
   const char* name = text_to_cstring(PG_GETARG_TEXT_PP(0));
   const char* query = text_to_cstring(PG_GETARG_TEXT_PP(1));
   const XLogRecPtr position =
-      live_queries::PushSnapshotOf(live_queries::kFirstEvaluator, InvalidXLogRecPtr);
+      live_queries::PushSnapshotOf(live_queries::kFirstEvaluator, InvalidXLogRecPtr).position;
   live_queries::WithOldIndexesOnly([&] { live_queries::OpenCursor(name, query); });
   PopActiveSnapshot();
   PG_RETURN_LSN(position);

@@ -7,14 +7,17 @@
 #include "client/first_result.hpp"
 #include "client/session.hpp"
 #include "evaluate/old_indexes.hpp"
+#include "model/clock_steps.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/log_end.hpp"
 #include "pg/memory.hpp"
 #include "pg/settings.hpp"
+#include "query/clock.hpp"
 #include "query/planner.hpp"
 #include "query/result_columns.hpp"
 #include "query/settings_capture.hpp"
+#include "query/tree.hpp"
 #include "query/unsupported.hpp"
 #include "registry/registration.hpp"
 
@@ -25,6 +28,7 @@ extern "C" {
 #include "replication/slot.h"
 #include "storage/proc.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 }
 
 namespace live_queries {
@@ -42,6 +46,7 @@ struct Request {
   SessionIdentity session;
   bool with_snapshot;
   Delivery delivery;
+  int refresh_ms;
   uint64_t replaces;  // live.refresh: the subscription that this one takes the place of
 };
 
@@ -159,17 +164,23 @@ void KeepText(LocalSubscription* subscription, const Request& request) {
 // Makes the snapshot of the first result the active one, after the consumer has attached the
 // subscription: what this does not see will be delivered. It is the latest one, whatever the
 // isolation level; an evaluator's shows all that is in the log by now, as that of a stream does.
-void PushFirstSnapshot(LocalSubscription* subscription, const Plan& plan) {
-  if (plan.strategy == Strategy::kStream) {
+// If the query asks the clock, the time is what it tells the others then.
+void PushFirstSnapshot(LocalSubscription* subscription, Plan* plan) {
+  if (plan->strategy == Strategy::kStream) {
     PushActiveSnapshot(GetLatestSnapshot());
     subscription->bound = BoundOf(GetActiveSnapshot(), subscription->context);
-  } else {
-    subscription->bound = BoundAtPosition(PushSnapshotOf(subscription->consumer, LogEnd()));
+    return;
   }
+  const PublishedMoment moment = PushSnapshotOf(subscription->consumer, LogEnd());
+  const int refresh_ms = plan->spec.refresh_ms;
+  const TimestampTz clock =
+      refresh_ms == 0 ? DT_NOEND : TimestampTz{TimeShownAt(moment.clock, refresh_ms)};
+  subscription->bound = BoundAtPosition(moment.position, clock);
+  if (refresh_ms != 0) plan->query = castNode(Query, SetClock(AsNode(plan->query), clock));
 }
 
-void TakeSnapshot(LocalSubscription* subscription, const Request& request, const Plan& plan) {
-  PushFirstSnapshot(subscription, plan);
+void TakeSnapshot(LocalSubscription* subscription, const Request& request, Plan plan) {
+  PushFirstSnapshot(subscription, &plan);
   if (request.with_snapshot && subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard)
     subscription->held->DiscardUnread();
   auto open = [&] { OpenFirstResult(subscription, request.query, plan); };
@@ -187,6 +198,7 @@ void Attach(LocalSubscription* subscription, const Request& request, Plan* plan)
     const FrozenValues nothing = {};
     const XLogRecPtr analysed_at = GetXLogInsertRecPtr();
     *plan = MakePlan(request.query, request.params, nothing, ChoiceOfSession());
+    if (plan->spec.refresh_ms != 0) plan->spec.refresh_ms = request.refresh_ms;
     LIVE_QUERIES_FAULT("subscribe-analysed");
     char* values_now = nodeToString(plan->frozen.catalogs);
     // What the decoder has found is about the values of the time before.
@@ -215,6 +227,7 @@ Subscribed Begin(const Request& request) {
   WaitForConsumer(request.decoder);
   LocalSubscription* subscription = AddLocal(request.id, request.delivery);
   KeepText(subscription, request);
+  subscription->refresh_ms = request.refresh_ms;
   subscription->role = GetUserId();
   subscription->session = request.session;
   // Planning evaluates functions of the query's author, who may be another role: see Refresh.
@@ -255,7 +268,7 @@ void RequireNew(const SubscriptionId& id) {
 }  // namespace
 
 Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, bool with_snapshot,
-                     Delivery delivery) {
+                     Delivery delivery, int refresh_ms) {
   const Request request = {id,
                            ConsumerUnderTest(),
                            query,
@@ -264,6 +277,7 @@ Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, 
                            CaptureSession(GetUserId()),
                            with_snapshot,
                            delivery,
+                           refresh_ms,
                            0};
   RequireNew(id);
   return Begin(request);
@@ -271,10 +285,15 @@ Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, 
 
 void Refresh(LocalSubscription* old) {
   const bool streamed = old->consumer < kFirstEvaluator;
-  const Request request = {old->id,       streamed ? old->consumer : ConsumerUnderTest(),
-                           old->query,    old->params,
-                           old->settings, old->session,
-                           true,          old->delivery,
+  const Request request = {old->id,
+                           streamed ? old->consumer : ConsumerUnderTest(),
+                           old->query,
+                           old->params,
+                           old->settings,
+                           old->session,
+                           true,
+                           old->delivery,
+                           old->refresh_ms,
                            old->serial};
   const Oid role = old->role;
   RequireSession(old->session, role);

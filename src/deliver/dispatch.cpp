@@ -141,7 +141,7 @@ void Dispatch(const RecordView& record) {
   if (subscription == nullptr) return;
   const bool changes = record.header.kind == RecordKind::kChanges;
   const bool visible = changes && !LIVE_QUERIES_MUTATION("deliver_visible") &&
-                       subscription->bound.Sees(record.header.xid, record.header.seq);
+                       subscription->bound.Sees(record.header);
   FlowControl flow = subscription->flow;
   const Verdict verdict = flow.Decide(record.header, visible);
   Obey(subscription, verdict, record);

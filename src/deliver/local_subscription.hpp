@@ -49,6 +49,7 @@ struct LocalSubscription {
   char* query;
   List* params;
   char* settings;  // query/settings_capture.hpp
+  int refresh_ms;  // model/clock_steps.hpp
   // What waits: for the commit, the end of the first result, a resume, or live.poll.
   RecordQueue* held;
   // Its last message was sent, or waits for live.poll: it is no live query any more, and to be

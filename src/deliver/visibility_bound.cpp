@@ -10,9 +10,11 @@ extern "C" {
 
 namespace live_queries {
 
-bool VisibilityBound::Sees(TransactionId xid, uint64_t commit_lsn) const {
-  if (at_position) return commit_lsn <= lsn;
-  if (commit_lsn > lsn || !TransactionIdIsNormal(xid)) return false;
+bool VisibilityBound::Sees(const RecordHeader& changes) const {
+  if (at_position)
+    return changes.seq < lsn || (changes.seq == lsn && changes.committed_at <= clock);
+  const TransactionId xid = changes.xid;
+  if (changes.seq > lsn || !TransactionIdIsNormal(xid)) return false;
   if (TransactionIdPrecedes(xid, xmin)) return true;
   if (!TransactionIdPrecedes(xid, xmax)) return false;
   for (uint32 i = 0; i < running_count; ++i)
@@ -20,10 +22,11 @@ bool VisibilityBound::Sees(TransactionId xid, uint64_t commit_lsn) const {
   return true;
 }
 
-VisibilityBound BoundAtPosition(uint64_t lsn) {
+VisibilityBound BoundAtPosition(uint64_t lsn, TimestampTz clock) {
   VisibilityBound bound = {};
   bound.at_position = true;
   bound.lsn = lsn;
+  bound.clock = clock;
   return bound;
 }
 

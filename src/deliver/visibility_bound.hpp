@@ -3,9 +3,11 @@
 // client backend.
 #pragma once
 
+#include "model/mailbox_record.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
+#include "datatype/timestamp.h"
 #include "utils/snapshot.h"
 }
 
@@ -17,14 +19,17 @@ struct VisibilityBound {
   TransactionId xmax;
   uint32 running_count;
   TransactionId* running;
-  uint64_t lsn;  // what it shows has committed up to here
+  uint64_t lsn;       // what it shows has committed up to here
+  TimestampTz clock;  // if at_position: the time that it shows
 
-  // Whether a top-level transaction is visible in the snapshot.
-  bool Sees(TransactionId xid, uint64_t commit_lsn) const;
+  // Whether the changes of a message are visible in the snapshot: those of a top-level transaction,
+  // or of several, or of the time.
+  bool Sees(const RecordHeader& changes) const;
 };
 
-// Of a snapshot that stands at a position of the log.
-VisibilityBound BoundAtPosition(uint64_t lsn);
+// Of a snapshot that stands at a position of the log. Where the query asks the clock, messages may
+// have the same position and a later time.
+VisibilityBound BoundAtPosition(uint64_t lsn, TimestampTz clock);
 
 // Of `snapshot`, which was taken just now, and the end of the log; its array is in `context`.
 VisibilityBound BoundOf(Snapshot snapshot, MemoryContext context);

@@ -4,6 +4,7 @@
 #include "evaluate/batch_evaluation.hpp"
 
 #include "decode/unseen_commits.hpp"
+#include "evaluate/clock_templates.hpp"
 #include "evaluate/delta_template.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
@@ -53,6 +54,7 @@ List* ConcernedTemplates(const EvaluatorBatch& batch) {
   } else {
     batch.dirty->ForEachWatch([&](uint32 number) { ForEachOn(RelationOfWatch(number), add); });
     batch.dirty->ForEachTable([&](const DirtyTable& table) { ForEachOn(table.relation, add); });
+    ForEachWithNewTime(batch.before.clock, batch.after.clock, add);
   }
   ListCell* cell;
   foreach (cell, concerned) DeltaTablesOf(static_cast<Template*>(lfirst(cell)))->seen = 0;
@@ -109,16 +111,27 @@ std::string_view XidsOf(const DirtySpan& span) {
   return View(text);
 }
 
-Origin OriginOf(const DeltaTables& tables, bool rows_are_known, const EvaluatorBatch& batch) {
+// Where the query asks the clock, the message says what that shows after it, and is not that of one
+// transaction if the time has moved.
+Origin OriginOf(const Template& common, const DeltaTables& tables, bool rows_are_known,
+                const EvaluatorBatch& batch) {
+  const int refresh_ms = common.spec.refresh_ms;
   Origin origin = {SeqOf(batch), InvalidTransactionId, GetCurrentTimestamp(), {}};
+  if (refresh_ms != 0) origin.committed_at = TimeShownAt(batch.after.clock, refresh_ms);
   const DirtySpan span = batch.dirty->SpanOf(tables.watches.all, tables.relations);
   if (!rows_are_known || span.last == nullptr) return origin;
-  origin.committed_at = span.last->committed_at;
-  if (span.first() == span.last)
+  if (refresh_ms == 0) origin.committed_at = span.last->committed_at;
+  if (span.first() == span.last && !ClockMoves(common, batch.before.clock, batch.after.clock))
     origin.xid = span.last->xid;
   else
     origin.xids = XidsOf(span);
   return origin;
+}
+
+ClockPair ClockOf(const Template& common, const EvaluatorBatch& batch) {
+  const int refresh_ms = common.spec.refresh_ms;
+  if (refresh_ms == 0) return {};
+  return {TimeShownAt(batch.before.clock, refresh_ms), TimeShownAt(batch.after.clock, refresh_ms)};
 }
 
 // The evaluation of one template.
@@ -182,10 +195,10 @@ void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, const Sink&
     found.Prepare(CurrentMemoryContext);
     Evaluating at = {&batch, common, tables, false, part->plan.list, {}, &sink, &found};
     at.rows_are_known = !batch.dirty->unknown() && RowsAreKnownFrom(tables, batch.before.position);
-    at.origin = OriginOf(*tables, at.rows_are_known, batch);
+    at.origin = OriginOf(*common, *tables, at.rows_are_known, batch);
     WhileDoing(at.rows_are_known ? Doing::kEvaluating : Doing::kCatchingUp, [&] {
       NoteCost(EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},
-                             kMostBytes, FindDirty, Report, &at));
+                             ClockOf(*common, batch), kMostBytes, FindDirty, Report, &at));
     });
     BlamingNobody([&] { HandOverAll(&touched, at.origin, sink); });
   });

@@ -1,6 +1,7 @@
 // Stale sets, then the queries that they restrict, then the difference. Process: evaluator.
 #include "evaluate/delta_evaluation.hpp"
 
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 
 extern "C" {
@@ -32,12 +33,10 @@ void TakeRow(RowsOfSide* rows, TupleTableSlot* slot) {
 
 // One plan for both sides: whatever SQL leaves to the order of execution is the same then, as far
 // as it can be.
-void AddBothSides(RowsOfSide* rows, const PlannedStmt* plan, ParamListInfo params,
-                  const SnapshotPair& snapshots) {
-  rows->side = -1;
-  Execute(plan, params, snapshots.before, 0, [&](TupleTableSlot* slot) { TakeRow(rows, slot); });
-  rows->side = 1;
-  Execute(plan, params, snapshots.after, 0, [&](TupleTableSlot* slot) { TakeRow(rows, slot); });
+void AddSide(RowsOfSide* rows, int side, const PlannedStmt* plan, ParamListInfo params,
+             Snapshot snapshot) {
+  rows->side = side;
+  Execute(plan, params, snapshot, 0, [&](TupleTableSlot* slot) { TakeRow(rows, slot); });
 }
 
 void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
@@ -45,9 +44,19 @@ void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
   ListCell* cell;
   foreach (cell, evaluation.restricted) {
     const auto& restricted = *static_cast<RestrictedPlan*>(lfirst(cell));
-    if (values.any[restricted.set])
-      AddBothSides(rows, PlanFor(restricted, values), values.params, snapshots);
+    if (!values.any[restricted.set]) continue;
+    const PlannedStmt* plan = PlanFor(restricted, values);
+    AddSide(rows, -1, plan, values.params, snapshots.before);
+    AddSide(rows, 1, plan, values.params, snapshots.after);
   }
+}
+
+void AddWhole(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
+              const ClockPair& clock, RowsOfSide* rows) {
+  const PlannedStmt* plan = PlanQuery(evaluation.whole, nullptr, true);
+  const TimestampTz before = LIVE_QUERIES_MUTATION("one_time") ? clock.after : clock.before;
+  AddSide(rows, -1, plan, ParamsOfWhole(*evaluation.plan, before), snapshots.before);
+  AddSide(rows, 1, plan, ParamsOfWhole(*evaluation.plan, clock.after), snapshots.after);
 }
 
 int64 MicrosecondsSince(TimestampTz* last) {
@@ -58,7 +67,8 @@ int64 MicrosecondsSince(TimestampTz* last) {
 }
 
 DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
-                            uint64 max_bytes, DirtyRows (*find_dirty)(const StaleSet&, void*),
+                            const ClockPair& clock, uint64 max_bytes,
+                            DirtyRows (*find_dirty)(const StaleSet&, void*),
                             void (*report)(const ResultChange&, void*), void* context) {
   DeltaCost cost = {};
   TimestampTz last = GetCurrentTimestamp();
@@ -73,15 +83,17 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
   rows.max_bytes = max_bytes;
   // Plans are made as of the newer state of the tables.
   PushActiveSnapshot(snapshots.after);
-  cost.whole = evaluation.plan->why_whole != nullptr;
+  // Where the time has moved, any row may differ.
+  cost.whole = evaluation.plan->why_whole != nullptr ||
+               (evaluation.plan->asks_clock && clock.before != clock.after);
   StaleValues values = {};
   if (!cost.whole) {
-    values = FindStaleValues(evaluation.sets, snapshots, find_dirty, context);
+    values = FindStaleValues(evaluation.sets, snapshots, clock.after, find_dirty, context);
     cost.whole = values.whole;
   }
   cost.probe_us = MicrosecondsSince(&last);
   if (cost.whole)
-    AddBothSides(&rows, PlanQuery(evaluation.whole, nullptr, true), nullptr, snapshots);
+    AddWhole(evaluation, snapshots, clock, &rows);
   else
     AddStale(evaluation, snapshots, values, &rows);
   PopActiveSnapshot();
@@ -108,23 +120,24 @@ DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& 
 }
 
 DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
-                        uint64 max_bytes, DirtyRows (*find_dirty)(const StaleSet&, void*),
+                        const ClockPair& clock, uint64 max_bytes,
+                        DirtyRows (*find_dirty)(const StaleSet&, void*),
                         void (*report)(const ResultChange&, void*), void* context) {
   MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "live_queries delta batch",
                                               ALLOCSET_DEFAULT_SIZES);
   const DeltaCost cost = InMemoryContext(batch, [&] {
-    return EvaluateInContext(evaluation, snapshots, max_bytes, find_dirty, report, context);
+    return EvaluateInContext(evaluation, snapshots, clock, max_bytes, find_dirty, report, context);
   });
   MemoryContextDelete(batch);
   return cost;
 }
 
-void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot,
+void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot, TimestampTz clock,
                 void (*receive)(const EncodedRow&, void*), void* context) {
   PushActiveSnapshot(snapshot);
   const PlannedStmt* plan = PlanQuery(evaluation.whole, nullptr, true);
   PopActiveSnapshot();
-  Execute(plan, nullptr, snapshot, 0,
+  Execute(plan, ParamsOfWhole(*evaluation.plan, clock), snapshot, 0,
           [&](TupleTableSlot* row) { receive(Encode(evaluation.encoder, row), context); });
 }
 

@@ -36,14 +36,16 @@ struct DeltaCost {
 };
 
 // Finds the changes of the result between two snapshots and reports them; whatever they are told of
-// lives as long as the call. Takes memory of `max_bytes` at most for rows that did not cancel out
+// lives as long as the call. `clock`: for a query that asks it; where it moves, the whole result is
+// evaluated. Takes memory of `max_bytes` at most for rows that did not cancel out
 // (0: any); raises 54000 past it. Raises whatever the queries raise.
 DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
-                        uint64 max_bytes, DirtyRows (*find_dirty)(const StaleSet&, void*),
+                        const ClockPair& clock, uint64 max_bytes,
+                        DirtyRows (*find_dirty)(const StaleSet&, void*),
                         void (*report)(const ResultChange&, void*), void* context);
 
 // Reads the whole result under one snapshot.
-void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot,
+void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot, TimestampTz clock,
                 void (*receive)(const EncodedRow&, void*), void* context);
 
 }  // namespace live_queries

@@ -275,7 +275,7 @@ text* ShowChanges(const GivenRows* given, DirtyBatch* batch) {
   initStringInfo(&showing.out);
   appendStringInfoChar(&showing.out, '[');
   const DeltaCost cost =
-      EvaluateDelta(*shown->evaluation, shown->snapshots, 0, FindShown, ShowChange, &showing);
+      EvaluateDelta(*shown->evaluation, shown->snapshots, {}, 0, FindShown, ShowChange, &showing);
   return cstring_to_text(
       psprintf("{\"whole\":%s,\"rows\":%llu,\"us\":[" INT64_FORMAT "," INT64_FORMAT
                "],\"bag\":%s,\"changes\":%s]}",
@@ -329,7 +329,7 @@ text* ShowResult() {
   Showing showing = {};
   initStringInfo(&showing.out);
   appendStringInfoChar(&showing.out, '[');
-  ReadResult(*shown->evaluation, shown->snapshots.after, ShowRow, &showing);
+  ReadResult(*shown->evaluation, shown->snapshots.after, 0, ShowRow, &showing);
   appendStringInfoChar(&showing.out, ']');
   return cstring_to_text(showing.out.data);
 }

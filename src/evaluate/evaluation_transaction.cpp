@@ -63,7 +63,7 @@ void TakeUp(char* copy) {
 }
 
 void Publish() {
-  PublishSnapshot(&MyConsumer()->snapshot, held.snapshot, held.position);
+  PublishSnapshot(&MyConsumer()->snapshot, held.snapshot, {held.position, held.clock});
   published = true;
 }
 

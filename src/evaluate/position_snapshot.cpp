@@ -14,6 +14,7 @@ extern "C" {
 #include "storage/procarray.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 }
 
 namespace live_queries {
@@ -136,7 +137,7 @@ void Forget(UnseenCommits* commits) {
 
 PositionSnapshot TakeFirstSnapshot() {
   const PlainSnapshot plain = TakePlainSnapshot();
-  return {plain.snapshot, plain.taken_by};
+  return {plain.snapshot, plain.taken_by, GetCurrentTimestamp()};
 }
 
 std::optional<PositionSnapshot> SnapshotAtPosition(const PlainSnapshot& plain,
@@ -148,7 +149,7 @@ std::optional<PositionSnapshot> SnapshotAtPosition(const PlainSnapshot& plain,
   const Hidden hidden = FindHidden(plain, previous, history, position);
   std::optional<PositionSnapshot> made;
   if (hidden.count + hidden.subxid_count <= kMostHidden)
-    made = {Hide(plain.snapshot, history, hidden), position};
+    made = {Hide(plain.snapshot, history, hidden), position, GetCurrentTimestamp()};
   pfree(hidden.commits);
   return made;
 }

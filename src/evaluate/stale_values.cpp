@@ -2,10 +2,12 @@
 #include "evaluate/stale_values.hpp"
 
 #include "pg/memory.hpp"
+#include "query/clock.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 }
 
 namespace live_queries {
@@ -17,15 +19,22 @@ constexpr int kPlannedAnew = 100;
 // With more than that, the whole result is faster; it also bounds the memory.
 constexpr int kTooManyValues = 1'000'000;
 
-void SetParam(StaleValues* values, int number, Oid type, Datum value) {
-  values->params->params[number - 1] = {value, false, PARAM_FLAG_CONST, type};
+void SetParam(ParamListInfo params, int number, Oid type, Datum value) {
+  params->params[number - 1] = {value, false, PARAM_FLAG_CONST, type};
+}
+
+ParamListInfo MakeParams(const DeltaPlan& plan, int count, TimestampTz clock) {
+  ParamListInfo params = makeParamList(count);
+  memset(params->params, 0, sizeof(ParamExternData) * count);
+  if (plan.asks_clock) SetParam(params, kClockParam, TIMESTAMPTZOID, TimestampTzGetDatum(clock));
+  return params;
 }
 
 void SetColumnParams(StaleValues* values, const SetColumn& column, const ValueSet& set) {
-  SetParam(values, column.param, column.array_type, ToArray(set));
+  SetParam(values->params, column.param, column.array_type, ToArray(set));
   values->param_sizes[column.param] = set.count;
   if (column.null_param != 0)
-    SetParam(values, column.null_param, BOOLOID, BoolGetDatum(set.has_null));
+    SetParam(values->params, column.null_param, BOOLOID, BoolGetDatum(set.has_null));
   if (set.count > kTooManyValues) values->whole = true;
 }
 
@@ -76,7 +85,8 @@ void Probe(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snaps
     if (values->any[probe.set]) RunProbe(probe, snapshots, *values, set.columns == NIL, &found);
   }
   values->any[set.number] = found.any();
-  if (set.found_param != 0) SetParam(values, set.found_param, BOOLOID, BoolGetDatum(found.any()));
+  if (set.found_param != 0)
+    SetParam(values->params, set.found_param, BOOLOID, BoolGetDatum(found.any()));
   foreach (cell, set.columns)
     SetColumnParams(values, *static_cast<SetColumn*>(lfirst(cell)),
                     found.column(foreach_current_index(cell)));
@@ -122,12 +132,15 @@ StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan) {
   return sets;
 }
 
-StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
+ParamListInfo ParamsOfWhole(const DeltaPlan& plan, TimestampTz clock) {
+  return plan.asks_clock ? MakeParams(plan, kClockParam, clock) : nullptr;
+}
+
+StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots, TimestampTz clock,
                             DirtyRows (*find_dirty)(const StaleSet&, void*), void* context) {
   const DeltaPlan& plan = *sets.plan;
   StaleValues values = {};
-  values.params = makeParamList(plan.params);
-  memset(values.params->params, 0, sizeof(ParamExternData) * plan.params);
+  values.params = MakeParams(plan, plan.params, clock);
   values.any = static_cast<bool*>(palloc0(sizeof(bool) * (list_length(plan.sets) + 1)));
   values.param_sizes = static_cast<int*>(palloc0(sizeof(int) * (plan.params + 1)));
   ListCell* cell;

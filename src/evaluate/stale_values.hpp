@@ -8,6 +8,10 @@
 #include "pg/postgres.hpp"
 #include "query/delta_plan.hpp"
 
+extern "C" {
+#include "datatype/timestamp.h"
+}
+
 namespace live_queries {
 
 // The state of the database that subscribers have, and the one that they are to have. Both are
@@ -15,6 +19,12 @@ namespace live_queries {
 struct SnapshotPair {
   Snapshot before;
   Snapshot after;
+};
+
+// The times that a query which asks the clock shows at the one and at the other.
+struct ClockPair {
+  TimestampTz before;
+  TimestampTz after;
 };
 
 // The rows of a table that were changed between two snapshots.
@@ -47,21 +57,14 @@ struct StaleValues {
   bool whole;            // they are too many, or not known: all may be stale
 };
 
-// Of one batch, in CurrentMemoryContext. `find_dirty` gives the rows of a table's set. Raises
-// whatever the queries raise.
-StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
-                            DirtyRows (*find_dirty)(const StaleSet&, void*), void* context);
+// The parameters of the whole query, of which the time is one if it asks for it, in
+// CurrentMemoryContext; nullptr: it has none.
+ParamListInfo ParamsOfWhole(const DeltaPlan& plan, TimestampTz clock);
 
-template <class FindDirty>
-StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
-                            FindDirty&& find_dirty) {
-  return FindStaleValues(
-      sets, snapshots,
-      [](const StaleSet& set, void* body) {
-        return (*static_cast<std::remove_reference_t<FindDirty>*>(body))(set);
-      },
-      &find_dirty);
-}
+// Of one batch, in which the clock stands still, in CurrentMemoryContext. `find_dirty` gives the
+// rows of a table's set. Raises whatever the queries raise.
+StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots, TimestampTz clock,
+                            DirtyRows (*find_dirty)(const StaleSet&, void*), void* context);
 
 // The plan for what `restricted` restricts, as good as these values make worth planning.
 const PlannedStmt* PlanFor(const RestrictedPlan& restricted, const StaleValues& values);

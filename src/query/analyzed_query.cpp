@@ -69,15 +69,16 @@ AnalyzedQuery AnalyzeQuery(const char* text, List* params, const FrozenValues& f
 
   Node* tree = AsNode(PullUp(statement.query));
   tree = BindParams(tree, statement.param_values);
-  RequireNoClock(tree);
+  RequirePlainClock(tree);
   RequireNoVolatile(tree);
   NoteDependencies(tree, &dependencies);
   tree = Simplify(tree, &dependencies.inlined);
-  RequireNoClock(tree);  // what was inlined
   NoteDependencies(tree, &dependencies);
   // A value that is frozen, or computed here for good, asks for nobody's privileges later on.
   RequireExecute(tree);
   RequireExecuteInBodies(dependencies.called);
+  tree = ParameterizeClock(tree);
+  RequireNoClock(tree);  // what was inlined
   tree = Freeze(tree, &result.frozen);
   dependencies.of_roles = result.frozen.of_roles;
   result.query = castNode(Query, Simplify(tree, &dependencies.inlined));

@@ -15,7 +15,7 @@ namespace live_queries {
 
 struct AnalyzedQuery {
   // Rewritten, with parameters bound, values frozen and what is constant evaluated; no function in
-  // it is volatile or of the clock.
+  // it is volatile, and the clock is a parameter.
   Query* query;
   QueryDependencies dependencies;
   FrozenValues frozen;  // what is to be passed when the query is analysed again

@@ -1,4 +1,5 @@
-// Finds functions, literals and casts that read the clock. Process: client backend, decoder.
+// Finds functions, literals and casts that read the clock, and puts a parameter in the place of
+// those that just say what time it is. Process: client backend, decoder, evaluator.
 #include "query/clock.hpp"
 
 #include "model/clock_text.hpp"
@@ -10,8 +11,10 @@
 
 extern "C" {
 #include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/timestamp.h"
 }
 
 namespace live_queries {
@@ -21,13 +24,27 @@ constexpr const char* kOfTheClock = "it depends on the current time or transacti
 // timezone(time with time zone), since 17.
 constexpr Oid kLocalTimeOfTimetz = 6336;
 
+// What time it is: as a whole, the clock of a live query. Within a statement, these do not differ.
+bool IsClock(Oid function) {
+  return function == F_NOW || function == F_TRANSACTION_TIMESTAMP ||
+         function == F_STATEMENT_TIMESTAMP;
+}
+
+bool IsClock(const Node* node) {
+  if (IsA(node, FuncExpr)) return IsClock(castNode(FuncExpr, node)->funcid);
+  if (!IsA(node, SQLValueFunction)) return false;
+  const SQLValueFunctionOp op = castNode(SQLValueFunction, node)->op;
+  return op >= SVFOP_CURRENT_DATE && op <= SVFOP_LOCALTIMESTAMP_N;
+}
+
+// In SQL, which the server inlines: then current_date stands in their place.
+bool IsInlinedClock(Oid function) {
+  return function == F_AGE_TIMESTAMP || function == F_AGE_TIMESTAMPTZ;
+}
+
 bool IsTimeFunction(Oid function) {
+  if (IsClock(function) || IsInlinedClock(function)) return true;
   switch (function) {
-    case F_NOW:
-    case F_TRANSACTION_TIMESTAMP:
-    case F_STATEMENT_TIMESTAMP:
-    case F_AGE_TIMESTAMP:
-    case F_AGE_TIMESTAMPTZ:
     case F_AGE_XID:
     case F_PG_CURRENT_XACT_ID:
     case F_PG_CURRENT_XACT_ID_IF_ASSIGNED:
@@ -46,6 +63,10 @@ bool IsTimeFunction(Oid function) {
 }
 
 bool IsTimeCheck(Oid function, void*) { return IsTimeFunction(function); }
+
+bool IsOddTimeCheck(Oid function, void*) {
+  return IsTimeFunction(function) && !IsClock(function) && !IsInlinedClock(function);
+}
 
 bool IsDateTime(Oid type) {
   return type == DATEOID || type == TIMEOID || type == TIMETZOID || type == TIMESTAMPOID ||
@@ -114,19 +135,18 @@ Node* TextReadAsTime(Node* node) {
   return OidIsValid(type) && AnyComponent(type, IsDateTime) ? json : nullptr;
 }
 
-bool RefuseClock(Node* node, void* unused) {
+// `plain_too`: what just says what time it is, as well.
+bool RefuseClock(Node* node, bool* plain_too) {
   if (node == nullptr) return false;
-  if (IsA(node, SQLValueFunction)) {
-    const SQLValueFunctionOp op = castNode(SQLValueFunction, node)->op;
-    if (op >= SVFOP_CURRENT_DATE && op <= SVFOP_LOCALTIMESTAMP_N) RaiseUnsupported(kOfTheClock);
-  }
-  if (check_functions_in_node(node, IsTimeCheck, nullptr)) RaiseUnsupported(kOfTheClock);
+  if (*plain_too && IsClock(node)) RaiseUnsupported(kOfTheClock);
+  if (check_functions_in_node(node, *plain_too ? IsTimeCheck : IsOddTimeCheck, nullptr))
+    RaiseUnsupported(kOfTheClock);
   Node* text = TextReadAsTime(node);
   if (text != nullptr && NeedsSurroundings(text))
     RaiseUnsupported(
         "it reads a date or time from the text of a column, which may say 'now' or 'today' (use "
         "to_timestamp with a format)");
-  return WalkChildren(node, RefuseClock, unused);
+  return WalkChildren(node, RefuseClock, plain_too);
 }
 
 bool RefuseClockTexts(Node* node, void* unused) {
@@ -188,9 +208,98 @@ bool RefuseClockConstants(Node* node, List* literals) {
   return WalkChildren(node, RefuseClockConstants, literals);
 }
 
+// ----- the clock as a parameter -----
+
+Node* ClockParam() {
+  Param* param = makeNode(Param);
+  param->paramkind = PARAM_EXTERN;
+  param->paramid = kClockParam;
+  param->paramtype = TIMESTAMPTZOID;
+  param->paramtypmod = -1;
+  param->location = -1;
+  return AsNode(param);
+}
+
+bool IsClockParam(const Node* node) {
+  return IsA(node, Param) && castNode(Param, node)->paramkind == PARAM_EXTERN &&
+         castNode(Param, node)->paramid == kClockParam;
+}
+
+Node* Convert(Node* value, Oid function, Oid type) {
+  return AsNode(makeFuncExpr(function, type, list_make1(value), InvalidOid, InvalidOid,
+                             COERCE_EXPLICIT_CALL));
+}
+
+// With no more digits of a second than that, if any number is given.
+Node* Round(Node* value, Oid function, Oid type, int32 digits) {
+  if (digits < 0) return value;
+  Const* number =
+      makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(digits), false, true);
+  FuncExpr* rounded = makeFuncExpr(function, type, list_make2(value, number), InvalidOid,
+                                   InvalidOid, COERCE_EXPLICIT_CALL);
+  return AsNode(rounded);
+}
+
+// As ExecEvalSQLValueFunction in execExprInterp.c makes it of the time of the transaction.
+Node* ClockAs(const SQLValueFunction& asked) {
+  Node* clock = ClockParam();
+  switch (asked.op) {
+    case SVFOP_CURRENT_DATE:
+      return Convert(clock, F_DATE_TIMESTAMPTZ, DATEOID);
+    case SVFOP_CURRENT_TIME:
+    case SVFOP_CURRENT_TIME_N:
+      return Round(Convert(clock, F_TIMETZ_TIMESTAMPTZ, TIMETZOID), F_TIMETZ_TIMETZ_INT4, TIMETZOID,
+                   asked.typmod);
+    case SVFOP_LOCALTIME:
+    case SVFOP_LOCALTIME_N:
+      return Round(Convert(clock, F_TIME_TIMESTAMPTZ, TIMEOID), F_TIME_TIME_INT4, TIMEOID,
+                   asked.typmod);
+    case SVFOP_LOCALTIMESTAMP:
+    case SVFOP_LOCALTIMESTAMP_N:
+      return Round(Convert(clock, F_TIMESTAMP_TIMESTAMPTZ, TIMESTAMPOID),
+                   F_TIMESTAMP_TIMESTAMP_INT4, TIMESTAMPOID, asked.typmod);
+    default:
+      return Round(clock, F_TIMESTAMPTZ_TIMESTAMPTZ_INT4, TIMESTAMPTZOID, asked.typmod);
+  }
+}
+
+Node* PutParam(Node* node, void* unused) {
+  if (node == nullptr) return nullptr;
+  if (!IsClock(node)) return RewriteChildren(node, PutParam, unused);
+  return IsA(node, SQLValueFunction) ? ClockAs(*castNode(SQLValueFunction, node)) : ClockParam();
+}
+
+Node* PutTime(Node* node, TimestampTz* time) {
+  if (node == nullptr) return nullptr;
+  if (!IsClockParam(node)) return RewriteChildren(node, PutTime, time);
+  return AsNode(makeConst(TIMESTAMPTZOID, -1, InvalidOid, sizeof(TimestampTz),
+                          TimestampTzGetDatum(*time), false, FLOAT8PASSBYVAL));
+}
+
+bool FindClockParam(Node* node, void* unused) {
+  if (node == nullptr) return false;
+  return IsClockParam(node) || WalkChildren(node, FindClockParam, unused);
+}
+
 }  // namespace
 
-void RequireNoClock(Node* tree) { (void)RefuseClock(tree, nullptr); }
+void RequireNoClock(Node* tree) {
+  bool plain_too = true;
+  (void)RefuseClock(tree, &plain_too);
+}
+
+void RequirePlainClock(Node* tree) {
+  bool plain_too = false;
+  (void)RefuseClock(tree, &plain_too);
+}
+
+Node* ParameterizeClock(Node* tree) { return PutParam(tree, nullptr); }
+
+bool AsksClock(const Query* query) {
+  return FindClockParam(const_cast<Node*>(reinterpret_cast<const Node*>(query)), nullptr);
+}
+
+Node* SetClock(Node* tree, TimestampTz time) { return PutTime(tree, &time); }
 
 void RequireNoClockInLiterals(RawStmt* statement, Query* query) {
   LiteralSearch search = {NIL, NIL};

@@ -1,19 +1,34 @@
-// What a query takes from the clock: functions such as now(), and texts such as 'today', which the
-// input functions of the date/time types replace by the time at which they run. It would be another
-// query whenever it is analysed, so it is refused. Process: client backend, decoder.
+// What a query takes from the clock. Functions such as now() become a parameter of its evaluation.
+// Texts such as 'today', which the input functions of the date/time types replace by the time at
+// which they run, would make it another query whenever it is analysed: they are refused, as is what
+// tells of the transaction. Process: client backend, decoder, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"
 
 extern "C" {
+#include "datatype/timestamp.h"
 #include "nodes/parsenodes.h"
 }
 
 namespace live_queries {
 
+// The time, in a query that asks for it: PARAM_EXTERN, timestamptz.
+inline constexpr int kClockParam = 1;
+
 // Raises 0A000 if `tree`, of expressions or a query, calls functions of the time or the
 // transaction, or reads a date/time from the text of a column.
 void RequireNoClock(Node* tree);
+// The same, but for what ParameterizeClock replaces, or will once functions are inlined.
+void RequirePlainClock(Node* tree);
+
+// `tree` with that parameter in the place of now(), current_date and their like, so that all of
+// them tell one time, whenever and wherever it is evaluated.
+Node* ParameterizeClock(Node* tree);
+// Whether the parameter is in `query`.
+bool AsksClock(const Query* query);
+// `tree` with a time in the parameter's place.
+Node* SetClock(Node* tree, TimestampTz time);
 
 // Raises 0A000 if a literal of `statement` has become a date/time of the clock in `query`.
 void RequireNoClockInLiterals(RawStmt* statement, Query* query);

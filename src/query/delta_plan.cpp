@@ -2,6 +2,7 @@
 #include "query/delta_plan.hpp"
 
 #include "pg/compat.hpp"
+#include "query/clock.hpp"
 #include "query/common_tables.hpp"
 #include "query/delta_planner.hpp"
 #include "query/nulling_joins.hpp"
@@ -203,10 +204,13 @@ DeltaPlan PlanDelta(const Query* query) {
   if (plan.refused != nullptr) return plan;
   List* tables = NIL;
   (void)CollectTables(tree, &tables);
-  Planner planner = {};
+  const bool asks_clock = AsksClock(query);
+  // The numbers behind that of the clock are those of stale sets.
+  const Planner beginning = {NIL, asks_clock ? kClockParam : 0};
+  Planner planner = beginning;
   plan = PlanByRules(query, &planner);
   if (planner.why_whole != nullptr) {
-    Planner of_whole = {};
+    Planner of_whole = beginning;
     plan = PlanWhole(query, planner.why_whole, tables, &of_whole);
     planner = of_whole;
   }
@@ -214,6 +218,7 @@ DeltaPlan PlanDelta(const Query* query) {
   plan.cure = planner.cure;
   plan.shown = shown;
   plan.list = IsList(*query);
+  plan.asks_clock = asks_clock;
   ListCell* cell;
   foreach (cell, tables)
     plan.tables = list_append_unique_oid(plan.tables, lfirst_node(RangeTblEntry, cell)->relid);

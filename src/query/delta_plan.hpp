@@ -16,6 +16,7 @@ struct DeltaPlan {
   List* sets;             // StaleSet*
   List* restricted;       // Restricted*: what of the result may differ, each row in one of them
   int params;             // of all these queries
+  bool asks_clock;        // kClockParam (query/clock.hpp) is one of those
   const char* why_whole;  // nullptr; or why the whole query is evaluated whenever a table changes:
                           // then the sets are the tables
   List* tables;           // oids of those that it reads

@@ -2,7 +2,9 @@
 // table: columns, hidden ones too, and key. Process: client backend, evaluator.
 #include "query/delta_strategy.hpp"
 
+#include "model/clock_steps.hpp"
 #include "pg/compat.hpp"
+#include "query/clock.hpp"
 #include "query/delta_plan.hpp"
 #include "query/delta_routing.hpp"
 #include "query/functions.hpp"
@@ -166,6 +168,7 @@ void PlanDeltaStrategy(const AnalyzedQuery& analyzed, Plan* plan) {
   *plan = {};
   QuerySpec& spec = plan->spec;
   spec.query = analyzed.query;
+  if (AsksClock(spec.query)) spec.refresh_ms = kDefaultRefreshMs;
   spec.dependencies = analyzed.dependencies;
   plan->frozen = analyzed.frozen;
   RequireDistinctNames(ResultColumns(spec.query->targetList));

@@ -39,6 +39,9 @@ void DisregardAdditions(Plan* plan, const QuerySpec& former) {
     KeepColumns(&plan->spec, former);
   QueryDependencies& now = plan->spec.dependencies;
   const QueryDependencies& then = former.dependencies;
+  // The subscriber's choice.
+  if (plan->spec.refresh_ms != 0 && former.refresh_ms != 0)
+    plan->spec.refresh_ms = former.refresh_ms;
   // Of what has changed in the expressions, they tell themselves.
   if (IncludesFunctions(now.called, then.called)) now.called = then.called;
   if (list_difference_int(then.inlined, now.inlined) == NIL) now.inlined = then.inlined;

@@ -24,7 +24,7 @@ StrategyChoice ChoiceOfSession();
 Plan MakePlan(const char* text, List* params, const FrozenValues& frozen, StrategyChoice choice);
 
 // Takes out of `plan` what has only been added since `former`: columns, so that SELECT * stays as
-// it was, and labels of enums.
+// it was, and labels of enums; and what the query does not say.
 void DisregardAdditions(Plan* plan, const QuerySpec& former);
 
 }  // namespace live_queries

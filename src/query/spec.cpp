@@ -33,6 +33,7 @@ char* SpecToText(const QuerySpec& spec) {
   fields = lappend(fields, spec.column_names);
   fields = lappend(fields, Number(spec.column_count));
   fields = lappend(fields, spec.routing_conditions);
+  fields = lappend(fields, Number(spec.refresh_ms));
   const QueryDependencies& dependencies = spec.dependencies;
   fields = lappend(fields, dependencies.relations);
   fields = lappend(fields, makeString(dependencies.access));
@@ -68,6 +69,7 @@ QuerySpec SpecFromText(const char* text) {
   spec.column_names = list();
   spec.column_count = number();
   spec.routing_conditions = list();
+  spec.refresh_ms = number();
   QueryDependencies& dependencies = spec.dependencies;
   dependencies.relations = list();
   dependencies.access = strVal(list_nth(fields, next++));

@@ -45,6 +45,7 @@ struct QuerySpec {
   List* column_names;        // String, beside `columns`
   int column_count;          // of the table, if whole rows are used; else the highest one used
   List* routing_conditions;  // OpExpr: column = Param(n), n from 1
+  int refresh_ms;  // between two times of the clock that it asks (model/clock_steps.hpp); 0: none
   QueryDependencies dependencies;
 };
 

@@ -3,6 +3,7 @@
 #include "query/stream_plan.hpp"
 
 #include "pg/compat.hpp"
+#include "query/clock.hpp"
 #include "query/functions.hpp"
 #include "query/key.hpp"
 #include "query/own_rights.hpp"
@@ -233,6 +234,8 @@ void PlanTable(const TableFacts& facts, Oid relation, QuerySpec* spec) {
 
 std::optional<WhyNot> PlanStream(const AnalyzedQuery& analyzed, Plan* plan) {
   if (const char* reason = WhyNotOneTable(*analyzed.query)) return Unsupported(reason);
+  // Rows leave it without a change.
+  if (AsksClock(analyzed.query)) return Unsupported("it asks the clock");
   Query* query = OfTableAlone(*analyzed.query);
   const RangeTblEntry& table = *SourceOf(*query);
   const TableFacts facts = LookAtTable(table);

@@ -45,12 +45,14 @@ void InitPublishedSnapshot(PublishedSnapshotShared* place) {
   LWLockInitialize(&place->lock, ControlLock()->tranche);
 }
 
-void PublishSnapshot(PublishedSnapshotShared* place, Snapshot snapshot, XLogRecPtr position) {
+void PublishSnapshot(PublishedSnapshotShared* place, Snapshot snapshot,
+                     const PublishedMoment& moment) {
   WithLock(&place->lock, LW_EXCLUSIVE, [&] {
     place->there = false;
     if (!MakeRoom(place, EstimateSnapshotSpace(snapshot))) return;
     SerializeSnapshot(snapshot, FromArea<char>(place->bytes));
-    place->position = position;
+    place->position = moment.position;
+    place->clock = moment.clock;
     place->xmin = snapshot->xmin;
     place->proc = ProcIndex(MyProc);
     place->there = true;
@@ -70,13 +72,13 @@ void FreePublishedSnapshot(PublishedSnapshotShared* place) {
   });
 }
 
-std::optional<XLogRecPtr> PushPublishedSnapshot(PublishedSnapshotShared* place,
-                                                XLogRecPtr at_least) {
-  return WithLock(&place->lock, LW_SHARED, [&]() -> std::optional<XLogRecPtr> {
+std::optional<PublishedMoment> PushPublishedSnapshot(PublishedSnapshotShared* place,
+                                                     XLogRecPtr at_least) {
+  return WithLock(&place->lock, LW_SHARED, [&]() -> std::optional<PublishedMoment> {
     if (!place->there || place->position < at_least || !Hold(place->xmin, place->proc))
       return std::nullopt;
     PushActiveSnapshot(RestoreSnapshot(FromArea<char>(place->bytes)));
-    return place->position;
+    return PublishedMoment{place->position, place->clock};
   });
 }
 

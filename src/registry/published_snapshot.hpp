@@ -8,6 +8,7 @@
 
 extern "C" {
 #include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
 #include "storage/lwlock.h"
 #include "utils/dsa.h"
 #include "utils/snapshot.h"
@@ -21,10 +22,17 @@ struct PublishedSnapshotShared {
   // What is here is held by its evaluator at least as long as it is here.
   bool there;
   XLogRecPtr position;
+  TimestampTz clock;  // what the queries that ask the clock show with it (model/clock_steps.hpp)
   TransactionId xmin;
   int proc;           // of the evaluator's PGPROC
   dsa_pointer bytes;  // serialised; kept for the next one. The evaluator's, and freed with it
   size_t capacity;
+};
+
+// What goes with a snapshot.
+struct PublishedMoment {
+  XLogRecPtr position;
+  TimestampTz clock;
 };
 
 // A place of shared memory that nobody has used yet.
@@ -34,7 +42,8 @@ void InitPublishedSnapshot(PublishedSnapshotShared* place);
 
 // Puts it in the place of the one before, which must be released after this and not earlier.
 // Without memory there is none then. May ereport.
-void PublishSnapshot(PublishedSnapshotShared* place, Snapshot snapshot, XLogRecPtr position);
+void PublishSnapshot(PublishedSnapshotShared* place, Snapshot snapshot,
+                     const PublishedMoment& moment);
 // Takes it away, before it is released. Never ereports.
 void WithdrawSnapshot(PublishedSnapshotShared* place);
 // The same at the exit of the process, before its place among the processes is free.
@@ -42,10 +51,10 @@ void FreePublishedSnapshot(PublishedSnapshotShared* place);
 
 // ----- in a client's backend -----
 
-// Makes the published snapshot the active one, and returns its position; nothing if there is none
+// Makes the published snapshot the active one, and returns its moment; nothing if there is none
 // just now that stands at `at_least` or behind it. From here on this process keeps what it sees, as
 // long as it is active or registered.
-std::optional<XLogRecPtr> PushPublishedSnapshot(PublishedSnapshotShared* place,
-                                                XLogRecPtr at_least);
+std::optional<PublishedMoment> PushPublishedSnapshot(PublishedSnapshotShared* place,
+                                                     XLogRecPtr at_least);
 
 }  // namespace live_queries

@@ -1,4 +1,5 @@
 // live.explain: what live.subscribe would do. Process: client backend.
+#include "query/clock.hpp"
 #include "query/delta_plan.hpp"
 #include "query/delta_routing.hpp"
 #include "query/planner.hpp"
@@ -156,6 +157,11 @@ void ExplainDelta(const Plan& plan, ResultRows* rows) {
   AddProperty(rows, "not by the stream", plan.why_not_stream);
   AddProperty(rows, "key", KeyOfResult(plan));
   AddProperty(rows, "routing", RoutingOfResult(plan.spec));
+  if (plan.spec.refresh_ms != 0)
+    AddProperty(rows, "clock",
+                psprintf("$%d: whenever it moves on (refresh_every), the whole query is "
+                         "evaluated at both times",
+                         kClockParam));
   const DeltaPlan delta = PlanDelta(plan.spec.query);
   if (delta.why_whole != nullptr) return;
   ListCell* cell;

@@ -1,5 +1,6 @@
 // live.subscribe and live.refresh. Process: client backend.
 #include "client/subscribing.hpp"
+#include "model/clock_steps.hpp"
 #include "registry/connection.hpp"
 #include "sql_api/arguments.hpp"
 
@@ -23,6 +24,14 @@ Delivery ParseDeliveryArgument(const char* text) {
   return *delivery;
 }
 
+int RefreshArgument(FunctionCallInfo call, int index) {
+  const int64 ms = IntervalArgument(call, index, kDefaultRefreshMs);
+  if (ms < kShortestRefreshMs || ms > kLongestRefreshMs)
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+            errmsg("refresh_every must be at least 10 milliseconds and at most a day"));
+  return static_cast<int>(ms);
+}
+
 // What names the log that positions are of: another one follows a promotion or a new cluster.
 char* NameOfLog() {
   return psprintf(UINT64_FORMAT "-%u", GetSystemIdentifier(), GetWALInsertionTimeLine());
@@ -34,8 +43,9 @@ Datum SubscribeCall(FunctionCallInfo call) {
   List* params = TextArrayArgument(call, 2);
   const bool with_snapshot = call->args[3].isnull || DatumGetBool(call->args[3].value);
   const Delivery delivery = ParseDeliveryArgument(TextArgument(call, 4, "delivery"));
+  const int refresh_ms = RefreshArgument(call, 5);
   ResultRows rows(call);
-  const Subscribed subscribed = Subscribe(id, query, params, with_snapshot, delivery);
+  const Subscribed subscribed = Subscribe(id, query, params, with_snapshot, delivery, refresh_ms);
   const ConnectionShared* connection = MyConnectionIfAny();
   char digits[kSeqIdDigits];
   Datum values[6] = {

@@ -78,6 +78,7 @@ void Unindex(Template* common, Subject subject, uint32 id) {
 
 void ForEachSubject(Template* common, void (*visit)(Template*, Subject, uint32)) {
   ListCell* cell;
+  if (common->spec.refresh_ms != 0) visit(common, Subject::kClock, 0);
   foreach (cell, common->spec.relations) visit(common, Subject::kRows, lfirst_oid(cell));
   const Dependencies& dependencies = common->dependencies;
   foreach (cell, dependencies.relations) visit(common, Subject::kRelation, lfirst_oid(cell));

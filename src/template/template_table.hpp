@@ -29,6 +29,7 @@ enum class Subject : uint32 {
   kRelation,  // its definition or rights, by its oid
   kFunction,  // by its hash in the catalog cache
   kType,      // likewise
+  kClock,     // 0: there is one
 };
 
 // Those that depend on it. Valid until one is made or dropped. Never ereports.

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "deliver/outbox.hpp"
+#include "evaluate/clock_templates.hpp"
 #include "evaluate/evaluation_transaction.hpp"
 #include "evaluate/kept_plan.hpp"
 #include "evaluate/old_indexes.hpp"
@@ -144,6 +145,13 @@ bool AwaitPending(XLogRecPtr position) {
   return true;
 }
 
+// Who has read a first result tells by its position and time what he has. So if the clock was set
+// back, that is heeded with the next position.
+void KeepClockFromGoingBack(PositionSnapshot* next) {
+  const PositionSnapshot& held = HeldSnapshot();
+  if (next->position == held.position) next->clock = std::max(next->clock, held.clock);
+}
+
 // From S1 to S2.
 void MoveTo(const PositionSnapshot& next) {
   const int64 worked_us = RunBatch(HeldSnapshot(), next, gap.open);
@@ -167,10 +175,11 @@ Progress Advance() {
     OpenGap();
     return Progress::kPart;
   }
-  const std::optional<PositionSnapshot> next =
+  std::optional<PositionSnapshot> next =
       SnapshotAtPosition(plain, *previous, PendingCommits(), Goal(plain.taken_by));
   Release(plain);
   if (!next) return Progress::kBlocked;
+  KeepClockFromGoingBack(&*next);
   MoveTo(*next);
   return next->position == plain.taken_by ? Progress::kAll : Progress::kPart;
 }
@@ -181,10 +190,11 @@ bool Rests() {
          work_share.RestUs(GetCurrentTimestamp(), evaluator_share) > 0;
 }
 
-// What happens while it rests belongs to one batch.
+// What happens while it rests, and what the clock does, belongs to one batch.
 Progress AdvanceIfNeeded() {
   if (Rests()) return Progress::kRests;
-  if (LogEnd() == HeldSnapshot().position && !gap.open) return Progress::kAll;
+  const bool logged = LogEnd() != HeldSnapshot().position || gap.open;
+  if (!logged && UntilClockMoves(HeldSnapshot().clock) > 0) return Progress::kAll;
   return Advance();
 }
 
@@ -205,8 +215,9 @@ void Sync(bool everything) {
 // In milliseconds, if nothing wakes it before.
 long UntilNextTurn(Progress progress) {
   if (progress == Progress::kBlocked || AttachmentsWait()) return kVisibilityPollMs;
-  if (progress != Progress::kRests) return kSafetyNetMs;
-  return static_cast<long>(work_share.RestUs(GetCurrentTimestamp(), evaluator_share) / 1000 + 1);
+  if (progress == Progress::kRests)
+    return static_cast<long>(work_share.RestUs(GetCurrentTimestamp(), evaluator_share) / 1000 + 1);
+  return std::min(kSafetyNetMs, UntilClockMoves(HeldSnapshot().clock));
 }
 
 void Loop() {

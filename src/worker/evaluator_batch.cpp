@@ -4,6 +4,7 @@
 
 #include "deliver/outbox.hpp"
 #include "evaluate/batch_evaluation.hpp"
+#include "evaluate/clock_templates.hpp"
 #include "evaluate/pending_transactions.hpp"
 #include "pg/fault.hpp"
 #include "pg/local_setting.hpp"
@@ -112,7 +113,7 @@ int64 RunBatch(const PositionSnapshot& before, const PositionSnapshot& after, bo
   // Also without rows: those of the next batch may not come before.
   AwaitInvalidations(after.position);
   const TimestampTz begun_at = GetCurrentTimestamp();
-  if (unknown || batch.dirty->span().last != nullptr) {
+  if (unknown || batch.dirty->span().last != nullptr || AnyWithNewTime(before.clock, after.clock)) {
     while (!Attempt([&] { Evaluate(batch); })) batch.number = ++number;
     Publish(transactions);
   }

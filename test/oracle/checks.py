@@ -6,8 +6,9 @@ thread, while writers and clients are parked.
 """
 
 import re
+import time
 from collections import Counter, deque
-from datetime import datetime
+from datetime import datetime, timezone
 
 import relations
 import rows
@@ -19,6 +20,7 @@ from traces import START
 from whole import Examiner, WholeComparison
 
 SLACK = 5.0    # seconds that a call may take, which is recorded when it is done
+STANDSTILL = 20.0  # seconds that the time of a query may stand still, of whatever steps it is
 NEARBY = 5     # transactions before a snapshot that it may not see all the same
 HISTORY = 300  # events kept for a report, of a connection and of each subscription
 
@@ -114,6 +116,22 @@ class Watched:
         self.since = 0.0                  # when its snapshot was taken
         self.history = deque(maxlen=HISTORY)
         self.whole = state.subscription.query.whole
+        self.asks_clock = self.whole and bool(state.subscription.query.refresh_every)
+        self.told_clock = None            # by the last message, if the query asks the clock
+        self.clock = None                 # by that, or by rows; None: by neither, since the first result
+
+    def look_at_clock(self, told):
+        """At a boundary: all rows tell one time, which is that of the last message, if it was told anything."""
+        shown = selects.times(self.state.result.as_bag())
+        require(len(shown) <= 1, "the rows show several times: %s", sorted(shown))
+        if told:
+            require(shown <= {self.told_clock}, "committed_at is %s, and the rows show %s", self.told_clock, shown)
+            shown = {self.told_clock}
+        for clock in shown:
+            require(self.clock is None or clock >= self.clock, "the time goes back from %s to %s", self.clock, clock)
+            self.clock = clock
+        if not shown:
+            self.clock = None
 
     def refollow(self):
         """Lets the comparison use the present result."""
@@ -169,7 +187,7 @@ class ConnectionCheck:
             getattr(self, "_" + event.kind)(event, self.subject)
 
     def quiet(self, truth):
-        """Compares with plain SELECTs; truth is a function(query) that returns a Counter of rows."""
+        """Compares with plain SELECTs; truth is a function(query, time) that returns a Counter of rows."""
         self.xid = None
         for subscription, watched in self.watched.items():
             if not watched.state.flowing():
@@ -180,8 +198,12 @@ class ConnectionCheck:
                 require(not watched.comparison.mismatched, "at the quiet point the result differs")
             if not watched.state.result.complete:
                 continue
+            if watched.asks_clock:
+                watched.look_at_clock(False)
+                if watched.clock is None:
+                    continue
             got = watched.state.result.as_bag()
-            expected = truth(subscription.query)
+            expected = truth(subscription.query, watched.clock)
             if got != expected:
                 raise Violation("at the quiet point the result is not what SELECT gives: client alone %s,"
                                 " SELECT alone %s" % (_show(got - expected), _show(expected - got)))
@@ -273,6 +295,7 @@ class ConnectionCheck:
         watched.state.unread = True
         watched.state.forget()
         watched.snapshot_lsn = event.data
+        watched.clock = None
         watched.since = event.at - SLACK
         if watched.comparison:
             watched.comparison.follow(None)
@@ -295,8 +318,14 @@ class ConnectionCheck:
         watched.state.changing = watched.state.killed = True
         self.state.disturb(watched.state)
 
-    def _drained(self, *_):
+    def _drained(self, event, _):
         self.state.drained()
+        now = datetime.fromtimestamp(time.time() - time.monotonic() + START + event.at, timezone.utc)
+        for watched in self.watched.values():
+            if watched.asks_clock and watched.state.flowing() and watched.joined:
+                self.subject = watched
+                shown = max(selects.times(watched.state.result.as_bag()), default=now)
+                require((now - shown).total_seconds() < STANDSTILL, "the time stands still: it is %s, and the rows show %s", now, shown)
 
     def _closed(self, *_):
         self.state.closed = True
@@ -330,7 +359,9 @@ class ConnectionCheck:
             return
         self.counters["changes"] += len(message["changes"])
         if watched.comparison is not None:
-            self._check_time(message)
+            at = self._check_time(message)
+            if watched.asks_clock:
+                watched.told_clock = at
             xids = message.get("xids", ())
             # Each part of what several transactions did lists all of them.
             if received.xid is not None or xids != watched.xids:
@@ -374,7 +405,7 @@ class ConnectionCheck:
                 message["seq"], "%016X" % done.end_lsn)
         watched.begun = done.index
         at = self._check_time(message)
-        require(done.time is None or "xids" in message or at == done.time, "committed_at is %s, but it was %s",
+        require(done.time is None or "xids" in message or watched.asks_clock or at == done.time, "committed_at is %s, but it was %s",
                 message["committed_at"], done.time)
 
     @staticmethod
@@ -403,6 +434,8 @@ class ConnectionCheck:
                 continue  # it has ended, maybe before this point, and is told so below
             self.subject = watched
             comparison.advance(index)
+            if watched.asks_clock:
+                watched.look_at_clock(told)
             if watched.whole:
                 self.examiner.take(self, watched, index, after, told)
                 self._balance(watched, after, balances)
@@ -454,10 +487,10 @@ class Checker:
         self.counters["transactions"] = len(self.reference.replay.lsns)
         cache = {}
 
-        def truth(query):
-            if query not in cache:
-                cache[query] = self.truth(query)
-            return cache[query]
+        def truth(query, clock):
+            if (query, clock) not in cache:
+                cache[query, clock] = self.truth(query, clock)
+            return cache[query, clock]
 
         found = []
         for trace in traces:

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime, timezone
 
 import psycopg2
 import psycopg2.errors
@@ -235,8 +236,8 @@ class Run:
             with self.reference.connection.cursor() as cursor:
                 cursor.execute("%s PREPARED %s" % (rng.choice(["COMMIT", "ROLLBACK"]), schema.literal(name)))
 
-    def _truth(self, query):
-        """Returns what SELECT gives to the query's user: a Counter of rows."""
+    def _truth(self, query, clock=None):
+        """Returns what SELECT gives to the query's user, at a time if it asks that: a Counter of rows."""
         connection = self.truth_connections.get(query.user)
         if connection is None:
             connection = self.truth_connections[query.user] = self.server.connect_as(query.user, "oracle truth")
@@ -244,7 +245,7 @@ class Run:
                 with connection.cursor() as cursor:
                     cursor.execute("SET ROLE %s" % schema.identifier(query.user.name))
         with connection.cursor() as cursor:
-            cursor.execute("SELECT row_to_json(q)::text FROM (%s) AS q" % query.plain_sql(self.world.tables))
+            cursor.execute("SELECT row_to_json(q)::text FROM (%s) AS q" % query.plain_sql(self.world.tables, *filter(None, [clock])))
             return Counter(rows.row_from(text) for (text,) in cursor)
 
     def _compare_shapes(self):
@@ -268,10 +269,11 @@ class Run:
         self.past.begin()
         for _ in range(20):
             query = random_select(rng, rng.choice(self.world.users), self.world)
-            before = self.past.result(query, self.past.index)
-            got = self.past.result(query, len(self.reference.replay.lsns) - 1)
+            clock = datetime.now(timezone.utc) if query.refresh_every else None
+            before = self.past.result(query, self.past.index, clock)
+            got = self.past.result(query, len(self.reference.replay.lsns) - 1, clock)
             if None not in (before, got):
-                if got != self._truth(query):
+                if got != self._truth(query, clock):
                     raise ReferenceWrong("%s with %s as %s" % (query.text, query.params, query.user.name))
                 self.world.count("quiet comparisons of any select")
         self.past.end()

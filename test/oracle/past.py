@@ -62,13 +62,13 @@ class Past:
         return max((found[at - 1] for found, at in ((self.touched[name], bisect_right(self.touched[name], index))
                                                     for name in query.below) if at), default=-1)
 
-    def result(self, query, index):
-        """Returns what the query gives after a transaction of this interval: a Counter of rows; None where that takes too
-        long."""
-        key = (query, self.felt(query, index))
+    def result(self, query, index, clock=None):
+        """Returns what the query gives after a transaction of this interval, and at a time if it asks that: a Counter of rows;
+        None where that takes too long."""
+        key = (query, self.felt(query, index), clock)
         if key not in self.cache:
             self.go(index)
-            self.cache[key] = self._ask(query)
+            self.cache[key] = self._ask(query, clock)
         return self.cache[key]
 
     def go(self, index):
@@ -121,7 +121,7 @@ class Past:
                               "ARRAY[%s]::int[]" % ",".join(str(count) for count in come.values())))
             self.held[name] = now
 
-    def _ask(self, query):
+    def _ask(self, query, clock):
         connection = self.users.get(query.user)
         if connection is None:
             connection = self.users[query.user] = self.server.connect_as(query.user, "oracle past")
@@ -132,7 +132,7 @@ class Past:
                 cursor.execute("SET statement_timeout = '%s'" % PATIENCE)
         try:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT row_to_json(q)::text FROM (%s) AS q" % query.plain_sql(None))
+                cursor.execute("SELECT row_to_json(q)::text FROM (%s) AS q" % query.plain_sql(None, clock))
                 return Result(rows.row_from(text) for (text,) in cursor)
         except psycopg2.errors.QueryCanceled:
             return None

@@ -5,10 +5,12 @@ their results say of accounts. They stand beside shapes.Query, whose questions t
 """
 
 import itertools
+import json
 import re
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import relations
 import schema
@@ -19,6 +21,8 @@ SHAPE = shapes.Shape("any select", "", sometimes=True, pointwise=False)
 LIST = re.compile(r" ORDER BY [^()]* LIMIT \d+( OFFSET \d+)?\Z")
 LISTS = 0.06  # how often a query is one whose rows move without being changed themselves
 ACCOUNTS = 0.12  # how often a query is one of accounts
+CLOCK = 0.12     # and how often it asks the clock
+NOW = "now()"
 
 # What all accounts hold together is always the same; these tell a part of it: the query, which part, the column that has it.
 BALANCES = [
@@ -54,6 +58,7 @@ class Select:
     below: frozenset = field(compare=False)              # the names of the tables that it reads
     forms: frozenset = field(default=frozenset(), compare=False)
     balance: tuple = field(default=(), compare=False)    # of accounts: (which part, column)
+    refresh_every: str = field(default="", compare=False)  # where it asks the clock: each row has the column "clock"
 
     shape = SHAPE
     whole = True
@@ -91,9 +96,10 @@ class Select:
         """Returns the text to subscribe to, with $1..$n."""
         return self.text
 
-    def plain_sql(self, _):
-        """Returns the text to run as the same user, with the parameters in it."""
-        return re.sub(r"\$(\d+)", lambda match: schema.literal(self.params[int(match.group(1)) - 1]), self.text)
+    def plain_sql(self, _, clock=None):
+        """Returns the text to run as the same user, with the parameters in it, and the time (a datetime), if it is given."""
+        text = self.text.replace(NOW, "'%s'::timestamptz" % clock.isoformat()) if clock else self.text
+        return re.sub(r"\$(\d+)", lambda match: schema.literal(self.params[int(match.group(1)) - 1]), text)
 
 
 def random_select(rng, user, world):
@@ -106,7 +112,11 @@ def random_select(rng, user, world):
         text, below = rng.choice(MOVING)
         return Select(text, (), user, frozenset(below), frozenset({"LIMIT"}))
     made = relations.grammar_for(rng, role=not user.renamed)
-    text, _ = made.statement()
+    text, columns = made.statement()
+    refresh_every = rng.choice(["0.1 s", "0.3 s", "1 s"]) if rng.random() < CLOCK else ""
+    if refresh_every:
+        text = with_clock(rng, text, columns)
+        made.form("clock")
     below = world.relations.below(made.used)
     if not below:
         return random_select(rng, user, world)
@@ -117,7 +127,26 @@ def random_select(rng, user, world):
     # What was made and not taken may have had a parameter of its own.
     used = sorted({int(number) for number in re.findall(r"\$(\d+)", text)})
     text = re.sub(r"\$(\d+)", lambda match: "$%d" % (used.index(int(match.group(1))) + 1), text)
-    return Select(text, tuple(made.params_made[number - 1] for number in used), user, below, frozenset(forms))
+    return Select(text, tuple(made.params_made[number - 1] for number in used), user, below, frozenset(forms),
+                  refresh_every=refresh_every)
+
+
+def with_clock(rng, text, columns):
+    """Returns a query whose rows come and go with the time, and tell it."""
+    numbers = [name for name, kind in columns if kind == relations.INT]
+    where = ""
+    if numbers and rng.random() < .8:
+        where = " WHERE " + rng.choice(["{0} %% 3 = extract(second FROM {1})::int %% 3", "{0} > extract(second FROM {1})::int %% 4",
+                                        "({0} IS NULL OR make_interval(secs => {0}) < make_interval(secs => extract(second FROM {1})::int %% 5))"]
+                                       ).replace("%%", "%").format("q." + rng.choice(numbers), NOW)
+    if rng.random() < .4:
+        return "SELECT count(*) AS n, %s AS clock FROM (%s) q%s" % (NOW, text, where)
+    return "SELECT q.*, %s AS clock FROM (%s) q%s" % (NOW, text, where)
+
+
+def times(bag):
+    """Returns the times that the rows of a query which asks the clock tell."""
+    return {datetime.fromisoformat(json.loads(dict(row)["clock"])) for row in bag}
 
 
 def held(select, bag):

@@ -8,12 +8,14 @@ import ast
 import os
 import re
 from collections import Counter
+from datetime import datetime
 
 import rows
-from selftest_script import (ALL, DELETE, INSERT, LISTED, ONE, OTHER, STEPS, SUM, TENANTS, TIME, TWO, UPDATE, WHOLE, altered, flow,
+from selftest_script import (ALL, CLOCK, DELETE, INSERT, LISTED, ONE, OTHER, STEPS, SUM, TENANTS, TIME, TWO, UPDATE, WHOLE, altered, flow,
                              refuted, wrong)
 from selftest_traces import ALTERED, CHANGED, EMPTIED, GONE, LOCKED, RESTARTED, ROLLED_BACK, TOO_MANY, TOO_MANY_HELD, TRUNCATED
 
+LATER = TIME.replace("45:01.5", "45:02.5")
 OLD = ',"old":{"v":1.50}'
 SAME = '{"op":"update","key":[1],"row":{"id":1,"v":1.50},"old":{}}'
 AFTER_ONE = {"steps": STEPS[:1]}
@@ -132,6 +134,27 @@ def listed(*order):
     result = Counter(order)
     result.order = list(order)
     return result
+
+
+def clocks(*given, snapshot=(), **options):
+    """Returns a builder: a query that asks the clock, and messages that insert a row, as (committed_at, what it shows)."""
+    def insert(number, clock):
+        return '{"op":"insert","key":[%d],"row":{"id":%d,"clock":"%s"}}' % (number, number, clock)
+    return whole(*[(101 + n, insert(n + 1, clock), {"committed_at": '"%s"' % told}) for n, (told, clock) in enumerate(given)],
+                 query=CLOCK, snapshot=[("[%d]" % (9 - n), '{"id":%d,"clock":"%s"}' % (9 - n, clock)) for n, clock in enumerate(snapshot)],
+                 **options)
+
+
+def clock_told(script):
+    script.read(script.subscribe(query=CLOCK, strategy="delta"))
+    script.send(101, '{"op":"insert","key":[1],"row":{"id":1,"clock":"%s"}}' % TIME)
+
+
+def clocks_back(script):
+    """What was shown first has left."""
+    script.read(script.subscribe(query=CLOCK, strategy="delta"))
+    script.send(101, '{"op":"insert","key":[1],"row":{"id":1,"clock":"%s"}}' % LATER, committed_at='"%s"' % LATER)
+    script.send(102, '{"op":"update","key":[1],"row":{"id":1,"clock":"%s"},"old":{"clock":"%s"}}' % (TIME, LATER))
 
 
 def total(amount):
@@ -283,6 +306,16 @@ WHOLES = [
 ]
 
 
+CLOCKS = [
+    wrong("the whole query gives another result", clock_told, past={(CLOCK, 0, datetime.fromisoformat(LATER)): Counter(
+        [rows.row_from('{"id":1,"clock":"%s"}' % TIME)])}),
+    wrong("the rows show several times", clocks((LATER, LATER), snapshot=[TIME])),
+    wrong("committed_at is 2026-11-21 22:45:01.500000+00:00, and the rows show", clocks((TIME, LATER))),
+    wrong("the time goes back", clocks_back),
+    wrong("the time stands still", clocks(snapshot=["2020-01-01T00:00:00+00:00"])),
+]
+
+
 def rules():
     """Returns the texts of all rules, as patterns."""
     for name in ("state.py", "checks.py", "whole.py"):
@@ -301,4 +334,4 @@ def every_rule_has_a_case():
     assert not missing, "nothing breaks the rule %s" % missing
 
 
-CASES = RESULTS + KEYED + BAGS + MESSAGES + RESETS + WHOLES + [every_rule_has_a_case]
+CASES = RESULTS + KEYED + BAGS + MESSAGES + RESETS + WHOLES + CLOCKS + [every_rule_has_a_case]

@@ -29,6 +29,7 @@ TENANTS = shapes.Query(shapes.Shape("tenants", "SELECT id FROM {wallets} WHERE t
                                     tenant=lambda query: query.params[0]), ("1",), USER)
 WHOLE = selects.Select("SELECT * FROM team JOIN task", (), USER, frozenset(["team", "task"]))
 SUM = selects.Select("SELECT sum(amount) AS total FROM saving", (), USER, frozenset(["saving"]), balance=("saving", "total"))
+CLOCK = selects.Select("SELECT id, now() AS clock FROM team", (), USER, frozenset(["team"]), refresh_every="1 s")
 ALL = selects.Select("SELECT sum(amount) AS total FROM a", (), USER, frozenset(["saving"]), balance=("all", "total"))
 LISTED = selects.Select("SELECT id, v FROM task ORDER BY v, id LIMIT 2", (), USER, frozenset(["task"]))
 TABLES = schema.tables([USER])
@@ -77,9 +78,9 @@ class FakePast:
         """As of the Past."""
         return index
 
-    def result(self, query, index):
+    def result(self, query, index, clock=None):
         """As of the Past."""
-        return self.results.get((query, index), Counter())
+        return self.results.get((query, index, clock) if clock else (query, index), Counter())
 
 
 class Script:
@@ -151,7 +152,7 @@ class Script:
             for self.check, violation in self.examiner.examine():
                 raise violation
             if self.select is not None:
-                self.check.quiet(lambda _: self.select)
+                self.check.quiet(lambda *_: self.select)
         except Violation as violation:
             self.report(violation)
             raise

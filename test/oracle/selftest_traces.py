@@ -5,10 +5,11 @@ Owns: those of the self-test's cases that nothing may be said against.
 
 # pylint: disable=missing-function-docstring
 from collections import Counter
+from datetime import datetime, timezone
 
 import report
 from rows import row_from
-from selftest_script import (ALL, DELETE, INSERT, LISTED, ONE, OTHER, QUERY, STEPS, TENANTS, TWO, UPDATE, WHOLE, WORLD, Script,
+from selftest_script import (ALL, CLOCK, DELETE, INSERT, LISTED, ONE, OTHER, QUERY, STEPS, TENANTS, TWO, UPDATE, WHOLE, WORLD, Script,
                              altered, assert_told)
 from state import Violation
 
@@ -273,6 +274,20 @@ def in_order(*texts):
     return result
 
 
+def any_select_at_a_time():
+    """Rows come with the time alone; what is right is told by it."""
+    first, second = (datetime.now(timezone.utc).replace(microsecond=at).isoformat() for at in (0, 1))
+    row = '{"id":1,"clock":"%s"}'
+    script = Script(past={(CLOCK, 0, datetime.fromisoformat(at)): Counter([row_from(row % at)]) for at in (first, second)})
+    script.read(script.subscribe(query=CLOCK, strategy="delta"), ("[1]", row % first))
+    script.seq = 1500
+    script.send("null", '{"op":"update","key":[1],"row":%s,"old":{"clock":"%s"}}' % (row % second, first),
+                committed_at='"%s"' % second)
+    script.trace.add("drained")
+    script.walk()
+    assert script.examiner.counters["boundary comparisons of any select"] == 1
+
+
 def report_shows_the_first_boundary_that_is_wrong():
     script = Script(count=60, past={(WHOLE, index): Counter([ONE if index < 5 else TWO]) for index in range(60)})
     script.read(script.subscribe(query=WHOLE, strategy="delta"), ("[1]", '{"id":1,"v":1.50}'))
@@ -314,4 +329,4 @@ CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_bet
          parts_of_several_transactions,
          backlog_behind_what_was_announced, first_result_that_is_ahead, default_identity, null_that_became_a_json_null,
          seq_of_each_subscription, resets_for_good_reasons, killed_and_told, ended_by_a_row_of_its_own,
-         any_select, lists, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]
+         any_select, any_select_at_a_time, lists, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]

@@ -125,9 +125,10 @@ class Session:
 
     def subscribe_text(self, name, query, snapshot=True):
         """Returns the statement that subscribes."""
-        return ("SELECT s.live_id, s.channel, s.strategy, s.seq FROM live.subscribe(%s, %s, ARRAY[%s]::text[], \"snapshot\" => %s, delivery => '%s') AS s" % (
+        return ("SELECT s.live_id, s.channel, s.strategy, s.seq FROM live.subscribe(%s, %s, ARRAY[%s]::text[], \"snapshot\" => %s, delivery => '%s'%s) AS s" % (
                     schema.literal(name), schema.literal(query.subscribed_sql(self.tables)),
-                    ", ".join(map(schema.literal, query.params)), snapshot, self.trace.delivery))
+                    ", ".join(map(schema.literal, query.params)), snapshot, self.trace.delivery,
+                    ", refresh_every => '%s'" % query.refresh_every if query.whole and query.refresh_every else ""))
 
     def read(self, subscription, max_rows=None, failing_row=None):
         """Reads a batch of the snapshot. failing_row: the statement fails if it comes to that row, and then has read

@@ -1,0 +1,206 @@
+-- Queries that ask the clock: at each of its steps, and after each transaction in between, the result is what the query says at the
+-- time that the messages and the rows tell. What it means is written with @t in the place of the time.
+CREATE SCHEMA clock_test;
+SET search_path = clock_test, public;
+SET TimeZone = 'Asia/Tokyo';  -- of this session, and not of the server
+CREATE ROLE regress_clock_reader;
+CREATE TABLE event (id int PRIMARY KEY, kind text, at timestamptz);
+CREATE TABLE owned (id int PRIMARY KEY, owner name, at timestamptz);
+ALTER TABLE owned ENABLE ROW LEVEL SECURITY;
+CREATE POLICY fresh ON owned USING (owner = current_user AND at > now());
+CREATE VIEW coming AS SELECT id, now() AS clock FROM event WHERE at > now();
+CREATE FUNCTION lately() RETURNS timestamptz STABLE LANGUAGE sql AS $$ SELECT now() $$;
+CREATE FUNCTION is_over(timestamptz) RETURNS boolean STABLE LANGUAGE sql AS $$ SELECT $1 <= current_timestamp $$;
+INSERT INTO event SELECT n, (ARRAY['a', 'b', NULL])[n % 3 + 1], now() + n * interval '0.2 s' FROM generate_series(1, 20) n;
+INSERT INTO event VALUES (100, 'a', 'infinity'), (101, 'b', '-infinity'), (102, 'a', NULL), (103, NULL, now() - interval '1 day');
+INSERT INTO owned SELECT id, 'regress_clock_reader', at FROM event;
+
+CREATE TABLE form (id text PRIMARY KEY, query text, meaning text, params text[] DEFAULT '{}');
+INSERT INTO form (id, query) VALUES
+  ('window', 'SELECT id, now() AS clock FROM event WHERE at > now() - interval ''1 s'''),
+  ('sides', 'SELECT id, now() AS clock FROM event WHERE now() BETWEEN at AND at + interval ''1 s'' OR at IS NULL'),
+  ('aggregate', 'SELECT count(*) AS n, min(at) AS next, now() AS clock FROM event WHERE at > now()'),
+  ('groups', 'SELECT kind, count(*) FILTER (WHERE at > now()) AS n, now() AS clock FROM event GROUP BY kind'),
+  ('having', 'SELECT kind, now() AS clock FROM event GROUP BY kind HAVING max(at) FILTER (WHERE at < ''infinity'') > now()'),
+  ('join', 'SELECT a.id, b.id AS other, now() AS clock FROM event a JOIN event b ON b.id = a.id + 1 AND b.at > now()'),
+  ('left join', 'SELECT a.id, b.id AS other, now() AS clock FROM event a LEFT JOIN event b ON b.id = a.id + 1 AND b.at > now()'),
+  ('not exists', 'SELECT id, now() AS clock FROM event e WHERE NOT EXISTS (SELECT FROM event f WHERE f.kind = e.kind AND f.at > now() AND f.id < e.id)'),
+  ('scalar', 'SELECT id, (SELECT max(f.id) FROM event f WHERE f.kind = e.kind AND f.at <= now()) AS latest, now() AS clock FROM event e'),
+  ('top', 'SELECT id, now() AS clock FROM event WHERE at > now() ORDER BY at, id LIMIT 3'),
+  ('union', 'SELECT id, now() AS clock FROM event WHERE at > now() UNION ALL SELECT -id, now() FROM event WHERE at <= now()'),
+  ('distinct', 'SELECT DISTINCT kind, now() AS clock FROM event WHERE at > now()'),
+  ('numbers', 'SELECT id, row_number() OVER (PARTITION BY kind ORDER BY at, id) AS nth, now() AS clock FROM event WHERE at > now()'),
+  ('recursive', 'WITH RECURSIVE r AS (SELECT 1 AS id UNION SELECT e.id FROM event e JOIN r ON e.id = r.id + 1 AND e.at <= now()) SELECT id, now() AS clock FROM r'),
+  ('text', 'SELECT id, to_char(now(), ''YYYY-MM-DD HH24:MI:SS.US TZH'') AS text, now()::text AS other, now() AS clock FROM event WHERE id < 3');
+UPDATE form SET meaning = replace(query, 'now()', '@t');
+INSERT INTO form VALUES
+  ('one time', 'SELECT id, now() AS clock, current_timestamp = now() AND statement_timestamp() = transaction_timestamp() AND current_timestamp = statement_timestamp() AS same FROM event WHERE id < 3',
+   'SELECT id, @t AS clock, true AS same FROM event WHERE id < 3', '{}'),
+  ('types', 'SELECT id, now() AS clock, current_date AS d, localtimestamp AS l, localtimestamp(0) AS l0, current_time AS c, current_time(1) AS c1, localtime AS h, localtime(2) AS h2, current_timestamp(0) AS s FROM event WHERE id < 3',
+   'SELECT id, @t AS clock, @t::date AS d, @t::timestamp AS l, @t::timestamp(0) AS l0, @t::timetz AS c, @t::timetz(1) AS c1, @t::time AS h, @t::time(2) AS h2, @t::timestamptz(0) AS s FROM event WHERE id < 3', '{}'),
+  ('zone', 'SELECT id, now() AS clock, current_date AS d, localtime AS h FROM event WHERE id < 3',
+   'SELECT id, @t AS clock, (@t AT TIME ZONE ''Asia/Tokyo'')::date AS d, (@t AT TIME ZONE ''Asia/Tokyo'')::time AS h FROM event WHERE id < 3', '{}'),
+  ('age', 'SELECT id, age(at) AS age, now() AS clock FROM event WHERE id < 3', 'SELECT id, age((@t::date)::timestamptz, at) AS age, @t AS clock FROM event WHERE id < 3', '{}'),
+  ('view', 'SELECT id, clock FROM coming', 'SELECT id, @t AS clock FROM event WHERE at > @t', '{}'),
+  ('functions', 'SELECT id, lately() AS clock FROM event WHERE NOT is_over(at)', 'SELECT id, @t AS clock FROM event WHERE at > @t', '{}'),
+  ('parameters', 'SELECT id, now() AS clock FROM event WHERE at > now() - $1::interval AND kind = $2', 'SELECT id, @t AS clock FROM event WHERE at > @t - interval ''0.5 s'' AND kind = ''a''', '{0.5 s,a}'),
+  ('other parameters', 'SELECT id, now() AS clock FROM event WHERE at > now() - $1::interval AND kind = $2', 'SELECT id, @t AS clock FROM event WHERE at > @t - interval ''0.5 s'' AND kind = ''b''', '{0.5 s,b}'),
+  ('row security', 'SELECT id, now() AS clock FROM owned', 'SELECT id, @t AS clock FROM owned WHERE at > @t', '{}');
+
+CREATE TABLE shown (id text, key text, "row" text);
+CREATE TABLE noted (id text, what text);
+CREATE TABLE steps (id text PRIMARY KEY, n int DEFAULT 0);  -- how often the clock alone has told of something
+INSERT INTO steps SELECT id FROM form;
+GRANT USAGE ON SCHEMA clock_test TO regress_clock_reader;
+GRANT ALL ON ALL TABLES IN SCHEMA clock_test TO regress_clock_reader;
+
+-- What a client does with a change. A result without a key may have equal rows.
+CREATE PROCEDURE apply(of text, change json, is_bag boolean) LANGUAGE plpgsql AS $$
+DECLARE
+  place tid := (SELECT ctid FROM shown WHERE id = of AND key = change->>'key' LIMIT 1);
+BEGIN
+  IF change->>'op' = 'insert' THEN
+    IF place IS NOT NULL AND NOT is_bag THEN RAISE 'insert of % into %', change, of; END IF;
+    INSERT INTO shown VALUES (of, change->>'key', change->>'row');
+    RETURN;
+  END IF;
+  IF place IS NULL THEN RAISE '% of what is not in %', change, of; END IF;
+  IF change->>'op' = 'update' THEN
+    UPDATE shown SET "row" = change->>'row' WHERE ctid = place;
+  ELSE
+    DELETE FROM shown WHERE ctid = place;
+  END IF;
+END $$;
+CREATE PROCEDURE watch_them(matching text) LANGUAGE plpgsql AS $$
+DECLARE
+  one record;
+  keys text[];
+  rows text[];
+BEGIN
+  FOR one IN SELECT * FROM form WHERE id ~ matching ORDER BY id LOOP
+    PERFORM live.subscribe(one.id, one.query, one.params, delivery => 'poll', refresh_every => '0.5 s');
+    SELECT array_agg(key::text), array_agg("row"::text) INTO keys, rows FROM live.snapshot(one.id);
+    COMMIT;
+    INSERT INTO shown SELECT one.id, * FROM unnest(keys, rows);
+    COMMIT;
+  END LOOP;
+END $$;
+CREATE PROCEDURE begin_anew(of text) LANGUAGE plpgsql AS $$
+DECLARE
+  keys text[];
+  rows text[];
+BEGIN
+  PERFORM live.refresh(of);
+  SELECT array_agg(key::text), array_agg("row"::text) INTO keys, rows FROM live.snapshot(of);
+  COMMIT;
+  DELETE FROM shown WHERE id = of;
+  INSERT INTO shown SELECT of, * FROM unnest(keys, rows);
+END $$;
+-- Reads what has come, and compares each result with what its query says at the time that it tells.
+CREATE PROCEDURE check_all(step text) LANGUAGE plpgsql AS $$
+DECLARE
+  one record;
+  change json;
+  differ bigint;
+  times timestamptz[];
+  told jsonb := '{}';
+  bags text[] := ARRAY(SELECT f.id FROM form f, live.explain(f.query, f.params) e WHERE property = 'key' AND value LIKE 'none: the whole row');
+BEGIN
+  PERFORM live.wait_for();
+  FOR one IN SELECT * FROM live.poll(timeout => '10 s') LOOP
+    IF one.message->>'type' <> 'changes' THEN
+      INSERT INTO noted VALUES (one.subscription_id, one.message->>'type' || ': ' || (one.message->>'reason'));
+      CONTINUE;
+    END IF;
+    told := told || jsonb_build_object(one.subscription_id, one.message->'committed_at');
+    IF one.message->'xids' IS NULL AND one.message->>'xid' IS NULL THEN
+      UPDATE steps SET n = n + 1 WHERE id = one.subscription_id;
+    END IF;
+    FOR change IN SELECT * FROM json_array_elements(one.message->'changes') LOOP
+      CALL apply(one.subscription_id, change, one.subscription_id = ANY (bags));
+    END LOOP;
+  END LOOP;
+  FOR one IN SELECT * FROM form ORDER BY id LOOP
+    times := ARRAY(SELECT DISTINCT ("row"::json->>'clock')::timestamptz FROM shown WHERE id = one.id);
+    IF times = '{}' AND NOT told ? one.id THEN CONTINUE; END IF;
+    IF told ? one.id THEN times := ARRAY(SELECT DISTINCT unnest(times || (told->>one.id)::timestamptz)); END IF;
+    IF cardinality(times) <> 1 THEN INSERT INTO noted VALUES (one.id, format('%s: several times', step)); END IF;
+    EXECUTE format($q$
+      WITH meant AS (SELECT row_to_json(q)::text AS "row" FROM (%s) q),
+           had AS (SELECT "row" FROM shown WHERE id = %L)
+      SELECT count(*) FROM ((TABLE meant EXCEPT ALL TABLE had) UNION ALL (TABLE had EXCEPT ALL TABLE meant)) d $q$,
+      replace(one.meaning, '@t', format('%L::timestamptz', times[1])), one.id) INTO differ;
+    IF differ > 0 THEN INSERT INTO noted VALUES (one.id, format('%s: %s rows differ', step, differ)); END IF;
+  END LOOP;
+END $$;
+-- Until each has been told by the clock alone so often again.
+CREATE PROCEDURE check_steps(step text, often int) LANGUAGE plpgsql AS $$
+DECLARE
+  give_up timestamptz := clock_timestamp() + interval '60 s';
+BEGIN
+  UPDATE steps SET n = 0;
+  COMMIT;
+  WHILE EXISTS (SELECT FROM steps WHERE n < often) LOOP
+    CALL check_all(step);
+    COMMIT;
+    IF clock_timestamp() > give_up THEN
+      INSERT INTO noted SELECT id, format('%s: told %s times', step, n) FROM steps WHERE n < often;
+      EXIT;
+    END IF;
+  END LOOP;
+END $$;
+
+CALL watch_them('^[^r]|^recursive');
+SET ROLE regress_clock_reader;
+CALL watch_them('^row security');
+RESET ROLE;
+SELECT strategy, string_agg(subscription_id, ', ' ORDER BY subscription_id COLLATE "C") AS forms
+FROM live_queries WHERE pid = pg_backend_pid() GROUP BY strategy ORDER BY 1;
+CALL check_steps('1', 3);
+INSERT INTO event SELECT n, 'b', now() + (n - 198) * interval '0.3 s' FROM generate_series(200, 212) n;
+CALL check_all('2');
+UPDATE event SET at = at + interval '1 s' WHERE id % 4 = 0;
+CALL check_all('3');
+DELETE FROM event WHERE id % 7 = 0;
+CALL check_all('4');
+UPDATE event SET kind = 'a' WHERE kind IS NULL;
+UPDATE owned SET owner = 'nobody' WHERE id % 2 = 0;
+UPDATE owned SET owner = 'regress_clock_reader' WHERE id % 4 = 0;
+UPDATE form SET meaning = 'SELECT id, @t AS clock FROM owned WHERE at > @t AND owner = ''regress_clock_reader''' WHERE id = 'row security';
+CALL check_all('5');
+CALL check_steps('6', 3);
+SELECT * FROM noted ORDER BY 1, 2;
+
+-- A pause, and a first result once more.
+SELECT live.pause('window');
+CALL check_all('7');
+SELECT live.resume('window');
+CALL check_steps('8', 2);
+CALL begin_anew('groups');
+CALL check_steps('9', 2);
+SELECT * FROM noted ORDER BY 1, 2;
+SELECT live.unsubscribe_all();
+
+-- What live.explain says.
+SELECT property, value FROM live.explain('SELECT id FROM event WHERE at > now() - interval ''1 hour''') WHERE property IN ('strategy', 'why', 'not by the stream', 'clock');
+SELECT property, value FROM live.explain('SELECT kind, count(*) AS n FROM event WHERE at::date = current_date GROUP BY kind') WHERE property IN ('strategy', 'why', 'not by the stream', 'clock');
+SELECT property, value FROM live.explain('WITH RECURSIVE r AS (SELECT 1 AS id UNION SELECT e.id FROM event e JOIN r ON e.id = r.id + 1 AND e.at <= now()) SELECT id FROM r') WHERE property IN ('strategy', 'why', 'not by the stream', 'clock');
+
+-- What has no such meaning.
+CALL refused('SELECT id FROM event WHERE at > clock_timestamp()');
+CALL refused('SELECT id, txid_current() AS x FROM event');
+CALL refused('SELECT id FROM event, generate_series(now() - interval ''1 h'', now(), interval ''1 min'') g WHERE g > at');
+CALL refused('SELECT now() AS clock');
+SELECT live.subscribe('steps', 'SELECT id FROM event WHERE at > now()', refresh_every => '0');
+SELECT live.subscribe('steps', 'SELECT id FROM event WHERE at > now()', refresh_every => '-1 s');
+SELECT live.subscribe('steps', 'SELECT id FROM event WHERE at > now()', refresh_every => '2 days');
+SET live_queries.evaluators = 0;
+CALL refused('SELECT id FROM event WHERE at > now()');
+RESET live_queries.evaluators;
+
+RESET search_path;
+RESET TimeZone;
+SET client_min_messages = warning;
+DROP SCHEMA clock_test CASCADE;
+DROP ROLE regress_clock_reader;
+RESET client_min_messages;

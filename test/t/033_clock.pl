@@ -1,0 +1,129 @@
+# Live queries that ask the clock: rows leave on time, whatever the strategy and with nothing written; all of a connection tell one
+# time for one point; another evaluator begins anew; and nobody is woken where nobody asks.
+use strict;
+use warnings FATAL => 'all';
+use LiveQueries;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $node = new_node('clock', 'live_queries.idle_timeout = 1h');
+my $writer = connect_client($node);
+$writer->rows(<<~SQL);
+    CREATE TABLE jobs (id int PRIMARY KEY, kind text, due timestamptz);
+    CREATE TABLE plain (id int PRIMARY KEY);
+    ALTER TABLE plain REPLICA IDENTITY FULL;
+    INSERT INTO jobs SELECT i, 'k' || i % 3, 'infinity' FROM generate_series(1, 20) i;
+    SQL
+
+my $client = connect_client($node);
+
+# subscribed(CLIENT, ID, QUERY, REFRESH): with steps of its own.
+sub subscribed {
+    my ($by, $id, $query, $refresh) = @_;
+    my $row = $by->rows("SELECT strategy FROM live.subscribe('$id', \$query\$$query\$query\$, refresh_every => '$refresh')")->[0];
+    $by->read_snapshot($id);
+    return $row->[0];
+}
+
+# left_at(CLIENT, SECONDS, WANTED): applies messages until each id of WANTED has left each of the live queries that it names, and
+# returns {id => {live query => message}}.
+sub left_at {
+    my ($by, $wanted) = @_;
+    my %left;
+    my $missing = 0;
+    $missing += @{ $wanted->{$_} } for keys %$wanted;
+    while ($missing > 0) {
+        my $message = ($by->next_message // last)->{message};
+        die "$message->{type}: " . ($message->{reason} // '') if $message->{type} ne 'changes';
+        apply_changes($by->{states}{ $message->{subscription_id} }, $message);
+        for my $change (grep { $_->{op} eq 'delete' } @{ $message->{changes} }) {
+            next unless grep { $_ eq $message->{subscription_id} } @{ $wanted->{ $change->{row}{id} } // [] };
+            $left{ $change->{row}{id} }{ $message->{subscription_id} } = $message;
+            --$missing;
+        }
+    }
+    return \%left;
+}
+
+my %queries = (
+    row   => 'SELECT id FROM jobs WHERE due > now()',
+    whole => 'WITH RECURSIVE r AS (SELECT id FROM jobs WHERE due > now() UNION SELECT -id FROM r WHERE id > 0) SELECT id FROM r',
+    group => 'SELECT kind AS id FROM jobs GROUP BY kind HAVING max(due) > now()',
+);
+is(subscribed($client, 'row', $queries{row}, '100 ms'), 'delta', 'a row is kept by delta');
+is(subscribed($client, 'whole', $queries{whole}, '100 ms'), 'refresh', 'what has no grain by refresh');
+is(subscribed($client, 'group', $queries{group}, '100 ms'), 'delta', 'a group by delta');
+is(subscribed($client, 'plain', 'SELECT id FROM plain', '100 ms'), 'stream', 'a stream beside them');
+
+# ---- on time ----
+$writer->rows(q(UPDATE jobs SET due = now() + id * interval '0.3 s' WHERE id IN (3, 6)));
+my $left = left_at($client, { 3 => [ 'row', 'whole' ], 6 => [ 'row', 'whole' ] });
+for my $id (3, 6) {
+    my %told = %{ $left->{$id} };
+    for my $name (sort keys %told) {
+        is($told{$name}{xid}, undef, "$name: the clock has no transaction");
+        ok(!exists $told{$name}{xids}, "$name: nor several");
+        is($writer->value("SELECT '$told{$name}{committed_at}' >= due FROM jobs WHERE id = $id"), 't', "$name: row $id left when it was due");
+        is($writer->value("SELECT extract(epoch FROM timestamptz '$told{$name}{committed_at}') * 10 % 1 = 0"), 't', "$name: at a step of the clock");
+    }
+    is($told{row}{committed_at}, $told{whole}{committed_at}, "row $id left both at one time");
+    is($told{row}{seq}, $told{whole}{seq}, 'and position');
+}
+$writer->rows(q(INSERT INTO plain VALUES (1); UPDATE jobs SET due = now() + interval '0.4 s' WHERE kind = 'k1'));
+$left = left_at($client, { k1 => ['group'] });
+is($client->{states}{group}{'["k1"]'}, undef, 'a group leaves with its last row');
+for my $name ('row', 'whole', 'group') {
+    ok(wait_until(sub { $client->follow($name) or die; @{ $client->state_of($name) } == @{ $client->rows_now($queries{$name}) } }), "$name: as many rows as now");
+}
+
+# ---- a time that is set by others ----
+# Nothing but the clock of their own steps moves them: a day has hardly begun with this one.
+my $slow = connect_client($node);
+subscribed($slow, 'slow', 'SELECT count(*) AS n, now() AS clock FROM jobs', '1 day');
+my $day = $slow->value(q(SELECT date_trunc('day', now(), 'UTC')));
+like($slow->state_of('slow')->[0], qr/"n":20/, 'one that goes in days');
+$writer->rows(q(INSERT INTO jobs VALUES (30, 'k4', 'infinity')));
+my ($message) = map { $_->{message} } $slow->synced;
+is($message->{changes}[0]{row}{n}, 21, 'is told of a transaction at once');
+SKIP: {
+    skip 'it is midnight', 2 if $slow->value(q(SELECT date_trunc('day', now(), 'UTC'))) ne $day;
+    is($slow->value("SELECT '$message->{committed_at}'::timestamptz = '$day'"), 't', 'and the time is that of its steps');
+    like($message->{xid}, qr/^\d+$/, 'so that it is a message of the transaction');
+}
+$slow->rows('SELECT live.unsubscribe_all()');
+
+# ---- another evaluator ----
+my $evaluator = $node->safe_psql('postgres', q(SELECT pid FROM live.workers WHERE kind = 'evaluator'));
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($evaluator)");
+my %reset;
+while (keys %reset < 3) {
+    my $told = ($client->next_message // last)->{message};
+    $reset{ $told->{subscription_id} } = 1 if $told->{type} eq 'reset';
+}
+is_deeply([ sort keys %reset ], [ 'group', 'row', 'whole' ], 'an evaluator that ends resets them');
+$client->refresh($_) for sort keys %reset;
+$writer->rows(q(UPDATE jobs SET due = now() + interval '0.5 s' WHERE id IN (9, 12)));
+$left = left_at($client, { 9 => [ 'row', 'whole' ], 12 => [ 'row', 'whole' ] });
+is(keys %$left, 2, 'and with the next one rows leave on time');
+
+# ---- in a transaction of the client ----
+$client->rows(q(BEGIN; SELECT 1));
+$writer->rows(q(UPDATE jobs SET due = now() + interval '0.2 s' WHERE id = 15));
+sleep 0.6;
+is($client->taken, 0, 'within a transaction nothing is told');
+$client->rows('COMMIT');
+$left = left_at($client, { 15 => [ 'row', 'whole' ] });
+is(keys %$left, 1, 'but after it');
+
+# ---- nobody ----
+sub batches { return $node->safe_psql('postgres', q(SELECT batches FROM live.workers WHERE kind = 'evaluator')) }
+$client->rows(q(SELECT live.unsubscribe('row'), live.unsubscribe('group'), live.unsubscribe('whole')));
+subscribed($client, 'count', 'SELECT count(*) AS n FROM jobs', '10 ms');
+sleep 0.3;
+my $before = batches();
+sleep 2;
+is(batches(), $before, 'where nobody asks the clock, nothing is evaluated');
+
+$node->stop;
+done_testing();
