@@ -21,6 +21,7 @@ INSERT INTO form (id, query) VALUES
   ('sides', 'SELECT id, now() AS clock FROM event WHERE now() BETWEEN at AND at + interval ''1 s'' OR at IS NULL'),
   ('aggregate', 'SELECT count(*) AS n, min(at) AS next, now() AS clock FROM event WHERE at > now()'),
   ('groups', 'SELECT kind, count(*) FILTER (WHERE at > now()) AS n, now() AS clock FROM event GROUP BY kind'),
+  ('by time', 'SELECT kind, now() AS clock, count(*) AS n FROM event WHERE at > now() GROUP BY kind, now()'),
   ('having', 'SELECT kind, now() AS clock FROM event GROUP BY kind HAVING max(at) FILTER (WHERE at < ''infinity'') > now()'),
   ('join', 'SELECT a.id, b.id AS other, now() AS clock FROM event a JOIN event b ON b.id = a.id + 1 AND b.at > now()'),
   ('left join', 'SELECT a.id, b.id AS other, now() AS clock FROM event a LEFT JOIN event b ON b.id = a.id + 1 AND b.at > now()'),

@@ -1,5 +1,5 @@
 # Live queries that ask the clock: rows leave on time, whatever the strategy and with nothing written; all of a connection tell one
-# time for one point; another evaluator begins anew; and nobody is woken where nobody asks.
+# time for one point; another evaluator begins anew, and so does what could not be evaluated at a step; and nobody is woken where nobody asks.
 use strict;
 use warnings FATAL => 'all';
 use LiveQueries;
@@ -115,6 +115,19 @@ is($client->taken, 0, 'within a transaction nothing is told');
 $client->rows('COMMIT');
 $left = left_at($client, { 15 => [ 'row', 'whole' ] });
 is(keys %$left, 1, 'but after it');
+
+# ---- a table that is locked at a step ----
+$writer->rows('BEGIN; LOCK TABLE jobs');
+%reset = ();
+while (keys %reset < 3) {
+    my $told = ($client->next_message // last)->{message};
+    $reset{ $told->{subscription_id} } = $told->{reason} if $told->{type} eq 'reset';
+}
+is_deeply(\%reset, { map { $_ => 'a table of the query was locked for too long' } 'group', 'row', 'whole' }, 'what cannot be evaluated at a step is reset');
+$writer->rows('COMMIT');
+$client->refresh($_) for sort keys %reset;
+$writer->rows(q(UPDATE jobs SET due = now() + interval '0.3 s' WHERE id = 18));
+is(keys %{ left_at($client, { 18 => [ 'row', 'whole' ] }) }, 1, 'and goes on after that');
 
 # ---- nobody ----
 sub batches { return $node->safe_psql('postgres', q(SELECT batches FROM live.workers WHERE kind = 'evaluator')) }
