@@ -12,7 +12,8 @@ CREATE VIEW coming AS SELECT id, now() AS clock FROM event WHERE at > now();
 CREATE FUNCTION lately() RETURNS timestamptz STABLE LANGUAGE sql AS $$ SELECT now() $$;
 CREATE FUNCTION is_over(timestamptz) RETURNS boolean STABLE LANGUAGE sql AS $$ SELECT $1 <= current_timestamp $$;
 INSERT INTO event SELECT n, (ARRAY['a', 'b', NULL])[n % 3 + 1], now() + n * interval '0.2 s' FROM generate_series(1, 20) n;
-INSERT INTO event VALUES (100, 'a', 'infinity'), (101, 'b', '-infinity'), (102, 'a', NULL), (103, NULL, now() - interval '1 day');
+INSERT INTO event VALUES (100, 'a', 'infinity'), (101, 'b', '-infinity'), (102, 'a', NULL), (103, NULL, now() - interval '1 day'),
+  (104, 'b', now() + interval '1 day');  -- so that no form becomes empty, however long this takes
 INSERT INTO owned SELECT id, 'regress_clock_reader', at FROM event;
 
 CREATE TABLE form (id text PRIMARY KEY, query text, meaning text, params text[] DEFAULT '{}');
@@ -192,9 +193,12 @@ CALL refused('SELECT id FROM event WHERE at > clock_timestamp()');
 CALL refused('SELECT id, txid_current() AS x FROM event');
 CALL refused('SELECT id FROM event, generate_series(now() - interval ''1 h'', now(), interval ''1 min'') g WHERE g > at');
 CALL refused('SELECT now() AS clock');
+CREATE FUNCTION reads_more(timestamptz) RETURNS bigint STABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM clock_test.event WHERE at > $1); END';
+CALL refused('SELECT id FROM event WHERE id < reads_more(now())');
 SELECT live.subscribe('steps', 'SELECT id FROM event WHERE at > now()', refresh_every => '0');
 SELECT live.subscribe('steps', 'SELECT id FROM event WHERE at > now()', refresh_every => '-1 s');
 SELECT live.subscribe('steps', 'SELECT id FROM event WHERE at > now()', refresh_every => '2 days');
+SELECT live.subscribe('steps', 'SELECT id FROM event WHERE at > now()', refresh_every => '1 month');
 SET live_queries.evaluators = 0;
 CALL refused('SELECT id FROM event WHERE at > now()');
 RESET live_queries.evaluators;

@@ -133,7 +133,10 @@ StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan) {
 }
 
 ParamListInfo ParamsOfWhole(const DeltaPlan& plan, TimestampTz clock) {
-  return plan.asks_clock ? MakeParams(plan, kClockParam, clock) : nullptr;
+  if (!plan.asks_clock) return nullptr;
+  ParamListInfo params = MakeParams(plan, kClockParam, clock);
+  params->params[kClockParam - 1].pflags = 0;
+  return params;
 }
 
 StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots, TimestampTz clock,

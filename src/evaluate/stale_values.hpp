@@ -58,7 +58,8 @@ struct StaleValues {
 };
 
 // The parameters of the whole query, of which the time is one if it asks for it, in
-// CurrentMemoryContext; nullptr: it has none.
+// CurrentMemoryContext; nullptr: it has none. A plan that is made with them is good for any time,
+// and best for this one.
 ParamListInfo ParamsOfWhole(const DeltaPlan& plan, TimestampTz clock);
 
 // Of one batch, in which the clock stands still, in CurrentMemoryContext. `find_dirty` gives the

@@ -8,7 +8,7 @@ thread, while writers and clients are parked.
 import re
 import time
 from collections import Counter, deque
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import relations
 import rows
@@ -20,6 +20,7 @@ from traces import START
 from whole import Examiner, WholeComparison
 
 SLACK = 5.0    # seconds that a call may take, which is recorded when it is done
+SILENT = 300       # steps that it may have gone without a word
 STANDSTILL = 20.0  # seconds that the time of a query may stand still, of whatever steps it is
 NEARBY = 5     # transactions before a snapshot that it may not see all the same
 HISTORY = 300  # events kept for a report, of a connection and of each subscription
@@ -119,19 +120,23 @@ class Watched:
         self.asks_clock = self.whole and bool(state.subscription.query.refresh_every)
         self.told_clock = None            # by the last message, if the query asks the clock
         self.clock = None                 # by that, or by rows; None: by neither, since the first result
+        self.clocks = ()                  # the times that it may show, if it asks for it
 
-    def look_at_clock(self, told):
-        """At a boundary: all rows tell one time, which is that of the last message, if it was told anything."""
+    def look_at_clock(self, told, now):
+        """At a boundary: all rows tell one time, which is that of the last message, if it was told anything. Where there is no row,
+        the query may have gone on since then."""
         shown = selects.times(self.state.result.as_bag())
         require(len(shown) <= 1, "the rows show several times: %s", sorted(shown))
+        self.clocks = tuple(shown)
         if told:
             require(shown <= {self.told_clock}, "committed_at is %s, and the rows show %s", self.told_clock, shown)
-            shown = {self.told_clock}
-        for clock in shown:
+            if not shown:
+                step = timedelta(seconds=self.state.subscription.query.step())
+                steps = min(max(now - self.told_clock, timedelta()) // step, SILENT)
+                self.clocks = tuple(self.told_clock + number * step for number in range(steps + 1))
+        for clock in self.clocks[:1]:
             require(self.clock is None or clock >= self.clock, "the time goes back from %s to %s", self.clock, clock)
-            self.clock = clock
-        if not shown:
-            self.clock = None
+        self.clock = next(iter(self.clocks), None)
 
     def refollow(self):
         """Lets the comparison use the present result."""
@@ -199,7 +204,7 @@ class ConnectionCheck:
             if not watched.state.result.complete:
                 continue
             if watched.asks_clock:
-                watched.look_at_clock(False)
+                watched.look_at_clock(False, None)
                 if watched.clock is None:
                     continue
             got = watched.state.result.as_bag()
@@ -320,7 +325,7 @@ class ConnectionCheck:
 
     def _drained(self, event, _):
         self.state.drained()
-        now = datetime.fromtimestamp(time.time() - time.monotonic() + START + event.at, timezone.utc)
+        now = _when(event)
         for watched in self.watched.values():
             if watched.asks_clock and watched.state.flowing() and watched.joined:
                 self.subject = watched
@@ -435,7 +440,7 @@ class ConnectionCheck:
             self.subject = watched
             comparison.advance(index)
             if watched.asks_clock:
-                watched.look_at_clock(told)
+                watched.look_at_clock(told, _when(self.history[-1]))
             if watched.whole:
                 self.examiner.take(self, watched, index, after, told)
                 self._balance(watched, after, balances)
@@ -459,6 +464,11 @@ class ConnectionCheck:
                 require(total == relations.TOTAL, "after transaction %s the accounts hold %s, and not %s", after, total,
                         relations.TOTAL)
                 self.counters["sums of accounts"] += 1
+
+
+def _when(event):
+    """Returns when it was recorded, as a datetime."""
+    return datetime.fromtimestamp(time.time() - time.monotonic() + START + event.at, timezone.utc)
 
 
 def _show(counter):

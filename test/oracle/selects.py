@@ -96,6 +96,10 @@ class Select:
         """Returns the text to subscribe to, with $1..$n."""
         return self.text
 
+    def step(self):
+        """Returns the seconds of refresh_every."""
+        return float(self.refresh_every.split()[0])
+
     def plain_sql(self, _, clock=None):
         """Returns the text to run as the same user, with the parameters in it, and the time (a datetime), if it is given."""
         text = self.text.replace(NOW, "'%s'::timestamptz" % clock.isoformat()) if clock else self.text

@@ -8,7 +8,7 @@ import ast
 import os
 import re
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 import rows
 from selftest_script import (ALL, CLOCK, DELETE, INSERT, LISTED, ONE, OTHER, STEPS, SUM, TENANTS, TIME, TWO, UPDATE, WHOLE, altered, flow,
@@ -148,6 +148,15 @@ def clocks(*given, snapshot=(), **options):
 def clock_told(script):
     script.read(script.subscribe(query=CLOCK, strategy="delta"))
     script.send(101, '{"op":"insert","key":[1],"row":{"id":1,"clock":"%s"}}' % TIME)
+
+
+def clock_emptied(script):
+    """A row has gone that is there at any time."""
+    told = datetime.now(timezone.utc)
+    row = '{"id":1,"clock":"%s"}' % told.isoformat()
+    script.examiner.past.results = {(CLOCK, 0, told + n * timedelta(seconds=1)): Counter([rows.row_from(row)]) for n in range(100)}
+    script.read(script.subscribe(query=CLOCK, strategy="delta"), ("[1]", row))
+    script.send(101, '{"op":"delete","key":[1],"row":%s}' % row, committed_at='"%s"' % told.isoformat())
 
 
 def clocks_back(script):
@@ -309,6 +318,7 @@ WHOLES = [
 CLOCKS = [
     wrong("the whole query gives another result", clock_told, past={(CLOCK, 0, datetime.fromisoformat(LATER)): Counter(
         [rows.row_from('{"id":1,"clock":"%s"}' % TIME)])}),
+    wrong("the whole query gives another result", clock_emptied),
     wrong("the rows show several times", clocks((LATER, LATER), snapshot=[TIME])),
     wrong("committed_at is 2026-11-21 22:45:01.500000+00:00, and the rows show", clocks((TIME, LATER))),
     wrong("the time goes back", clocks_back),

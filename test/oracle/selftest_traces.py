@@ -5,7 +5,7 @@ Owns: those of the self-test's cases that nothing may be said against.
 
 # pylint: disable=missing-function-docstring
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import report
 from rows import row_from
@@ -288,6 +288,18 @@ def any_select_at_a_time():
     assert script.examiner.counters["boundary comparisons of any select"] == 1
 
 
+def any_select_that_was_emptied_and_went_on():
+    """What was told last is not the time that it shows: without a row there was nothing to tell."""
+    now = datetime.now(timezone.utc)
+    first, second = now - timedelta(seconds=3), now - timedelta(seconds=1)
+    row = '{"id":1,"clock":"%s"}' % first.isoformat()
+    script = Script(past={(CLOCK, 0, at): Counter([ONE]) for at in (first, first + timedelta(seconds=1), now)})
+    assert (CLOCK, 0, second) not in script.examiner.past.results
+    script.read(script.subscribe(query=CLOCK, strategy="delta"), ("[1]", row))
+    script.send(101, '{"op":"delete","key":[1],"row":%s}' % row, committed_at='"%s"' % first.isoformat())
+    script.walk()
+
+
 def report_shows_the_first_boundary_that_is_wrong():
     script = Script(count=60, past={(WHOLE, index): Counter([ONE if index < 5 else TWO]) for index in range(60)})
     script.read(script.subscribe(query=WHOLE, strategy="delta"), ("[1]", '{"id":1,"v":1.50}'))
@@ -329,4 +341,4 @@ CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_bet
          parts_of_several_transactions,
          backlog_behind_what_was_announced, first_result_that_is_ahead, default_identity, null_that_became_a_json_null,
          seq_of_each_subscription, resets_for_good_reasons, killed_and_told, ended_by_a_row_of_its_own,
-         any_select, any_select_at_a_time, lists, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]
+         any_select, any_select_at_a_time, any_select_that_was_emptied_and_went_on, lists, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]
