@@ -13,11 +13,12 @@ CREATE FUNCTION live.subscribe(
     params text[] DEFAULT '{}',
     "snapshot" boolean DEFAULT true,
     delivery text DEFAULT 'notify',
+    throttle interval DEFAULT '0',
     refresh_every interval DEFAULT '1s')
 RETURNS TABLE (live_id text, channel text, strategy text, seq text, history text, columns json)
 AS 'MODULE_PATHNAME', 'live_queries_subscribe' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION live.subscribe(text, text, text[], boolean, text, interval) IS
-'Registers a live query for this connection. params are $1..$n as text. Read live.snapshot to its end, then changes arrive as notifications on channel (delivery ''notify''), or from live.poll (''poll''). Takes effect at commit. seq is a position of the log that history names (system identifier and timeline): two of them compare within one history only. columns: name and type of each result column, and its places from 0 in the key and in the order of the query. refresh_every: the steps in which the clock goes, for a query that asks it (now()). Errors: 22004, 22023, 42710, 0A000, 42501, 55000, 25001, 53400, 53200, 57014, and those of the query.';
+COMMENT ON FUNCTION live.subscribe(text, text, text[], boolean, text, interval, interval) IS
+'Registers a live query for this connection. params are $1..$n as text. Read live.snapshot to its end, then changes arrive as notifications on channel (delivery ''notify''), or from live.poll (''poll''). throttle: at least so long between two messages, each of which is then what all that was committed in between comes to. Takes effect at commit. seq is a position of the log that history names (system identifier and timeline): two of them compare within one history only. columns: name and type of each result column, and its places from 0 in the key and in the order of the query. refresh_every: the steps in which the clock goes, for a query that asks it (now()). Errors: 22004, 22023, 42710, 0A000, 42501, 55000, 25001, 53400, 53200, 57014, and those of the query.';
 
 CREATE FUNCTION live.snapshot(subscription_id text, max_rows integer DEFAULT NULL)
 RETURNS TABLE (key json, "row" json)

@@ -6,6 +6,7 @@
 #include "client/undo_log.hpp"
 #include "deliver/dispatch.hpp"
 #include "deliver/permission.hpp"
+#include "deliver/throttle.hpp"
 #include "pg/fault.hpp"
 #include "registry/connection.hpp"
 
@@ -130,6 +131,7 @@ bool IsListening() { return listening_at_commit; }
 
 void Forget(LocalSubscription* subscription, bool kept) {
   CloseFirstResult(*subscription);
+  EndThrottle(subscription);
   Remove(subscription, kept);
 }
 

@@ -6,6 +6,7 @@
 #include "client/consumer_wait.hpp"
 #include "client/first_result.hpp"
 #include "client/session.hpp"
+#include "deliver/throttle.hpp"
 #include "evaluate/old_indexes.hpp"
 #include "model/clock_steps.hpp"
 #include "pg/compat.hpp"
@@ -46,6 +47,7 @@ struct Request {
   SessionIdentity session;
   bool with_snapshot;
   Delivery delivery;
+  int64 throttle_ms;
   int refresh_ms;
   uint64_t replaces;  // live.refresh: the subscription that this one takes the place of
 };
@@ -181,8 +183,10 @@ void PushFirstSnapshot(LocalSubscription* subscription, Plan* plan) {
 
 void TakeSnapshot(LocalSubscription* subscription, const Request& request, Plan plan) {
   PushFirstSnapshot(subscription, &plan);
-  if (request.with_snapshot && subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard)
+  if (request.with_snapshot && subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard) {
     subscription->held->DiscardUnread();
+    ForgetGathered(subscription);
+  }
   auto open = [&] { OpenFirstResult(subscription, request.query, plan); };
   if (request.with_snapshot) subscription->bound.at_position ? WithOldIndexesOnly(open) : open();
   PopActiveSnapshot();
@@ -226,6 +230,7 @@ Subscribed Begin(const Request& request) {
   // Before any table is locked: a new slot waits for transactions that may want our locks.
   WaitForConsumer(request.decoder);
   LocalSubscription* subscription = AddLocal(request.id, request.delivery);
+  BeginThrottle(subscription, request.throttle_ms);
   KeepText(subscription, request);
   subscription->refresh_ms = request.refresh_ms;
   subscription->role = GetUserId();
@@ -237,6 +242,9 @@ Subscribed Begin(const Request& request) {
   SetUserIdAndSecContext(role, context | SECURITY_RESTRICTED_OPERATION);
   Plan plan = {};
   Attach(subscription, request, &plan);
+  SetOldRows(subscription, plan.strategy == Strategy::kStream && !plan.spec.full_identity
+                               ? OldRows::kIdentity
+                               : OldRows::kWhole);
   subscription->settings =
       InMemoryContext(subscription->context, [&] { return pstrdup(SettingsFor(request, plan)); });
   LIVE_QUERIES_FAULT("subscribe-attached");
@@ -268,7 +276,7 @@ void RequireNew(const SubscriptionId& id) {
 }  // namespace
 
 Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, bool with_snapshot,
-                     Delivery delivery, int refresh_ms) {
+                     Delivery delivery, int64 throttle_ms, int refresh_ms) {
   const Request request = {id,
                            ConsumerUnderTest(),
                            query,
@@ -277,6 +285,7 @@ Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, 
                            CaptureSession(GetUserId()),
                            with_snapshot,
                            delivery,
+                           throttle_ms,
                            refresh_ms,
                            0};
   RequireNew(id);
@@ -293,6 +302,7 @@ void Refresh(LocalSubscription* old) {
                            old->session,
                            true,
                            old->delivery,
+                           ThrottleOf(*old),
                            old->refresh_ms,
                            old->serial};
   const Oid role = old->role;

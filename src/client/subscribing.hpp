@@ -23,7 +23,7 @@ struct Subscribed {
 // and time (55000, 25001, 42501, 0A000), with the worker, or with room. Nothing is half accepted.
 // `refresh_ms`: between two times of the clock, if the query asks it.
 Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, bool with_snapshot,
-                     Delivery delivery, int refresh_ms);
+                     Delivery delivery, int64 throttle_ms, int refresh_ms);
 
 // Lets `old` begin anew, with a new snapshot, in its place; it goes on if this transaction rolls
 // back. The new one keeps its role, session and settings, whoever calls this.

@@ -8,6 +8,7 @@
 #include "client/session.hpp"
 #include "client/undo_log.hpp"
 #include "deliver/dispatch.hpp"
+#include "deliver/throttle.hpp"
 #include "pg/fault.hpp"
 #include "registry/registration.hpp"
 
@@ -72,8 +73,8 @@ void OnCommit() {
     one = next;
   }
   // The server looks at this before it tells the client that it is ready for the next command.
-  if (FirstLocal() != nullptr && (MailIsWaiting() || ProgressWaitsForNothing(false)))
-    notifyInterruptPending = true;
+  const bool waits = MailIsWaiting() || ProgressWaitsForNothing(false) || !ReleaseIsArranged();
+  if (FirstLocal() != nullptr && waits) notifyInterruptPending = true;
 }
 
 void PrepareToCommit() {
@@ -84,7 +85,8 @@ void PrepareToCommit() {
 void OnAbort() {
   TakeBackAll(InvalidSubTransactionId);
   const bool goes_on = FirstLocal() != nullptr && MayDeliverAgain();
-  if (goes_on && (MailIsWaiting() || ProgressWaitsForNothing(true))) notifyInterruptPending = true;
+  const bool waits = MailIsWaiting() || ProgressWaitsForNothing(true) || !ReleaseIsArranged();
+  if (goes_on && waits) notifyInterruptPending = true;
 }
 
 void OnTransaction(XactEvent event, void*) {

@@ -9,6 +9,7 @@
 #include "deliver/mailbox.hpp"
 #include "deliver/permission.hpp"
 #include "deliver/pipe.hpp"
+#include "deliver/throttle.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -54,11 +55,11 @@ void SendNow(const RecordView& record) {
 void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& record);
 
 // Nothing more fits: what the client has not taken yet stays, then comes a reset.
-void ResetForRoom(LocalSubscription* subscription, uint64_t seq) {
-  const RecordView reset = {ResetHeader(subscription->serial, seq, kHeldOverflowReason),
-                            kHeldOverflowReason};
+void ResetForRoom(LocalSubscription* subscription, uint64_t seq, std::string_view reason) {
+  const RecordView reset = {ResetHeader(subscription->serial, seq, reason), reason};
   FlowControl flow = subscription->flow;
   Obey(subscription, flow.OnHeldOverflow(), reset);
+  ForgetGathered(subscription);
   subscription->flow = flow;
 }
 
@@ -69,12 +70,24 @@ void Append(LocalSubscription* subscription, const RecordView& record) {
     subscription->waiting.Add(record.header, SeqId{record.header.seq});
 }
 
-void Hold(LocalSubscription* subscription, const RecordView& record) {
+bool HasRoomFor(const RecordView& record) {
   const HeldBudget budget = {static_cast<size_t>(spill_size_kb) * 1024, RecordQueue::TotalBytes()};
-  if (budget.Admits(record.body.size()))
+  return budget.Admits(record.body.size());
+}
+
+void Hold(LocalSubscription* subscription, const RecordView& record) {
+  if (HasRoomFor(record))
     Append(subscription, record);
   else
-    ResetForRoom(subscription, record.header.seq);
+    ResetForRoom(subscription, record.header.seq, kHeldOverflowReason);
+}
+
+// Changes of one that is throttled, whatever else they wait for.
+void HoldForTime(LocalSubscription* subscription, const RecordView& record) {
+  if (HasRoomFor(record))
+    Gather(subscription, record);
+  else
+    ResetForRoom(subscription, record.header.seq, kThrottledOverflowReason);
 }
 
 // It stands before all that the others are told: what was before it is lost. If there is an error
@@ -144,9 +157,14 @@ void Dispatch(const RecordView& record) {
                        subscription->bound.Sees(record.header);
   FlowControl flow = subscription->flow;
   const Verdict verdict = flow.Decide(record.header, visible);
+  if (changes && subscription->throttle != nullptr) {
+    if (verdict != Verdict::kDrop) HoldForTime(subscription, record);
+    return;
+  }
   Obey(subscription, verdict, record);
   // Changes decide nothing, but what became of them may have.
   if (changes) return;
+  if (verdict != Verdict::kDrop) ForgetGathered(subscription);
   if (verdict == Verdict::kDeliverAlone && subscription->held->unread() > 0) flow.OnTellingHeld();
   subscription->flow = flow;
 }
@@ -180,6 +198,7 @@ bool HoldBack(LocalSubscription* subscription, const RecordView& record) {
     HoldAlone(subscription, record);
   else
     Append(subscription, record);
+  ForgetGathered(subscription);
   flow.OnTellingHeld();
   subscription->flow = flow;
   return true;
@@ -276,6 +295,18 @@ void MergeRound(ConnectionShared* connection, HeldMerge* held) {
   }
 }
 
+// What was gathered of those whose time has come. It is the last of a delivery, and all that is held
+// of such is one point, so that with it they show what all the others do.
+void SendReleased() {
+  if (notifications_wait) return;
+  notify_pipe.point.Reach(SeqId{ReleaseGathered(Delivery::kNotify)});
+  HeldMerge released;
+  released.Begin([](const LocalSubscription& one) {
+    return one.throttle != nullptr && one.delivery == Delivery::kNotify && one.flow.CanRelease();
+  });
+  while (released.First() != nullptr) SendHeld(&released);
+}
+
 // Messages leave in the order of their records, wherever these wait: what is held is older than
 // what comes, but for what was committed since. An inbox moves on only after what came before has
 // left, so that an error repeats nothing and loses nothing.
@@ -286,12 +317,13 @@ void Merge(ConnectionShared* connection) {
       if (one->delivery == Delivery::kNotify && IsShown(*one))
         notify_pipe.point.Reach(SeqId{one->bound.lsn});
     held.Begin([](const LocalSubscription& one) {
-      return one.delivery == Delivery::kNotify && one.flow.CanRelease();
+      return one.throttle == nullptr && one.delivery == Delivery::kNotify && one.flow.CanRelease();
     });
   }
   BeginLanes();
   do MergeRound(connection, &held);
   while (!LanesAreDone());
+  SendReleased();
 }
 
 void CountResets(const LocalSubscription& one) {
@@ -340,6 +372,7 @@ void GiveUpOnErrors(ConnectionShared* connection) {
     // Its client has been told, or is being told.
     if (one->over && one->held->unread() == 0) continue;
     one->held->DiscardUnread();
+    ForgetGathered(one);
     one->over = false;
     one->flow.OnUntold();
     NoteLost(one, "messages could not be delivered");
@@ -353,6 +386,7 @@ void DeliverAll(ConnectionShared* connection) {
   if (!MailIsWaiting()) {
     // A resume has made something deliverable, perhaps.
     ShareCounters();
+    ArrangeRelease();
     return;
   }
   Prepare();
@@ -363,6 +397,7 @@ void DeliverAll(ConnectionShared* connection) {
   LIVE_QUERIES_FAULT("client-count");
   ShareCounters();
   EndLanes();
+  ArrangeRelease();
 }
 
 void NoteFailure() {
@@ -396,6 +431,7 @@ bool MailIsWaiting() {
   if (connection == nullptr) return false;
   if (connection->wake_pending.Load() || LanesAreWaiting() || failures > 0 || notify_pipe.waiting())
     return true;
+  if (GatheredIsDue()) return true;
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     const bool may_release = one->delivery == Delivery::kNotify && one->flow.CanRelease();
     if (one->flow.IsOwedAReset() || (may_release && !one->held->empty())) return true;

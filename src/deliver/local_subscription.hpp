@@ -23,6 +23,8 @@ struct FirstResult {
   uint64_t place;      // of the store's next row
 };
 
+struct Throttle;  // deliver/throttle.hpp
+
 struct DeliveredCounts {
   uint64_t messages;
   uint64_t changes;
@@ -52,6 +54,7 @@ struct LocalSubscription {
   int refresh_ms;  // model/clock_steps.hpp
   // What waits: for the commit, the end of the first result, a resume, or live.poll.
   RecordQueue* held;
+  Throttle* throttle;  // nullptr: its messages wait for no time
   // Its last message was sent, or waits for live.poll: it is no live query any more, and to be
   // removed once its client has that.
   bool over;

@@ -3,6 +3,7 @@
 #include "deliver/pipe.hpp"
 
 #include "deliver/lane_merge.hpp"
+#include "deliver/throttle.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -73,6 +74,7 @@ void Deliver(const RecordView& record, bool held, bool more) {
   MemoryContextReset(message_context);
   notify_pipe.point = point;
   subscription->delivered.Add(record.header, seq);
+  NoteTold(*subscription);
   if (held) subscription->held->ForgetOldest(record.header);
   if (record.header.kind == RecordKind::kTerminated) subscription->over = true;
 }

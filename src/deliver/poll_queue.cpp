@@ -5,6 +5,7 @@
 #include "deliver/held_merge.hpp"
 #include "deliver/lane_merge.hpp"
 #include "deliver/permission.hpp"
+#include "deliver/throttle.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -66,12 +67,15 @@ void BeginPolling() {
   auto is_mine = [&](const LocalSubscription& one) {
     return IsPolled(one) && (one.over ? MayPoll(one) : MayActForThis(one.role, &last));
   };
+  // Not before: it is to be what all others show that are polled with it.
+  (void)ReleaseGathered(Delivery::kPoll);
   current = PointOf(GetUserId());
   const SeqId before = current->point.last();
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (!IsShown(*one) || !is_mine(*one)) continue;
     current->point.Reach(SeqId{one->bound.lsn});
     current->point.Reach(SeqId{one->shown});
+    if (one->held->unread() > 0) current->point.Reach(SeqId{ReleasedTo(*one)});
   }
   if (before < current->point.last()) current->point.Reach(SeqId{CommonPoint()});
   merge.Begin(is_mine);

@@ -115,19 +115,27 @@ void RecordQueue::Rewind() {
 }
 
 void RecordQueue::DiscardUnread() {
-  while (Node* next = NextNode()) {
-    (last_read_ == nullptr ? first_ : last_read_->next) = next->next;
-    memory_bytes -= next->header.body_bytes;
-    total_bytes -= next->header.body_bytes;
-    pfree(next);
-  }
-  last_ = last_read_;
+  FreeBehind(last_read_);
   total_bytes -= file_bytes_ - file_read_bytes_;
   file_records_ = file_read_;
   file_bytes_ = file_read_bytes_;
   write_ = read_;
   unread_ = 0;
   // Otherwise there may be positions in it to return to.
+  if (file_records_ == 0 && forgotten_ == 0) CloseFile();
+}
+
+RecordQueue::WritePosition RecordQueue::write_position() const {
+  return {last_, write_, file_records_, file_bytes_, unread_};
+}
+
+void RecordQueue::CutBack(const WritePosition& position) {
+  FreeBehind(const_cast<Node*>(position.last));
+  total_bytes -= file_bytes_ - position.file_bytes;
+  file_records_ = position.file_records;
+  file_bytes_ = position.file_bytes;
+  write_ = position.in_file;
+  unread_ = position.unread;
   if (file_records_ == 0 && forgotten_ == 0) CloseFile();
 }
 
@@ -145,6 +153,18 @@ void RecordQueue::ReturnTo(const ReadPosition& position) {
 }
 
 size_t RecordQueue::TotalBytes() { return total_bytes; }
+
+// All that follow it; nullptr: all.
+void RecordQueue::FreeBehind(Node* node) {
+  Node** link = node == nullptr ? &first_ : &node->next;
+  while (Node* next = *link) {
+    *link = next->next;
+    memory_bytes -= next->header.body_bytes;
+    total_bytes -= next->header.body_bytes;
+    pfree(next);
+  }
+  last_ = node;
+}
 
 void RecordQueue::FreeFirst() {
   Node* node = first_;

@@ -48,6 +48,17 @@ class RecordQueue {
   ReadPosition read_position() const;
   void ReturnTo(const ReadPosition& position);
 
+  // Where the next record goes. CutBack throws away what was appended since, none of which was read.
+  struct WritePosition {
+    const Node* last;
+    off_t in_file;
+    uint64_t file_records;
+    size_t file_bytes;
+    uint64_t unread;
+  };
+  WritePosition write_position() const;
+  void CutBack(const WritePosition& position);
+
   // How many records were not read yet.
   uint64_t unread() const { return unread_; }
   // Nothing in it, but for what was forgotten.
@@ -65,6 +76,7 @@ class RecordQueue {
   void CloseFile();
   Node* NextNode() const;
   void FreeFirst();
+  void FreeBehind(Node* node);
 
   MemoryContext parent_;
   MemoryContext context_;  // below that; nullptr: none yet

@@ -57,6 +57,10 @@ enum class HeldMessages : uint8_t { kKeep, kDiscard };
 inline constexpr std::string_view kHeldOverflowReason =
     "too many changes while the subscription was paused or its snapshot unread";
 
+// The same where changes waited for the time of a throttled subscription.
+inline constexpr std::string_view kThrottledOverflowReason =
+    "too many changes came between two messages of a throttled subscription";
+
 class FlowControl {
  public:
   // A new subscription: not committed, no snapshot to read (until OnSnapshotStarted).

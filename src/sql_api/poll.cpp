@@ -1,7 +1,10 @@
 // live.poll and live.wait_for. Process: client backend.
+#include <algorithm>
+
 #include "client/consumer_wait.hpp"
 #include "client/progress.hpp"
 #include "client/session.hpp"
+#include "deliver/throttle.hpp"
 #include "pg/compat.hpp"
 #include "registry/shared_memory.hpp"
 #include "sql_api/arguments.hpp"
@@ -50,7 +53,9 @@ Found WaitForFirst(PolledMessage* message, int64 timeout_ms) {
     const int64 left = timeout_ms - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
     if (left <= 0) return {};
     constexpr int64 kLongestMs = 60 * 1000;
-    const int64 sleep = SleepForProgress(left < kLongestMs ? left : kLongestMs);
+    const int64 due = UntilGatheredIsDue(Delivery::kPoll);
+    const int64 most = std::min(left, due < 0 ? kLongestMs : std::clamp<int64>(due, 1, kLongestMs));
+    const int64 sleep = SleepForProgress(most);
     (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
                     static_cast<long>(sleep), WaitEventPoll());
   }

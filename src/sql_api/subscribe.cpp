@@ -16,12 +16,26 @@ LIVE_QUERIES_FUNCTION(live_queries_refresh);
 namespace live_queries {
 namespace {
 
+constexpr int64 kMostThrottleMs = 24 * 3600 * 1000;
+
 Delivery ParseDeliveryArgument(const char* text) {
   const auto delivery = ParseDelivery(text);
   if (!delivery)
     ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
             errmsg("invalid delivery: \"%s\"", text), errhint("It is 'notify' or 'poll'."));
   return *delivery;
+}
+
+int64 ThrottleArgument(FunctionCallInfo call, int index) {
+  if (call->args[index].isnull) return 0;
+  Interval none = {};
+  const int64 ms = IntervalArgument(call, index, 0);
+  const Datum interval = call->args[index].value;
+  const Datum is_negative = DirectFunctionCall2(interval_lt, interval, IntervalPGetDatum(&none));
+  if (ms > kMostThrottleMs || DatumGetBool(is_negative))
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+            errmsg("throttle must be between 0 and 1 day"));
+  return ms;
 }
 
 int RefreshArgument(FunctionCallInfo call, int index) {
@@ -43,9 +57,11 @@ Datum SubscribeCall(FunctionCallInfo call) {
   List* params = TextArrayArgument(call, 2);
   const bool with_snapshot = call->args[3].isnull || DatumGetBool(call->args[3].value);
   const Delivery delivery = ParseDeliveryArgument(TextArgument(call, 4, "delivery"));
-  const int refresh_ms = RefreshArgument(call, 5);
+  const int64 throttle_ms = ThrottleArgument(call, 5);
+  const int refresh_ms = RefreshArgument(call, 6);
   ResultRows rows(call);
-  const Subscribed subscribed = Subscribe(id, query, params, with_snapshot, delivery, refresh_ms);
+  const Subscribed subscribed =
+      Subscribe(id, query, params, with_snapshot, delivery, throttle_ms, refresh_ms);
   const ConnectionShared* connection = MyConnectionIfAny();
   char digits[kSeqIdDigits];
   Datum values[6] = {

@@ -146,6 +146,8 @@ my %walk = (
     'client-unspill'    => { at => 'client', before => \&let_much_wait, by => \&commit },
     'client-hold'       => { at => 'client', before => \&pause_and_let_wait, by => \&commit, first => \&resume },
     'client-hold, polled' => { at => 'client', before => \&have_polled, by => \&commit, after => \&polls_all },
+    'client-gather'     => { at => 'client', before => \&have_throttled, by => \&commit, after => \&polls_all },
+    'client-release'    => { at => 'client', before => \&have_throttled, by => \&commit, after => \&polls_all },
     'client-exit'       => { at => 'client', by => \&leave, only => $exiting },
 );
 
@@ -228,8 +230,11 @@ sub kill_other {
     return;
 }
 
+sub have_throttled { have_polled(q{, throttle => '1 ms'}); return }
+
 sub have_polled {
-    $victim->rows(q{SELECT live.subscribe('more', '} . query_text() . q{', delivery => 'poll')});
+    my ($more) = @_;
+    $victim->rows(q{SELECT live.subscribe('more', '} . query_text() . q{', delivery => 'poll'} . ($more // '') . ')');
     $victim->read_snapshot('more');
     let_wait();
     return;

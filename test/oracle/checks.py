@@ -426,6 +426,7 @@ class ConnectionCheck:
         index = self.reference.replay.index_before(seq)
         after = xid if xid is not None else "number %d" % index
         balances = {}
+        throttles = {state.subscription.throttle for state in states}
         for watched in list(self.watched.values()):
             comparison = watched.comparison
             told = watched.state in states
@@ -434,6 +435,9 @@ class ConnectionCheck:
             if comparison is None or comparison.result is None:
                 continue
             if not told and not (watched.state.flowing() and watched.joined):
+                continue
+            # Between its messages, one that is throttled shows an earlier point; all of one throttle the same.
+            if not told and watched.state.subscription.throttle and watched.state.subscription.throttle not in throttles:
                 continue
             if not told and self.ending[watched.state.subscription.id]:
                 continue  # it has ended, maybe before this point, and is told so below

@@ -46,6 +46,25 @@ def silent_whole(script):
     script.send(102, INSERT, name="o")
 
 
+def throttled_apart(script):
+    """Of two with one throttle, one is told of a transaction that concerns the other as well."""
+    script.read(script.subscribe(throttle=1))
+    script.read(script.subscribe("t", throttle=1))
+    script.send(101, INSERT)
+
+
+def throttled_beside(script):
+    """What is told of another one shows no point of those that are not throttled."""
+    script.read(script.subscribe("o", query=OTHER))
+    script.read(script.subscribe(throttle=1))
+    script.send(101, INSERT)
+
+
+def throttled_twice(script):
+    script.read(script.subscribe(throttle=1))
+    script.send(102, INSERT, UPDATE, xid="null", xids="[101,102]")
+
+
 def late(script):
     """The second subscription's message says that the first is up to date, and then comes an older one for it."""
     silent(script)
@@ -182,6 +201,8 @@ RESULTS = [
     wrong("told nothing of it", silent, steps=STEPS[:1], other=[(1, {"[1]": ONE})]),
     wrong("told twice", flow((101, INSERT), (101, UPDATE)), **AFTER_ONE),
     wrong("told after a later one", flow((102, INSERT), (101, UPDATE)), steps=[(1, {"[1]": ONE})]),
+    wrong("told nothing of it", throttled_apart, steps=STEPS[:1]),
+    wrong("told nothing of it", throttled_beside, steps=STEPS[:1], other=STEPS[:1]),
     wrong("was told late", late, other=[(1, {"[1]": ONE})]),
     wrong("after transaction 101 the result differs", ahead, steps=STEPS, other=STEPS),
     wrong("is told with the seq", flow((101, INSERT, {"seq": '"%016X"' % 1009})), steps=STEPS),
@@ -247,6 +268,7 @@ MESSAGES = [
     wrong("more is neither true nor false", changes(("more", "1"))),
     wrong("announced more, but ", flow((101, INSERT, {"more": "true"}), (102, UPDATE)), steps=STEPS),
     wrong("which never came", changes(("more", "true")), steps=STEPS),
+    wrong("changes a key twice", throttled_twice, steps=STEPS[:2]),
     wrong("no changes", flow((101,)), steps=STEPS),
     wrong("no operation", flow((101, '{"op":"upsert"}')), steps=STEPS),
     wrong("update has the fields", flow((101, INSERT), (102, UPDATE.replace(OLD, ""))), steps=STEPS),

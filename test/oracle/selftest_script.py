@@ -99,9 +99,11 @@ class Script:
         self.seq = 0
         self.positions = {}
 
-    def subscribe(self, name="s", at=500, query=QUERY, snapshot=True, full=True, parted=False, commit=True, strategy="stream"):
+    def subscribe(self, name="s", at=500, query=QUERY, snapshot=True, full=True, parted=False, commit=True, strategy="stream",
+                  throttle=0):
         """Subscribes."""
-        made = Subscription(name, query, self.keyed, full, snapshot, frozenset(["items"]), parted, "", strategy)
+        made = Subscription(name, query, self.keyed, full, snapshot, frozenset(["items"]), parted, "", strategy,
+                            throttle=throttle)
         self.trace.add("subscribed", made, at)
         self.positions[made] = at
         if commit:

@@ -88,7 +88,7 @@ class Session:
                 raise Violation("live.poll gave %s %s beside %s" % (seq, name, rows.shorten(text, 300)))
         return len(result)
 
-    def subscribe(self, name, query, snapshot=True):
+    def subscribe(self, name, query, snapshot=True, throttle=0):
         """Subscribes; returns the Subscription."""
         made = []
 
@@ -103,7 +103,8 @@ class Session:
             full = query.all_full(self.tables) or strategy != "stream"
             made.append(Subscription(name, query, bool(table.key) if query.shape.pointwise else True, full,
                                      snapshot, query.table_names(self.tables), query.is_parted(self.tables), live_id,
-                                     strategy, unread=snapshot, endangered=query.endangered(self.tables)))
+                                     strategy, unread=snapshot, throttle=throttle,
+                                     endangered=query.endangered(self.tables)))
             self.subscriptions[name] = made[0]
             self.trace.add("subscribed", made[0], int(seq, 16))
             if self.in_transaction:
@@ -115,7 +116,7 @@ class Session:
         if choice:
             self.run(choice)
         try:
-            self.run_as_role(self.subscribe_text(name, query, snapshot), then)
+            self.run_as_role(self.subscribe_text(name, query, snapshot, throttle), then)
         except psycopg2.Error:
             if made:  # the rest of its first result was read at commit, and failed
                 self.trace.add("forgotten", made[0])
@@ -123,12 +124,13 @@ class Session:
             raise
         return made[0]
 
-    def subscribe_text(self, name, query, snapshot=True):
+    def subscribe_text(self, name, query, snapshot=True, throttle=0):
         """Returns the statement that subscribes."""
         return ("SELECT s.live_id, s.channel, s.strategy, s.seq FROM live.subscribe(%s, %s, ARRAY[%s]::text[], \"snapshot\" => %s, delivery => '%s'%s) AS s" % (
                     schema.literal(name), schema.literal(query.subscribed_sql(self.tables)),
                     ", ".join(map(schema.literal, query.params)), snapshot, self.trace.delivery,
-                    ", refresh_every => '%s'" % query.refresh_every if query.whole and query.refresh_every else ""))
+                    (", refresh_every => '%s'" % query.refresh_every if query.whole and query.refresh_every else "")
+                    + (", throttle => '%s s'" % throttle if throttle else "")))
 
     def read(self, subscription, max_rows=None, failing_row=None):
         """Reads a batch of the snapshot. failing_row: the statement fails if it comes to that row, and then has read
@@ -268,6 +270,7 @@ class Session:
     def drain(self):
         """Receives everything that was committed; the subscriptions that may receive are given by their flags."""
         self.wait()
+        self._await_throttled()
         deadline = time.monotonic() + PATIENCE
         while self._incomplete():
             if time.monotonic() > deadline:
@@ -293,6 +296,14 @@ class Session:
         self.connection.close()
         self.subscriptions = {}
         self.trace.add("closed")
+
+    def _await_throttled(self):
+        """Takes what is there, and once more when the time of all that is gathered has come."""
+        longest = max((s.throttle for s in self.subscriptions.values() if not (s.unread or s.paused or s.broken)), default=0)
+        if longest:
+            self._incomplete()
+            time.sleep(longest + 0.01)
+            self.run("SELECT 1")
 
     def _incomplete(self):
         """Asks once more for what is there; tells whether there may be more."""

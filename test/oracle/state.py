@@ -42,6 +42,8 @@ RESETS = {
         lambda connection, _: connection.overflows,
     "too many changes while the subscription was paused or its snapshot unread":
         lambda connection, _: connection.overflows,
+    "too many changes came between two messages of a throttled subscription":
+        lambda connection, state: connection.overflows and state.subscription.throttle,
     # Where the log does not hold the old row, it is read from where a vacuum may have been.
     "a large value that an update left in place is gone already":
         lambda _, state: not state.subscription.full,
@@ -489,7 +491,8 @@ class ConnectionState:
     def _changes(self, state, message):
         xid, more = message["xid"], message["more"]
         if xid is None or "xids" in message:
-            require(state.subscription.strategy != "stream", "a message of several transactions for %s, which is a stream", state.subscription.id)
+            require(state.subscription.strategy != "stream" or state.subscription.throttle,
+                    "a message of several transactions for %s, which is a stream", state.subscription.id)
             xids = message.get("xids", [])
             require(isinstance(xids, list) and all(map(rows.is_whole, xids)), "xids are no numbers: %s", xids)
         if xid is not None:
@@ -507,6 +510,9 @@ class ConnectionState:
         if state not in self.open_states:
             self.open_states.append(state)
         touched = [] if state.broken else state.apply(message)
+        require(not state.subscription.throttle or not state.subscription.keyed or state.subscription.query.whole
+                or len(set(touched)) == len(touched), "a message of %s, which is throttled, changes a key twice: %s",
+                state.subscription.id, touched)
         if more:
             return Received(state, touched, xid)
         return Received(state, touched, xid, self._close())

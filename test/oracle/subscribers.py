@@ -128,6 +128,13 @@ class Client(Actor):
                                                                  self.session.subscriptions}]
         return "%s-%d" % (self.rng.choice(["orders", "ü ☃", "it's", '"x"']), self.rng.choice(free))
 
+    def _throttle(self):
+        """Mostly none. Few different ones, so that several of a connection have the same."""
+        if self.rng.random() >= self.world.options.throttled:
+            return 0
+        self.world.count("throttled")
+        return self.rng.choice([0.02, 0.3, 0.3])
+
     def _query(self, certain=False):
         user = self.session.trace.user
         if self.world.relations and self.rng.random() < (0.9 if self.world.options.shapes == "any" else 0.6):
@@ -183,8 +190,9 @@ class Client(Actor):
         query = self._query()
         keyed = query.shape.pointwise and query.source_table(self.world.tables).key
         try:
-            subscription = self.session.subscribe(self._free_id(), query,
-                                                  not (keyed and self.rng.random() < 0.08))
+            # Without a first result, what came and went between two messages would be missing.
+            snapshot = not (keyed and self.rng.random() < 0.08)
+            subscription = self.session.subscribe(self._free_id(), query, snapshot, self._throttle() if snapshot else 0)
         except psycopg2.Error as error:
             if self._may_fail(query, error) or (query.shape.sometimes and not query.endangered(self.world.tables)
                                                 and error.pgcode in REFUSED):
@@ -322,7 +330,7 @@ class Client(Actor):
         self.session.commit()
 
     def _subscribe_within(self):
-        subscription = self.session.subscribe(self._free_id(), self._query(certain=True))
+        subscription = self.session.subscribe(self._free_id(), self._query(certain=True), throttle=self._throttle())
         self.world.count("subscriptions")
         if self.rng.random() < 0.5:
             self.session.read(subscription, self.rng.choice([None, 5]))

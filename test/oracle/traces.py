@@ -28,6 +28,7 @@ class Subscription:
     broken: bool = False
     over: bool = False
     killed: bool = False
+    throttle: float = 0       # seconds between two of its messages, at least
     endangered: bool = False  # it may end without a call of the oracle's
 
 

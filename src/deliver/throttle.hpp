@@ -1,0 +1,45 @@
+// What waits for the time of a throttled subscription: its changes are gathered, and told as one
+// message at least so long after the one before (README.md, "Throttle"). Called by dispatch.cpp.
+// Process: client backend.
+#pragma once
+
+#include "deliver/local_subscription.hpp"
+#include "deliver/net_changes.hpp"
+#include "pg/postgres.hpp"
+
+namespace live_queries {
+
+// Throttles a new subscription: `interval_ms` between two messages. May ereport.
+void BeginThrottle(LocalSubscription* subscription, int64 interval_ms);
+// How old rows are told. Before anything is gathered.
+void SetOldRows(LocalSubscription* subscription, OldRows old_rows);
+// In milliseconds; 0: it is not throttled.
+int64 ThrottleOf(const LocalSubscription& subscription);
+// When it is removed. Never ereports.
+void EndThrottle(LocalSubscription* subscription);
+
+// Keeps changes of it until its time has come. An error has kept nothing.
+void Gather(LocalSubscription* subscription, const RecordView& record);
+// Throws away what was gathered, if it is throttled at all. Never ereports.
+void ForgetGathered(LocalSubscription* subscription);
+// Changes of it were sent.
+void NoteTold(const LocalSubscription& subscription);
+
+// Puts what was gathered of those with that delivery whose time has come, and that wait for nothing
+// else, behind what they hold: as one message of each, of one position for all, which is returned
+// (0: there is none). All records up to there have been taken. An error leaves all as it was.
+uint64_t ReleaseGathered(Delivery delivery);
+// Whether it would do anything for notifications. Never ereports.
+bool GatheredIsDue();
+// The position of what is held of it.
+uint64_t ReleasedTo(const LocalSubscription& subscription);
+
+// Milliseconds until more of what was gathered is due, -1 if nothing waits for time alone. Never
+// ereports.
+int64 UntilGatheredIsDue(Delivery delivery);
+// Sees to it that this backend is called when what is to be notified is due. Never ereports.
+void ArrangeRelease();
+// Whether that is so, or needless. An error of the session takes it away. Never ereports.
+bool ReleaseIsArranged();
+
+}  // namespace live_queries
