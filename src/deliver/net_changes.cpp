@@ -126,7 +126,8 @@ void AddOrigin(Net* net, const RecordHeader& header, std::string_view xids) {
   }
 }
 
-void Read(Net* net, RecordQueue* from) {
+// False if they are those of a list; then it has not read all.
+bool Read(Net* net, RecordQueue* from) {
   RecordView record;
   while (from->Read(&record)) {
     CHECK_FOR_INTERRUPTS();
@@ -138,9 +139,27 @@ void Read(Net* net, RecordQueue* from) {
         MemoryContextAllocExtended(CurrentMemoryContext, size + 1, MCXT_ALLOC_HUGE));
     memcpy(copy, record.body.data() + xids.size(), size);
     ChangeReader changes({copy, size});
-    while (const auto change = changes.Next()) Add(net, *change);
+    while (const auto change = changes.Next()) {
+      if (!change->position.empty()) return false;
+      Add(net, *change);
+    }
     if (changes.corrupt()) elog(ERROR, "live_queries cannot read a message that it has held back");
   }
+  return true;
+}
+
+// With one seq they are one point.
+NetSize AppendUnmerged(RecordQueue* from, uint64_t seq, RecordQueue* to) {
+  NetSize size = {};
+  RecordView record;
+  while (from->Read(&record)) {
+    CHECK_FOR_INTERRUPTS();
+    if (seq != 0) record.header.seq = seq;
+    to->Append(record.header, record.body);
+    ++size.messages;
+    size.changes += record.header.change_count;
+  }
+  return size;
 }
 
 // What is written: the body of a message, and those that were closed before.
@@ -231,7 +250,11 @@ NetSize AppendNet(RecordQueue* from, OldRows old_rows, uint64_t seq, RecordQueue
   Net net = {};
   initStringInfo(&net.xids);
   StartTable(&net);
-  Read(&net, from);
+  const RecordQueue::ReadPosition start = from->read_position();
+  if (!Read(&net, from)) {
+    from->ReturnTo(start);
+    return AppendUnmerged(from, seq, to);
+  }
   if (seq != 0) net.header.seq = seq;
   Writing writing = {&net, to, {}, 0, {}};
   initStringInfo(&writing.body);

@@ -84,9 +84,10 @@ struct ChangeText {
   enum class Op : unsigned char { kInsert, kUpdate, kDelete, kClear };
 
   Op op;
-  std::string_view key;  // empty: kClear
-  std::string_view row;  // likewise
-  std::string_view old;  // empty: none
+  std::string_view key;       // empty: kClear
+  std::string_view row;       // likewise
+  std::string_view old;       // empty: none
+  std::string_view position;  // likewise: it is in no list
 };
 
 // Reads the changes of a body. What is no change ends the reading, with corrupt() true.
@@ -123,16 +124,24 @@ class ChangeReader {
     const auto first = members.Next();
     const auto op = first && first->name == "\"op\"" ? OpOf(first->value) : std::nullopt;
     if (!op) return std::nullopt;
-    ChangeText change = {*op, {}, {}, {}};
-    if (*op == Op::kClear) return change;
+    ChangeText change = {*op, {}, {}, {}, {}};
+    if (*op == Op::kClear) return members.Next() ? std::nullopt : std::optional(change);
     const auto key = members.Next();
     const auto row = key ? members.Next() : std::nullopt;
     if (!row || key->name != "\"key\"" || row->name != "\"row\"") return std::nullopt;
     change.key = key->value;
     change.row = row->value;
-    const auto old = members.Next();
-    if (old && old->name == "\"old\"") change.old = old->value;
-    return change;
+    auto other = members.Next();
+    if (other && other->name == "\"old\"") {
+      change.old = other->value;
+      other = members.Next();
+    }
+    if (other && other->name == "\"position\"") {
+      change.position = other->value;
+      other = members.Next();
+    }
+    // What is not known here would be lost.
+    return other ? std::nullopt : std::optional(change);
   }
 
   std::string_view body_;

@@ -47,7 +47,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Write(sink, *change);
     live_queries::ChangeReader again(sink.text);
     const auto same = again.Next();
-    if (!same || same->op != change->op || same->key != change->key || same->row != change->row)
+    if (!same || same->op != change->op || same->key != change->key || same->row != change->row ||
+        same->old != (change->op == ChangeText::Op::kUpdate ? change->old : std::string_view()))
       std::abort();
   }
   if (reader.Next()) std::abort();

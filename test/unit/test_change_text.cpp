@@ -40,11 +40,30 @@ TEST(ChangesAreReadAsTheyWereWritten) {
   CHECK(!reader.Next() && !reader.corrupt());
 }
 
+TEST(APositionStandsBehindTheRestOfAChange) {
+  StringSink sink;
+  WriteInsert(sink, "[1]", kRow, 0);
+  sink.Append(std::string_view(","));
+  WriteUpdate(sink, "[2]", kRow, "{}", 12);
+  sink.Append(std::string_view(","));
+  WriteUpdate(sink, "[3]", kRow, {}, 3);
+  ChangeReader reader(sink.text);
+  auto change = reader.Next();
+  CHECK(change && change->old.empty() && change->position == "0");
+  change = reader.Next();
+  CHECK(change && change->row == kRow && change->old == "{}" && change->position == "12");
+  change = reader.Next();
+  CHECK(change && change->old.empty() && change->position == "3");
+  CHECK(!reader.Next() && !reader.corrupt());
+}
+
 TEST(WhatIsNoChangeEndsTheReading) {
   for (const std::string_view text :
        {"{}", "x", "{\"op\":\"other\",\"key\":[],\"row\":{}}", "{\"op\":\"insert\",\"row\":{}}",
-        "{\"op\":\"insert\",\"key\":[1]", "{\"op\":\"clear\"}}", "{\"op\"", "{\"",
-        "{\"op\":\"cl\\"}) {
+        "{\"op\":\"insert\",\"key\":[1]", "{\"op\":\"clear\"}}", "{\"op\"", "{\"", "{\"op\":\"cl\\",
+        R"({"op":"insert","key":[1],"row":{},"other":1})",
+        R"({"op":"insert","key":[1],"row":{},"position":1,"old":{}})",
+        R"({"op":"clear","key":[1]})"}) {
     ChangeReader reader(text);
     while (reader.Next()) {
     }
