@@ -170,13 +170,74 @@ CALL hold(false);
 SELECT key, "row"->>'a' AS a FROM live.snapshot('t');
 UPDATE t SET a = -3 WHERE id = 12;
 SELECT id, changes FROM told();
+-- Nothing of what was gathered is lost by what is rolled back.
+CALL hold(true);
+UPDATE t SET a = -4 WHERE id = 12;
+CALL hold(false);
+BEGIN;
+SELECT live.unsubscribe('t');
+ROLLBACK;
+BEGIN;
+SELECT live.pause('t');
+ROLLBACK;
+SELECT id, changes FROM told();
+
+SELECT live.unsubscribe_all();
+
+-- ----- beside others -----
+SELECT strategy FROM live.subscribe('slow', 'SELECT id FROM t WHERE a = -5', delivery => 'poll', throttle => '1 hour', "snapshot" => false);
+SELECT strategy FROM live.subscribe('fast', 'SELECT id, a FROM t', delivery => 'poll', "snapshot" => false);
+UPDATE t SET a = -5;
+SELECT id, xids, more FROM told();
+UPDATE t SET a = -6 WHERE id = 1;
+SELECT id, xids, more FROM told();
+-- There is progress while something waits for its time.
+SET live_queries.progress_interval = '1 ms';
+SELECT message->>'type' AS type FROM live.poll(timeout => '60s');
+RESET live_queries.progress_interval;
+SELECT waiting();
+SELECT live.unsubscribe_all();
+
+-- ----- lists -----
+-- A position is that of its own message, so they come one by one, as one point.
+TRUNCATE t;
+INSERT INTO t SELECT i, i * 10, 'x' FROM generate_series(1, 5) i;
+SELECT strategy FROM live.subscribe('list', 'SELECT id, a FROM t ORDER BY a DESC LIMIT 3', delivery => 'poll', throttle => '1 ms', "snapshot" => false);
+SELECT strategy FROM live.subscribe('t', 'SELECT count(*) AS n, max(a) AS a FROM t', delivery => 'poll', throttle => '1 ms', "snapshot" => false);
+CALL hold(true);
+INSERT INTO t VALUES (6, 45, 'x');
+SELECT live.wait_for(timeout => '60s');
+DELETE FROM t WHERE id = 5;
+SELECT live.wait_for(timeout => '60s');
+UPDATE t SET a = 99 WHERE id = 1;
+CALL hold(false);
+SELECT p.subscription_id AS id, c->>'op' AS op, c->>'key' AS key, c->'row'->>'a' AS a, c->>'position' AS position,
+       dense_rank() OVER (ORDER BY p.seq) AS point, p.number AS message, p.message->>'more' AS more
+FROM live.poll(timeout => '20s') WITH ORDINALITY AS p(seq, subscription_id, message, number),
+     json_array_elements(p.message->'changes') WITH ORDINALITY AS j(c, place)
+ORDER BY p.number, j.place;
+-- Where all that has happened is that rows have left, there is no position.
+CALL hold(true);
+DELETE FROM t WHERE id NOT IN (1, 6, 4);
+SELECT live.wait_for(timeout => '60s');
+DELETE FROM t WHERE id = 6;
+SELECT live.wait_for(timeout => '60s');
+DELETE FROM t WHERE id = 4;
+CALL hold(false);
+SELECT id, changes, more FROM told();
 SELECT live.unsubscribe_all();
 
 -- ----- arguments -----
 SELECT live.subscribe('x', 'SELECT * FROM t', throttle => '-1 s');
+SELECT live.subscribe('x', 'SELECT * FROM t', throttle => '1 day -2 mons');
 SELECT live.subscribe('x', 'SELECT * FROM t', throttle => '2 days');
-SELECT strategy FROM live.subscribe('x', 'SELECT * FROM t', throttle => NULL);
-SELECT live.unsubscribe_all();
+SELECT live.subscribe('x', 'SELECT * FROM t', throttle => '1 month');
+SELECT live.subscribe('x', 'SELECT * FROM t', throttle => '178000000 years');
+SELECT strategy FROM live.subscribe('x', 'SELECT * FROM t', throttle => '1 day');
+SELECT strategy FROM live.subscribe('y', 'SELECT * FROM t', throttle => NULL);
+SELECT strategy FROM live.subscribe('z', 'SELECT * FROM t', throttle => '1 mon -30 days');
+DISCARD ALL;
+SELECT count(*) FROM live_queries WHERE pid = pg_backend_pid() AND status <> 'terminated';
 DROP TABLE t, d, bag;
 DROP FUNCTION told, waiting;
 DROP PROCEDURE hold;

@@ -84,6 +84,7 @@ void Hold(LocalSubscription* subscription, const RecordView& record) {
 
 // Changes of one that is throttled, whatever else they wait for.
 void HoldForTime(LocalSubscription* subscription, const RecordView& record) {
+  if (!HasRoomFor(record)) ShrinkGathered(subscription);
   if (HasRoomFor(record))
     Gather(subscription, record);
   else

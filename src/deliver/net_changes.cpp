@@ -236,12 +236,19 @@ void WriteNew(Writing* writing, const Entry& entry) {
     WriteOne(writing, [&](StringInfoSink& sink) { WriteInsert(sink, entry.key, entry.after); });
 }
 
+// What a visit allocates is freed after it.
 template <class Visit>
 void ForEachEntry(const Net& net, Visit&& visit) {
-  for (const Entry* entry = net.first; entry != nullptr; entry = entry->next) {
-    CHECK_FOR_INTERRUPTS();
-    visit(*entry);
-  }
+  MemoryContext context =
+      AllocSetContextCreate(CurrentMemoryContext, "live_queries net change", ALLOCSET_SMALL_SIZES);
+  InMemoryContext(context, [&] {
+    for (const Entry* entry = net.first; entry != nullptr; entry = entry->next) {
+      CHECK_FOR_INTERRUPTS();
+      visit(*entry);
+      MemoryContextReset(context);
+    }
+  });
+  MemoryContextDelete(context);
 }
 
 }  // namespace

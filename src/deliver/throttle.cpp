@@ -201,6 +201,11 @@ void EndThrottle(LocalSubscription* subscription) {
   subscription->throttle = nullptr;
 }
 
+void ShrinkGathered(LocalSubscription* subscription) {
+  const Throttle* throttle = subscription->throttle;
+  if (throttle->bytes - throttle->net_bytes > throttle->net_bytes / 8) MakeNet(subscription);
+}
+
 void Gather(LocalSubscription* subscription, const RecordView& record) {
   Throttle* throttle = subscription->throttle;
   if (throttle->bytes > std::max(2 * throttle->net_bytes, kNetAtBytes)) MakeNet(subscription);

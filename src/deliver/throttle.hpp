@@ -20,6 +20,9 @@ void EndThrottle(LocalSubscription* subscription);
 
 // Keeps changes of it until its time has come. An error has kept nothing.
 void Gather(LocalSubscription* subscription, const RecordView& record);
+// Makes room by what was gathered: it becomes what it comes to, unless that was done so lately that
+// the work would not be worth it. An error leaves it as it was.
+void ShrinkGathered(LocalSubscription* subscription);
 // Throws away what was gathered, if it is throttled at all. Never ereports.
 void ForgetGathered(LocalSubscription* subscription);
 // Changes of it were sent.
