@@ -56,17 +56,31 @@ bool MayActForThis(Oid role, Answer* last) {
   return last->may_act;
 }
 
-bool IsPolled(const LocalSubscription& one) {
-  return one.delivery == Delivery::kPoll && one.flow.CanRelease();
+// Whether the current role polls it.
+bool IsMine(const LocalSubscription& one, Answer* last) {
+  if (one.delivery != Delivery::kPoll || !one.flow.CanRelease()) return false;
+  return one.over ? MayPoll(one) : MayActForThis(one.role, last);
+}
+
+// Where something of an earlier release waits still, all that was released since is told as one point
+// with it: nobody can say what those of that throttle show in between.
+void ReachReleased(Answer* last) {
+  Point* point = &current->point;
+  const SeqId before = point->last();
+  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+    RecordHeader next;
+    if (ReleasedTo(*one) <= point->last().value || !IsMine(*one, last)) continue;
+    if (one->held->Peek(&next) && next.kind == RecordKind::kChanges && next.seq < ReleasedTo(*one))
+      point->Reach(SeqId{ReleasedTo(*one)});
+  }
+  if (before < point->last()) point->Reach(SeqId{CommonPoint()});
 }
 
 }  // namespace
 
 void BeginPolling() {
   Answer last = {InvalidOid, false};
-  auto is_mine = [&](const LocalSubscription& one) {
-    return IsPolled(one) && (one.over ? MayPoll(one) : MayActForThis(one.role, &last));
-  };
+  auto is_mine = [&](const LocalSubscription& one) { return IsMine(one, &last); };
   // Not before: it is to be what all others show that are polled with it.
   (void)ReleaseGathered(Delivery::kPoll);
   current = PointOf(GetUserId());
@@ -75,9 +89,9 @@ void BeginPolling() {
     if (!IsShown(*one) || !is_mine(*one)) continue;
     current->point.Reach(SeqId{one->bound.lsn});
     current->point.Reach(SeqId{one->shown});
-    if (one->held->unread() > 0) current->point.Reach(SeqId{ReleasedTo(*one)});
   }
   if (before < current->point.last()) current->point.Reach(SeqId{CommonPoint()});
+  ReachReleased(&last);
   merge.Begin(is_mine);
 }
 

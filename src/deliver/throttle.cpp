@@ -20,19 +20,19 @@ struct ThrottleClock {
   ThrottleClock* next;
   int64 interval_ms;
   Delivery delivery;
-  int count;            // of subscriptions
-  TimestampTz told_at;  // the last message of any of them; 0: none was
-  bool open;            // a message of one of them waits to be told
+  int count;             // of subscriptions
+  TimestampTz told_at;   // the last message of any of them; 0: none was
+  uint64_t released_to;  // the position of the last release
+  bool open;             // a message of one of them waits to be told
 };
 
 struct Throttle {
   ThrottleClock* clock;
   OldRows old_rows;
   RecordQueue* gathered;
-  size_t bytes;          // of it
-  size_t net_bytes;      // what was left when that was last made net
-  uint64_t seq;          // of the last one
-  uint64_t released_to;  // the position of the last release
+  size_t bytes;      // of it
+  size_t net_bytes;  // what was left when that was last made net
+  uint64_t seq;      // of the last one
   // Of a release: it is part of that, which begins there in what is held.
   bool released;
   RecordQueue::WritePosition place;
@@ -166,7 +166,7 @@ void Confirm(LocalSubscription* one, uint64_t seq, TimestampTz now) {
   Throttle* throttle = one->throttle;
   throttle->gathered->ForgetRead();
   throttle->bytes = throttle->net_bytes = 0;
-  throttle->released_to = seq;
+  throttle->clock->released_to = seq;
   if (throttle->size.messages == 0) return;
   throttle->clock->told_at = now;
   if (one->delivery == Delivery::kPoll)
@@ -250,7 +250,7 @@ uint64_t ReleaseGathered(Delivery delivery) {
 bool GatheredIsDue() { return UntilGatheredIsDue(Delivery::kNotify) == 0; }
 
 uint64_t ReleasedTo(const LocalSubscription& subscription) {
-  return subscription.throttle == nullptr ? 0 : subscription.throttle->released_to;
+  return subscription.throttle == nullptr ? 0 : subscription.throttle->clock->released_to;
 }
 
 int64 UntilGatheredIsDue(Delivery delivery) {

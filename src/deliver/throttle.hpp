@@ -34,7 +34,7 @@ void NoteTold(const LocalSubscription& subscription);
 uint64_t ReleaseGathered(Delivery delivery);
 // Whether it would do anything for notifications. Never ereports.
 bool GatheredIsDue();
-// The position of what is held of it.
+// The position of the last release of those that have its throttle; 0: none.
 uint64_t ReleasedTo(const LocalSubscription& subscription);
 
 // Milliseconds until more of what was gathered is due, -1 if nothing waits for time alone. Never

@@ -158,7 +158,7 @@ class ConnectionCheck:
         self.reference = reference
         self.counters = counters
         self.altered = altered  # writers.Alterations
-        self.state = model.ConnectionState(**options)
+        self.state = model.ConnectionState(polled=trace.delivery == "poll", **options)
         self.watched = {}    # Subscription -> Watched
         self.history = deque(maxlen=HISTORY)
         self.subject = None  # the Watched that a violation is about

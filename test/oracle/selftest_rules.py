@@ -60,6 +60,13 @@ def throttled_beside(script):
     script.send(101, INSERT)
 
 
+def throttled_later(script):
+    """Notifications of a point all have its position."""
+    script.read(script.subscribe(throttle=1))
+    script.send(101, INSERT, more="true")
+    script.send(102, UPDATE)
+
+
 def throttled_twice(script):
     script.read(script.subscribe(throttle=1))
     script.send(102, INSERT, UPDATE, xid="null", xids="[101,102]")
@@ -268,6 +275,7 @@ MESSAGES = [
     wrong("more is neither true nor false", changes(("more", "1"))),
     wrong("announced more, but ", flow((101, INSERT, {"more": "true"}), (102, UPDATE)), steps=STEPS),
     wrong("which never came", changes(("more", "true")), steps=STEPS),
+    wrong("announced more, but ", throttled_later, steps=STEPS),
     wrong("changes a key twice", throttled_twice, steps=STEPS[:2]),
     wrong("no changes", flow((101,)), steps=STEPS),
     wrong("no operation", flow((101, '{"op":"upsert"}')), steps=STEPS),

@@ -86,12 +86,13 @@ class FakePast:
 class Script:
     """Builds a trace; its walk raises Violation, or not. select: what SELECT gives at the end, if it is compared."""
 
-    def __init__(self, count=3, base=None, steps=(), other=(), keyed=True, select=None, failing=(), past=(), **rules):
+    def __init__(self, count=3, base=None, steps=(), other=(), keyed=True, select=None, failing=(), past=(),
+                 delivery="notify", **rules):
         empty = {} if keyed else Counter()
         self.reference = FakeReference(count, {
             QUERY: Timeline(base or empty, list(steps)), OTHER: Timeline(empty, list(other)),
             TENANTS: Timeline(empty, [], list(failing))})
-        self.trace = Trace("script", USER, "notify")
+        self.trace = Trace("script", USER, delivery)
         self.examiner = Examiner(FakePast(dict(past)), random.Random(1), Counter())
         self.check = ConnectionCheck(self.trace, self.reference, Counter(), examiner=self.examiner, **rules)
         self.keyed = keyed

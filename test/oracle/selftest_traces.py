@@ -163,6 +163,16 @@ def throttled():
     assert script.walk().counters["boundary comparisons"] == 4
 
 
+def throttled_and_polled():
+    """What was released waits to be polled when more is: that is one point."""
+    script = Script(steps=STEPS, delivery="poll")
+    script.read(script.subscribe(throttle=1))
+    script.send(101, INSERT, more="true")
+    script.send(102, UPDATE)
+    script.trace.add("drained")
+    assert script.walk().counters["boundary comparisons"] == 1
+
+
 def default_identity():
     script = Script(steps=STEPS)
     script.read(script.subscribe(full=False))
@@ -354,6 +364,7 @@ def report_of_a_failure_tells_the_queries():
 CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_between_transactions, clear_and_insert,
          clear_of_nothing, bag_counts_equal_rows, no_snapshot, pause_and_resume, parts_of_one_transaction,
          parts_of_several_transactions,
-         backlog_behind_what_was_announced, first_result_that_is_ahead, throttled, default_identity, null_that_became_a_json_null,
+         backlog_behind_what_was_announced, first_result_that_is_ahead, throttled, throttled_and_polled,
+         default_identity, null_that_became_a_json_null,
          seq_of_each_subscription, resets_for_good_reasons, killed_and_told, ended_by_a_row_of_its_own,
          any_select, any_select_at_a_time, any_select_that_was_emptied_and_went_on, lists, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]

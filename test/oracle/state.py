@@ -385,12 +385,14 @@ class ConnectionState:
     overflows: there may be too little room for the messages of a connection.
     locked: the names of the tables that a writer has kept locked for long.
     truncated: the names of the tables that a writer has truncated, or tried to.
+    polled: its messages are polled, maybe some of a point at a time.
     """
 
-    def __init__(self, per_subscription=False, overflows=False, locked=(), truncated=()):
+    def __init__(self, per_subscription=False, overflows=False, locked=(), truncated=(), polled=False):
         self.subscriptions = {}  # id -> SubscriptionState
         self.per_subscription = per_subscription
         self.overflows = overflows
+        self.polled = polled
         self.locked = locked
         self.truncated = truncated
         self.last_seq = {}       # subscription id or None -> seq
@@ -422,6 +424,11 @@ class ConnectionState:
     def grow(self):
         """Notes that a subscription shows a point of its own from now on, which those of the others come to."""
         self.grown = True
+
+    def gathers(self):
+        """Tells whether the point may be later because of one with a throttle: of which some waits to be polled, and more came."""
+        return self.polled and any(one.subscription.throttle and not (one.paused or one.unread or one.over or one.broken)
+                                   for one in self.subscriptions.values())
 
     def receive(self, message):
         """Checks a message and applies it; returns a Received."""
@@ -500,8 +507,9 @@ class ConnectionState:
             xid = int(xid)
         require(more in (True, False), "more is neither true nor false: %s", more)
         if self.open_seq is not None and self.open_seq != message["seq"]:
-            require(self.loose or self.grown, "the point %s announced more, but %s came", self.open_seq, message["seq"])
-            self.open_states = self.open_states if self.grown else []
+            later = self.grown or self.gathers()
+            require(self.loose or later, "the point %s announced more, but %s came", self.open_seq, message["seq"])
+            self.open_states = self.open_states if later else []
         self.grown = False
         # A kill, or an error of its own, takes effect at any time until it is told: what was announced of its
         # subscription may still go.
