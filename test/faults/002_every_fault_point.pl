@@ -147,7 +147,7 @@ my %walk = (
     'client-hold'       => { at => 'client', before => \&pause_and_let_wait, by => \&commit, first => \&resume },
     'client-hold, polled' => { at => 'client', before => \&have_polled, by => \&commit, after => \&polls_all },
     'client-gather'     => { at => 'client', before => \&have_throttled, by => \&commit, after => \&polls_all },
-    'client-release'    => { at => 'client', before => \&have_throttled, by => \&commit, after => \&polls_all },
+    'client-release'    => { at => 'client', before => \&have_throttled, by => \&poll, after => \&polls_all },
     'client-exit'       => { at => 'client', by => \&leave, only => $exiting },
 );
 
@@ -301,6 +301,7 @@ sub pause_and_let_wait { $victim->rows(q{SELECT live.pause('q')}); let_wait(); r
 sub refresh { victim_says(q{SELECT live.refresh('q'); COMMIT}); return }
 sub refresh_in_vain { victim_says(q{SELECT live.refresh('q'); ROLLBACK}); return }
 sub commit { victim_says('COMMIT'); return }
+sub poll { victim_says('SELECT message FROM live.poll()'); return }
 sub leave { $victim->disconnect; return }
 
 # ---- what is to be seen after it -------------------------------------------------------------------------------
