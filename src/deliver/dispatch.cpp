@@ -1,6 +1,6 @@
-// The loop of delivery: from the inboxes and from what subscriptions hold, in the order of the log,
-// to the client or into the subscriptions' queues; and what becomes of it after an error. Process:
-// client backend.
+// The loop of delivery: from the inboxes and from what subscriptions hold, in the order of the
+// log, to the client or into the subscriptions' queues; and what becomes of it after an error.
+// Process: client backend.
 #include "deliver/dispatch.hpp"
 
 #include "deliver/held_merge.hpp"
@@ -249,8 +249,8 @@ void ResetOrTerminate(LocalSubscription* one, std::string_view reason) {
   Dispatch({header, over ? body.view() : reason});
 }
 
-// Those of whom something is lost; also by an unsubscribe that was rolled back, which had kept them
-// from being told.
+// Those of whom something is lost; also by an unsubscribe that was rolled back, which had kept
+// them from being told.
 void TellWhoLost() {
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (!one->flow.IsOwedAReset()) continue;
@@ -296,8 +296,8 @@ void MergeRound(ConnectionShared* connection, HeldMerge* held) {
   }
 }
 
-// What was gathered of those whose time has come. It is the last of a delivery, and all that is held
-// of such is one point, so that with it they show what all the others do.
+// What was gathered of those whose time has come. It is the last of a delivery, and all that is
+// held of such is one point, so that with it they show what all the others do.
 void SendReleased() {
   if (notifications_wait) return;
   notify_pipe.point.Reach(SeqId{ReleaseGathered(Delivery::kNotify)});

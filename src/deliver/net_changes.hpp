@@ -19,9 +19,9 @@ struct NetSize {
 
 // Reads all that is unread in `from`, changes of one subscription from first to last, and appends
 // to `to` what they come to, if anything, as messages of that position; of the last one's if it is
-// 0. They are split where they become too long. Where any change has a position, which is that after
-// its own message and tells nothing without the rows around it, they are appended one by one as they
-// are, with that position of the log. What it needs meanwhile is in CurrentMemoryContext.
+// 0. They are split where they become too long. Where any change has a position, which is that
+// after its own message and tells nothing without the rows around it, they are appended one by one
+// as they are, with that position of the log. What it needs meanwhile is in CurrentMemoryContext.
 // Returns how much was appended. May ereport, with some of it appended.
 NetSize AppendNet(RecordQueue* from, OldRows old_rows, uint64_t seq, RecordQueue* to);
 

@@ -62,8 +62,8 @@ bool IsMine(const LocalSubscription& one, Answer* last) {
   return one.over ? MayPoll(one) : MayActForThis(one.role, last);
 }
 
-// Where something of an earlier release waits still, all that was released since is told as one point
-// with it: nobody can say what those of that throttle show in between.
+// Where something of an earlier release waits still, all that was released since is told as one
+// point with it: nobody can say what those of that throttle show in between.
 void ReachReleased(Answer* last) {
   Point* point = &current->point;
   const SeqId before = point->last();

@@ -1,5 +1,5 @@
-// A queue of records in one backend's own memory, past live_queries.mailbox_size of all queues in a
-// temporary file: what waits for the commit, for a snapshot to be read, for a resume or for
+// A queue of records in one backend's own memory, past live_queries.mailbox_size of all queues in
+// a temporary file: what waits for the commit, for a snapshot to be read, for a resume or for
 // live.poll. Only Append, Read and Peek ereport. Process: client backend.
 #pragma once
 
@@ -48,7 +48,8 @@ class RecordQueue {
   ReadPosition read_position() const;
   void ReturnTo(const ReadPosition& position);
 
-  // Where the next record goes. CutBack throws away what was appended since, none of which was read.
+  // Where the next record goes. CutBack throws away what was appended since, none of which was
+  // read.
   struct WritePosition {
     const Node* last;
     off_t in_file;
