@@ -65,7 +65,15 @@ INSERT INTO form VALUES
   ('parameters of a join', 'SELECT o.id, c.name FROM ord o JOIN customer c ON c.id = o.customer_id WHERE c.region = $1 AND o.total > $2', '{north,1}'),
   ('other parameters', 'SELECT o.id, c.name FROM ord o JOIN customer c ON c.id = o.customer_id WHERE c.region = $1 AND o.total > $2', '{south,1}'),
   ('parameter of groups', 'SELECT status, count(*) AS n FROM ord WHERE customer_id = $1 GROUP BY status', '{1}'),
-  ('parameter of an aggregate', 'SELECT count(*) AS n FROM ord WHERE customer_id = $1', '{2}');
+  ('parameter of an aggregate', 'SELECT count(*) AS n FROM ord WHERE customer_id = $1', '{2}'),
+  ('parameter of no rows', 'SELECT count(*) AS n FROM ord WHERE customer_id = $1', '{6}'),
+  ('parameter of a top', 'SELECT id, total FROM ord WHERE customer_id = $1 ORDER BY total DESC, id LIMIT 2', '{1}'),
+  ('parameter of another top', 'SELECT id, total FROM ord WHERE customer_id = $1 ORDER BY total DESC, id LIMIT 2', '{5}'),
+  ('parameter of top groups', 'SELECT status, count(*) AS n FROM ord WHERE customer_id = $1 GROUP BY status ORDER BY n DESC, status LIMIT 1', '{1}'),
+  ('parameter of a window', 'SELECT id, row_number() OVER (ORDER BY total, id) AS nth FROM ord WHERE customer_id = $1', '{2}'),
+  ('parameter of distinct', 'SELECT DISTINCT status FROM ord WHERE customer_id = $1', '{1}'),
+  ('parameter of distinct on', 'SELECT DISTINCT ON (status) status, id FROM ord WHERE customer_id = $1 ORDER BY status, total DESC, id', '{5}'),
+  ('parameters of an aggregate', 'SELECT max(o.total) AS most FROM ord o JOIN customer c ON c.id = o.customer_id WHERE c.region = $1 AND o.status = $2 HAVING count(*) > 0', '{north,open}');
 
 CREATE TABLE shown (id text, key text, "row" text);
 CREATE TABLE noted (id text, what text);
@@ -134,6 +142,10 @@ CALL watch_all();
 SELECT strategy, string_agg(subscription_id, ', ' ORDER BY subscription_id) AS forms
 FROM live_queries WHERE pid = pg_backend_pid() GROUP BY strategy ORDER BY 1;
 SELECT id, count(*) FROM shown GROUP BY id ORDER BY id;
+-- What subscriptions of one shape share.
+SELECT f.id, e.value AS routed_by FROM form f, live.explain(f.query, f.params) e
+WHERE f.params <> '{}' AND e.property = 'routing' ORDER BY f.id;
+SELECT property, value FROM form f, live.explain(f.query, f.params) WHERE f.id = 'parameter of a top';
 INSERT INTO ord VALUES (15, 2, 3.00, 'open');
 CALL check_all('1');
 INSERT INTO customer VALUES (5, 'Eve', 'south', 3);

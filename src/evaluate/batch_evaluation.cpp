@@ -152,6 +152,28 @@ DirtyRows FindDirty(const StaleSet& set, void* context) {
   return at.batch->dirty->Find(set, at.tables->watches.of_set[set.number]);
 }
 
+const Datum* FindWatched(const Datum* values, const bool* nulls, void* context) {
+  const auto& at = *static_cast<const Evaluating*>(context);
+  FindRoutes(at.common->routing, values, nulls, at.found);
+  return at.found->empty() ? nullptr : at.found->All().front()->values;
+}
+
+struct WatchedVisit {
+  void (*visit)(const Datum* values, void* visitor);
+  void* visitor;
+};
+
+void VisitRoute(Route* route, void* context) {
+  const auto& each = *static_cast<WatchedVisit*>(context);
+  if (route->listening > 0) each.visit(route->values, each.visitor);
+}
+
+void ForEachWatched(void (*visit)(const Datum* values, void* visitor), void* visitor,
+                    void* context) {
+  WatchedVisit each = {visit, visitor};
+  ForEachRoute(static_cast<const Evaluating*>(context)->common, VisitRoute, &each);
+}
+
 void Report(const ResultChange& change, void* context) {
   const auto& at = *static_cast<const Evaluating*>(context);
   ++change_count;
@@ -198,7 +220,8 @@ void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, const Sink&
     at.origin = OriginOf(*common, *tables, at.rows_are_known, batch);
     WhileDoing(at.rows_are_known ? Doing::kEvaluating : Doing::kCatchingUp, [&] {
       NoteCost(EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},
-                             ClockOf(*common, batch), kMostBytes, FindDirty, Report, &at));
+                             ClockOf(*common, batch), kMostBytes,
+                             {FindDirty, FindWatched, ForEachWatched, &at}, Report, &at));
     });
     BlamingNobody([&] { HandOverAll(&touched, at.origin, sink); });
   });

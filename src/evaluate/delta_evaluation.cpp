@@ -52,12 +52,13 @@ void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
 }
 
 void AddWhole(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
-              const ClockPair& clock, RowsOfSide* rows) {
+              const ClockPair& clock, const BatchSource& source, RowsOfSide* rows) {
   const TimestampTz time_before = LIVE_QUERIES_MUTATION("one_time") ? clock.after : clock.before;
-  ParamListInfo before = ParamsOfWhole(*evaluation.plan, time_before);
-  ParamListInfo after = ParamsOfWhole(*evaluation.plan, clock.after);
+  ParamListInfo before = ParamsOfWhole(evaluation.sets, time_before, source);
+  ParamListInfo after = ParamsOfWhole(evaluation.sets, clock.after, source);
   // Not knowing the time, the planner would take a third of a table for `at > now() - ...`.
-  const PlannedStmt* plan = PlanQuery(evaluation.whole, after, after == nullptr);
+  const bool generic = !evaluation.plan->asks_clock;
+  const PlannedStmt* plan = PlanQuery(evaluation.whole, generic ? nullptr : after, generic);
   AddSide(rows, -1, plan, before, snapshots.before);
   AddSide(rows, 1, plan, after, snapshots.after);
 }
@@ -70,8 +71,7 @@ int64 MicrosecondsSince(TimestampTz* last) {
 }
 
 DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
-                            const ClockPair& clock, uint64 max_bytes,
-                            DirtyRows (*find_dirty)(const StaleSet&, void*),
+                            const ClockPair& clock, uint64 max_bytes, const BatchSource& source,
                             void (*report)(const ResultChange&, void*), void* context) {
   DeltaCost cost = {};
   TimestampTz last = GetCurrentTimestamp();
@@ -91,12 +91,12 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
                (evaluation.plan->asks_clock && clock.before != clock.after);
   StaleValues values = {};
   if (!cost.whole) {
-    values = FindStaleValues(evaluation.sets, snapshots, clock.after, find_dirty, context);
+    values = FindStaleValues(evaluation.sets, snapshots, clock.after, source);
     cost.whole = values.whole;
   }
   cost.probe_us = MicrosecondsSince(&last);
   if (cost.whole)
-    AddWhole(evaluation, snapshots, clock, &rows);
+    AddWhole(evaluation, snapshots, clock, source, &rows);
   else
     AddStale(evaluation, snapshots, values, &rows);
   PopActiveSnapshot();
@@ -123,24 +123,24 @@ DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& 
 }
 
 DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
-                        const ClockPair& clock, uint64 max_bytes,
-                        DirtyRows (*find_dirty)(const StaleSet&, void*),
+                        const ClockPair& clock, uint64 max_bytes, const BatchSource& source,
                         void (*report)(const ResultChange&, void*), void* context) {
   MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "live_queries delta batch",
                                               ALLOCSET_DEFAULT_SIZES);
   const DeltaCost cost = InMemoryContext(batch, [&] {
-    return EvaluateInContext(evaluation, snapshots, clock, max_bytes, find_dirty, report, context);
+    return EvaluateInContext(evaluation, snapshots, clock, max_bytes, source, report, context);
   });
   MemoryContextDelete(batch);
   return cost;
 }
 
 void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot, TimestampTz clock,
-                void (*receive)(const EncodedRow&, void*), void* context) {
+                const BatchSource& source, void (*receive)(const EncodedRow&, void*),
+                void* context) {
   PushActiveSnapshot(snapshot);
   const PlannedStmt* plan = PlanQuery(evaluation.whole, nullptr, true);
   PopActiveSnapshot();
-  Execute(plan, ParamsOfWhole(*evaluation.plan, clock), snapshot, 0,
+  Execute(plan, ParamsOfWhole(evaluation.sets, clock, source), snapshot, 0,
           [&](TupleTableSlot* row) { receive(Encode(evaluation.encoder, row), context); });
 }
 

@@ -40,12 +40,12 @@ struct DeltaCost {
 // evaluated. Takes memory of `max_bytes` at most for rows that did not cancel out
 // (0: any); raises 54000 past it. Raises whatever the queries raise.
 DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
-                        const ClockPair& clock, uint64 max_bytes,
-                        DirtyRows (*find_dirty)(const StaleSet&, void*),
+                        const ClockPair& clock, uint64 max_bytes, const BatchSource& source,
                         void (*report)(const ResultChange&, void*), void* context);
 
 // Reads the whole result under one snapshot.
 void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot, TimestampTz clock,
-                void (*receive)(const EncodedRow&, void*), void* context);
+                const BatchSource& source, void (*receive)(const EncodedRow&, void*),
+                void* context);
 
 }  // namespace live_queries

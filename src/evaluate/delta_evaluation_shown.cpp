@@ -24,6 +24,7 @@ extern "C" {
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/array.h"
+#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/resowner.h"
@@ -45,6 +46,7 @@ namespace {
 struct Shown {
   QuerySpec spec;
   List* routing;  // Const, beside spec.routing_conditions: the only route that is shown
+  List* watched;  // Datum*: its values, and those of others
   DeltaPlan plan;
   DeltaEvaluation* evaluation;
   SnapshotPair snapshots;
@@ -102,18 +104,22 @@ void AwaitLog() {
   WaitUntil([&] { return AwaitDirtyLog(database, log, kConsumer, end); });
 }
 
-bool IsOfRoute(const Datum* routes, const bool* nulls) {
-  ListCell* condition;
-  ListCell* value;
-  forboth (condition, shown->spec.routing_conditions, value, shown->routing) {
-    const auto* test = lfirst_node(OpExpr, condition);
-    const int i = foreach_current_index(condition);
-    if (nulls[i] ||
-        !DatumGetBool(OidFunctionCall2Coll(get_opcode(test->opno), test->inputcollid, routes[i],
-                                           lfirst_node(Const, value)->constvalue)))
+bool IsSameRoute(const Datum* route, const Datum* values) {
+  ListCell* cell;
+  foreach (cell, shown->spec.routing_conditions) {
+    const auto* test = lfirst_node(OpExpr, cell);
+    const int i = foreach_current_index(cell);
+    if (!DatumGetBool(
+            OidFunctionCall2Coll(get_opcode(test->opno), test->inputcollid, values[i], route[i])))
       return false;
   }
   return true;
+}
+
+bool IsOfRoute(const Datum* values, const bool* nulls) {
+  for (int i = 0; i < list_length(shown->routing); ++i)
+    if (nulls[i]) return false;
+  return IsSameRoute(static_cast<Datum*>(linitial(shown->watched)), values);
 }
 
 void Begin(const char* query) {
@@ -136,6 +142,11 @@ void Begin(const char* query) {
     if (strcmp(text, SpecToText(shown->spec)) != 0) elog(ERROR, "the text of a query changes");
     shown->plan = PlanDelta(shown->spec.query);
     shown->routing = static_cast<List*>(copyObjectImpl(plan.routing));
+    Datum* values = static_cast<Datum*>(palloc(sizeof(Datum) * (list_length(plan.routing) + 1)));
+    ListCell* cell;
+    foreach (cell, shown->routing)
+      values[foreach_current_index(cell)] = lfirst_node(Const, cell)->constvalue;
+    shown->watched = list_make1(values);
     shown->evaluation = PrepareDeltaEvaluation(shown_context, shown->spec, shown->plan,
                                                RoutingColumns(shown->spec.routing_conditions));
   });
@@ -239,6 +250,33 @@ DirtyRows FindGiven(const GivenRows& given, const StaleSet& set) {
   return dirty;
 }
 
+// ----- who watches -----
+
+// The route that is shown, and, as if others watched them, all that have been asked for.
+const Datum* FindWatched(const Datum* values, const bool* nulls, void*) {
+  const int count = list_length(shown->routing);
+  for (int i = 0; i < count; ++i)
+    if (nulls[i]) return nullptr;
+  ListCell* cell;
+  foreach (cell, shown->watched)
+    if (IsSameRoute(static_cast<Datum*>(lfirst(cell)), values))
+      return static_cast<Datum*>(lfirst(cell));
+  return InMemoryContext(shown_context, [&] {
+    Datum* kept = static_cast<Datum*>(palloc(sizeof(Datum) * count));
+    for (int i = 0; i < count; ++i) {
+      const auto* value = list_nth_node(Const, shown->routing, i);
+      kept[i] = datumCopy(values[i], value->constbyval, value->constlen);
+    }
+    shown->watched = lappend(shown->watched, kept);
+    return kept;
+  });
+}
+
+void ForEachWatched(void (*visit)(const Datum* values, void* visitor), void* visitor, void*) {
+  ListCell* cell;
+  foreach (cell, shown->watched) visit(static_cast<Datum*>(lfirst(cell)), visitor);
+}
+
 struct Showing {
   const GivenRows* given;
   DirtyBatch* batch;
@@ -269,13 +307,15 @@ DirtyRows FindShown(const StaleSet& set, void* context) {
   return source.batch->Find(set, shown->watches.of_set[set.number]);
 }
 
+BatchSource SourceOf(Showing* showing) { return {FindShown, FindWatched, ForEachWatched, showing}; }
+
 // The changes; rows are given, or those of a batch of the log.
 text* ShowChanges(const GivenRows* given, DirtyBatch* batch) {
   Showing showing = {given, batch, {}};
   initStringInfo(&showing.out);
   appendStringInfoChar(&showing.out, '[');
-  const DeltaCost cost =
-      EvaluateDelta(*shown->evaluation, shown->snapshots, {}, 0, FindShown, ShowChange, &showing);
+  const DeltaCost cost = EvaluateDelta(*shown->evaluation, shown->snapshots, {}, 0,
+                                       SourceOf(&showing), ShowChange, &showing);
   return cstring_to_text(
       psprintf("{\"whole\":%s,\"rows\":%llu,\"us\":[" INT64_FORMAT "," INT64_FORMAT
                "],\"bag\":%s,\"changes\":%s]}",
@@ -329,7 +369,7 @@ text* ShowResult() {
   Showing showing = {};
   initStringInfo(&showing.out);
   appendStringInfoChar(&showing.out, '[');
-  ReadResult(*shown->evaluation, shown->snapshots.after, 0, ShowRow, &showing);
+  ReadResult(*shown->evaluation, shown->snapshots.after, 0, SourceOf(&showing), ShowRow, &showing);
   appendStringInfoChar(&showing.out, ']');
   return cstring_to_text(showing.out.data);
 }

@@ -6,6 +6,9 @@
 
 extern "C" {
 #include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 }
@@ -92,6 +95,102 @@ void Probe(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snaps
                     found.column(foreach_current_index(cell)));
 }
 
+// ----- routes -----
+
+// The values of the routes that are stale, each once, beside the columns of a set.
+class FoundRoutes {
+ public:
+  explicit FoundRoutes(const StaleSet& set) : set_(set) {
+    HASHCTL control = {};
+    control.keysize = sizeof(Datum*);
+    control.entrysize = sizeof(Datum*);
+    control.hcxt = CurrentMemoryContext;
+    found_ = hash_create("live_queries stale routes", 64, &control,
+                         HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    column_count_ = list_length(set.columns);
+    values_ = static_cast<Datum**>(palloc0(sizeof(Datum*) * (column_count_ + 1)));
+  }
+
+  void Add(const Datum* values) {
+    bool known;
+    (void)hash_search(found_, &values, HASH_ENTER, &known);
+    if (known) return;
+    if (count_ == capacity_) Grow();
+    for (int i = 0; i < column_count_; ++i) values_[i][count_] = values[i];
+    ++count_;
+  }
+
+  void SetParams(StaleValues* values) const {
+    values->any[set_.number] = count_ > 0;
+    ListCell* cell;
+    foreach (cell, set_.columns) {
+      const auto& column = *static_cast<SetColumn*>(lfirst(cell));
+      int16 length;
+      bool by_value;
+      char alignment;
+      get_typlenbyvalalign(column.type, &length, &by_value, &alignment);
+      ArrayType* array = construct_array(values_[foreach_current_index(cell)], count_, column.type,
+                                         length, by_value, alignment);
+      SetParam(values->params, column.param, column.array_type, PointerGetDatum(array));
+      values->param_sizes[column.param] = count_;
+    }
+  }
+
+ private:
+  void Grow() {
+    capacity_ = capacity_ == 0 ? 8 : capacity_ * 2;
+    for (int i = 0; i < column_count_; ++i) {
+      const size_t bytes = sizeof(Datum) * capacity_;
+      values_[i] = static_cast<Datum*>(count_ == 0 ? palloc(bytes) : repalloc(values_[i], bytes));
+    }
+  }
+
+  const StaleSet& set_;
+  HTAB* found_;
+  Datum** values_;  // by column
+  int column_count_;
+  int count_ = 0;
+  int capacity_ = 0;
+};
+
+void ProbeRoutes(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snapshots,
+                 const BatchSource& source, StaleValues* values) {
+  FoundRoutes found(set);
+  const int columns = list_length(set.columns);
+  ListCell* cell;
+  foreach (cell, sets.probes[set.number]) {
+    const auto& probe = *static_cast<RestrictedPlan*>(lfirst(cell));
+    if (!values->any[probe.set]) continue;
+    const PlannedStmt* plan = PlanFor(probe, *values);
+    for (Snapshot snapshot : {snapshots.before, snapshots.after})
+      Execute(plan, values->params, snapshot, 0, [&](TupleTableSlot* row) {
+        slot_getsomeattrs(row, columns);
+        const Datum* watched =
+            source.find_watched(row->tts_values, row->tts_isnull, source.context);
+        if (watched != nullptr) found.Add(watched);
+      });
+  }
+  found.SetParams(values);
+}
+
+void AddRoute(const Datum* values, void* found) { static_cast<FoundRoutes*>(found)->Add(values); }
+
+void TakeAllRoutes(const StaleSet& set, const BatchSource& source, StaleValues* values) {
+  FoundRoutes found(set);
+  source.for_each_watched(AddRoute, &found, source.context);
+  found.SetParams(values);
+}
+
+StaleValues NoStaleValues(const DeltaPlan& plan, TimestampTz clock) {
+  StaleValues values = {};
+  values.params = MakeParams(plan, plan.params, clock);
+  values.any = static_cast<bool*>(palloc0(sizeof(bool) * (list_length(plan.sets) + 1)));
+  values.param_sizes = static_cast<int*>(palloc0(sizeof(int) * (plan.params + 1)));
+  return values;
+}
+
+// ----- tables -----
+
 void TakeDirty(const StaleSet& set, const DirtyRows& dirty, StaleValues* values) {
   if (dirty.all) {
     values->whole = true;
@@ -132,25 +231,33 @@ StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan) {
   return sets;
 }
 
-ParamListInfo ParamsOfWhole(const DeltaPlan& plan, TimestampTz clock) {
-  if (!plan.asks_clock) return nullptr;
-  ParamListInfo params = MakeParams(plan, kClockParam, clock);
-  params->params[kClockParam - 1].pflags = 0;
-  return params;
+ParamListInfo ParamsOfWhole(const StaleSets& sets, TimestampTz clock, const BatchSource& source) {
+  const DeltaPlan& plan = *sets.plan;
+  StaleValues values = NoStaleValues(plan, clock);
+  bool used = plan.asks_clock;
+  ListCell* cell;
+  foreach (cell, plan.sets) {
+    const auto& set = *static_cast<StaleSet*>(lfirst(cell));
+    if (!set.of_routes) continue;
+    TakeAllRoutes(set, source, &values);
+    used = true;
+  }
+  if (!used) return nullptr;
+  if (plan.asks_clock) values.params->params[kClockParam - 1].pflags = 0;
+  return values.params;
 }
 
 StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots, TimestampTz clock,
-                            DirtyRows (*find_dirty)(const StaleSet&, void*), void* context) {
+                            const BatchSource& source) {
   const DeltaPlan& plan = *sets.plan;
-  StaleValues values = {};
-  values.params = MakeParams(plan, plan.params, clock);
-  values.any = static_cast<bool*>(palloc0(sizeof(bool) * (list_length(plan.sets) + 1)));
-  values.param_sizes = static_cast<int*>(palloc0(sizeof(int) * (plan.params + 1)));
+  StaleValues values = NoStaleValues(plan, clock);
   ListCell* cell;
   foreach (cell, plan.sets) {
     const auto& set = *static_cast<StaleSet*>(lfirst(cell));
     if (OidIsValid(set.table))
-      TakeDirty(set, find_dirty(set, context), &values);
+      TakeDirty(set, source.find_dirty(set, source.context), &values);
+    else if (set.of_routes)
+      ProbeRoutes(sets, set, snapshots, source, &values);
     else
       Probe(sets, set, snapshots, &values);
     if (values.whole) break;

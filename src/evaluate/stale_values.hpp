@@ -34,6 +34,19 @@ struct DirtyRows {
   ValueSet* columns;
 };
 
+// What is known of a batch from outside.
+struct BatchSource {
+  // The rows of a table's set.
+  DirtyRows (*find_dirty)(const StaleSet& set, void* context);
+  // The values, of the columns by which rows are routed, that somebody watches and that equal
+  // these: the same pointer for the same. nullptr: nobody does.
+  const Datum* (*find_watched)(const Datum* values, const bool* nulls, void* context);
+  // All of those.
+  void (*for_each_watched)(void (*visit)(const Datum* values, void* visitor), void* visitor,
+                           void* context);
+  void* context;
+};
+
 // A query that is restricted by one stale set, ready to be run.
 struct RestrictedPlan {
   int set;
@@ -57,15 +70,15 @@ struct StaleValues {
   bool whole;            // they are too many, or not known: all may be stale
 };
 
-// The parameters of the whole query, of which the time is one if it asks for it, in
-// CurrentMemoryContext; nullptr: it has none. A plan that is made with them is good for any time,
-// and best for this one.
-ParamListInfo ParamsOfWhole(const DeltaPlan& plan, TimestampTz clock);
+// The parameters of the whole query, in CurrentMemoryContext: the time if it asks for it, and all
+// values that are watched if it is evaluated for one after the other; nullptr: it has none. A plan
+// that is made with them is good for any time, and best for this one.
+ParamListInfo ParamsOfWhole(const StaleSets& sets, TimestampTz clock, const BatchSource& source);
 
-// Of one batch, in which the clock stands still, in CurrentMemoryContext. `find_dirty` gives the
-// rows of a table's set. Raises whatever the queries raise.
+// Of one batch, in which the clock stands still, in CurrentMemoryContext. Raises whatever the
+// queries raise.
 StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots, TimestampTz clock,
-                            DirtyRows (*find_dirty)(const StaleSet&, void*), void* context);
+                            const BatchSource& source);
 
 // The plan for what `restricted` restricts, as good as these values make worth planning.
 const PlannedStmt* PlanFor(const RestrictedPlan& restricted, const StaleValues& values);

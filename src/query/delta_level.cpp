@@ -7,6 +7,7 @@
 #include "query/restriction.hpp"
 #include "query/small_key.hpp"
 #include "query/tree.hpp"
+#include "query/value_by_value.hpp"
 
 extern "C" {
 #include "nodes/makefuncs.h"
@@ -18,22 +19,6 @@ extern "C" {
 
 namespace live_queries {
 namespace {
-
-// A set of what `expressions` are in the stale rows before the step `first`; after it, that is what
-// is stale.
-void Coarsen(Planner* planner, const Query* query, Step first, List* expressions,
-             PlannedRelation* relation) {
-  List* probe = NIL;
-  ListCell* cell;
-  foreach (cell, relation->parts) {
-    const Part& part = *static_cast<Part*>(lfirst(cell));
-    Query* rows = Selecting(query, first, expressions);
-    RestrictTo(rows, *planner, part);
-    probe = lappend(probe, MakeRestricted(part.set, rows));
-  }
-  relation->parts = NIL;
-  AddPart(planner, expressions, probe, relation);
-}
 
 // Those by which every window is partitioned, and that stand for what the level reads.
 List* CommonPartition(const Query& query) {
@@ -99,17 +84,6 @@ List* HiddenColumns(Query* query, List* expressions) {
   return numbers;
 }
 
-// `query` with all that the level around it has to know in its result columns.
-Level Finish(Query* query, const PlannedRelation& relation) {
-  Level level = {query, HiddenColumns(query, relation.key), relation.bag, NIL};
-  ListCell* cell;
-  foreach (cell, relation.parts) {
-    const Part& part = *static_cast<Part*>(lfirst(cell));
-    level.parts = lappend(level.parts, MakePart(part.set, HiddenColumns(query, part.expressions)));
-  }
-  return level;
-}
-
 // ----- set operations -----
 
 // Whether what is combined gets the types and collations of the result at once.
@@ -163,9 +137,35 @@ Level PlanSetOperation(Planner* planner, Query* query) {
   return Finish(query, relation);
 }
 
-// Decides what the level leaves open, unless that has been done before. Then, without knowing the
-// key: rows that look the same may have each other's place in a window.
-void Decide(Planner* planner, Query* query, PlannedRelation* relation) {
+}  // namespace
+
+void Coarsen(Planner* planner, const Query* query, Step first, List* expressions,
+             PlannedRelation* relation) {
+  List* probe = NIL;
+  ListCell* cell;
+  foreach (cell, relation->parts) {
+    const Part& part = *static_cast<Part*>(lfirst(cell));
+    Query* rows = Selecting(query, first, expressions);
+    RestrictTo(rows, *planner, part);
+    probe = lappend(probe, MakeRestricted(part.set, rows));
+  }
+  relation->parts = NIL;
+  AddPart(planner, expressions, probe, relation);
+}
+
+Level Finish(Query* query, const PlannedRelation& relation) {
+  Level level = {query, HiddenColumns(query, relation.key), relation.bag, NIL};
+  ListCell* cell;
+  foreach (cell, relation.parts) {
+    const Part& part = *static_cast<Part*>(lfirst(cell));
+    level.parts = lappend(level.parts, MakePart(part.set, HiddenColumns(query, part.expressions)));
+  }
+  return level;
+}
+
+// One that has been decided is planned without knowing the key: rows that look the same may have
+// each other's place in a window.
+void DecideOpen(Planner* planner, Query* query, PlannedRelation* relation) {
   if (!planner->decided) {
     Undecided undecided = {};
     DecideLevel(query, relation->bag ? nullptr : &relation->key, &undecided);
@@ -175,8 +175,6 @@ void Decide(Planner* planner, Query* query, PlannedRelation* relation) {
     relation->bag = true;
   }
 }
-
-}  // namespace
 
 Part InExpressions(const Part& part, const Query& query) {
   List* expressions = NIL;
@@ -189,16 +187,17 @@ Part InExpressions(const Part& part, const Query& query) {
 }
 
 Level PlanLevel(Planner* planner, Query* query) {
+  if (IsValueByValue(*query)) return PlanValueByValue(planner, query);
   if (query->setOperations != nullptr) {
     PlannedRelation columns = {NIL, true, NIL};
-    Decide(planner, query, &columns);
+    DecideOpen(planner, query, &columns);
     return PlanSetOperation(planner, query);
   }
   PrepareLevel(query);
   PlannedRelation relation = PlanFrom(planner, query, AsNode(query->jointree));
   if (!relation.bag) relation.key = SmallKey(query, relation.key);
   PlanSubLinks(planner, query, &relation);
-  Decide(planner, query, &relation);
+  DecideOpen(planner, query, &relation);
   PlanSteps(planner, query, &relation);
   return Finish(query, relation);
 }

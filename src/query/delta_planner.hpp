@@ -134,10 +134,26 @@ void PlanJoinSubLinks(Planner* planner, const Query* query, const JoinExpr* join
 bool HasBranches(const Query& query);
 Level PlanUnionAll(Planner* planner, Query* query);
 
+// ----- delta_values.cpp -----
+
+// Of a query that is evaluated for one value of its routing columns after the other. Changes it.
+Level PlanValueByValue(Planner* planner, Query* query);
+
 // ----- delta_level.cpp -----
 
 // Changes `query`.
 Level PlanLevel(Planner* planner, Query* query);
+
+// Decides what the level leaves open, unless that has been done before.
+void DecideOpen(Planner* planner, Query* query, PlannedRelation* relation);
+
+// Puts a set of what `expressions` are in the stale rows before the step `first` in the place of
+// the parts of `relation`.
+void Coarsen(Planner* planner, const Query* query, Step first, List* expressions,
+             PlannedRelation* relation);
+
+// `query` with all that the level around it has to know in its result columns.
+Level Finish(Query* query, const PlannedRelation& relation);
 
 // The expressions of a part of a level, of which those are numbers of result columns.
 Part InExpressions(const Part& part, const Query& query);

@@ -1,10 +1,12 @@
-// Only on the top level, and only where a level chooses, joins and groups: what limits, numbers or
-// sorts out rows does that for one value at a time. Process: client backend, evaluator.
+// Only on the top level. What groups, numbers or sorts out rows does that for each value apart once
+// the column is among those that it does it by. Process: client backend, evaluator.
 #include "query/delta_routing.hpp"
 
+#include "query/delta_planner.hpp"
 #include "query/functions.hpp"
 #include "query/routing_conditions.hpp"
 #include "query/tree.hpp"
+#include "query/value_by_value.hpp"
 
 extern "C" {
 #include "nodes/makefuncs.h"
@@ -21,18 +23,22 @@ namespace {
 constexpr int kResult = 1;
 
 bool CanRoute(const Query& query) {
-  if (query.setOperations != nullptr || query.hasWindowFuncs || query.hasTargetSRFs) return false;
-  if (query.distinctClause != NIL || query.groupingSets != NIL) return false;
-  if (query.limitCount != nullptr || query.limitOffset != nullptr) return false;
-  return !(query.hasAggs || query.havingQual != nullptr) || query.groupClause != NIL;
+  return query.setOperations == nullptr && !query.hasTargetSRFs && query.groupingSets == NIL;
+}
+
+bool NeedsValueByValue(const Query& query) {
+  return query.limitCount != nullptr || query.limitOffset != nullptr || GivesOneGroup(query);
 }
 
 // The column of a condition as SplitRouting makes it.
 Expr* ColumnOf(const OpExpr& condition) { return static_cast<Expr*>(linitial(condition.args)); }
 
-// Whether grouping by the column tells its values apart as the condition does.
-bool ComparesAlike(const OpExpr& condition) {
-  return condition.inputcollid == exprCollation(AsNode(ColumnOf(condition)));
+// Whether steps that tell rows apart by the column tell its values apart as the condition does.
+bool ComparesAlike(const OpExpr& condition, const Query& query) {
+  const Node* column = AsNode(ColumnOf(condition));
+  if (condition.inputcollid != exprCollation(column)) return false;
+  const bool is_ordered = query.hasWindowFuncs || query.distinctClause != NIL;
+  return !is_ordered || OidIsValid(lookup_type_cache(exprType(column), TYPECACHE_LT_OPR)->lt_opr);
 }
 
 // For people.
@@ -50,8 +56,7 @@ TargetEntry* AddColumn(Query* query, const Expr* column) {
     TargetEntry* target = lfirst_node(TargetEntry, cell);
     if (!target->resjunk && equal(target->expr, column)) return target;
   }
-  TargetEntry* added =
-      makeTargetEntry(static_cast<Expr*>(copyObjectImpl(column)), 0, NameOf(*query, column), false);
+  TargetEntry* added = makeTargetEntry(CopyOf(column), 0, NameOf(*query, column), false);
   // Before those that only sort.
   List* shown = NIL;
   List* hidden = NIL;
@@ -66,53 +71,108 @@ TargetEntry* AddColumn(Query* query, const Expr* column) {
   return added;
 }
 
-void GroupBy(Query* query, TargetEntry* target) {
-  if (query->groupClause == NIL) return;
-  const Index reference = assignSortGroupRef(target, query->targetList);
-  ListCell* cell;
-  foreach (cell, query->groupClause)
-    if (lfirst_node(SortGroupClause, cell)->tleSortGroupRef == reference) return;
+SortGroupClause* ClauseOf(Query* query, TargetEntry* target) {
   const TypeCacheEntry* type =
       lookup_type_cache(exprType(AsNode(target->expr)), TYPECACHE_EQ_OPR | TYPECACHE_LT_OPR);
   SortGroupClause* clause = makeNode(SortGroupClause);
-  clause->tleSortGroupRef = reference;
+  clause->tleSortGroupRef = assignSortGroupRef(target, query->targetList);
   clause->eqop = type->eq_opr;
   clause->sortop = type->lt_opr;
   clause->hashable = true;
-  query->groupClause = lappend(query->groupClause, clause);
+  return clause;
+}
+
+bool IsAmong(const SortGroupClause& clause, List* clauses) {
+  ListCell* cell;
+  foreach (cell, clauses)
+    if (lfirst_node(SortGroupClause, cell)->tleSortGroupRef == clause.tleSortGroupRef) return true;
+  return false;
+}
+
+// Lets each step that tells rows apart tell them apart by the column, too.
+void TellApartBy(Query* query, TargetEntry* target) {
+  if (query->groupClause == NIL && query->windowClause == NIL && query->distinctClause == NIL)
+    return;
+  const SortGroupClause* clause = ClauseOf(query, target);
+  auto with = [&](List* clauses) {
+    return IsAmong(*clause, clauses) ? clauses : lappend(clauses, CopyOf(clause));
+  };
+  if (query->groupClause != NIL) query->groupClause = with(query->groupClause);
+  ListCell* cell;
+  foreach (cell, query->windowClause) {
+    auto* window = lfirst_node(WindowClause, cell);
+    window->partitionClause = with(window->partitionClause);
+  }
+  if (query->hasDistinctOn && !IsAmong(*clause, query->distinctClause)) {
+    // It takes the first of each in the order of rows, which has to begin alike.
+    query->distinctClause = lcons(CopyOf(clause), query->distinctClause);
+    if (query->sortClause != NIL) query->sortClause = lcons(CopyOf(clause), query->sortClause);
+  } else if (query->distinctClause != NIL) {
+    query->distinctClause = with(query->distinctClause);
+  }
 }
 
 OpExpr* OnResult(const OpExpr& condition, const TargetEntry* target) {
-  OpExpr* on_result = castNode(OpExpr, copyObjectImpl(&condition));
+  OpExpr* on_result = CopyOf(&condition);
   linitial(on_result->args) = makeVarFromTargetEntry(kResult, const_cast<TargetEntry*>(target));
   return on_result;
+}
+
+// `routing` with the columns of the conditions among those of the result.
+void RouteByColumns(const RoutingConditions& split, DeltaRouting* routing) {
+  List* targets = NIL;
+  ListCell* cell;
+  foreach (cell, split.conditions) {
+    TargetEntry* target = AddColumn(routing->query, ColumnOf(*lfirst_node(OpExpr, cell)));
+    TellApartBy(routing->query, target);
+    targets = lappend(targets, target);
+  }
+  // Their numbers are settled only now.
+  foreach (cell, split.conditions) {
+    const auto* target = static_cast<TargetEntry*>(list_nth(targets, foreach_current_index(cell)));
+    routing->conditions =
+        lappend(routing->conditions, OnResult(*lfirst_node(OpExpr, cell), target));
+  }
+}
+
+void RouteByValues(const RoutingConditions& split, DeltaRouting* routing) {
+  List* names = NIL;
+  ListCell* cell;
+  foreach (cell, split.conditions) {
+    const Expr* column = ColumnOf(*lfirst_node(OpExpr, cell));
+    names = lappend(names, makeString(NameOf(*routing->query, column)));
+  }
+  routing->query = ValueByValue(routing->query, split.conditions, names);
+  if (routing->query == nullptr) return;
+  routing->made_anew = true;
+  const int first = list_length(routing->query->targetList) - list_length(names);
+  foreach (cell, split.conditions) {
+    const auto* target =
+        list_nth_node(TargetEntry, routing->query->targetList, first + foreach_current_index(cell));
+    routing->conditions =
+        lappend(routing->conditions, OnResult(*lfirst_node(OpExpr, cell), target));
+  }
 }
 
 }  // namespace
 
 DeltaRouting RouteDelta(const Query* query) {
-  DeltaRouting routing = {castNode(Query, copyObjectImpl(query)), NIL, NIL};
+  DeltaRouting routing = {CopyOf(query), NIL, NIL, false};
   if (!CanRoute(*query)) return routing;
   Node* quals = routing.query->jointree->quals;
   const RoutingConditions split =
       SplitRouting(make_ands_implicit(reinterpret_cast<Expr*>(quals)), false);
   ListCell* cell;
   foreach (cell, split.conditions)
-    if (!ComparesAlike(*lfirst_node(OpExpr, cell))) return routing;
-  List* targets = NIL;
-  foreach (cell, split.conditions) {
-    TargetEntry* target = AddColumn(routing.query, ColumnOf(*lfirst_node(OpExpr, cell)));
-    GroupBy(routing.query, target);
-    targets = lappend(targets, target);
-  }
-  // Their numbers are settled only now.
-  foreach (cell, split.conditions) {
-    const auto* target = static_cast<TargetEntry*>(list_nth(targets, foreach_current_index(cell)));
-    routing.conditions = lappend(routing.conditions, OnResult(*lfirst_node(OpExpr, cell), target));
-  }
-  routing.values = split.values;
+    if (!ComparesAlike(*lfirst_node(OpExpr, cell), *query)) return routing;
+  if (split.conditions == NIL) return routing;
   routing.query->jointree->quals =
       split.quals == NIL ? nullptr : AsNode(make_ands_explicit(split.quals));
+  routing.values = split.values;
+  if (NeedsValueByValue(*query))
+    RouteByValues(split, &routing);
+  else
+    RouteByColumns(split, &routing);
   return routing;
 }
 

@@ -1,6 +1,7 @@
 // Routing in the delta strategy: an equality of the whole query with a constant becomes a hidden
 // column of the result, so that subscriptions of one shape share one evaluation, whose rows are
-// told to those who have the value in that column. Process: client backend, evaluator.
+// told to those who have the value in that column. What limits rows, or makes one group, is
+// evaluated for one value after the other (value_by_value.hpp). Process: client backend, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -15,6 +16,7 @@ struct DeltaRouting {
   Query* query;      // without those equalities, and with their columns behind the shown ones
   List* conditions;  // OpExpr: column of the result = Param(n), n from 1
   List* values;      // Const, beside those
+  bool made_anew;    // the result of one value is read faster by what the query was
 };
 
 // Takes the equalities out of `query`, analysed, where its result is then the rows of the new one

@@ -10,17 +10,20 @@
 #include "query/functions.hpp"
 #include "query/key.hpp"
 #include "query/own_rights.hpp"
+#include "query/restriction.hpp"
 #include "query/result_columns.hpp"
 #include "query/table_facts.hpp"
 #include "query/tree.hpp"
 #include "query/type_shapes.hpp"
 #include "query/unsupported.hpp"
+#include "query/value_by_value.hpp"
 
 extern "C" {
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/tlist.h"
+#include "parser/parsetree.h"
 }
 
 namespace live_queries {
@@ -67,18 +70,18 @@ bool SurveyTree(Node* node, Survey* survey) {
   return WalkChildren(node, SurveyTree, survey);
 }
 
-// SELECT the shown columns FROM the result WHERE all of `conditions` hold.
-Query* Around(const DeltaPlan& delta, List* columns, List* conditions) {
+// SELECT the shown columns FROM `result` WHERE all of `conditions` hold.
+Query* Around(Query* result, List* columns, List* conditions) {
   Query* query = makeNode(Query);
   query->commandType = CMD_SELECT;
   query->canSetTag = true;
   RangeTblEntry* entry = makeNode(RangeTblEntry);
   entry->rtekind = RTE_SUBQUERY;
-  entry->subquery = delta.query;
+  entry->subquery = result;
   entry->inFromCl = true;
   List* names = NIL;
   ListCell* cell;
-  foreach (cell, ResultColumns(delta.query->targetList)) {
+  foreach (cell, ResultColumns(result->targetList)) {
     const char* name = lfirst_node(TargetEntry, cell)->resname;
     names = lappend(names, makeString(pstrdup(name == nullptr ? "?column?" : name)));
   }
@@ -142,24 +145,99 @@ void PlanKey(const char* why_hidden, Plan* plan) {
   spec.opaque_key = plan->why_opaque == nullptr ? pstrdup("") : NameForSecret(spec);
 }
 
+// ----- routing -----
+
+// What a column of `routed` is, over what its level reads.
+const Expr* ExpressionOf(const Query& routed, int number) {
+  const Expr* expression =
+      get_tle_by_resno(routed.targetList, static_cast<AttrNumber>(number))->expr;
+  if (!IsValueByValue(routed)) return expression;
+  const AttrNumber of_level = reinterpret_cast<const Var*>(expression)->varattno;
+  return get_tle_by_resno(LevelOfValue(routed).targetList, of_level)->expr;
+}
+
+// The number of the column of `original` that is column `number` of `routed`; 0 if there is none.
+int SameIn(const DeltaPlan& original, const Query& routed, int number) {
+  if (number <= original.shown) return number;
+  ListCell* cell;
+  foreach (cell, original.query->targetList) {
+    const auto* target = lfirst_node(TargetEntry, cell);
+    if (!target->resjunk && equal(target->expr, ExpressionOf(routed, number))) return target->resno;
+  }
+  return 0;
+}
+
+bool HasSameKey(const DeltaPlan& original, const DeltaPlan& routed, List* routing_columns) {
+  List* key = NIL;
+  ListCell* cell;
+  foreach (cell, routed.key)
+    if (!list_member_int(routing_columns, lfirst_int(cell)))
+      key = lappend_int(key, SameIn(original, *routed.query, lfirst_int(cell)));
+  return original.bag == routed.bag && equal(key, original.key);
+}
+
+// What the column is in the result of one value; nullptr: not always the same.
+Const* ValueIn(const DeltaRouting& routing, int number) {
+  ListCell* cell;
+  foreach (cell, RoutingColumns(routing.conditions))
+    if (lfirst_int(cell) == number)
+      return list_nth_node(Const, routing.values, foreach_current_index(cell));
+  return nullptr;
+}
+
+// The query as it was, with the columns of `routed`; nullptr if it lacks one.
+Query* AsItWas(const DeltaPlan& original, const DeltaPlan& routed, const DeltaRouting& routing) {
+  List* routing_columns = RoutingColumns(routing.conditions);
+  if (!HasSameKey(original, routed, routing_columns)) return nullptr;
+  Query* around = Wrapped(original.query);
+  List* targets = NIL;
+  ListCell* cell;
+  foreach (cell, ResultColumns(routed.query->targetList)) {
+    TargetEntry* target = flatCopyTargetEntry(lfirst_node(TargetEntry, cell));
+    Const* value = target->resno > original.shown ? ValueIn(routing, target->resno) : nullptr;
+    if (value != nullptr) {
+      target->expr = reinterpret_cast<Expr*>(value);
+    } else {
+      const int same = SameIn(original, *routed.query, target->resno);
+      if (same == 0) return nullptr;
+      target->expr = get_tle_by_resno(around->targetList, static_cast<AttrNumber>(same))->expr;
+    }
+    targets = lappend(targets, target);
+  }
+  around->targetList = targets;
+  return around;
+}
+
+struct Routed {
+  DeltaPlan delta;
+  Query* first;  // what has the first result in the columns of that; nullptr: that itself
+};
+
 // With what can be routed taken out of the query, unless the whole of that would be evaluated.
-DeltaPlan PlanRouted(Plan* plan) {
+bool PlanRouting(Plan* plan, Routed* routed) {
   QuerySpec& spec = plan->spec;
   const DeltaRouting routing = RouteDelta(spec.query);
-  if (routing.conditions != NIL) {
-    const DeltaPlan delta = PlanDelta(routing.query);
-    if (delta.why_whole == nullptr && delta.refused == nullptr) {
-      spec.query = routing.query;
-      spec.routing_conditions = routing.conditions;
-      plan->routing = routing.values;
-      return delta;
-    }
+  if (routing.conditions == NIL) return false;
+  *routed = {PlanDelta(routing.query), nullptr};
+  if (routed->delta.why_whole != nullptr || routed->delta.refused != nullptr) return false;
+  if (routing.made_anew) {
+    routed->first = AsItWas(PlanDelta(spec.query), routed->delta, routing);
+    if (routed->first == nullptr) return false;
   }
-  const DeltaPlan delta = PlanDelta(spec.query);
+  spec.query = routing.query;
+  spec.routing_conditions = routing.conditions;
+  plan->routing = routing.values;
+  return true;
+}
+
+Routed PlanRouted(Plan* plan) {
+  Routed routed;
+  if (PlanRouting(plan, &routed)) return routed;
+  const DeltaPlan delta = PlanDelta(plan->spec.query);
   if (delta.refused != nullptr)
     Raise({ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("cannot watch this query: %s", delta.refused),
            nullptr, delta.cure});
-  return delta;
+  return {delta, nullptr};
 }
 
 }  // namespace
@@ -182,14 +260,17 @@ void PlanDeltaStrategy(const AnalyzedQuery& analyzed, Plan* plan) {
   *all = list_concat_unique_oid(list_concat_unique_oid(*all, spec.relations), spec.parents);
 
   const int shown = list_length(ResultColumns(spec.query->targetList));
-  const DeltaPlan delta = PlanRouted(plan);
+  const Routed routed = PlanRouted(plan);
+  const DeltaPlan& delta = routed.delta;
   plan->strategy = delta.why_whole == nullptr ? Strategy::kDelta : Strategy::kRefresh;
   plan->why = delta.why_whole == nullptr
                   ? "what a change may have made stale is evaluated again"
                   : psprintf("the whole query is evaluated again: %s", delta.why_whole);
   DescribeResult(delta, shown, &spec);
-  plan->query =
-      Around(delta, spec.result_columns, BindRouting(spec.routing_conditions, plan->routing));
+  plan->query = routed.first != nullptr
+                    ? Around(routed.first, spec.result_columns, NIL)
+                    : Around(delta.query, spec.result_columns,
+                             BindRouting(spec.routing_conditions, plan->routing));
   PlanKey(survey.why_hidden, plan);
   spec.dependencies.shapes =
       TypeShapes(AsNode(list_make3(spec.query, spec.columns, KeyExpression(spec))));

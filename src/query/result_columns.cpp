@@ -3,6 +3,7 @@
 #include "query/result_columns.hpp"
 
 #include "pg/compat.hpp"
+#include "query/value_by_value.hpp"
 
 extern "C" {
 #include "lib/stringinfo.h"
@@ -66,7 +67,7 @@ void RequireDistinctNames(List* result_columns) {
 char* DescribeResultColumns(const Plan& plan) {
   // A result is sorted where it is made, and read by another level around that.
   const Query* sorted = plan.spec.query == nullptr ? plan.query : plan.spec.query;
-  List* sort_clause = sorted->sortClause;
+  List* sort_clause = LevelOfValue(*sorted).sortClause;
   StringInfoData text;
   initStringInfo(&text);
   ListCell* cell;

@@ -36,6 +36,7 @@ struct StaleSet {
   List* columns;    // SetColumn*; NIL: all that matters is whether the probe finds a row,
   int found_param;  // $n, a boolean: whether it does; 0 where there are columns
   List* probe;      // Restricted*: their results together
+  bool of_routes;   // only those values count that somebody watches
 };
 
 }  // namespace live_queries

@@ -52,6 +52,7 @@ class OpenGrammar:
         c = self.col(items, "int")
         if c is None: return "true"
         if r.random() < .15: return self.subselect(items, c[0])
+        if r.random() < .12: return self.equality(items)
         if k < 0.3:
             d = self.col(items, "int"); return "%s = %s" % (c[0], d[0])
         if k < 0.5: return "%s > %d" % (c[0], r.randint(0, 3))
@@ -59,6 +60,10 @@ class OpenGrammar:
         if k < 0.7: return "NOT (%s = %d)" % (c[0], r.randint(0, 3))
         if k < 0.8: return "%s %% 2 = 1" % c[0]
         return "%s <= %d" % (c[0], r.randint(1, 4))
+    def equality(self, items):
+        """with a constant: what a result is routed by, where it is a condition of the whole query"""
+        r = self.r; c = self.col(items, r.choice(["int", "int", "int", "text"])) or self.col(items)
+        return "%s = %s" % (c[0], {"int": "%d" % r.randint(0, 4), "text": "'%s'" % r.choice("xyz"), "num": r.choice(["1", "1.0", "2"]), "flt": r.choice(["0", "1"]), "fix": "1"}[c[1]])
     def plain(self, items):
         keep, self.subs = self.subs, 0
         c = self.cond(items); self.subs = keep
@@ -160,7 +165,7 @@ class OpenGrammar:
             body = r.choice(["SELECT * FROM %s" % name, "SELECT %s.* FROM %s %s JOIN a ON a.id = %s.%s" % (al, name, al, al, cols[0][0]) if cols[0][1] == "int" else "SELECT * FROM %s" % name,
                 "SELECT * FROM %s UNION ALL SELECT * FROM %s" % (name, name), "SELECT * FROM %s EXCEPT SELECT * FROM %s WHERE %s IS NOT NULL" % (name, name, cols[0][0])])
             return "WITH %s AS (%s) %s" % (name, inner, body), cols
-        q, cols = self.body(depth)
+        q, cols = self.body(depth, top)
         if r.random() < .04 and "ORDER BY" not in q:
             al = self.fresh()
             self.open = True
@@ -175,11 +180,12 @@ class OpenGrammar:
             tail = r.choice(["LIMIT %d", "LIMIT %d OFFSET 1", "FETCH FIRST %d ROWS WITH TIES"]) % r.randint(1, 4)
             q = "SELECT * FROM (%s) %s ORDER BY %s %s" % (q, self.fresh(), ", ".join(order), tail) if r.random() < .3 else "%s ORDER BY %s %s" % (q, ", ".join(order), tail) if "ORDER BY" not in q.split(") ")[-1] else q
         return q, cols
-    def body(self, depth):
+    def body(self, depth, top=False):
         r = self.r; k = r.random()
         if k < 0.15 and depth > 0: return self.set_operation(depth)
         frm, items = self.frm(depth)
         w = " WHERE " + " AND ".join(self.cond(items) for _ in range(r.randint(1, 2))) if r.random() < .6 else ""
+        if top and r.random() < .35: w += (" AND " if w else " WHERE ") + " AND ".join(self.equality(items) for _ in range(r.choice([1, 1, 2])))
         if k < 0.42: return self.grouped(frm, items, w)
         es = [self.col(items) for _ in range(r.randint(1, 3))]
         x = self.col(items, "int")
