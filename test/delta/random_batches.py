@@ -1,11 +1,15 @@
 """Random queries and changes: the delta strategy's own evaluation, batch by batch, against the whole query.
 
-Usage: random_batches.py SEED CASES [FORM,...]: without queries of these forms (test/oracle/grammar.py). A server with the build with fault points; connects by the environment."""
+Usage: random_batches.py SEED CASES [FORM,...]: without queries of these forms (test/oracle/grammar.py). A server with the build with fault points; connects by the environment.
+The first case that differs in some way is shown small: what of its query and statements it differs without is left out.
+PLANTED=1: the client here loses all updates; it ends well if that was found and made small."""
 import json, os, random, re, sys, time, psycopg2, psycopg2.extras
-from collections import Counter
+from collections import Counter, namedtuple
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/../oracle")
 from grammar import Grammar
 from open_grammar import OpenGrammar
+from shrinking import shrink_list, shrink_query
+PLANTED = os.environ.get("PLANTED") == "1"
 DSN = ""
 def loads(text):
     """JSON in which 1.0 and 1 differ."""
@@ -45,36 +49,33 @@ def row_of(r, t):
             "s": lambda: (value(r, "int"), value(r, "int"))}
     return vals[t]()
 KEYS = {"a": ["id"], "b": ["id"], "c": ["k1", "k2"], "d": ["p"], "s": ["u"]}
-def change(cur, r, dirty):
+def changes(r):
+    """Statements, each with its table and what it returns: the identities of the rows that it has changed."""
     for _ in range(r.randint(1, 4)):
         t = r.choice("aabbccds"); k = r.random()
         key = KEYS[t]; ks = ", ".join(key)
+        row = row_of(r, t)
         if k < 0.45:
-            row = row_of(r, t)
-            cur.execute("INSERT INTO %s VALUES (%s) ON CONFLICT DO NOTHING RETURNING %s" % (t, ", ".join(["%s"] * len(row)), ks), row)
-            dirty[t] |= set(cur.fetchall())
+            yield t, "INSERT INTO %s VALUES (%s) ON CONFLICT DO NOTHING RETURNING %s" % (t, ", ".join(["%s"] * len(row)), ks), row
         elif k < 0.7:
-            row = row_of(r, t)
-            cur.execute("DELETE FROM %s WHERE %s RETURNING %s" % (t, " AND ".join("%s = %%s" % c for c in key), ks), row[:len(key)])
-            dirty[t] |= set(cur.fetchall())
+            yield t, "DELETE FROM %s WHERE %s RETURNING %s" % (t, " AND ".join("%s = %%s" % c for c in key), ks), row[:len(key)]
         else:
-            row = row_of(r, t); c, ty = r.choice([x for x in COLS[t] if x[0] not in key])
-            cur.execute("UPDATE %s SET %s = %%s WHERE %s RETURNING %s" % (t, c, " AND ".join("%s = %%s" % c2 for c2 in key), ks), (value(r, ty),) + row[:len(key)])
-            dirty[t] |= set(cur.fetchall())
+            c, ty = r.choice([x for x in COLS[t] if x[0] not in key])
+            yield t, "UPDATE %s SET %s = %%s WHERE %s RETURNING %s" % (t, c, " AND ".join("%s = %%s" % c2 for c2 in key), ks), (value(r, ty),) + row[:len(key)]
 BATCHES = 3
 MANY = 300
 def array(values): return "{%s}" % ",".join('"%s"' % str(v).replace("\\", "\\\\").replace('"', '\\"') for v in values)
-def bulk(cur, r, dirty):
+def bulk(r):
     """Enough rows for a plan that is made for them."""
     lo = r.randint(10, 20)
-    cur.execute("INSERT INTO b SELECT n, n %% 7, n %% 5, 'x' FROM generate_series(%s, %s) n ON CONFLICT DO NOTHING RETURNING id", (lo, lo + MANY))
-    dirty["b"] |= set(cur.fetchall())
+    return "b", "INSERT INTO b SELECT n, n %% 7, n %% 5, 'x' FROM generate_series(%s, %s) n ON CONFLICT DO NOTHING RETURNING id", (lo, lo + MANY)
 class Client:
     """What a subscriber has: it applies messages, and does not forgive."""
     def __init__(self, bag, rows):
         self.bag, self.state = bag, Counter() if bag else {}
         for change in rows: self.apply(change)
     def apply(self, change):
+        if PLANTED and change["op"] == "update": return
         key, row = json.dumps(change["key"]), json.dumps(change["row"])
         if self.bag:
             self.state[key] += {"insert": 1, "delete": -1}[change["op"]]
@@ -98,6 +99,113 @@ def otherwise(cur, r, plan):
     cur.execute("".join("SET enable_%s = %s;" % (name, r.choice(["on", "off"])) for name in PLANNER))
     cur.execute("SELECT row_to_json(q) FROM (%s) q" % plan["query"])
     return Counter(json.dumps({c: v for c, v in row.items() if not c.startswith("?hidden")}) for row, in cur.fetchall())
+# A query, who asks, whether the dirty log is read, whether SQL leaves the answer open; statements before it, and those of its batches; of each
+# batch a table of which nobody knows what has changed.
+Case = namedtuple("Case", "sql role logged left_open setup batches unknown")
+def make_case(r, without):
+    setup = [one for _ in range(14) for one in changes(r)]
+    if r.random() < .4:
+        made = Grammar(r, {t: COLS[t] for t in "abc"})
+        sql, _ = made.statement()
+        if made.forms & without: return None
+        left_open = False
+    else:
+        made = OpenGrammar(r, COLS, VIEWS)
+        sql, _ = made.query(2)
+        left_open = made.open
+    role, logged = r.choice(["none", "none", "live_queries_reader"]), r.random() < .7
+    batches = [[one for _ in range(r.randint(1, 4)) for one in changes(r)] + ([bulk(r)] if r.random() < .05 else []) for _ in range(BATCHES)]
+    return Case(sql, role, logged, left_open, setup, batches, [r.choice(list(TABLES)) if r.random() < .05 else None for _ in batches])
+class Refused(Exception): "The query is not watched."
+class Lab:
+    """Connections to one server, on which cases are played."""
+    def __init__(self, ac):
+        self.ac = ac
+        ac.execute("SELECT relname, oid FROM pg_class WHERE relname = ANY (%s)", (list(TABLES),))
+        self.oids = dict(ac.fetchall())
+        self.connect()
+    def connect(self):
+        self.evaluator, self.check = conn(), conn()
+        self.check.autocommit = True
+    def play(self, case, stats, r):
+        """Raises what is wrong."""
+        try: self.play_open(case, stats, r)
+        finally:
+            if self.evaluator.closed or self.check.closed: self.connect()
+            else: self.evaluator.rollback()
+    def play_open(self, case, stats, r):
+        ac, sql, role = self.ac, case.sql, case.role
+        e, cc = self.evaluator.cursor(), self.check.cursor()
+        ac.execute("TRUNCATE a, b, c, d, s")
+        for _, statement, values in case.setup: ac.execute(statement, values)
+        # As text, a plan loses the names in rows, conditions of security barriers, and whose rights a view has.
+        shown = role == "none" and not re.search(r"row_to_json|_agg\(q\d+\)| va ", sql)
+        try:
+            e.execute("SET LOCAL ROLE " + role); cc.execute("RESET ALL; SET ROLE " + role)
+            e.execute("SELECT delta_begin(%s)", (sql,))
+            e.execute("SELECT delta_plan(%s)", (sql,)); plan = loads(e.fetchone()[0])
+            if case.logged: e.execute("SELECT delta_watch()")
+        except psycopg2.Error as error:
+            if error.pgcode != "0A000": raise
+            raise Refused("refused: " + str(error).split("\n")[0][:90])
+        if plan["why"]: stats["whole: " + plan["why"]] += 1
+        try: e.execute("SELECT delta_result()")
+        except psycopg2.errors.FeatureNotSupported as error:
+            raise Refused("no plan: " + str(error).split("\n")[0])
+        rows, client = loads(e.fetchone()[0]), None
+        for statements, unknown in zip(case.batches, case.unknown):
+            dirty = {t: set() for t in TABLES}
+            for t, statement, values in statements:
+                ac.execute(statement, values)
+                dirty[t] |= set(ac.fetchall())
+            given = [(self.oids[t], array(i)) for t in TABLES for i in dirty[t]]
+            if unknown: given.append((self.oids[unknown], None))
+            e.execute("SELECT delta_move()")
+            if case.logged: e.execute("SELECT delta_logged()")
+            else: e.execute("SELECT delta_changes(%s::oid[], %s)", ([o for o, _ in given], [i for _, i in given]))
+            told = loads(e.fetchone()[0])
+            client = client or Client(told["bag"], rows)
+            for one in told["changes"]: client.apply(one)
+            e.execute("SELECT delta_result()")
+            now = loads(e.fetchone()[0])
+            assert client.state == Client(told["bag"], now).state, "the client has %s\nthe result is %s" % (client.state, Client(told["bag"], now).state)
+            found = Counter(json.dumps(one["row"]) for one in now)
+            truth = found
+            if case.left_open and shown: truth = otherwise(cc, r, plan)
+            # The text of a plan can be ambiguous: ORDER BY prefers the names of result columns.
+            if not case.left_open or found != truth:
+                cc.execute("SELECT row_to_json(q) FROM (%s) q" % sql)
+                truth = Counter(json.dumps(row) for row, in cc.fetchall())
+            assert found == truth, "not as the query: %s\nnot %s" % (now, truth)
+            stats["batches"] += 1; stats["whole"] += told["whole"]; stats["bag"] += told["bag"]
+            stats["changed"] += bool(told["changes"]); stats["partial"] += told["rows"] < 2 * len(now)
+    def how(self, case):
+        """How a case fails: a word for it, or None."""
+        try: self.play(case, Counter(), random.Random(0))
+        except (AssertionError, psycopg2.Error) as error: return kind_of(error)
+        except Refused: pass
+        return None
+    def small(self, case, how):
+        """What is left of a case that fails in this way. Of what it has become, SQL may leave the answer open."""
+        case = case._replace(left_open=True)
+        fails = lambda **less: self.how(case._replace(**less)) == how
+        if not fails(): return None
+        for _ in range(2):
+            case = case._replace(sql=shrink_query(case.sql, lambda sql: fails(sql=sql)))
+            case = case._replace(setup=shrink_list(case.setup, lambda setup: fails(setup=setup)))
+            for i in range(len(case.batches)):
+                put = lambda batch: case.batches[:i] + [batch] + case.batches[i + 1:]
+                case = case._replace(batches=put(shrink_list(case.batches[i], lambda batch: fails(batches=put(batch)))))
+        return case
+def kind_of(error):
+    """What errors of one cause have in common."""
+    return getattr(error, "pgcode", None) or re.sub(r"[^a-z ].*", "", str(error), flags=re.S)[:30]
+def shown_small(ac, case):
+    """The text of a case, to be run by hand."""
+    lines = ["-- %s%s" % (case.role, ", by the dirty log" if case.logged else "")] + [ac.mogrify(s, v).decode() + ";" for _, s, v in case.setup]
+    lines.append("-- live: " + case.sql)
+    for batch in case.batches: lines += [ac.mogrify(s, v).decode() + ";" for _, s, v in batch] + ["-- and then"] * bool(batch)
+    return "\n".join(lines)
 def main():
     seed, cases = int(sys.argv[1]), int(sys.argv[2])
     without = set(sys.argv[3].split(",")) if len(sys.argv) > 3 else set()
@@ -115,78 +223,23 @@ def main():
         ac.execute("SELECT count(*) FROM live.workers WHERE state = 'running'")
         if ac.fetchone()[0]: break
         time.sleep(.1)
-    ac.execute("SELECT relname, oid FROM pg_class WHERE relname = ANY (%s)", (list(TABLES),))
-    oids = dict(ac.fetchall())
-    evaluator, check = conn(), conn()
-    check.autocommit = True
-    stats = Counter()
-    for case in range(cases):
-        r = random.Random("%d/%d" % (seed, case))
-        ac.execute("TRUNCATE a, b, c, d, s")
-        for _ in range(14): change(ac, r, {t: set() for t in TABLES})
-        if r.random() < .4:
-            made = Grammar(r, {t: COLS[t] for t in "abc"})
-            sql, _ = made.statement()
-            if made.forms & without: continue
-            left_open = False
-        else:
-            made = OpenGrammar(r, COLS, VIEWS)
-            sql, _ = made.query(2)
-            left_open = made.open
-        role = r.choice(["none", "none", "live_queries_reader"])
-        # As text, a plan loses the names in rows, conditions of security barriers, and whose rights a view has.
-        shown = role == "none" and not re.search(r"row_to_json|_agg\(q\d+\)| va ", sql)
-        e, cc = evaluator.cursor(), check.cursor()
-        batch = "start"
-        try:
-            try:
-                e.execute("SET LOCAL ROLE " + role); cc.execute("RESET ALL; SET ROLE " + role)
-                e.execute("SELECT delta_begin(%s)", (sql,))
-                e.execute("SELECT delta_plan(%s)", (sql,)); plan = loads(e.fetchone()[0])
-                logged = r.random() < .7
-                if logged: e.execute("SELECT delta_watch()")
-            except psycopg2.Error as error:
-                if error.pgcode != "0A000": raise
-                stats["refused: " + str(error).split("\n")[0][:90]] += 1
-                continue
-            if plan["why"]: stats["whole: " + plan["why"]] += 1
-            try: e.execute("SELECT delta_result()")
-            except psycopg2.errors.FeatureNotSupported as error:
-                stats["no plan: " + str(error).split("\n")[0]] += 1
-                continue
-            rows, client = loads(e.fetchone()[0]), None
-            for batch in range(BATCHES):
-                dirty = {t: set() for t in TABLES}
-                for _ in range(r.randint(1, 4)): change(ac, r, dirty)
-                if r.random() < .05: bulk(ac, r, dirty)
-                given = [(oids[t], array(i)) for t in TABLES for i in dirty[t]]
-                if r.random() < .05: given.append((oids[r.choice(list(TABLES))], None))
-                e.execute("SELECT delta_move()")
-                if logged: e.execute("SELECT delta_logged()")
-                else: e.execute("SELECT delta_changes(%s::oid[], %s)", ([o for o, _ in given], [i for _, i in given]))
-                told = loads(e.fetchone()[0])
-                client = client or Client(told["bag"], rows)
-                for one in told["changes"]: client.apply(one)
-                e.execute("SELECT delta_result()")
-                now = loads(e.fetchone()[0])
-                assert client.state == Client(told["bag"], now).state, "the client has %s\nthe result is %s" % (client.state, Client(told["bag"], now).state)
-                found = Counter(json.dumps(one["row"]) for one in now)
-                truth = found
-                if left_open and shown: truth = otherwise(cc, r, plan)
-                # The text of a plan can be ambiguous: ORDER BY prefers the names of result columns.
-                if not left_open or found != truth:
-                    cc.execute("SELECT row_to_json(q) FROM (%s) q" % sql)
-                    truth = Counter(json.dumps(row) for row, in cc.fetchall())
-                assert found == truth, "%s\nnot %s" % (now, truth)
-                stats["batches"] += 1; stats["whole"] += told["whole"]; stats["bag"] += told["bag"]
-                stats["changed"] += bool(told["changes"]); stats["partial"] += told["rows"] < 2 * len(now)
+    lab, stats, least = Lab(ac), Counter(), None
+    for number in range(cases):
+        r = random.Random("%d/%d" % (seed, number))
+        case = make_case(r, without)
+        if case is None: continue
+        try: lab.play(case, stats, r)
+        except Refused as why: stats[str(why)] += 1
         except (psycopg2.Error, AssertionError) as error:
-            told_before[str(error)[:30]] += 1
-            if told_before[str(error)[:30]] <= 2: print("DIFFERENCE", seed, case, "batch", batch, sql, "\n", error)
+            how = kind_of(error)
+            told_before[how] += 1
+            if told_before[how] <= 2: print("DIFFERENCE", seed, number, case.sql, "\n", error)
+            if told_before[how] == 1 and getattr(error, "pgcode", "") is not None:
+                least = lab.small(case, how)
+                print("Small:\n" + shown_small(ac, least) if least else "It does not differ when it is played again.")
             stats["different"] += 1
-            if stats["different"] > 30: break
-        finally:
-            evaluator.rollback()
+            if stats["different"] > 30 or PLANTED: break
     print(dict(stats))
+    if PLANTED: sys.exit(0 if least and len(least.sql) < 60 and len(least.setup) + sum(len(b) for b in least.batches) <= 2 else 1)
     sys.exit(1 if stats["different"] else 0)
 main()
