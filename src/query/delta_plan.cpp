@@ -10,6 +10,7 @@
 #include "query/restriction.hpp"
 #include "query/table_facts.hpp"
 #include "query/tree.hpp"
+#include "query/value_by_value.hpp"
 #include "query/whole_rows.hpp"
 
 extern "C" {
@@ -217,7 +218,7 @@ DeltaPlan PlanDelta(const Query* query) {
   plan.refused = planner.refused;
   plan.cure = planner.cure;
   plan.shown = shown;
-  plan.list = IsList(*query);
+  plan.list = IsList(LevelOfValue(*query));
   plan.asks_clock = asks_clock;
   ListCell* cell;
   foreach (cell, tables)
