@@ -221,7 +221,9 @@ bool PlanRouting(Plan* plan, Routed* routed) {
   *routed = {PlanDelta(routing.query), nullptr};
   if (routed->delta.why_whole != nullptr || routed->delta.refused != nullptr) return false;
   if (routing.made_anew) {
-    routed->first = AsItWas(PlanDelta(spec.query), routed->delta, routing);
+    const DeltaPlan original = PlanDelta(spec.query);
+    if (original.why_whole != nullptr || original.refused != nullptr) return false;
+    routed->first = AsItWas(original, routed->delta, routing);
     if (routed->first == nullptr) return false;
   }
   spec.query = routing.query;

@@ -1,6 +1,7 @@
 // What is evaluated for one value of its routing columns after the other: stale are the values that
 // stale rows have, before the level groups or limits them. Process: client backend, evaluator.
 #include "query/delta_planner.hpp"
+#include "query/open_groups.hpp"
 #include "query/restriction.hpp"
 #include "query/small_key.hpp"
 #include "query/tree.hpp"
@@ -29,7 +30,7 @@ List* ColumnsOf(List* tests) {
 void NameRows(Planner* planner, const Query* level, PlannedRelation* relation) {
   if (level->hasTargetSRFs) GiveUp(planner, "it contains set-returning functions");
   if (Groups(*level)) {
-    relation->key = get_sortgrouplist_exprs(level->groupClause, level->targetList);
+    relation->key = ShownGroups(*level);
     relation->bag = false;
     // They are evaluated whatever is there of a value.
     if (GivesOneGroup(*level) &&

@@ -109,7 +109,9 @@ Query* ValueByValue(Query* query, List* conditions, List* names) {
   List* quals = make_ands_implicit(reinterpret_cast<Expr*>(query->jointree->quals));
   forboth (cell, conditions, name, names) {
     const auto& condition = *lfirst_node(OpExpr, cell);
-    if (!OidIsValid(get_array_type(ParamOf(condition).paramtype))) return nullptr;
+    // In FROM, a function of composite values gives the columns of these.
+    const Oid type = ParamOf(condition).paramtype;
+    if (!OidIsValid(get_array_type(type)) || type_is_rowtype(type)) return nullptr;
     const int number = foreach_current_index(cell) + 1;
     OpExpr* test = CopyOf(&condition);
     lsecond(test->args) = ValueOf(condition, number, 1);

@@ -13,7 +13,7 @@ namespace live_queries {
 
 // SELECT the columns of `query`, the values FROM unnest($1, ...), LATERAL (`query` where the
 // columns have the values). `conditions`: OpExpr, column = Param(n), beside `names`, those of the
-// columns in the result. nullptr if a type has no arrays. Takes `query` over.
+// columns in the result. nullptr if a type has no arrays, or is composite. Takes `query` over.
 Query* ValueByValue(Query* query, List* conditions, List* names);
 
 bool IsValueByValue(const Query& query);
