@@ -251,6 +251,7 @@ void PlanDeltaStrategy(const AnalyzedQuery& analyzed, Plan* plan) {
   if (AsksClock(spec.query)) spec.refresh_ms = kDefaultRefreshMs;
   spec.dependencies = analyzed.dependencies;
   plan->frozen = analyzed.frozen;
+  plan->sort_clause = spec.query->sortClause;  // routing may sort by another column first
   RequireDistinctNames(ResultColumns(spec.query->targetList));
   Survey survey = {plan, NIL, nullptr};
   (void)SurveyTree(AsNode(spec.query), &survey);

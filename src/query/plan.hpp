@@ -22,6 +22,7 @@ struct Plan {
   List* routing;               // Const, beside spec.routing_conditions: this subscription's route
   FrozenValues frozen;         // what is to be passed when the query is planned again
   Query* query;                // what the first result reads, by the same expressions
+  List* sort_clause;           // SortGroupClause: the order that the query asks for
   List* temporary;         // oids of the schemas of temporary tables that only other sessions read
   bool reads_settings;     // for each row: any of the session's own
   List* table_names;       // String, qualified; for people

@@ -3,7 +3,6 @@
 #include "query/result_columns.hpp"
 
 #include "pg/compat.hpp"
-#include "query/value_by_value.hpp"
 
 extern "C" {
 #include "lib/stringinfo.h"
@@ -65,9 +64,6 @@ void RequireDistinctNames(List* result_columns) {
 }
 
 char* DescribeResultColumns(const Plan& plan) {
-  // A result is sorted where it is made, and read by another level around that.
-  const Query* sorted = plan.spec.query == nullptr ? plan.query : plan.spec.query;
-  List* sort_clause = LevelOfValue(*sorted).sortClause;
   StringInfoData text;
   initStringInfo(&text);
   ListCell* cell;
@@ -78,7 +74,7 @@ char* DescribeResultColumns(const Plan& plan) {
     escape_json(&text, column.resname);
     AppendType(&text, column);
     AppendPlaceInKey(&text, column, plan.spec);
-    AppendPlaceInOrder(&text, column, sort_clause);
+    AppendPlaceInOrder(&text, column, plan.sort_clause);
     appendStringInfoChar(&text, '}');
   }
   appendStringInfoString(&text, text.len == 0 ? "[]" : "]");

@@ -247,6 +247,7 @@ std::optional<WhyNot> PlanStream(const AnalyzedQuery& analyzed, Plan* plan) {
   plan->why = "one table, conditions and expressions on its rows alone";
   plan->frozen = analyzed.frozen;
   plan->query = query;
+  plan->sort_clause = query->sortClause;
   plan->temporary = facts.temporary;
   plan->table_names = list_make1(makeString(QualifiedName(table.relid)));
   QuerySpec& spec = plan->spec;
