@@ -43,13 +43,14 @@ class Scope:
 
 class Grammar:
     """Makes one query. tables: name -> [(column, type), ...]; seldom: those of them that are named half as
-    often as the others; params: how often a constant becomes a parameter.
+    often as the others; params: how often a constant becomes a parameter; equalities: how often a whole query has those that
+    live queries of one shape differ in (with params they are parameters always).
 
     After statement(): forms, the names of what the query is made of; used, the tables that it names; params_made, the texts
-    of the parameters.
+    of the parameters; equal, the numbers of those in such equalities, with the type.
     """
 
-    def __init__(self, rng, tables, params=0.0, most_joins=3, seldom=()):
+    def __init__(self, rng, tables, params=0.0, most_joins=3, seldom=(), equalities=0.0):
         self.rng = rng
         self.seldom = seldom
         self.tables = dict(tables)
@@ -57,7 +58,10 @@ class Grammar:
         self.sub_selects = 2  # how many conditions with sub-selects are left
         self.share = params
         self.most_joins = most_joins
+        self.equalities = equalities
         self.params_made = []
+        self.equal = []
+        self.step = "rows"  # what the level that was made last does to rows
         self.forms = set()
         self.used = set()
         self.with_query = None  # (name, columns), to be used by the next FROM
@@ -71,7 +75,7 @@ class Grammar:
             prefix = "WITH w AS %s(%s) " % (how, text)
             self.with_query = ("w", columns)
             self.form("CTE")
-        text, columns = self.query(self.rng.choice([0, 0, 1, 1, 2]))
+        text, columns = self.query(self.rng.choice([0, 0, 1, 1, 2]), outermost=True)
         if self.params_made:
             self.form("parameters")
         return prefix + text, columns
@@ -214,6 +218,16 @@ class Grammar:
                 column[0], self.number(scope), self.number(scope), self.constant(0, 3)),
             lambda: "%s >= 'x'" % self.text(scope)])()
 
+    def equality(self, scope):
+        """Returns a condition by which the rows of live queries of one shape can be told apart."""
+        column = self.column(scope, self.rng.choice([INT, INT, INT, TEXT])) or self.column(scope, INT) or self.column(scope, TEXT)
+        value = equal_value(self.rng, column[1])
+        if not self.share:
+            return "%s = %s" % (column[0], value if column[1] == INT else "'%s'" % value)
+        self.params_made.append(value)
+        self.equal.append((len(self.params_made), column[1]))
+        return "%s = $%d" % (column[0], len(self.params_made))
+
     def with_sub_select(self, scope, depth):
         """Returns a condition with a sub-select."""
         if depth < 0:
@@ -282,18 +296,26 @@ class Grammar:
 
     # SELECT
 
-    def query(self, depth):
+    def query(self, depth, outermost=False):
         """Returns a query's text and its columns [(name, type), ...]."""
         choice = self.rng.random()
         if choice < .15 and depth > 0:
             return self.set_operation(depth)
         source, scope = self.source(depth)
         where = self.where(scope, .6)
+        shared = outermost and self.equalities and self.chance(self.equalities) and scope.columns(INT) + scope.columns(TEXT)
+        if shared:
+            equal = [self.equality(scope) for _ in range(self.rng.choice([1, 1, 1, 2]))]
+            where = (where + " AND " if where else " WHERE ") + " AND ".join(equal)
         if choice < .45:
             text, columns = self.grouped(source, scope, where)
         else:
-            text, columns = self.selected(source, scope, where)
-        if self.chance(.1) and not any(kind == OTHER for _, kind in columns):
+            text, columns = self.selected(source, scope, where, shared)
+        limited = self.chance(.35 if shared else .1) and self.step != "DISTINCT ON"
+        limited = limited and not any(kind == OTHER for _, kind in columns)
+        if shared:
+            self.form("equality: %s" % ("LIMIT" if limited else self.step))
+        if limited:
             order = self.rng.choice(["%d", "%d DESC", "%d DESC NULLS LAST"])
             text = "%s ORDER BY %s LIMIT %d%s" % (text, ", ".join(order % (n + 1) for n in range(len(columns))),
                                                   self.rng.randint(1, 4), self.rng.choice(["", "", " OFFSET 1"]))
@@ -324,6 +346,7 @@ class Grammar:
         columns = [(name, kind) for name, kind in keys] + made
         text = "SELECT %s FROM %s%s" % (named([expression for expression, _ in columns]), source, where)
         names = ", ".join(name for name, _ in keys)
+        self.step = "GROUP BY" if keys else "one group"
         if not keys:
             self.form("one group")
         elif len(keys) > 1 and self.chance(.15):
@@ -335,15 +358,15 @@ class Grammar:
                 self.rng.choice(["count(*)", "sum(%s)" % self.number(scope)]), self.constant(0, 2)))
         return text, [("c%d" % n, kind) for n, (_, kind) in enumerate(columns)]
 
-    def selected(self, source, scope, where):
-        """A projection, with windows, DISTINCT and sub-selects at times."""
+    def selected(self, source, scope, where, shared=False):
+        """A projection, with windows, DISTINCT and sub-selects at times; shared: there are equalities."""
         made = [self.column(scope) or ("1", INT) for _ in range(self.rng.randint(1, 3))]
         if self.chance(.2):
             made[0] = self.rng.choice([("(%s + 1)" % self.number(scope), INT), ("upper(%s)" % self.text(scope), TEXT),
                                        ("coalesce(%s, -1)" % self.number(scope), INT)])
         if self.chance(.2):
             made.append(self.scalar(scope))
-        windows = self.chance(.15)
+        windows = self.chance(.25 if shared else .15)
         if windows:
             made.append(self.window(scope))
         distinct = ""
@@ -355,7 +378,15 @@ class Grammar:
                     named([expression for expression, _ in made]), source, where,
                     ", ".join("c%d" % n for n in range(len(made))))
                 self.form("DISTINCT ON")
+                self.step = "rows"
                 return "SELECT * FROM (%s) o" % text, [("c%d" % n, kind) for n, (_, kind) in enumerate(made)]
+        self.step = "window" if windows else "DISTINCT" if distinct else "rows"
+        if distinct and shared and self.chance(.3):
+            # The first of each in an order that leaves no tie.
+            self.step = self.formed("DISTINCT ON", "DISTINCT ON")
+            order = [expression for expression, _ in made] + [name for name, kind in scope.columns() if kind != OTHER]
+            distinct = "DISTINCT ON (%s) " % made[0][0]
+            where += " ORDER BY " + ", ".join(order)
         text = "SELECT %s%s FROM %s%s" % (distinct, named([expression for expression, _ in made]), source, where)
         return text, [("c%d" % n, kind) for n, (_, kind) in enumerate(made)]
 
@@ -388,6 +419,11 @@ class Grammar:
         partition = self.column(scope)
         part = "PARTITION BY " + partition[0] if partition and partition[1] != OTHER and self.chance(.8) else ""
         return ("(%s)::int" % self.rng.choice(WINDOWS).format(p=part, i=self.number(scope), all=ordered), INT)
+
+
+def equal_value(rng, kind):
+    """Returns a value of a column of a type, which rows have often."""
+    return str(rng.randint(0, 4)) if kind == INT else rng.choice(["x", "y", "z", "open", "north", "p"])
 
 
 def named(expressions):

@@ -144,7 +144,7 @@ class Relations:
 def grammar_for(rng, role):
     """Returns a Grammar over these tables; role: also over those that ask who asks."""
     seen = {name: columns for name, columns in SEEN.items() if role or name not in ("doc", "member")}
-    return grammar.Grammar(rng, seen, params=.15, seldom=("tag",))
+    return grammar.Grammar(rng, seen, params=.15, seldom=("tag",), equalities=.3)
 
 
 def transfer(rng):

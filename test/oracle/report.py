@@ -72,6 +72,8 @@ def forms(world):
     there = len({form for pair in accepted.pairs for form in pair})
     print("oracle: %d forms beside streams, and of their %d pairs %d in one query" % (
         there, there * (there - 1) // 2, len(accepted.pairs)))
+    print("oracle: subscriptions that share their evaluation with others of another value: %s" % (", ".join(
+        "%s %d" % (form.partition(": ")[2], count) for form, count in accepted.shared.most_common()) or "none"))
     for reason, count in accepted.reasons.most_common(25):
         print("  refused %5d: %s" % (count, reason))
 

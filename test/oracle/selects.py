@@ -12,14 +12,17 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import grammar
 import relations
 import schema
 import shapes
+from grammar import INT, TEXT
 from rows import Number
 
 SHAPE = shapes.Shape("any select", "", sometimes=True, pointwise=False)
 LIST = re.compile(r" ORDER BY [^()]* LIMIT \d+( OFFSET \d+)?\Z")
 LISTS = 0.06  # how often a query is one whose rows move without being changed themselves
+SHARED = 0.2  # how often one that shares its evaluation with others of its shape
 ACCOUNTS = 0.12  # how often a query is one of accounts
 CLOCK = 0.12     # and how often it asks the clock
 NOW = "now()"
@@ -47,6 +50,27 @@ MOVING = [
     ("SELECT who FROM member ORDER BY team, who LIMIT 5 OFFSET 1", {"member"}),
 ]
 
+# Of one value at a time: what limits rows, makes one group, numbers rows or sorts equal ones out. The query, the types of its
+# parameters, the tables below, what it does.
+OF_VALUES = [
+    ("SELECT id, state FROM task WHERE team = $1 ORDER BY points DESC NULLS LAST, id LIMIT 2", [INT], {"task"}, "LIMIT"),
+    ("SELECT who FROM member WHERE team = $1 ORDER BY who LIMIT 2 OFFSET 1", [INT], {"member"}, "LIMIT"),
+    ("SELECT n, label FROM tag WHERE task = $1 ORDER BY n, label LIMIT 2", [INT], {"tag"}, "LIMIT"),
+    ("SELECT t.name, count(*) AS n FROM team t JOIN task k ON k.team = t.id WHERE k.state = $1 GROUP BY t.name ORDER BY n DESC, t.name"
+     " LIMIT 2", [TEXT], {"team", "task"}, "LIMIT"),
+    ("SELECT id, n FROM doc WHERE team = $1 ORDER BY n DESC NULLS LAST, id LIMIT 2", [INT], {"doc", "member"}, "LIMIT"),
+    ("SELECT count(*) AS n, sum(points) AS points FROM task WHERE team = $1", [INT], {"task"}, "one group"),
+    ("SELECT min(n) AS least, count(*) AS all FROM place WHERE region = $1 AND team = $2", [TEXT, INT], {"place"}, "one group"),
+    ("SELECT max(k.points) AS most FROM team t LEFT JOIN task k ON k.team = t.id WHERE t.lead = $1 HAVING count(*) > 1", [INT],
+     {"team", "task"}, "one group"),
+    ("SELECT count(*) AS n FROM doc WHERE team = $1", [INT], {"doc", "member"}, "one group"),
+    ("SELECT DISTINCT state, points FROM task WHERE team = $1", [INT], {"task"}, "DISTINCT"),
+    ("SELECT DISTINCT n.weight FROM note n JOIN task k ON k.id = n.task WHERE k.team = $1", [INT], {"note", "task"}, "DISTINCT"),
+    ("SELECT DISTINCT ON (state) state, id FROM task WHERE team = $1 ORDER BY state, points DESC, id", [INT], {"task"}, "DISTINCT ON"),
+    ("SELECT id, row_number() OVER (ORDER BY points, id) AS nth FROM task WHERE team = $1", [INT], {"task"}, "window"),
+    ("SELECT id, region, sum(n) OVER (PARTITION BY region) AS sum FROM place WHERE team = $1", [INT], {"place"}, "window"),
+]
+
 
 @dataclass(frozen=True)
 class Select:
@@ -59,6 +83,7 @@ class Select:
     forms: frozenset = field(default=frozenset(), compare=False)
     balance: tuple = field(default=(), compare=False)    # of accounts: (which part, column)
     refresh_every: str = field(default="", compare=False)  # where it asks the clock: each row has the column "clock"
+    equal: tuple = field(default=(), compare=False)      # (index of a parameter, type): others of its shape have another there
 
     shape = SHAPE
     whole = True
@@ -67,6 +92,13 @@ class Select:
     def ordered(self):
         """Whether its result is a list: the query itself has ORDER BY and LIMIT."""
         return LIST.search(self.text) is not None
+
+    def another(self, rng):
+        """Returns one of the same shape, with other values where those may differ."""
+        params = list(self.params)
+        for index, kind in self.equal:
+            params[index] = grammar.equal_value(rng, kind)
+        return replace(self, params=tuple(params))
 
     def source_table(self, tables):
         """As of a shapes.Query: one of the tables, of which none is under rights."""
@@ -115,6 +147,16 @@ def random_select(rng, user, world):
     if rng.random() < LISTS:
         text, below = rng.choice(MOVING)
         return Select(text, (), user, frozenset(below), frozenset({"LIMIT"}))
+    if rng.random() < SHARED:
+        text, kinds, below, what = rng.choice(OF_VALUES)
+        if not (user.renamed and below & {"doc", "member"}):
+            forms = {"equality: " + what} | ({"row security"} if "doc" in below else set())
+            refresh_every = rng.choice(["0.1 s", "0.3 s"]) if rng.random() < CLOCK else ""
+            if refresh_every:
+                text = text.replace(" FROM ", ", %s AS clock FROM " % NOW, 1)
+                forms.add("clock")
+            return Select(text, (None,) * len(kinds), user, frozenset(below), frozenset(forms), refresh_every=refresh_every,
+                          equal=tuple(enumerate(kinds))).another(rng)
     made = relations.grammar_for(rng, role=not user.renamed)
     text, columns = made.statement()
     refresh_every = rng.choice(["0.1 s", "0.3 s", "1 s"]) if rng.random() < CLOCK else ""
@@ -131,8 +173,9 @@ def random_select(rng, user, world):
     # What was made and not taken may have had a parameter of its own.
     used = sorted({int(number) for number in re.findall(r"\$(\d+)", text)})
     text = re.sub(r"\$(\d+)", lambda match: "$%d" % (used.index(int(match.group(1))) + 1), text)
+    equal = tuple((used.index(number), kind) for number, kind in made.equal if number in used)
     return Select(text, tuple(made.params_made[number - 1] for number in used), user, below, frozenset(forms),
-                  refresh_every=refresh_every)
+                  refresh_every=refresh_every, equal=equal)
 
 
 def with_clock(rng, text, columns):
@@ -172,11 +215,14 @@ class Accepted:
         self.taken = Counter()    # (form, strategy) -> how many
         self.pairs = set()        # pairs of forms in a query that is followed by differences
         self.reasons = Counter()  # why others were not
+        self.shared = Counter()   # form -> how many shared their evaluation with a live one that has another value
         self.lock = threading.Lock()
 
-    def add(self, query, strategy):
-        """Notes one."""
+    def add(self, query, strategy, shares):
+        """Notes one; shares: whether its evaluation is that of others with another value."""
         with self.lock:
+            if shares:
+                self.shared.update(form for form in query.forms if form.startswith("equality: "))
             if query not in self.queries:
                 self.queries.append(query)
             del self.queries[:-self.MOST]
@@ -190,8 +236,12 @@ class Accepted:
             self.reasons[text.split("\n", maxsplit=1)[0]] += 1
             self.taken.update((form, "refused") for form in query.forms or ["plain"])
 
-    def one(self, rng, user):
-        """Returns one that was accepted of this user, or None. An equal one of another's is as good for most."""
+    def one(self, rng, user, shared=False):
+        """Returns one that was accepted of this user, or None. An equal one of another's is as good for most. shared: one that
+        can share its evaluation with others."""
         with self.lock:
-            found = [query for query in self.queries if query.user == user or "doc" not in query.below]
+            found = [query for query in self.queries
+                     if (query.equal or not shared) and (query.user == user or "doc" not in query.below)]
+            if shared:  # with one of the last of his own, which is live most likely
+                found = [query for query in found if query.user == user][-8:] or found
         return replace(rng.choice(found), user=user) if found else None

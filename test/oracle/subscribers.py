@@ -151,6 +151,11 @@ class Client(Actor):
         known = self.world.accepted.one(self.rng, user) if certain or self.rng.random() < 0.25 else None
         if known or certain:
             return known
+        if self.rng.random() < 0.4:
+            known = self.world.accepted.one(self.rng, user, shared=True)
+            query = known and known.another(self.rng)
+            if query and self._problem(query) is None:
+                return query
         wanted = self.world.options.form
         for _ in range(200 if wanted else 10):
             query = selects.random_select(self.rng, user, self.world)
@@ -164,20 +169,36 @@ class Client(Actor):
             self.world.count("no query: %s" % problem)
         return None
 
-    def _problem(self, query):
-        """Runs a query; returns why it is none for a test, or None."""
+    def _planner_cursor(self):
         if self.planner is None:
             self.planner = self.world.server.database()
             with self.planner.cursor() as cursor:
                 cursor.execute("SET statement_timeout = '%s'" % LONGEST)
+        return self.planner.cursor()
+
+    def _problem(self, query):
+        """Runs a query; returns why it is none for a test, or None."""
         try:
-            with self.planner.cursor() as cursor:
+            with self._planner_cursor() as cursor:
                 cursor.execute("SELECT row_to_json(q) FROM (%s) q" % query.plain_sql(None))
                 return "too many rows" if cursor.rowcount > MOST_ROWS else None
         except psycopg2.errors.QueryCanceled:
             return "too slow"
         except psycopg2.Error as error:
             return "%s %s" % (error.pgcode, str(error).split("\n", maxsplit=1)[0])
+
+    def _shares(self, query, strategy):
+        """Tells whether the evaluation of a query is that of a live one with another value, too."""
+        if not query.equal or strategy != "delta":
+            return False
+        try:
+            with self._planner_cursor() as cursor:
+                cursor.execute("SELECT EXISTS (SELECT FROM live_queries WHERE query = %s AND username = %s AND params <> %s::text[] AND"
+                               " status = 'active') AND EXISTS (SELECT FROM live.explain(%s, %s::text[]) WHERE property = 'routing')",
+                               (query.text, query.user.name, list(query.params), query.text, list(query.params)))
+                return cursor.fetchone()[0]
+        except psycopg2.Error:  # too slow, or the superuser is refused
+            return False
 
     def _answer_resets(self):
         for subscription in self._those(True, broken=True, paused=False):
@@ -204,7 +225,7 @@ class Client(Actor):
         self.world.count("subscriptions")
         self.world.count("strategy %s" % subscription.strategy)
         if query.whole:
-            self.world.accepted.add(query, subscription.strategy)
+            self.world.accepted.add(query, subscription.strategy, self._shares(query, subscription.strategy))
         if subscription.unread and self.rng.random() < 0.6:
             self._read(subscription)
         return None
