@@ -212,6 +212,7 @@ class Accepted:
 
     def __init__(self):
         self.queries = []
+        self.delta = []           # of each shape that may be shared one
         self.taken = Counter()    # (form, strategy) -> how many
         self.pairs = set()        # pairs of forms in a query that is followed by differences
         self.reasons = Counter()  # why others were not
@@ -226,6 +227,10 @@ class Accepted:
             if query not in self.queries:
                 self.queries.append(query)
             del self.queries[:-self.MOST]
+            shape = (query.text, query.user)
+            if query.equal and strategy == "delta" and shape not in [(one.text, one.user) for one in self.delta]:
+                self.delta.append(query)
+            del self.delta[:-self.MOST]
             self.taken.update((form, strategy) for form in query.forms or ["plain"])
             if strategy != "stream":
                 self.pairs.update(itertools.combinations(sorted(query.forms), 2))
@@ -240,8 +245,8 @@ class Accepted:
         """Returns one that was accepted of this user, or None. An equal one of another's is as good for most. shared: one that
         can share its evaluation with others."""
         with self.lock:
-            found = [query for query in self.queries
-                     if (query.equal or not shared) and (query.user == user or "doc" not in query.below)]
+            found = [query for query in (self.delta if shared else self.queries)
+                     if query.user == user or "doc" not in query.below]
             if shared:  # with one of the last of his own, which is live most likely
                 found = [query for query in found if query.user == user][-8:] or found
         return replace(rng.choice(found), user=user) if found else None
