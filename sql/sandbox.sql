@@ -122,6 +122,15 @@ SELECT * FROM feed();
 SELECT live.unsubscribe_all();
 
 -- What writes in a way that nothing else has found.
+-- Who had the place of the decoder before may have left one.
+DO $$
+DECLARE
+  schema text;
+BEGIN
+  FOR schema IN SELECT nspname FROM pg_namespace WHERE nspname ~ '^pg_(toast_)?temp_' LOOP
+    EXECUTE format('DROP SCHEMA %I', schema);
+  END LOOP;
+END $$;
 CREATE FUNCTION makes_schema(int) RETURNS name IMMUTABLE LANGUAGE plpgsql SET search_path = pg_temp, public AS
   $$ BEGIN RETURN current_schema(); END $$;
 CALL watch('sane', 'SELECT id FROM t');
