@@ -148,7 +148,9 @@ void ExplainSet(const StaleSet& set, ResultRows* rows) {
   ListCell* cell;
   foreach (cell, set.probe)
     probes = Joined(probes, " UNION ", QueryText(static_cast<Restricted*>(lfirst(cell))->query));
-  AddProperty(rows, property, psprintf("%s: at both snapshots, %s", Types(set.columns), probes));
+  const char* which = set.of_routes ? "those that are watched, " : "";
+  AddProperty(rows, property,
+              psprintf("%s: %sat both snapshots, %s", Types(set.columns), which, probes));
 }
 
 // How a result is kept live: what may be stale after a batch of changes, and what is evaluated
