@@ -154,6 +154,21 @@ $writer->rows(q(INSERT INTO message (id, kind, at, area) VALUES (8003, 'p', (3, 
 is_deeply(told($client), [ sort keys %alone ], 'they are told nevertheless');
 is_exact($client, 'not shared', %alone_now);
 
+# ---- by the clock ----
+$writer->rows('CREATE TABLE meeting (id int PRIMARY KEY, room int, at timestamptz)');
+my %coming = (
+    count => 'SELECT count(*) AS n FROM meeting WHERE room = $1 AND at > now()',
+    next  => 'SELECT id FROM meeting WHERE room = $1 AND at > now() ORDER BY at, id LIMIT 1',
+);
+for my $form (sort keys %coming) {
+    is(routing($coming{$form}, 1), 'room', "$form by the clock: routed");
+    $client->subscribe("$form $_", $coming{$form}, $_) for 1, 2;
+}
+$writer->rows(q(INSERT INTO meeting VALUES (1, 1, now() + '2 s'), (2, 1, now() + '1 day'), (3, 2, now() + '1 day')));
+ok(wait_until(sub { told($client); return "@{ $client->state_of('count 1') } @{ $client->state_of('next 1') }" eq '{"n":1} {"id":2}' }),
+    'what is over has gone');
+is_exact($client, 'another value', 'count 2' => $coming{count} =~ s/\$1/2/r, 'next 2' => $coming{next} =~ s/\$1/2/r);
+
 # ---- the same value, others' rights ----
 $writer->rows('ALTER TABLE message ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON message FOR SELECT TO ann, bob USING (owner = current_user)');
 told($client);
