@@ -59,6 +59,7 @@ INSERT INTO form (id, query) VALUES
   ('series', 'SELECT g.n, count(o.id) AS orders FROM generate_series(1, 5) g (n) LEFT JOIN ord o ON o.customer_id = g.n GROUP BY g.n'),
   ('words', 'SELECT c.id, w.word FROM customer c, unnest(string_to_array(c.name || '' '' || c.name, '' '')) w (word)'),
   ('groups of numbers', 'SELECT count(*) AS n FROM ord GROUP BY total * CASE WHEN id % 2 = 0 THEN 1.0 ELSE 1.000 END'),
+  ('an array', 'SELECT c.id, ARRAY(SELECT o.id FROM (SELECT id FROM ord WHERE customer_id = c.id ORDER BY total DESC, id) o) AS ids FROM customer c'),
   ('listed', 'SELECT c.id, (SELECT json_agg(x) FROM (SELECT o.id, (SELECT json_agg(i.product ORDER BY i.line) FROM item i WHERE i.ord_id = o.id) AS items FROM ord o WHERE o.customer_id = c.id ORDER BY o.id DESC LIMIT 2) x) AS latest FROM customer c'),
   ('listed together', 'SELECT c.id, (SELECT string_agg(x.label, '','' ORDER BY x.label) FROM (SELECT o.status AS label FROM ord o WHERE o.customer_id = c.id UNION SELECT i.product FROM item i WHERE i.ord_id = c.id * 10) x) AS labels FROM customer c');
 INSERT INTO form VALUES
@@ -71,6 +72,8 @@ INSERT INTO form VALUES
   ('parameter of another top', 'SELECT id, total FROM ord WHERE customer_id = $1 ORDER BY total DESC, id LIMIT 2', '{5}'),
   ('parameter of top groups', 'SELECT status, count(*) AS n FROM ord WHERE customer_id = $1 GROUP BY status ORDER BY n DESC, status LIMIT 1', '{1}'),
   ('parameter of a window', 'SELECT id, row_number() OVER (ORDER BY total, id) AS nth FROM ord WHERE customer_id = $1', '{2}'),
+  ('member', 'SELECT id, total FROM ord o WHERE EXISTS (SELECT FROM item i WHERE i.ord_id = o.id AND i.line = $1)', '{1}'),
+  ('member of a top', 'SELECT id FROM ord WHERE id IN (SELECT ord_id FROM item WHERE line = $1) ORDER BY id DESC LIMIT 2', '{1}'),
   ('parameter of distinct', 'SELECT DISTINCT status FROM ord WHERE customer_id = $1', '{1}'),
   ('parameter of distinct on', 'SELECT DISTINCT ON (status) status, id FROM ord WHERE customer_id = $1 ORDER BY status, total DESC, id', '{5}'),
   ('parameters of an aggregate', 'SELECT max(o.total) AS most FROM ord o JOIN customer c ON c.id = o.customer_id WHERE c.region = $1 AND o.status = $2 HAVING count(*) > 0', '{north,open}');

@@ -221,7 +221,8 @@ void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, const Sink&
     WhileDoing(at.rows_are_known ? Doing::kEvaluating : Doing::kCatchingUp, [&] {
       NoteCost(EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},
                              ClockOf(*common, batch), kMostBytes,
-                             {FindDirty, FindWatched, ForEachWatched, &at}, Report, &at));
+                             {FindDirty, FindWatched, ForEachWatched, common->listening, &at},
+                             Report, &at));
     });
     BlamingNobody([&] { HandOverAll(&touched, at.origin, sink); });
   });

@@ -3,6 +3,7 @@
 
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "query/watched_rows.hpp"
 
 extern "C" {
 #include "utils/snapmgr.h"
@@ -10,6 +11,9 @@ extern "C" {
 
 namespace live_queries {
 namespace {
+
+// Past so many, their values are no longer asked for: a plan for them all would cost more.
+constexpr int kFewWatchers = 64;
 
 // Of the rows of one query at one snapshot, into the difference.
 struct RowsOfSide {
@@ -40,27 +44,28 @@ void AddSide(RowsOfSide* rows, int side, const PlannedStmt* plan, ParamListInfo 
 }
 
 void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
-              const StaleValues& values, RowsOfSide* rows) {
+              const BatchSource& source, StaleValues* values, RowsOfSide* rows) {
+  const bool few = evaluation.sets.watched != nullptr && source.watchers <= kFewWatchers;
+  if (few) TakeWatched(*evaluation.sets.watched, source, values);
   ListCell* cell;
-  foreach (cell, evaluation.restricted) {
+  foreach (cell, few ? evaluation.of_watched : evaluation.restricted) {
     const auto& restricted = *static_cast<RestrictedPlan*>(lfirst(cell));
-    if (!values.any[restricted.set]) continue;
-    const PlannedStmt* plan = PlanFor(restricted, values);
-    AddSide(rows, -1, plan, values.params, snapshots.before);
-    AddSide(rows, 1, plan, values.params, snapshots.after);
+    if (!values->any[restricted.set]) continue;
+    const PlannedStmt* plan = PlanFor(restricted.plan, *values);
+    AddSide(rows, -1, plan, values->params, snapshots.before);
+    AddSide(rows, 1, plan, values->params, snapshots.after);
   }
 }
 
 void AddWhole(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
               const ClockPair& clock, const BatchSource& source, RowsOfSide* rows) {
   const TimestampTz time_before = LIVE_QUERIES_MUTATION("one_time") ? clock.after : clock.before;
-  ParamListInfo before = ParamsOfWhole(evaluation.sets, time_before, source);
-  ParamListInfo after = ParamsOfWhole(evaluation.sets, clock.after, source);
+  const StaleValues before = ValuesOfWhole(evaluation.sets, time_before, source);
+  const StaleValues after = ValuesOfWhole(evaluation.sets, clock.after, source);
   // Not knowing the time, the planner would take a third of a table for `at > now() - ...`.
-  const bool generic = !evaluation.plan->asks_clock;
-  const PlannedStmt* plan = PlanQuery(evaluation.whole, generic ? nullptr : after, generic);
-  AddSide(rows, -1, plan, before, snapshots.before);
-  AddSide(rows, 1, plan, after, snapshots.after);
+  const PlannedStmt* plan = PlanFor(evaluation.whole, after, evaluation.plan->asks_clock);
+  AddSide(rows, -1, plan, before.params, snapshots.before);
+  AddSide(rows, 1, plan, after.params, snapshots.after);
 }
 
 int64 MicrosecondsSince(TimestampTz* last) {
@@ -98,7 +103,7 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
   if (cost.whole)
     AddWhole(evaluation, snapshots, clock, source, &rows);
   else
-    AddStale(evaluation, snapshots, values, &rows);
+    AddStale(evaluation, snapshots, source, &values, &rows);
   PopActiveSnapshot();
   cost.query_us = MicrosecondsSince(&last);
   cost.rows = rows.rows;
@@ -110,14 +115,16 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
 }  // namespace
 
 DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& spec,
-                                        const DeltaPlan& plan, List* routing) {
+                                        DeltaPlan* plan, List* routing) {
   return InMemoryContext(context, [&] {
     DeltaEvaluation* evaluation = AllocateIn<DeltaEvaluation>(context);
-    evaluation->plan = &plan;
-    evaluation->sets = PrepareStaleSets(context, plan);
-    evaluation->restricted = PrepareRestricted(context, plan.restricted);
-    evaluation->whole = KeepPlan(context, plan.query);
-    evaluation->encoder = MakeResultEncoder(spec, plan, routing);
+    const WatchedRows watched = RestrictToWatched(routing, plan);
+    evaluation->plan = plan;
+    evaluation->sets = PrepareStaleSets(context, *plan, watched.values);
+    evaluation->restricted = PrepareRestricted(context, plan->restricted);
+    evaluation->of_watched = PrepareRestricted(context, watched.restricted);
+    evaluation->whole = KeepPlan(context, watched.whole);
+    evaluation->encoder = MakeResultEncoder(spec, *plan, routing);
     return evaluation;
   });
 }
@@ -138,9 +145,10 @@ void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot, TimestampT
                 const BatchSource& source, void (*receive)(const EncodedRow&, void*),
                 void* context) {
   PushActiveSnapshot(snapshot);
-  const PlannedStmt* plan = PlanQuery(evaluation.whole, nullptr, true);
+  const StaleValues values = ValuesOfWhole(evaluation.sets, clock, source);
+  const PlannedStmt* plan = PlanFor(evaluation.whole, values);
   PopActiveSnapshot();
-  Execute(plan, ParamsOfWhole(evaluation.sets, clock, source), snapshot, 0,
+  Execute(plan, values.params, snapshot, 0,
           [&](TupleTableSlot* row) { receive(Encode(evaluation.encoder, row), context); });
 }
 

@@ -17,14 +17,15 @@ struct DeltaEvaluation {
   const DeltaPlan* plan;
   StaleSets sets;
   List* restricted;  // RestrictedPlan*
-  KeptPlan* whole;   // the whole query
+  List* of_watched;  // RestrictedPlan*: the same where few subscribe
+  KeptPlan* whole;   // the whole query, for all that is watched
   ResultEncoder encoder;
 };
 
-// In `context`, with which it goes; `spec` and `plan` stay the caller's. `routing`: see
-// MakeResultEncoder.
+// In `context`, with which it goes; `spec` and `plan`, whose parameters become more, stay the
+// caller's. `routing`: see MakeResultEncoder.
 DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& spec,
-                                        const DeltaPlan& plan, List* routing);
+                                        DeltaPlan* plan, List* routing);
 
 // What a batch took.
 struct DeltaCost {

@@ -143,7 +143,7 @@ DeltaTemplate* DeltaPartOf(Template* common) {
   DeltaTemplate* part = NewPart<DeltaTemplate>();
   InMemoryContext(part->context, [&] {
     part->plan = PlanDelta(common->spec.query);
-    part->evaluation = PrepareDeltaEvaluation(part->context, common->spec, part->plan,
+    part->evaluation = PrepareDeltaEvaluation(part->context, common->spec, &part->plan,
                                               RoutingColumns(common->spec.routing_conditions));
   });
   DeltaTables* tables = MakeTables(common->spec, part->plan);

@@ -71,7 +71,7 @@ class Found {
 
 void RunProbe(const RestrictedPlan& probe, const SnapshotPair& snapshots, const StaleValues& values,
               bool one_row, Found* found) {
-  const PlannedStmt* plan = PlanFor(probe, values);
+  const PlannedStmt* plan = PlanFor(probe.plan, values);
   for (Snapshot snapshot : {snapshots.before, snapshots.after}) {
     if (found->IsEnough()) return;
     Execute(plan, values.params, snapshot, one_row ? 1 : 0,
@@ -161,7 +161,7 @@ void ProbeRoutes(const StaleSets& sets, const StaleSet& set, const SnapshotPair&
   foreach (cell, sets.probes[set.number]) {
     const auto& probe = *static_cast<RestrictedPlan*>(lfirst(cell));
     if (!values->any[probe.set]) continue;
-    const PlannedStmt* plan = PlanFor(probe, *values);
+    const PlannedStmt* plan = PlanFor(probe.plan, *values);
     for (Snapshot snapshot : {snapshots.before, snapshots.after})
       Execute(plan, values->params, snapshot, 0, [&](TupleTableSlot* row) {
         slot_getsomeattrs(row, columns);
@@ -174,12 +174,6 @@ void ProbeRoutes(const StaleSets& sets, const StaleSet& set, const SnapshotPair&
 }
 
 void AddRoute(const Datum* values, void* found) { static_cast<FoundRoutes*>(found)->Add(values); }
-
-void TakeAllRoutes(const StaleSet& set, const BatchSource& source, StaleValues* values) {
-  FoundRoutes found(set);
-  source.for_each_watched(AddRoute, &found, source.context);
-  found.SetParams(values);
-}
 
 StaleValues NoStaleValues(const DeltaPlan& plan, TimestampTz clock) {
   StaleValues values = {};
@@ -220,9 +214,9 @@ List* PrepareRestricted(MemoryContext context, List* restricted) {
   });
 }
 
-StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan) {
+StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const StaleSet* watched) {
   const size_t bytes = sizeof(List*) * (list_length(plan.sets) + 1);
-  StaleSets sets = {&plan, static_cast<List**>(MemoryContextAllocZero(context, bytes))};
+  StaleSets sets = {&plan, static_cast<List**>(MemoryContextAllocZero(context, bytes)), watched};
   ListCell* cell;
   foreach (cell, plan.sets) {
     const auto& set = *static_cast<StaleSet*>(lfirst(cell));
@@ -231,20 +225,23 @@ StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan) {
   return sets;
 }
 
-ParamListInfo ParamsOfWhole(const StaleSets& sets, TimestampTz clock, const BatchSource& source) {
+void TakeWatched(const StaleSet& set, const BatchSource& source, StaleValues* values) {
+  FoundRoutes found(set);
+  source.for_each_watched(AddRoute, &found, source.context);
+  found.SetParams(values);
+}
+
+StaleValues ValuesOfWhole(const StaleSets& sets, TimestampTz clock, const BatchSource& source) {
   const DeltaPlan& plan = *sets.plan;
   StaleValues values = NoStaleValues(plan, clock);
-  bool used = plan.asks_clock;
   ListCell* cell;
   foreach (cell, plan.sets) {
     const auto& set = *static_cast<StaleSet*>(lfirst(cell));
-    if (!set.of_routes) continue;
-    TakeAllRoutes(set, source, &values);
-    used = true;
+    if (set.of_routes) TakeWatched(set, source, &values);
   }
-  if (!used) return nullptr;
+  if (sets.watched != nullptr) TakeWatched(*sets.watched, source, &values);
   if (plan.asks_clock) values.params->params[kClockParam - 1].pflags = 0;
-  return values.params;
+  return values;
 }
 
 StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots, TimestampTz clock,
@@ -265,11 +262,11 @@ StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots
   return values;
 }
 
-const PlannedStmt* PlanFor(const RestrictedPlan& restricted, const StaleValues& values) {
-  bool many = false;
-  for (int param = -1; (param = bms_next_member(restricted.plan->params, param)) >= 0;)
-    many = many || values.param_sizes[param] >= kPlannedAnew;
-  return PlanQuery(restricted.plan, values.params, !many);
+const PlannedStmt* PlanFor(KeptPlan* kept, const StaleValues& values, bool at_a_time) {
+  bool anew = at_a_time;
+  for (int param = -1; (param = bms_next_member(kept->params, param)) >= 0;)
+    anew = anew || values.param_sizes[param] >= kPlannedAnew;
+  return PlanQuery(kept, values.params, !anew);
 }
 
 }  // namespace live_queries

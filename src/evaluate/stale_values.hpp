@@ -44,6 +44,8 @@ struct BatchSource {
   // All of those.
   void (*for_each_watched)(void (*visit)(const Datum* values, void* visitor), void* visitor,
                            void* context);
+  // How many watch, at most as many values.
+  int watchers;
   void* context;
 };
 
@@ -56,11 +58,12 @@ struct RestrictedPlan {
 // The stale sets of a plan, ready to be filled for each batch.
 struct StaleSets {
   const DeltaPlan* plan;
-  List** probes;  // by number of the set: RestrictedPlan*
+  List** probes;            // by number of the set: RestrictedPlan*
+  const StaleSet* watched;  // WatchedRows::values
 };
 
-// In `context`, with which they go; `plan` stays the caller's.
-StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan);
+// In `context`, with which they go; `plan` and `watched` stay the caller's.
+StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const StaleSet* watched);
 List* PrepareRestricted(MemoryContext context, List* restricted);
 
 struct StaleValues {
@@ -71,16 +74,20 @@ struct StaleValues {
 };
 
 // The parameters of the whole query, in CurrentMemoryContext: the time if it asks for it, and all
-// values that are watched if it is evaluated for one after the other; nullptr: it has none. A plan
-// that is made with them is good for any time, and best for this one.
-ParamListInfo ParamsOfWhole(const StaleSets& sets, TimestampTz clock, const BatchSource& source);
+// values that are watched. A plan that is made with them is good for any time, and best for this
+// one.
+StaleValues ValuesOfWhole(const StaleSets& sets, TimestampTz clock, const BatchSource& source);
+
+// Sets the parameters of `set`, of routes, to all values that are watched.
+void TakeWatched(const StaleSet& set, const BatchSource& source, StaleValues* values);
 
 // Of one batch, in which the clock stands still, in CurrentMemoryContext. Raises whatever the
 // queries raise.
 StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots, TimestampTz clock,
                             const BatchSource& source);
 
-// The plan for what `restricted` restricts, as good as these values make worth planning.
-const PlannedStmt* PlanFor(const RestrictedPlan& restricted, const StaleValues& values);
+// A plan that is as good as these values make worth planning, or the time, which it knows if
+// `at_a_time`.
+const PlannedStmt* PlanFor(KeptPlan* kept, const StaleValues& values, bool at_a_time = false);
 
 }  // namespace live_queries

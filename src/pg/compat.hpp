@@ -150,6 +150,16 @@ inline void TakeOverAccess(Query* query, RangeTblEntry* entry, Query* source) {
 #endif
 }
 
+// Adds what `source` reads to what `query` does, with its privileges; takes `source` over. Its
+// variables have been moved.
+inline void AppendRangeTable(Query* query, Query* source) {
+#if PG_VERSION_NUM >= 160000
+  CombineRangeTables(&query->rtable, &query->rteperminfos, source->rtable, source->rteperminfos);
+#else
+  query->rtable = list_concat(query->rtable, source->rtable);
+#endif
+}
+
 // The type that an SQL/JSON function reads from a part of `*json` by the type's input function, if
 // `node` is one. They exist since 17 (commit 6185c9737).
 inline Oid TypeReadFromJson([[maybe_unused]] Node* node, [[maybe_unused]] Node** json) {

@@ -9,6 +9,7 @@
 #include "query/delta_routing.hpp"
 #include "query/functions.hpp"
 #include "query/key.hpp"
+#include "query/members.hpp"
 #include "query/own_rights.hpp"
 #include "query/restriction.hpp"
 #include "query/result_columns.hpp"
@@ -167,6 +168,16 @@ int SameIn(const DeltaPlan& original, const Query& routed, int number) {
   return 0;
 }
 
+// The number of the column of `routed` that is column `number` of `original`; 0 if there is none.
+int NumberIn(const DeltaPlan& original, const Query& routed, int number) {
+  ListCell* cell;
+  foreach (cell, routed.targetList) {
+    const auto* target = lfirst_node(TargetEntry, cell);
+    if (!target->resjunk && SameIn(original, routed, target->resno) == number) return target->resno;
+  }
+  return 0;
+}
+
 bool HasSameKey(const DeltaPlan& original, const DeltaPlan& routed, List* routing_columns) {
   List* key = NIL;
   ListCell* cell;
@@ -185,6 +196,12 @@ Const* ValueIn(const DeltaRouting& routing, int number) {
   return nullptr;
 }
 
+Expr* NullLike(const Expr& expression) {
+  const Node* node = reinterpret_cast<const Node*>(&expression);
+  return reinterpret_cast<Expr*>(
+      makeNullConst(exprType(node), exprTypmod(node), exprCollation(node)));
+}
+
 // The query as it was, with the columns of `routed`; nullptr if it lacks one.
 Query* AsItWas(const DeltaPlan& original, const DeltaPlan& routed, const DeltaRouting& routing) {
   List* routing_columns = RoutingColumns(routing.conditions);
@@ -199,8 +216,12 @@ Query* AsItWas(const DeltaPlan& original, const DeltaPlan& routed, const DeltaRo
       target->expr = reinterpret_cast<Expr*>(value);
     } else {
       const int same = SameIn(original, *routed.query, target->resno);
-      if (same == 0) return nullptr;
-      target->expr = get_tle_by_resno(around->targetList, static_cast<AttrNumber>(same))->expr;
+      if (same != 0)
+        target->expr = get_tle_by_resno(around->targetList, static_cast<AttrNumber>(same))->expr;
+      else if (!list_member_int(routed.key, target->resno))
+        target->expr = NullLike(*target->expr);  // nobody reads it
+      else
+        return nullptr;
     }
     targets = lappend(targets, target);
   }
@@ -213,23 +234,52 @@ struct Routed {
   Query* first;  // what has the first result in the columns of that; nullptr: that itself
 };
 
+// Of a row that is there once for each value of the routing columns, the key in the result of one.
+void NameRowsOfOneValue(const DeltaPlan& original, List* routing_columns, DeltaPlan* routed) {
+  if (original.bag) return;
+  List* key = NIL;
+  ListCell* cell;
+  foreach (cell, original.key) {
+    const int number = NumberIn(original, *routed->query, lfirst_int(cell));
+    if (number == 0) return;
+    key = lappend_int(key, number);
+  }
+  routed->key = list_concat_unique_int(key, routing_columns);
+  routed->bag = false;
+}
+
+bool IsByRules(const DeltaPlan& delta) {
+  return delta.why_whole == nullptr && delta.refused == nullptr;
+}
+
 // With what can be routed taken out of the query, unless the whole of that would be evaluated.
-bool PlanRouting(Plan* plan, Routed* routed) {
+// `query` is that of the plan, or the same with its memberships joined.
+bool RouteQuery(const Query* query, Plan* plan, Routed* routed) {
   QuerySpec& spec = plan->spec;
-  const DeltaRouting routing = RouteDelta(spec.query);
+  const DeltaRouting routing = RouteDelta(query);
   if (routing.conditions == NIL) return false;
   *routed = {PlanDelta(routing.query), nullptr};
-  if (routed->delta.why_whole != nullptr || routed->delta.refused != nullptr) return false;
-  if (routing.made_anew) {
+  if (!IsByRules(routed->delta)) return false;
+  if (routing.made_anew || query != spec.query) {
     const DeltaPlan original = PlanDelta(spec.query);
-    if (original.why_whole != nullptr || original.refused != nullptr) return false;
-    routed->first = AsItWas(original, routed->delta, routing);
-    if (routed->first == nullptr) return false;
+    if (!IsByRules(original)) return false;
+    if (query != spec.query)
+      NameRowsOfOneValue(original, RoutingColumns(routing.conditions), &routed->delta);
+    if (routing.made_anew) routed->first = AsItWas(original, routed->delta, routing);
+    if (routing.made_anew && routed->first == nullptr) return false;
   }
   spec.query = routing.query;
   spec.routing_conditions = routing.conditions;
   plan->routing = routing.values;
   return true;
+}
+
+bool PlanRouting(Plan* plan, Routed* routed) {
+  // What is of the role is the same for all that share the template.
+  const bool of_policies = plan->spec.dependencies.of_roles == NIL;
+  const Query* joined = JoinMembers(plan->spec.query, of_policies);
+  if (joined != nullptr && RouteQuery(joined, plan, routed)) return true;
+  return RouteQuery(plan->spec.query, plan, routed);
 }
 
 Routed PlanRouted(Plan* plan) {

@@ -3,6 +3,7 @@
 // knows conditions that hold no sub-select, and sets, and nothing else: of two sub-selects that
 // change in one batch, each could hide the other. Process: client backend, evaluator.
 #include "query/delta_planner.hpp"
+#include "query/sub_select_test.hpp"
 #include "query/tree.hpp"
 
 extern "C" {
@@ -79,20 +80,6 @@ List* SubLinksOf(Planner* planner, const Query* query) {
   return links;
 }
 
-struct TestContext {
-  List* target_list;
-};
-
-// The test of IN and its like with the result columns of the sub-select in their places.
-Node* PutColumns(Node* node, TestContext* context) {
-  if (node == nullptr) return nullptr;
-  if (IsA(node, Param) && castNode(Param, node)->paramkind == PARAM_SUBLINK) {
-    const auto number = static_cast<AttrNumber>(castNode(Param, node)->paramid);
-    return AsNode(CopyOf(get_tle_by_resno(context->target_list, number)->expr));
-  }
-  return RewriteChildren(node, PutColumns, context);
-}
-
 bool IsPlainLevel(const Query& query) {
   return query.setOperations == nullptr && !Groups(query) && !query.hasWindowFuncs &&
          !query.hasTargetSRFs && !query.hasDistinctOn && query.limitCount == nullptr &&
@@ -105,10 +92,7 @@ Node* TestOf(const SubLink& link, const Query& body, bool is_conjunct) {
   if (checkExprHasSubLink(link.testexpr) || checkExprHasSubLink(AsNode(body.targetList)))
     return nullptr;
   if (link.subLinkType != ANY_SUBLINK && link.subLinkType != ALL_SUBLINK) return nullptr;
-  Node* outer = CopyOf(link.testexpr);
-  IncrementVarSublevelsUp(outer, 1, 0);
-  TestContext context = {body.targetList};
-  Node* test = PutColumns(outer, &context);
+  Node* test = TestWithin(link, body);
   // IN as a condition: nothing is lost that is not true for either row.
   if (is_conjunct && link.subLinkType == ANY_SUBLINK) return test;
   BooleanTest* certain = makeNode(BooleanTest);

@@ -24,7 +24,7 @@ int OnlySubquery(const Query& query) {
   return rt_fetch(index, query.rtable)->rtekind == RTE_SUBQUERY ? index : 0;
 }
 
-// Whether what `query` counts off with LIMIT stands in the order in which it reads.
+// Whether the rows of `query`, before LIMIT counts them off, stand in the order in which it reads.
 bool KeepsOrderToLimit(const Query& query) {
   return !Groups(query) && !query.hasWindowFuncs && !query.hasTargetSRFs &&
          query.distinctClause == NIL;
@@ -101,7 +101,7 @@ void OrderLikeInput(const InputOrder& order, Aggref* aggregate) {
   Append(order, &aggregate->aggorder, &aggregate->args);
 }
 
-void OrderLimitLikeInput(Query* query) {
+void OrderRowsLikeInput(Query* query) {
   if (KeepsOrderToLimit(*query))
     Append(OrderOfInput(query), &query->sortClause, &query->targetList);
 }

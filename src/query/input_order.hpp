@@ -1,6 +1,6 @@
 // SELECT array_agg(x) FROM (SELECT ... ORDER BY y) q, SELECT * FROM (SELECT ... ORDER BY y) q LIMIT
-// 3: by the letter of SQL the order of the sub-select means nothing to the aggregate and to LIMIT,
-// but everybody relies on it. Process: client backend, evaluator.
+// 3, ARRAY(SELECT x FROM (SELECT ... ORDER BY y) q): by the letter of SQL the order of the
+// sub-select means nothing there, but everybody relies on it. Process: client backend, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -24,7 +24,7 @@ InputOrder OrderOfInput(Query* query);
 // Adds it to the order of an aggregate of that level.
 void OrderLikeInput(const InputOrder& order, Aggref* aggregate);
 
-// Makes it the order of `query`, which has none and a LIMIT.
-void OrderLimitLikeInput(Query* query);
+// Makes it the order of `query`, which has none, and whose order matters.
+void OrderRowsLikeInput(Query* query);
 
 }  // namespace live_queries

@@ -143,7 +143,7 @@ void DecideLimit(Query* query, List* row_key, Undecided* undecided) {
   }
   if (query->hasDistinctOn) return;  // one row each, and these are ordered
   if (query->setOperations == nullptr && query->distinctClause == NIL) {
-    if (query->sortClause == NIL) OrderLimitLikeInput(query);
+    if (query->sortClause == NIL) OrderRowsLikeInput(query);
     return OrderByAll(row_key, query);
   }
   ListCell* cell;
@@ -176,7 +176,10 @@ List* ColumnsUsed(const Query* query) {
 // What ARRAY(SELECT ...) holds is in the order of the sub-select.
 void DecideArray(const SubLink& link, Undecided* undecided) {
   auto* query = castNode(Query, link.subselect);
-  if (query->setOperations == nullptr) return OrderByAll(Visible(query->targetList), query);
+  if (query->setOperations == nullptr) {
+    if (query->sortClause == NIL) OrderRowsLikeInput(query);
+    return OrderByAll(Visible(query->targetList), query);
+  }
   Expr* column = linitial_node(TargetEntry, query->targetList)->expr;
   if (!CanBeOrdered(column) || !EqualMeansSame(column))
     return Note(undecided, "an ARRAY(SELECT ...) has no order", kCastCure);

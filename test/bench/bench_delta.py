@@ -27,6 +27,7 @@ PER_BLOCK = 100_000
 CHANGES = 200
 WARM_UP = 10
 CONNECTIONS = 10
+MEMBERS = 10  # who look after a customer
 PAUSE = 0.005  # seconds between changes: none waits for the turn, or the flush, of the one before
 PATIENCE = 30  # seconds for one message
 FLAT = 1.5
@@ -42,6 +43,8 @@ CREATE TABLE orders (
     status text NOT NULL,
     label text NOT NULL
 );
+CREATE TABLE members (customer integer, who integer, PRIMARY KEY (customer, who));
+CREATE INDEX ON members (who);
 CREATE INDEX ON customers (region);
 CREATE INDEX ON orders (customer);
 CREATE INDEX ON orders (block);
@@ -67,12 +70,15 @@ CREATE TRIGGER keep AFTER INSERT ON sales_kept FOR EACH ROW EXECUTE FUNCTION kee
 """
 
 FILL = f"""
-TRUNCATE orders, customers;
+TRUNCATE orders, customers, members;
 INSERT INTO customers SELECT i, i %% 10, 'customer ' || i FROM generate_series(0, %(customers)s) i;
 INSERT INTO orders
     SELECT i, i / {PER_CUSTOMER}, i / {PER_BLOCK}, i %% 1000, 'paid', 'label ' || i / {PER_CUSTOMER}
     FROM generate_series(0, %(rows)s - 1) i;
+INSERT INTO members
+    SELECT c, (c + n * 997) %% (%(customers)s + 1) FROM generate_series(0, %(customers)s) c, generate_series(0, {MEMBERS} - 1) n;
 VACUUM ANALYZE customers;
+VACUUM ANALYZE members;
 VACUUM ANALYZE orders;
 """
 
@@ -245,8 +251,14 @@ def any_sharing(bench, server):
     """One change beside 1, 1,000 and 10,000 subscriptions that differ in a parameter."""
     rows = round(BIG * min(1, bench.scale))
     fill(server, rows)
-    query = ("SELECT o.id, o.amount, c.name FROM orders o JOIN customers c ON c.id = o.customer "
-             "WHERE o.customer = $1")
+    sharing_of(bench, server, rows, "a join",
+               "SELECT o.id, o.amount, c.name FROM orders o JOIN customers c ON c.id = o.customer WHERE o.customer = $1")
+    sharing_of(bench, server, rows, "a membership",
+               "SELECT id, amount FROM orders WHERE customer IN (SELECT customer FROM members WHERE who = $1)")
+
+
+def sharing_of(bench, server, rows, name, query):
+    """The same of one query; its parameter is 0 for the row that changes."""
     customers = rows // PER_CUSTOMER
     first = None
     made = 0
@@ -254,7 +266,7 @@ def any_sharing(bench, server):
         watchers = [stack.enter_context(Watcher(server)) for _ in range(CONNECTIONS)]
         for wanted in (1, 1_000, 10_000):
             wanted = max(1, round(wanted * min(1, bench.scale)))
-            bench.progress(f"any_sharing: {wanted} subscriptions of a join")
+            bench.progress(f"any_sharing: {wanted} subscriptions of {name}")
             start = time.monotonic()
             before = made
             while made < wanted:
@@ -264,7 +276,7 @@ def any_sharing(bench, server):
             result = changes_one_by_one(server, watchers[0],
                                         "UPDATE orders SET amount = amount + 1 WHERE id = 1", rows)
             first = first or result
-            case = f"{wanted:,} subscriptions of a join"
+            case = f"{wanted:,} subscriptions of {name}"
             bench.report.add("any_sharing", f"{case}: evaluation", "ms", [result["evaluation"]],
                              [first["evaluation"]], "one subscription", at_most=FLAT)
             bench.report.add("any_sharing", "  COMMIT to message, p50", "ms", [result["message"]],

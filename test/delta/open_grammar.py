@@ -64,6 +64,14 @@ class OpenGrammar:
         """with a constant: what a result is routed by, where it is a condition of the whole query"""
         r = self.r; c = self.col(items, r.choice(["int", "int", "int", "text"])) or self.col(items)
         return "%s = %s" % (c[0], {"int": "%d" % r.randint(0, 4), "text": "'%s'" % r.choice("xyz"), "num": r.choice(["1", "1.0", "2"]), "flt": r.choice(["0", "1"]), "fix": "1"}[c[1]])
+    def membership(self, items):
+        """that a table holds the row of one key; a constant in it is what a result is routed by, where it is a condition of the whole query"""
+        r = self.r; m = self.fresh(); c = (self.col(items, "int") or ("1",))[0]
+        more = " AND " + self.plain([(m, self.tables["c"])]) if r.random() < .3 else ""
+        return r.choice(["EXISTS (SELECT FROM c {m} WHERE {m}.k1 = {c} AND {m}.k2 = '{k}'{more})", "{c} IN (SELECT {m}.k1 FROM c {m} WHERE {m}.k2 = '{k}'{more})",
+            "EXISTS (SELECT 1 FROM c {m} WHERE '{k}' = {m}.k2 AND {c} + 1 = {m}.k1{more})", "('{k}', {c}) IN (SELECT {m}.k2, {m}.k1 FROM c {m} WHERE {m}.k2 = 'p'{more})",
+            "{c} IN (SELECT {m}.y FROM b {m} WHERE {m}.id = {n})", "EXISTS (SELECT FROM a {m} WHERE {m}.id = {n} AND {m}.x = {c})", "{c} IN (SELECT {m}.b_id FROM c {m} WHERE {m}.k2 = '{k}')"]
+            ).format(m=m, c=c, k=r.choice("pqq"), n=r.randint(1, 6), more=more)
     def plain(self, items):
         keep, self.subs = self.subs, 0
         c = self.cond(items); self.subs = keep
@@ -186,6 +194,7 @@ class OpenGrammar:
         frm, items = self.frm(depth)
         w = " WHERE " + " AND ".join(self.cond(items) for _ in range(r.randint(1, 2))) if r.random() < .6 else ""
         if top and r.random() < .35: w += (" AND " if w else " WHERE ") + " AND ".join(self.equality(items) for _ in range(r.choice([1, 1, 2])))
+        if top and r.random() < .2: w += (" AND " if w else " WHERE ") + self.membership(items)
         if k < 0.42: return self.grouped(frm, items, w)
         es = [self.col(items) for _ in range(r.randint(1, 3))]
         x = self.col(items, "int")

@@ -21,6 +21,7 @@ from rows import Number
 
 SHAPE = shapes.Shape("any select", "", sometimes=True, pointwise=False)
 LIST = re.compile(r" ORDER BY [^()]* LIMIT \d+( OFFSET \d+)?\Z")
+MEMBERSHIPS = 0.08  # how often a query is one that each member of a team asks
 LISTS = 0.06  # how often a query is one whose rows move without being changed themselves
 SHARED = 0.2  # how often one that shares its evaluation with others of its shape
 ACCOUNTS = 0.12  # how often a query is one of accounts
@@ -69,6 +70,21 @@ OF_VALUES = [
     ("SELECT DISTINCT ON (state) state, id FROM task WHERE team = $1 ORDER BY state, points DESC, id", [INT], {"task"}, "DISTINCT ON"),
     ("SELECT id, row_number() OVER (ORDER BY points, id) AS nth FROM task WHERE team = $1", [INT], {"task"}, "window"),
     ("SELECT id, region, sum(n) OVER (PARTITION BY region) AS sum FROM place WHERE team = $1", [INT], {"place"}, "window"),
+]
+
+# What is asked with who asks: one evaluation for all. The condition on a team, and queries with one.
+OF_WHO = ["{team} IN (SELECT m.team FROM member m WHERE m.who = $1)", "EXISTS (SELECT FROM member m WHERE m.team = {team} AND $1 = m.who)",
+          "EXISTS (SELECT FROM member m WHERE m.who = $1 AND m.team = {team} AND m.team > 2)",
+          "({team}, $1) IN (SELECT m.team, m.who FROM member m WHERE m.who = $1)",
+          "{team} IN (SELECT d.team FROM doc d WHERE d.owner = $1)"]  # of whom there may be several
+MEMBERS = [
+    ("SELECT k.id, k.state, k.points FROM task k WHERE {k.team}", {"task"}), ("SELECT p.region, p.n FROM place p WHERE {p.team}", {"place"}),
+    ("SELECT k.state, count(*) AS n, sum(k.points)::int AS points FROM task k WHERE {k.team} GROUP BY k.state", {"task"}),
+    ("SELECT k.id, k.points FROM task k WHERE {k.team} ORDER BY k.points DESC NULLS LAST, k.id LIMIT 3", {"task"}),
+    ("SELECT count(*) AS n, max(n.weight) AS most FROM task k JOIN note n ON n.task = k.id WHERE {k.team}", {"task", "note"}),
+    ("SELECT k.id, t.name, n.no FROM task k JOIN team t ON t.id = k.team LEFT JOIN note n ON n.task = k.id WHERE {t.id}", {"task", "team", "note"}),
+    ("SELECT DISTINCT k.state FROM task k WHERE {k.team} AND k.points > 0", {"task"}),
+    ("SELECT c.code, rank() OVER (ORDER BY c.n) AS at FROM code c WHERE {c.team}", {"code"}),
 ]
 
 
@@ -138,6 +154,16 @@ class Select:
         return re.sub(r"\$(\d+)", lambda match: schema.literal(self.params[int(match.group(1)) - 1]), text)
 
 
+def of_who(rng, user):
+    """Returns a Select of what somebody may see by his teams; most often of one of few."""
+    text, below = rng.choice(MEMBERS)
+    asked = rng.choice(OF_WHO)
+    text = re.sub(r"{([a-z.]+)}", lambda match: asked.format(team=match.group(1)), text)
+    who = rng.choice([user.name, user.name, "nobody", "it's ☃"])
+    below = below | ({"doc", "member"} if "doc" in asked else {"member"})
+    return Select(text, (who,), user, frozenset(below), frozenset({"membership", "parameters"}))
+
+
 def random_select(rng, user, world):
     """Returns a Select; whether it is valid is for the server to say."""
     if rng.random() < ACCOUNTS:
@@ -157,6 +183,8 @@ def random_select(rng, user, world):
                 forms.add("clock")
             return Select(text, (None,) * len(kinds), user, frozenset(below), frozenset(forms), refresh_every=refresh_every,
                           equal=tuple(enumerate(kinds))).another(rng)
+    if not user.renamed and rng.random() < MEMBERSHIPS:
+        return of_who(rng, user)
     made = relations.grammar_for(rng, role=not user.renamed)
     text, columns = made.statement()
     refresh_every = rng.choice(["0.1 s", "0.3 s", "1 s"]) if rng.random() < CLOCK else ""
