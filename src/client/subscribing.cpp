@@ -5,7 +5,9 @@
 
 #include "client/consumer_wait.hpp"
 #include "client/first_result.hpp"
+#include "client/new_params.hpp"
 #include "client/session.hpp"
+#include "deliver/dispatch.hpp"
 #include "deliver/throttle.hpp"
 #include "evaluate/old_indexes.hpp"
 #include "model/clock_steps.hpp"
@@ -49,7 +51,8 @@ struct Request {
   Delivery delivery;
   int64 throttle_ms;
   int refresh_ms;
-  uint64_t replaces;  // live.refresh: the subscription that this one takes the place of
+  LocalSubscription* former;       // whose place this one takes; nullptr: nobody's
+  const DefinitionCopy* going_on;  // live.set_params: that one's, whose client keeps its result
 };
 
 void RequireDecoding() {
@@ -132,7 +135,7 @@ uint64_t Register(const Request& request, const Plan& plan, const Circumstances&
   NewSubscription subscription = {};
   subscription.id = request.id;
   subscription.consumer = circumstances.consumer;
-  subscription.replaces = request.replaces;
+  subscription.replaces = request.former == nullptr ? 0 : request.former->serial;
   subscription.strategy = plan.strategy;
   subscription.delivery = request.delivery;
   subscription.role = GetUserId();
@@ -167,13 +170,13 @@ void KeepText(LocalSubscription* subscription, const Request& request) {
 // subscription: what this does not see will be delivered. It is the latest one, whatever the
 // isolation level; an evaluator's shows all that is in the log by now, as that of a stream does.
 // If the query asks the clock, the time is what it tells the others then.
-void PushFirstSnapshot(LocalSubscription* subscription, Plan* plan) {
-  if (plan->strategy == Strategy::kStream) {
+void PushFirstSnapshot(LocalSubscription* subscription, int consumer, Plan* plan) {
+  if (consumer < kFirstEvaluator) {
     PushActiveSnapshot(GetLatestSnapshot());
     subscription->bound = BoundOf(GetActiveSnapshot(), subscription->context);
     return;
   }
-  const PublishedMoment moment = PushSnapshotOf(subscription->consumer, LogEnd());
+  const PublishedMoment moment = PushSnapshotOf(consumer, LogEnd());
   const int refresh_ms = plan->spec.refresh_ms;
   const TimestampTz clock =
       refresh_ms == 0 ? DT_NOEND : TimestampTz{TimeShownAt(moment.clock, refresh_ms)};
@@ -181,15 +184,44 @@ void PushFirstSnapshot(LocalSubscription* subscription, Plan* plan) {
   if (refresh_ms != 0) plan->query = castNode(Query, SetClock(AsNode(plan->query), clock));
 }
 
-void TakeSnapshot(LocalSubscription* subscription, const Request& request, Plan plan) {
-  PushFirstSnapshot(subscription, &plan);
-  if (request.with_snapshot && subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard) {
-    subscription->held->DiscardUnread();
-    ForgetGathered(subscription);
-  }
-  auto open = [&] { OpenFirstResult(subscription, request.query, plan); };
-  if (request.with_snapshot) subscription->bound.at_position ? WithOldIndexesOnly(open) : open();
+// Runs `body`, which plans under that snapshot.
+template <class Body>
+void UnderFirstSnapshot(LocalSubscription* subscription, int consumer, Plan* plan, Body&& body) {
+  PushFirstSnapshot(subscription, consumer, plan);
+  subscription->bound.at_position ? WithOldIndexesOnly(body) : body();
   PopActiveSnapshot();
+}
+
+void TakeSnapshot(LocalSubscription* subscription, const Request& request, Plan plan) {
+  UnderFirstSnapshot(subscription, subscription->consumer, &plan, [&] {
+    if (!request.with_snapshot) return;
+    if (subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard) {
+      subscription->held->DiscardUnread();
+      ForgetGathered(subscription);
+    }
+    OpenFirstResult(subscription, request.query, plan);
+  });
+}
+
+// Leads the client of the one whose place `subscription` takes from what that gives to what this
+// one gives, under one snapshot: at a position of the log if one of the two tells of batches.
+void GoOn(LocalSubscription* subscription, const Request& request, Plan plan) {
+  const uint64_t former_serial = request.former->serial;
+  RequireNoClock(plan);
+  const Plan former_plan = PlanOf(*request.former, *request.going_on);
+  RequireSameColumns(former_plan, plan);
+  ResultDifference* difference = nullptr;
+  UnderFirstSnapshot(subscription, std::max(subscription->consumer, request.former->consumer),
+                     &plan, [&] { difference = FindDifference(former_plan, plan); });
+  LIVE_QUERIES_FAULT("params-evaluated");
+  WaitUntilOthersCanShow(*subscription);
+  // Notifications wait for the commit: what has come until now is in the queues after this.
+  DeliverMail(true);
+  LIVE_QUERIES_FAULT("params-taken");
+  // A function in the query may have called functions of ours.
+  const LocalSubscription* former = FindLocal(former_serial);
+  if (former == nullptr) elog(ERROR, "live query \"%s\" is gone", CopyText(request.id.view()));
+  GoOnFrom(*former, subscription, difference);
 }
 
 // Analyses the query and registers `subscription`; leaves in `plan` what the decoder has
@@ -199,9 +231,10 @@ void Attach(LocalSubscription* subscription, const Request& request, Plan* plan)
   uint64_t values_here = 0;
   char* values = nullptr;
   for (int surprises = 0;;) {
-    const FrozenValues nothing = {};
+    FrozenValues frozen = {};
+    if (request.going_on != nullptr) frozen = SessionValues(*request.going_on);
     const XLogRecPtr analysed_at = GetXLogInsertRecPtr();
-    *plan = MakePlan(request.query, request.params, nothing, ChoiceOfSession());
+    *plan = MakePlan(request.query, request.params, frozen, ChoiceOfSession());
     if (plan->spec.refresh_ms != 0) plan->spec.refresh_ms = request.refresh_ms;
     LIVE_QUERIES_FAULT("subscribe-analysed");
     char* values_now = nodeToString(plan->frozen.catalogs);
@@ -248,7 +281,10 @@ Subscribed Begin(const Request& request) {
   subscription->settings =
       InMemoryContext(subscription->context, [&] { return pstrdup(SettingsFor(request, plan)); });
   LIVE_QUERIES_FAULT("subscribe-attached");
-  TakeSnapshot(subscription, request, plan);
+  if (request.going_on != nullptr)
+    GoOn(subscription, request, plan);
+  else
+    TakeSnapshot(subscription, request, plan);
   LIVE_QUERIES_FAULT("subscribe-snapshot-taken");
   SetUserIdAndSecContext(role, context);
   if (request.delivery == Delivery::kNotify && !IsListening()) {
@@ -257,7 +293,7 @@ Subscribed Begin(const Request& request) {
   }
   LIVE_QUERIES_FAULT("subscribe-published");
   // All that changes from here on is told at once.
-  if (!request.with_snapshot) WaitUntilOthersCanShow(*subscription);
+  if (!request.with_snapshot && request.going_on == nullptr) WaitUntilOthersCanShow(*subscription);
   return {subscription, SeqId{subscription->bound.lsn}, plan.strategy, DescribeResultColumns(plan)};
 }
 
@@ -273,55 +309,80 @@ void RequireNew(const SubscriptionId& id) {
           ended ? errhint("Poll as that role, or choose another id.") : 0);
 }
 
+// Lets `request` begin in the place of the one that it names, as that one's role, with its session
+// and settings. What it has counted and whether it is paused stay.
+void BeginInPlace(const Request& request) {
+  LocalSubscription* former = request.former;
+  const Oid role = former->role;
+  RequireSession(former->session, role);
+  const bool paused = former->flow.status() == SubscriptionStatus::kPaused;
+  const uint64_t former_serial = former->serial;
+  Oid outer_role;
+  int outer_context;
+  GetUserIdAndSecContext(&outer_role, &outer_context);
+  const int settings_level = EnterSettings(former->settings);
+  EnterSession(former->session);
+  if (GetUserId() != role)
+    SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE);
+  LeaveAtCommit(former);
+  LocalSubscription* subscription = Begin(request).subscription;
+  SetUserIdAndSecContext(outer_role, outer_context);
+  LeaveSettings(settings_level);
+  InheritCounters(former_serial, subscription->serial);
+  if (paused) SetPaused(subscription, true);
+}
+
+// What `former` was made of.
+Request RequestOf(LocalSubscription* former) {
+  const bool streamed = former->consumer < kFirstEvaluator;
+  Request request = {};
+  request.id = former->id;
+  request.decoder = streamed ? former->consumer : ConsumerUnderTest();
+  request.query = former->query;
+  request.params = former->params;
+  request.settings = former->settings;
+  request.session = former->session;
+  request.delivery = former->delivery;
+  request.throttle_ms = ThrottleOf(*former);
+  request.refresh_ms = former->refresh_ms;
+  request.former = former;
+  return request;
+}
+
 }  // namespace
 
 Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, bool with_snapshot,
                      Delivery delivery, int64 throttle_ms, int refresh_ms) {
-  const Request request = {id,
-                           ConsumerUnderTest(),
-                           query,
-                           params,
-                           CaptureSettings(),
-                           CaptureSession(GetUserId()),
-                           with_snapshot,
-                           delivery,
-                           throttle_ms,
-                           refresh_ms,
-                           0};
+  Request request = {};
+  request.id = id;
+  request.decoder = ConsumerUnderTest();
+  request.query = query;
+  request.params = params;
+  request.settings = CaptureSettings();
+  request.session = CaptureSession(GetUserId());
+  request.with_snapshot = with_snapshot;
+  request.delivery = delivery;
+  request.throttle_ms = throttle_ms;
+  request.refresh_ms = refresh_ms;
   RequireNew(id);
   return Begin(request);
 }
 
-void Refresh(LocalSubscription* old) {
-  const bool streamed = old->consumer < kFirstEvaluator;
-  const Request request = {old->id,
-                           streamed ? old->consumer : ConsumerUnderTest(),
-                           old->query,
-                           old->params,
-                           old->settings,
-                           old->session,
-                           true,
-                           old->delivery,
-                           ThrottleOf(*old),
-                           old->refresh_ms,
-                           old->serial};
-  const Oid role = old->role;
-  RequireSession(old->session, role);
-  const bool paused = old->flow.status() == SubscriptionStatus::kPaused;
-  const uint64_t old_serial = old->serial;
-  Oid outer_role;
-  int outer_context;
-  GetUserIdAndSecContext(&outer_role, &outer_context);
-  const int settings_level = EnterSettings(old->settings);
-  EnterSession(old->session);
-  if (GetUserId() != role)
-    SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE);
-  LeaveAtCommit(old);
-  LocalSubscription* subscription = Begin(request).subscription;
-  SetUserIdAndSecContext(outer_role, outer_context);
-  LeaveSettings(settings_level);
-  InheritCounters(old_serial, subscription->serial);
-  if (paused) SetPaused(subscription, true);
+void Refresh(LocalSubscription* former) {
+  Request request = RequestOf(former);
+  request.with_snapshot = true;
+  BeginInPlace(request);
+}
+
+void SetParams(LocalSubscription* former, List* params) {
+  RequireIntact(*former);
+  RequireNoThrottle(*former);
+  if (equal(former->params, params)) return;
+  const DefinitionCopy definition = DefinitionOf(*former);
+  Request request = RequestOf(former);
+  request.params = params;
+  request.going_on = &definition;
+  BeginInPlace(request);
 }
 
 }  // namespace live_queries

@@ -25,8 +25,14 @@ struct Subscribed {
 Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, bool with_snapshot,
                      Delivery delivery, int64 throttle_ms, int refresh_ms);
 
-// Lets `old` begin anew, with a new snapshot, in its place; it goes on if this transaction rolls
+// Lets `former` begin anew, with a new snapshot, in its place; it goes on if this transaction rolls
 // back. The new one keeps its role, session and settings, whoever calls this.
-void Refresh(LocalSubscription* old);
+void Refresh(LocalSubscription* former);
+
+// Lets another one take the place of `former` in the same way, of the same query with `params`. Its
+// client keeps what it has, and is told the difference of the two results, behind what `former` has
+// still to tell. Raises the same as Subscribe, what client/new_params.hpp raises, and 55000 if its
+// client does not have its result.
+void SetParams(LocalSubscription* former, List* params);
 
 }  // namespace live_queries

@@ -65,9 +65,7 @@ void ResetForRoom(LocalSubscription* subscription, uint64_t seq, std::string_vie
 
 void Append(LocalSubscription* subscription, const RecordView& record) {
   LIVE_QUERIES_FAULT("client-hold");
-  subscription->held->Append(record.header, record.body);
-  if (subscription->delivery == Delivery::kPoll)
-    subscription->waiting.Add(record.header, SeqId{record.header.seq});
+  KeepWaiting(subscription, record);
 }
 
 bool HasRoomFor(const RecordView& record) {

@@ -102,6 +102,17 @@ void DeliveredCounts::Add(const DeliveredCounts& others) {
   if (seq < others.seq) seq = others.seq;
 }
 
+void DeliveredCounts::TakeBack(const RecordHeader& header) {
+  --messages;
+  changes -= header.change_count;
+}
+
+void KeepWaiting(LocalSubscription* subscription, const RecordView& record) {
+  subscription->held->Append(record.header, record.body);
+  if (subscription->delivery == Delivery::kPoll)
+    subscription->waiting.Add(record.header, SeqId{record.header.seq});
+}
+
 bool IsShown(const LocalSubscription& subscription) {
   const bool told_of_reset = subscription.flow.broken() && subscription.held->unread() == 0;
   return subscription.flow.IsFlowing() && !told_of_reset;

@@ -33,6 +33,8 @@ struct DeliveredCounts {
 
   void Add(const RecordHeader& header, SeqId carried);
   void Add(const DeliveredCounts& others);
+  // Was added, and is not to be told after all.
+  void TakeBack(const RecordHeader& header);
 };
 
 // Lives in a memory context of its own, below TopMemoryContext.
@@ -83,6 +85,9 @@ void SetSerial(LocalSubscription* subscription, uint64_t serial);
 // Removes it, here and in the registry, with all that is held for it. `kept`: see
 // RemoveSubscription. Never ereports.
 void Remove(LocalSubscription* subscription, bool kept);
+
+// Puts a record behind what waits for it.
+void KeepWaiting(LocalSubscription* subscription, const RecordView& record);
 
 // Whether its client takes its result for one that is up to date: it has read the first result, and
 // has not been told of a reset since.

@@ -88,6 +88,21 @@ bool RecordQueue::Peek(RecordHeader* header) {
   return true;
 }
 
+void RecordQueue::LookAtUnread(void (*visit)(const RecordView&, void*), void* context) const {
+  for (const Node* node = NextNode(); node != nullptr; node = node->next)
+    visit({node->header, {node->body, node->header.body_bytes}}, context);
+  RecordHeader header;
+  for (off_t at = read_; at < write_; at += static_cast<off_t>(header.body_bytes)) {
+    ReadWhole(file_, &header, sizeof(header), at);
+    at += static_cast<off_t>(sizeof(header));
+    char* body =
+        static_cast<char*>(palloc_extended(size_t{header.body_bytes} + 1, MCXT_ALLOC_HUGE));
+    ReadWhole(file_, body, header.body_bytes, at);
+    visit({header, {body, header.body_bytes}}, context);
+    pfree(body);
+  }
+}
+
 void RecordQueue::ForgetRead() {
   read_count_ = 0;
   while (last_read_ != nullptr) FreeFirst();

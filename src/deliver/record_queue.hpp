@@ -1,6 +1,6 @@
 // A queue of records in one backend's own memory, past live_queries.mailbox_size of all queues in
 // a temporary file: what waits for the commit, for a snapshot to be read, for a resume or for
-// live.poll. Only Append, Read and Peek ereport. Process: client backend.
+// live.poll. Only Append, Read, Peek and LookAtUnread ereport. Process: client backend.
 #pragma once
 
 #include "model/mailbox_record.hpp"
@@ -24,10 +24,18 @@ class RecordQueue {
   void Destroy();
 
   void Append(const RecordHeader& header, std::string_view body);
-  // The next record; its body is valid until the next call of anything but Peek.
+  // The next record; its body is valid until the next call of anything but Peek and Append.
   bool Read(RecordView* record);
   // The header of what Read will give; false if there is none.
   bool Peek(RecordHeader* header);
+  // Shows all that was not read, and still is not: a body lasts as long as its call of `visit`.
+  void LookAtUnread(void (*visit)(const RecordView&, void*), void* context) const;
+  template <class Visit>
+  void LookAtUnread(Visit&& visit) const {
+    LookAtUnread([](const RecordView& record,
+                    void* body) { (*static_cast<std::remove_reference_t<Visit>*>(body))(record); },
+                 &visit);
+  }
   // Lets go of all that was read, or of the oldest record, which was read and has that header.
   void ForgetRead();
   void ForgetOldest(const RecordHeader& header);

@@ -79,7 +79,8 @@ std::string_view Column(const EncodedRow& row, int index) {
   return row.row.substr(row.values[index], row.ends[index] - row.values[index]);
 }
 
-// The columns of `before` that are not the same in `after`, as a JSON object.
+}  // namespace
+
 std::string_view OldColumns(const EncodedRow& before, const EncodedRow& after) {
   StringInfoData out;
   initStringInfo(&out);
@@ -94,8 +95,6 @@ std::string_view OldColumns(const EncodedRow& before, const EncodedRow& after) {
   sink.Append(std::string_view("}"));
   return View(out);
 }
-
-}  // namespace
 
 Difference* Difference::Create(bool bag, bool list, const int16* route_lengths,
                                const bool* route_by_value, int route_count) {

@@ -34,6 +34,10 @@ struct ResultChange {
   int64 position;  // of an insert or update in a list: in the result afterwards, from 0; else -1
 };
 
+// The columns of `before` that are not the same in `after`, as a JSON object. In
+// CurrentMemoryContext.
+std::string_view OldColumns(const EncodedRow& before, const EncodedRow& after);
+
 class Difference {
  public:
   // In CurrentMemoryContext, as all that is added. The routing columns have these types. Of a list,

@@ -64,9 +64,9 @@ ResultEncoder MakeResultEncoder(const QuerySpec& spec, const DeltaPlan& plan, Li
   return encoder;
 }
 
-EncodedRow Encode(const ResultEncoder& encoder, TupleTableSlot* row) {
+EncodedRow EncodeColumns(const RowEncoder& encoder, TupleTableSlot* row) {
   slot_getallattrs(row);
-  const int count = encoder.row.column_count;
+  const int count = encoder.column_count;
   uint32* values = static_cast<uint32*>(palloc(sizeof(uint32) * (count + 1)));
   uint32* ends = static_cast<uint32*>(palloc(sizeof(uint32) * (count + 1)));
   StringInfoData out;
@@ -74,18 +74,23 @@ EncodedRow Encode(const ResultEncoder& encoder, TupleTableSlot* row) {
   appendStringInfoChar(&out, '{');
   for (int i = 0; i < count; ++i) {
     if (i > 0) appendStringInfoChar(&out, ',');
-    StringInfoSink{&out}.Append(encoder.row.names[i]);
+    StringInfoSink{&out}.Append(encoder.names[i]);
     values[i] = static_cast<uint32>(out.len);
-    AppendColumnJson(encoder.row, row, i, &out);
+    AppendColumnJson(encoder, row, i, &out);
     ends[i] = static_cast<uint32>(out.len);
   }
   appendStringInfoChar(&out, '}');
   EncodedRow encoded = {};
-  encoded.key = KeyJson(encoder.row, row, row);
   encoded.row = View(out);
   encoded.values = values;
   encoded.ends = ends;
   encoded.columns = count;
+  return encoded;
+}
+
+EncodedRow Encode(const ResultEncoder& encoder, TupleTableSlot* row) {
+  EncodedRow encoded = EncodeColumns(encoder.row, row);
+  encoded.key = KeyJson(encoder.row, row, row);
   EncodeRoutes(encoder, row, &encoded);
   return encoded;
 }

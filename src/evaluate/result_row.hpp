@@ -21,7 +21,10 @@ struct ResultEncoder {
 // the result columns, hidden ones mostly, that say who gets a row.
 ResultEncoder MakeResultEncoder(const QuerySpec& spec, const DeltaPlan& plan, List* routing);
 
-// In CurrentMemoryContext.
+// In CurrentMemoryContext, as the next.
 EncodedRow Encode(const ResultEncoder& encoder, TupleTableSlot* row);
+
+// The row alone, whose result columns are the first ones of `row`: neither key nor routing values.
+EncodedRow EncodeColumns(const RowEncoder& encoder, TupleTableSlot* row);
 
 }  // namespace live_queries

@@ -157,6 +157,13 @@ class FlowControl {
   // A reset was delivered or is held, and the client has not refreshed since.
   constexpr bool broken() const { return broken_; }
 
+  // The snapshot is to be read.
+  constexpr bool unread() const { return unread_; }
+
+  // Whether the client has, or with what is held will have, what its query gives: changes reach it,
+  // and none is lost.
+  constexpr bool IsIntact() const { return !(broken_ || terminated_ || owed_); }
+
  private:
   constexpr Verdict Break() {
     broken_ = true;

@@ -1,4 +1,4 @@
-// live.subscribe and live.refresh. Process: client backend.
+// live.subscribe, live.refresh and live.set_params. Process: client backend.
 #include "client/subscribing.hpp"
 #include "model/clock_steps.hpp"
 #include "registry/connection.hpp"
@@ -11,6 +11,7 @@ extern "C" {
 extern "C" {
 LIVE_QUERIES_FUNCTION(live_queries_subscribe);
 LIVE_QUERIES_FUNCTION(live_queries_refresh);
+LIVE_QUERIES_FUNCTION(live_queries_set_params);
 }
 
 namespace live_queries {
@@ -82,8 +83,15 @@ Datum RefreshCall(FunctionCallInfo call) {
   PG_RETURN_VOID();
 }
 
+Datum SetParamsCall(FunctionCallInfo call) {
+  LocalSubscription* subscription = SubscriptionArgument(call, 0);
+  SetParams(subscription, TextArrayArgument(call, 1));
+  PG_RETURN_VOID();
+}
+
 }  // namespace
 }  // namespace live_queries
 
 Datum live_queries_subscribe(PG_FUNCTION_ARGS) { return live_queries::SubscribeCall(fcinfo); }
 Datum live_queries_refresh(PG_FUNCTION_ARGS) { return live_queries::RefreshCall(fcinfo); }
+Datum live_queries_set_params(PG_FUNCTION_ARGS) { return live_queries::SetParamsCall(fcinfo); }
