@@ -160,6 +160,7 @@ class ConnectionCheck:
         self.altered = altered  # writers.Alterations
         self.state = model.ConnectionState(polled=trace.delivery == "poll", **options)
         self.watched = {}    # Subscription -> Watched
+        self.successors = {}  # Subscription with other parameters, which is to take a place -> whose
         self.history = deque(maxlen=HISTORY)
         self.subject = None  # the Watched that a violation is about
         self.xid = None      # and the transaction, if a message tells one
@@ -194,10 +195,13 @@ class ConnectionCheck:
     def quiet(self, truth):
         """Compares with plain SELECTs; truth is a function(query, time) that returns a Counter of rows."""
         self.xid = None
-        for subscription, watched in self.watched.items():
+        for watched in list(self.watched.values()):
             if not watched.state.flowing():
                 continue
             self.subject = watched
+            if watched.state.asked:
+                self._lead_over(watched, len(self.reference.replay.lsns) - 1)
+            subscription = watched.state.subscription
             if watched.comparison:
                 watched.comparison.advance(len(self.reference.replay.lsns) - 1)
                 require(not watched.comparison.mismatched, "at the quiet point the result differs")
@@ -232,19 +236,13 @@ class ConnectionCheck:
         if event.kind == "message":
             state = self.state.subscriptions.get(event.data.get("subscription_id"))
             subscription = state and state.subscription
-        return self.watched.get(subscription)
+        return self.watched.get(self.successors.get(subscription, subscription))
 
     def _subscribed(self, event, _):
         subscription = event.subscription
         state = self.state.add(subscription)
-        comparison = None
         index = self.reference.replay.index_before(event.data)
-        if subscription.query.whole:
-            comparison = WholeComparison(index)
-        elif subscription.query.shape.pointwise and subscription.strategy != "refresh":
-            timeline = self.reference.timeline(subscription.query)
-            comparison = Comparison(timeline, index, subscription.keyed)
-            state.failing = any(at > index - NEARBY for at in timeline.failing)
+        comparison = self._comparison(state, subscription, index)
         watched = Watched(state, comparison, event.data)
         watched.since = event.at - SLACK
         watched.history.append(event)
@@ -253,6 +251,41 @@ class ConnectionCheck:
             watched.joined = True
             watched.refollow()
             self.state.grow()
+
+    def _comparison(self, state, subscription, index):
+        if subscription.query.whole:
+            return WholeComparison(index)
+        if subscription.query.shape.pointwise and subscription.strategy != "refresh":
+            timeline = self.reference.timeline(subscription.query)
+            state.failing = state.failing or any(at > index - NEARBY for at in timeline.failing)
+            return Comparison(timeline, index, subscription.keyed)
+        return None
+
+    def _lead_over(self, watched, index):
+        """From here on it has the other parameters that it was asked for."""
+        successor = watched.state.asked
+        self.watched.pop(self.successors.pop(successor))
+        self.watched[successor] = watched
+        watched.state.become(successor)
+        watched.comparison = self._comparison(watched.state, successor, index)
+        watched.refollow()
+        self.counters["other parameters"] += 1
+
+    def _asking(self, event, watched):
+        watched.state.changing, watched.joined = True, False
+        watched.state.asked = event.data
+        self.successors[event.data] = watched.state.subscription
+        self.state.grow()
+
+    def _asked(self, _, watched):
+        watched.state.changing = False
+        watched.joined = not (watched.state.unread or watched.state.paused)
+        self.state.grow()
+
+    def _refused(self, _, watched):
+        self.successors.pop(watched.state.asked, None)
+        watched.state.changing, watched.state.asked = False, None
+        watched.joined = not (watched.state.unread or watched.state.paused)
 
     def _committed(self, _, watched):
         watched.state.committed = True
@@ -302,6 +335,8 @@ class ConnectionCheck:
         watched.snapshot_lsn = event.data
         watched.clock = None
         watched.since = event.at - SLACK
+        if watched.state.asked:
+            self._lead_over(watched, self.reference.replay.index_before(event.data))
         if watched.comparison:
             watched.comparison.follow(None)
             watched.comparison.advance(self.reference.replay.index_before(event.data))
@@ -342,6 +377,7 @@ class ConnectionCheck:
 
     def _drop(self, watched):
         watched.state.over = True
+        self.successors.pop(watched.state.asked, None)
         self.watched.pop(watched.state.subscription, None)
         self.state.subscriptions.pop(watched.state.subscription.id, None)
 
@@ -359,10 +395,13 @@ class ConnectionCheck:
             self.counters["reset: %s" % message["reason"]] += 1
             watched.refollow()
         if message["type"] == "terminated":
+            self.successors.pop(received.state.asked, None)
             self.watched.pop(received.state.subscription)
         if message["type"] != "changes":
             return
         self.counters["changes"] += len(message["changes"])
+        if watched.state.asked and watched.state.leads_over(message):
+            self._lead_over(watched, self.reference.replay.index_before(int(message["seq"], 16)))
         if watched.comparison is not None:
             at = self._check_time(message)
             if watched.asks_clock:
@@ -428,10 +467,13 @@ class ConnectionCheck:
         balances = {}
         throttles = {state.subscription.throttle for state in states}
         for watched in list(self.watched.values()):
-            comparison = watched.comparison
             told = watched.state in states
             if told:
                 watched.last_index, watched.xids = watched.begun, None
+            # Where the two results are alike, no message leads from the one to the other.
+            if watched.state.asked and watched.joined and watched.state.flowing():
+                self._lead_over(watched, index)
+            comparison = watched.comparison
             if comparison is None or comparison.result is None:
                 continue
             if not told and not (watched.state.flowing() and watched.joined):

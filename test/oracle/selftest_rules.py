@@ -72,6 +72,25 @@ def throttled_twice(script):
     script.send(102, INSERT, UPDATE, xid="null", xids="[101,102]")
 
 
+def asked_and_silent(script):
+    """Other parameters, and no difference is told."""
+    made = script.subscribe()
+    script.read(made)
+    script.ask(made)
+    script.send(102, INSERT.replace("[1]", "[2]"))
+
+
+def asked_and_told(*changes):
+    """Returns a builder: other parameters, and what is told of them."""
+    def build(script):
+        made = script.subscribe()
+        script.read(made)
+        script.send(101, INSERT)
+        script.ask(made)
+        script.send("null", *changes)
+    return build
+
+
 def late(script):
     """The second subscription's message says that the first is up to date, and then comes an older one for it."""
     silent(script)
@@ -316,6 +335,13 @@ RESETS = [
 ]
 
 
+ASKED = [
+    wrong("after transaction 102 the result differs", asked_and_silent,
+          other=[(0, {"[1]": ONE}), (1, {"[2]": ONE})]),
+    wrong("the result differs", asked_and_told(UPDATE), steps=STEPS[:1], other=[(0, {"[1]": ONE})]),
+    wrong("insert of the key [1], which is there", asked_and_told(INSERT), steps=STEPS[:1], other=[(0, {"[1]": ONE})]),
+]
+
 WHOLES = [
     wrong("after transaction 101 the whole query gives another result", whole((101, INSERT, {})), past={(WHOLE, 0): Counter([TWO])}),
     wrong("after transaction 102 the whole query gives another result: it was told nothing", silent_whole,
@@ -374,4 +400,4 @@ def every_rule_has_a_case():
     assert not missing, "nothing breaks the rule %s" % missing
 
 
-CASES = RESULTS + KEYED + BAGS + MESSAGES + RESETS + WHOLES + CLOCKS + [every_rule_has_a_case]
+CASES = RESULTS + KEYED + BAGS + MESSAGES + RESETS + ASKED + WHOLES + CLOCKS + [every_rule_has_a_case]

@@ -7,6 +7,7 @@ test wants, and the tests that come of a wrong script.
 import random
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
 
@@ -122,6 +123,14 @@ class Script:
         """Makes a call."""
         self.trace.add(before, subscription)
         self.trace.add(after, subscription, at)
+
+    def ask(self, subscription, query=OTHER, done=True):
+        """Asks for other parameters; returns what takes the place of the subscription."""
+        successor = replace(subscription, query=query)
+        self.trace.add("asking", subscription, successor)
+        if done:
+            self.trace.add("asked", successor)
+        return successor
 
     def message(self, **fields):
         """Receives a message with these fields, given as JSON; None leaves a field out."""

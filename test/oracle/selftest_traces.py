@@ -5,6 +5,7 @@ Owns: those of the self-test's cases that nothing may be said against.
 
 # pylint: disable=missing-function-docstring
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import report
@@ -171,6 +172,39 @@ def throttled_and_polled():
     script.send(102, UPDATE)
     script.trace.add("drained")
     assert script.walk().counters["boundary comparisons"] == 1
+
+
+def other_parameters():
+    """The difference leads from the one result to the other, in two parts; so does none where they are alike."""
+    parted = [{"[1]": TWO, "[2]": TWO}, {"[1]": TWO, "[2]": None}]
+    script = Script(steps=STEPS[:1], other=[(0, parted[0]), (1, parted[1])], select=Counter([TWO]))
+    made = script.subscribe()
+    script.read(made)
+    script.send(101, INSERT)
+    made = script.ask(made, done=False)
+    script.send("null", UPDATE, more="true")
+    script.send("null", INSERT.replace("[1]", "[2]").replace("1.50", "2"))
+    script.trace.add("asked", made)
+    script.send(102, DELETE.replace("[1]", "[2]"))
+    assert script.walk().counters["boundary comparisons"] == 3
+    script = Script(steps=STEPS[:1], other=[(0, {"[1]": ONE}), (2, {"[1]": TWO})])
+    made = script.subscribe()
+    script.read(made)
+    script.send(101, INSERT)
+    script.ask(made)
+    script.send(103, UPDATE)
+    assert script.walk().counters["other parameters"] == 1
+
+
+def other_parameters_in_vain():
+    script = Script(steps=STEPS)
+    made = script.subscribe()
+    script.read(made)
+    script.trace.add("asking", made, replace(made, query=OTHER))
+    script.trace.add("refused", made)
+    for xid, change in ((101, INSERT), (102, UPDATE), (103, DELETE)):
+        script.send(xid, change)
+    assert script.walk().counters["other parameters"] == 0
 
 
 def default_identity():
@@ -363,7 +397,7 @@ def report_of_a_failure_tells_the_queries():
 
 CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_between_transactions, clear_and_insert,
          clear_of_nothing, bag_counts_equal_rows, no_snapshot, pause_and_resume, parts_of_one_transaction,
-         parts_of_several_transactions,
+         parts_of_several_transactions, other_parameters, other_parameters_in_vain,
          backlog_behind_what_was_announced, first_result_that_is_ahead, throttled, throttled_and_polled,
          default_identity, null_that_became_a_json_null,
          seq_of_each_subscription, resets_for_good_reasons, killed_and_told, ended_by_a_row_of_its_own,

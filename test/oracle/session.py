@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import time
+from dataclasses import replace
 
 import psycopg2.errors
 
@@ -25,6 +26,16 @@ def lsn_number(text):
     return int(high, 16) << 32 | int(low, 16)
 
 
+def params_text(query):
+    """Returns the parameters of a query as an array."""
+    return "ARRAY[%s]::text[]" % ", ".join(map(schema.literal, query.params))
+
+
+def set_params_text(subscription, query):
+    """Returns the statement that gives a subscription the parameters of a query."""
+    return "SELECT live.set_params(%s, %s)" % (schema.literal(subscription.id), params_text(query))
+
+
 class Session:
     """A connection with its subscriptions."""
 
@@ -39,6 +50,8 @@ class Session:
         self.in_transaction = False
         self.uncommitted = []  # subscriptions of the open transaction
         self.unjoined = []     # whose snapshot was read in it
+        self.asked = []        # those of the open transaction that get other parameters
+        self.renewing = set()  # ids of those that may still be told what that changes
         self.in_vain = {}      # what it did that is rolled back: subscription -> the last call
         self.trace.add("note", None, "connected as %s, backend %d, delivery %s" % (
             user.name, self.connection.info.backend_pid, delivery))
@@ -171,6 +184,39 @@ class Session:
         subscription.paused = False
         self._call("resuming", "resumed", "live.resume", subscription)
 
+    def set_params(self, subscription, query):
+        """Asks for other parameters, those of query; what that changes may come with the call itself. Returns whether
+        they were accepted; in a transaction, the caller has made the savepoint p."""
+        successor = replace(subscription, query=query)
+        self.receive()
+        self.trace.add("asking", subscription, successor)
+        try:
+            self.run(set_params_text(subscription, query))
+        except psycopg2.Error as error:
+            self.trace.add("refused", subscription)
+            lost = error.pgcode == "55000" and ("has been reset" in str(error) or "depends on has changed" in str(error))
+            if not (lost or subscription.over or (query.whole and error.pgcode == "0A000")
+                    or "would change at once" in str(error)):
+                raise
+            return False
+        if subscription.over:
+            return True
+        self.subscriptions[subscription.id] = successor
+        # What came with the call has come for its client as well.
+        for name in ("broken", "killed"):
+            setattr(successor, name, getattr(subscription, name))
+        self.renewing.add(subscription.id)
+        if self.in_transaction:
+            self.asked.append(successor)
+        else:
+            self.trace.add("asked", successor)
+        ((successor.strategy,),) = self.run_as_role(
+            "SELECT strategy FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = %s"
+            " ORDER BY params IS NOT DISTINCT FROM %s DESC LIMIT 1" % (
+                schema.literal(subscription.id), params_text(query))) or (("",),)
+        successor.full = query.all_full(self.tables) or (query.whole and successor.strategy != "stream")
+        return True
+
     def refresh(self, subscription):
         """Asks for a new snapshot."""
         self._call("refreshing", "refreshed", "live.refresh", subscription)
@@ -217,7 +263,9 @@ class Session:
         self.trace.add("note", None, "COMMIT")
         for subscription in self.uncommitted:
             self.trace.add("committed", subscription)
-        self.uncommitted, self.in_transaction = [], False
+        for subscription in self.asked:
+            self.trace.add("asked", subscription)
+        self.uncommitted, self.asked, self.in_transaction = [], [], False
         self.run("COMMIT")
 
     def rollback(self, savepoint=None):
@@ -234,18 +282,22 @@ class Session:
 
         self.run("ROLLBACK TO %s" % savepoint if savepoint else "ROLLBACK", then)
 
-    def call_in_vain(self, subscription, function):
-        """Calls live.pause, resume, unsubscribe or refresh in a transaction that take_back ends."""
+    def call_in_vain(self, subscription, function, query=None):
+        """Calls live.pause, resume, unsubscribe, refresh or set_params in a transaction that take_back ends."""
         if subscription not in self.in_vain:
             self.trace.add("leaving", subscription)
-        self.run("SELECT live.%s(%s)" % (function, schema.literal(subscription.id)))
+            self.in_vain[subscription] = None
+        if query:
+            self.run(set_params_text(subscription, query))
+        else:
+            self.run("SELECT live.%s(%s)" % (function, schema.literal(subscription.id)))
         self.trace.add("note", None, "live.%s %s, in vain" % (function, subscription.id))
         self.in_vain[subscription] = function
 
     def poll_in_vain(self, max_messages):
         """Polls in such a transaction: the messages come again, but for none that it has silenced."""
         result = self.run("SELECT subscription_id, message ->> 'type' FROM live.poll(%s)" % max_messages)
-        silent = [s.id for s, function in self.in_vain.items() if function != "resume"]
+        silent = [s.id for s, function in self.in_vain.items() if function not in ("resume", None)]
         self.trace.add("note", None, "live.poll, in vain: %s" % ", ".join(name or "progress" for name, _ in result))
         for name, kind in result:
             if name in silent and kind != "terminated":
@@ -276,6 +328,7 @@ class Session:
             if time.monotonic() > deadline:
                 raise Violation("messages are pending after %d seconds, and do not come" % PATIENCE)
             self.receive(0.02)
+        self.renewing &= {s.id for s in self.subscriptions.values() if s.paused}
         self.trace.add("drained")
 
     def check_view(self):
@@ -357,6 +410,8 @@ class Session:
         message = rows.parse(text)
         self.trace.add("message", None, message, text)
         subscription = self.subscriptions.get(message.get("subscription_id"))
+        if message.get("type") == "changes" and message.get("xid") is None and "xids" not in message:
+            self.renewing.discard(message.get("subscription_id"))
         if subscription and message.get("type") == "reset":
             subscription.broken = True
         if subscription and message.get("type") == "terminated":

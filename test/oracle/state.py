@@ -328,6 +328,8 @@ class SubscriptionState:
         self.altered = False     # a table's definition was changed since the snapshot, as far as is known
         self.failing = False     # its query fails for a row of its own
         self.changes = 0
+        self.asked = None        # the Subscription with other parameters that is to take the place of this one
+        self.difference = None   # seq of the message, perhaps in parts, that leads from the one result to the other
         self.result = None
         self.forget(complete=subscription.snapshot)
 
@@ -345,6 +347,16 @@ class SubscriptionState:
     def flowing(self):
         """Tells whether the client's result is meant to be up to date."""
         return self.committed and not (self.unread or self.paused or self.changing or self.broken or self.over)
+
+    def become(self, subscription):
+        """Goes on with other parameters."""
+        self.subscription, self.asked = subscription, None
+        self.result.full = subscription.full
+
+    def leads_over(self, message):
+        """Tells whether a message of changes is, or may be, the difference between the results of two parameters."""
+        return message["xid"] is None and "xids" not in message and (
+            self.asked is not None or self.difference == message["seq"])
 
     def apply(self, message):
         """Applies a message of changes; returns the keys that it touched."""
@@ -497,7 +509,8 @@ class ConnectionState:
 
     def _changes(self, state, message):
         xid, more = message["xid"], message["more"]
-        if xid is None or "xids" in message:
+        difference = state.leads_over(message)
+        if (xid is None or "xids" in message) and not difference:
             require(state.subscription.strategy != "stream" or state.subscription.throttle,
                     "a message of several transactions for %s, which is a stream", state.subscription.id)
             xids = message.get("xids", [])
@@ -521,6 +534,8 @@ class ConnectionState:
         require(not state.subscription.throttle or not state.subscription.keyed or state.subscription.query.whole
                 or len(set(touched)) == len(touched), "a message of %s, which is throttled, changes a key twice: %s",
                 state.subscription.id, touched)
+        if difference:
+            state.difference = message["seq"]
         if more:
             return Received(state, touched, xid)
         return Received(state, touched, xid, self._close())

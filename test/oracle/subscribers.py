@@ -7,6 +7,7 @@ records it; nothing is judged here but what a call itself returns or raises.
 
 import re
 import time
+from dataclasses import replace
 
 import psycopg2
 
@@ -25,7 +26,7 @@ LONGEST = "300ms"  # that a query takes, when it is chosen
 MOST_ROWS = 400    # and that it has
 
 ACTIONS = {  # name -> how often
-    "subscribe": 14, "read": 22, "listen": 30, "pause": 4, "resume": 6, "refresh": 3, "leave": 5, "leave_all": 0.4,
+    "subscribe": 14, "read": 22, "listen": 30, "pause": 4, "resume": 6, "refresh": 3, "set_params": 12, "leave": 5, "leave_all": 0.4,
     "transaction": 5, "rolled_back": 3, "rolled_back_savepoint": 3, "in_vain": 4, "twice": 1.5,
     "read_in_vain": 6, "after_writing": 1, "long": 1, "stall": 1, "kill": 1, "disconnect": 0.8, "unlisten": 0.5, "wait": 3,
 }
@@ -300,6 +301,29 @@ class Client(Actor):
         if subscription:
             self._refresh_it(subscription)
 
+    def _set_params(self):
+        subscription = self._one(unread=False, broken=False)
+        if subscription is None or subscription.id in self.session.renewing:
+            return
+        query = None if subscription.throttle else self._other_params(subscription.query)
+        if query is None:
+            return
+        if self.session.in_transaction:
+            self.session.run("SAVEPOINT p")
+        accepted = self.session.set_params(subscription, query)
+        if self.session.in_transaction:
+            self.session.run("RELEASE p" if accepted else "ROLLBACK TO p")
+        self.world.count("other parameters %s" % ("asked for" if accepted else "refused"))
+
+    def _other_params(self, query):
+        """Returns a query with other parameters, or None."""
+        if not query.params or (query.whole and query.refresh_every):
+            return None
+        if not query.whole:
+            return replace(query, params=query.shape.params(self.rng))
+        query = replace(query, params=tuple(str(self.rng.randint(0, 5)) for _ in query.params))
+        return query if self._problem(query) is None else None
+
     def _leave(self):
         subscription = self._one(True)
         if subscription:
@@ -330,7 +354,7 @@ class Client(Actor):
         """Several calls in one transaction that commits."""
         self.session.begin()
         for _ in range(self.rng.randint(1, 4)):
-            choice = self.rng.choice(["subscribe", "read", "savepoint", "leave", "sleep", "poll", "pause", "resume"])
+            choice = self.rng.choice(["subscribe", "read", "savepoint", "leave", "sleep", "poll", "pause", "resume", "set_params"])
             if choice == "subscribe" and len(self.session.subscriptions) < LIMIT:
                 self._subscribe_within()
             elif choice == "read":
@@ -344,9 +368,11 @@ class Client(Actor):
                 time.sleep(self.rng.random() * 0.2)
             elif choice == "poll" and self.session.trace.delivery == "poll":
                 self.session.poll()
+            elif choice == "set_params":
+                self._set_params()
             elif choice in ("pause", "resume", "leave"):
                 subscription = self._one(paused=choice == "resume", broken=False)
-                if subscription and subscription not in self.session.uncommitted:
+                if subscription and subscription not in self.session.uncommitted + self.session.asked:
                     getattr(self.session, choice)(subscription)
         self.session.commit()
 
@@ -382,18 +408,33 @@ class Client(Actor):
             self.session.run("SAVEPOINT a")
         for _ in range(self.rng.randint(1, 4)):
             subscription = self.rng.choice(choices)
-            function = self.rng.choice(["pause", "resume", "unsubscribe", "refresh", "poll", "sleep"])
+            function = self.rng.choice(["pause", "resume", "unsubscribe", "refresh", "set_params", "poll", "sleep"])
             if function == "sleep":
                 time.sleep(self.rng.random() * 0.2)
             elif function == "poll":
                 if self.session.trace.delivery == "poll":
                     self.session.poll_in_vain(self.rng.choice([1, 3, 100]))
+            elif function == "set_params":
+                self._set_params_in_vain(subscription)
             elif self.session.in_vain.get(subscription) != "unsubscribe":
                 self.session.call_in_vain(subscription, function)
         self.session.take_back(savepoint)
         if savepoint:
             self.session.commit()
         self.world.count("calls rolled back")
+
+    def _set_params_in_vain(self, subscription):
+        query = self._other_params(subscription.query)
+        if query is None or subscription.throttle or subscription.unread or self.session.in_vain.get(subscription) in ("unsubscribe", "refresh"):
+            return
+        self.session.run("SAVEPOINT p")
+        try:
+            self.session.call_in_vain(subscription, "set_params", query)
+            self.session.run("RELEASE p")
+        except psycopg2.Error as error:
+            if error.pgcode not in REFUSED + ("54000",):
+                raise
+            self.session.run("ROLLBACK TO p")
 
     def _read_in_vain(self):
         """Reads a first result in statements, savepoints and transactions that do not last; then again, perhaps."""

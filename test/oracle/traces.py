@@ -44,6 +44,8 @@ class Event:
     pausing, paused      -               before and after the call; so are all below
     resuming, resumed    -
     refreshing, refreshed -, WAL position before the snapshot
+    asking               Subscription    before its parameters change, in its place from then on
+    asked, refused       -               from here on the change is true; it failed
     leaving, left        -
     stayed               -               after "leaving", or another call, that was rolled back
     killing              -

@@ -20,6 +20,8 @@ class Moment:
 
     check: object     # checks.ConnectionCheck
     watched: object   # checks.Watched
+    subscription: object  # as it was then, as is
+    comparison: object
     index: int        # of the last transaction
     felt: int         # of the last that the query can have felt; -1: none of this interval
     after: object     # what a report calls the boundary
@@ -94,55 +96,57 @@ class Examiner:
             return  # nothing tells the time
         if index < self.past.start:
             return  # of what was held back since before the last quiet point
-        felt = self.past.felt(watched.state.subscription.query, index)
+        subscription = watched.state.subscription
+        felt = self.past.felt(subscription.query, index)
         if not comparison.changed and felt == comparison.felt:
             return
         comparison.changed, comparison.felt = False, felt
         result = watched.state.result
-        order = result.order() if watched.state.subscription.query.ordered else None
-        self.moments.append(Moment(check, watched, index, felt, after, told, result.as_bag(), order,
-                                   watched.clocks or (None,)))
+        order = result.order() if subscription.query.ordered else None
+        self.moments.append(Moment(check, watched, subscription, comparison, index, felt, after, told,
+                                   result.as_bag(), order, watched.clocks or (None,)))
 
     def examine(self):
         """Compares; returns the pairs of (ConnectionCheck, Violation), of each subscription the first."""
         moments, self.moments = self.moments, []
-        last = {id(moment.watched): moment for moment in moments}
+        last = {id(moment.comparison): moment for moment in moments}
         chosen = {id(moment) for moment in last.values()}
         chosen.update(id(moment) for moment in self.rng.sample(moments, min(self.samples, len(moments))))
         found = {}
         for moment in sorted((one for one in moments if id(one) in chosen), key=lambda one: one.index):
-            if id(moment.watched) not in found and not self._right(moment):
-                found[id(moment.watched)] = self._first(moment, moments)
+            if id(moment.comparison) not in found and not self._right(moment):
+                found[id(moment.comparison)] = self._first(moment, moments)
         return [self._violation(moment) for moment in found.values()]
 
     def _right(self, moment):
         return any(self._right_at(moment, clock) for clock in moment.clocks)
 
     def _right_at(self, moment, clock):
-        expected = self.past.result(moment.watched.state.subscription.query, moment.index, clock)
+        expected = self.past.result(moment.subscription.query, moment.index, clock)
         if expected is None:
             self.counters["boundaries whose query took too long"] += 1
             return True
         self.counters["boundary comparisons of any select"] += 1
         if expected != moment.bag or moment.order is not None and expected.order != moment.order:
             return False
-        moment.watched.comparison.right = moment.index
+        moment.comparison.right = moment.index
         return True
 
     def _first(self, moment, moments):
         """Returns the first moment of the same subscription that is wrong, since it was last seen to be right."""
-        since = moment.watched.comparison.right
+        since = moment.comparison.right
         for one in moments:
             if one is moment:
                 break
-            if one.watched is moment.watched and one.index > since and not self._right(one):
+            if one.comparison is moment.comparison and one.index > since and not self._right(one):
                 return one
         return moment
 
     def _violation(self, moment):
-        comparison = moment.watched.comparison
+        comparison = moment.watched.comparison = moment.comparison
+        moment.watched.state.subscription = moment.subscription
         comparison.failed = moment
-        comparison.expected_bag = self.past.result(moment.watched.state.subscription.query, moment.index, moment.clocks[0])
+        comparison.expected_bag = self.past.result(moment.subscription.query, moment.index, moment.clocks[0])
         moment.check.subject = moment.watched
         moment.check.xid = None
         return moment.check, Violation("after transaction %s the whole query gives another result%s" % (
