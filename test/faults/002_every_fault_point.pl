@@ -148,6 +148,9 @@ my %walk = (
     'client-hold, polled' => { at => 'client', before => \&have_polled, by => \&commit, after => \&polls_all },
     'client-gather'     => { at => 'client', before => \&have_throttled, by => \&commit, after => \&polls_all },
     'client-release'    => { at => 'client', before => \&have_throttled, by => \&poll, after => \&polls_all },
+    map({ ($_ => { at => 'client', before => \&have_params, by => \&set_params, after => \&keeps_params }) }
+          qw(params-row params-evaluated params-taken params-part)),
+
     'client-exit'       => { at => 'client', by => \&leave, only => $exiting },
 );
 
@@ -248,6 +251,18 @@ sub have_unread {
     $writer->value('SELECT live.wait_for()');
     return;
 }
+
+sub query_with { my ($param) = @_; return "SELECT id, n, note FROM t WHERE n % 3 <> $param" }
+
+# With changes that wait.
+sub have_params {
+    $victim->rows(q{SELECT live.subscribe('more', '} . query_with('$1') . q{', '{0}', delivery => 'poll')});
+    $victim->read_snapshot('more');
+    let_wait();
+    return;
+}
+
+sub set_params { victim_says(q{SELECT live.set_params('more', '{1}'); COMMIT}); return }
 
 sub read_more { victim_says(q{SELECT live.snapshot('more')}); return }
 sub read_in_vain { victim_says(q{BEGIN; SELECT live.snapshot('more'); ROLLBACK}); return }
@@ -359,6 +374,20 @@ sub polls_all {
     $victim->rows(q{SELECT live.resume('more')});
     ok(eval { apply_polled($victim->rows('SELECT message FROM live.poll()')); 1 }, "$name: the polled messages fit") or diag $@;
     is_deeply($victim->state_of('more'), $victim->rows_now(query_text()), "$name: and are complete");
+    $victim->rows(q{SELECT live.unsubscribe('more')});
+    return;
+}
+
+# The change was undone, and can be made then.
+sub keeps_params {
+    my ($name) = @_;
+    for my $param (0, 2) {
+        $victim->rows(qq{SELECT live.set_params('more', '{$param}')});
+        change_rows($writer);
+        $victim->value('SELECT live.wait_for()');
+        ok(eval { apply_polled($victim->rows('SELECT message FROM live.poll()')); 1 }, "$name: what is polled fits") or diag $@;
+        is_deeply($victim->state_of('more'), $victim->rows_now(query_with($param)), "$name: and is complete with the parameter $param");
+    }
     $victim->rows(q{SELECT live.unsubscribe('more')});
     return;
 }

@@ -471,7 +471,7 @@ class ConnectionCheck:
             if told:
                 watched.last_index, watched.xids = watched.begun, None
             # Where the two results are alike, no message leads from the one to the other.
-            if watched.state.asked and watched.joined and watched.state.flowing():
+            if watched.state.asked and (told or watched.joined) and watched.state.flowing():
                 self._lead_over(watched, index)
             comparison = watched.comparison
             if comparison is None or comparison.result is None:
