@@ -10,7 +10,7 @@ import queries
 import values
 
 # How often, where it is not once. All others of the schema are called as well.
-WEIGHTS = {"subscribe": 9, "snapshot": 5, "poll": 3, "refresh": 2, "unsubscribe": 2, "explain": 3,
+WEIGHTS = {"subscribe": 9, "snapshot": 5, "poll": 3, "refresh": 2, "set_params": 3, "unsubscribe": 2, "explain": 3,
            "unsubscribe_all": 0.3,
            "worker_states": 0.5, "stats": 0.5, "subscriptions": 0.5}
 CATALOG = """
@@ -36,7 +36,7 @@ class Call:
 
     def changes(self):
         """Tells whether it may change which subscriptions there are, or whether one is paused."""
-        return self.name in ("subscribe", "unsubscribe", "unsubscribe_all", "pause", "resume", "refresh", "kill")
+        return self.name in ("subscribe", "unsubscribe", "unsubscribe_all", "pause", "resume", "refresh", "set_params", "kill")
 
 
 class Calls:
