@@ -6,7 +6,6 @@
 #include "model/message.hpp"
 #include "model/origin.hpp"
 #include "pg/fault.hpp"
-#include "pg/settings.hpp"
 #include "query/planner.hpp"
 #include "query/result_columns.hpp"
 
@@ -39,8 +38,8 @@ List* ListIn(const DefinitionCopy& definition, DefinitionField field) {
   pg_unreachable();
 }
 
-// Whether the snapshot of `subscription` shows what another one of its id was told by this record. A
-// difference, which is of no transaction, is older than the snapshot.
+// Whether the snapshot of `subscription` shows what another one of its id was told by this record.
+// A difference, which is of no transaction, is older than the snapshot.
 bool IsShown(const LocalSubscription& subscription, const RecordHeader& header) {
   const VisibilityBound& bound = subscription.bound;
   if (header.xid == 0 && !bound.at_position) return header.seq <= bound.lsn;
@@ -67,22 +66,17 @@ struct Parts {
   uint64_t group;
   StringInfoData body;
   uint32_t count;
-  size_t bytes;  // of those before
+  size_t bytes;    // of those before
+  size_t waiting;  // of all live queries, before the first
+  bool whole;      // one is all: positions are those after the message
 };
-
-[[noreturn]] void RaiseTooLarge() {
-  ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-          errmsg("too much of the result of a live query would change at once"),
-          errhint("Subscribe with the new parameters, or raise live_queries.spill_size."));
-  pg_unreachable();
-}
 
 void EndPart(Parts* parts) {
   if (parts->count == 0) return;
   LIVE_QUERIES_FAULT("params-part");
   const std::string_view body = View(parts->body);
   parts->bytes += body.size();
-  if (parts->bytes / 1024 > static_cast<size_t>(mailbox_size_kb) + spill_size_kb) RaiseTooLarge();
+  RequireRoomFor(parts->bytes, parts->waiting);
   RecordHeader header =
       ChangesHeader(parts->subscription->serial, parts->origin, parts->count, body);
   header.group = parts->group;
@@ -92,26 +86,28 @@ void EndPart(Parts* parts) {
 }
 
 void AddChange(Parts* parts, const ResultChange& change) {
-  if (parts->body.len >= static_cast<int>(kMessageSplitBytes)) EndPart(parts);
+  if (!parts->whole && parts->body.len >= static_cast<int>(kMessageSplitBytes)) EndPart(parts);
   if (parts->count++ > 0) appendStringInfoChar(&parts->body, ',');
   StringInfoSink sink{&parts->body};
   switch (change.op) {
     case ChangeOp::kDelete:
       return WriteDelete(sink, change.key, change.row);
     case ChangeOp::kUpdate:
-      return WriteUpdate(sink, change.key, change.row, change.old);
+      return WriteUpdate(sink, change.key, change.row, change.old, change.position);
     case ChangeOp::kInsert:
-      return WriteInsert(sink, change.key, change.row);
+      return WriteInsert(sink, change.key, change.row, change.position);
   }
 }
 
-void AddDifference(LocalSubscription* subscription, ResultDifference* difference) {
+void AddDifference(LocalSubscription* subscription, ResultDifference* difference, size_t waiting) {
   static uint64_t differences = 0;
   Parts parts = {};
   parts.subscription = subscription;
   parts.origin.seq = subscription->bound.lsn;
   parts.origin.committed_at = GetCurrentTimestamp();
   parts.group = GroupNumber(kNoConsumer, ++differences);
+  parts.waiting = waiting;
+  parts.whole = IsOfLists(*difference);
   initStringInfo(&parts.body);
   ReportDifference(difference, [&](const ResultChange& change) { AddChange(&parts, change); });
   EndPart(&parts);
@@ -184,15 +180,18 @@ Plan PlanOf(const LocalSubscription& subscription, const DefinitionCopy& definit
 }
 
 void RequireSameColumns(const Plan& before, const Plan& after) {
-  const bool same =
-      before.spec.bag == after.spec.bag &&
-      list_length(before.spec.result_columns) == list_length(after.spec.result_columns) &&
-      strcmp(DescribeResultColumns(before), DescribeResultColumns(after)) == 0;
+  // Parameters do not change that: a table did, and the query selects all that it has.
+  const bool more =
+      list_length(before.spec.result_columns) != list_length(after.spec.result_columns);
+  const bool same = !more && before.spec.bag == after.spec.bag &&
+                    GivesList(before) == GivesList(after) &&
+                    strcmp(DescribeResultColumns(before), DescribeResultColumns(after)) == 0;
   if (same) return;
   ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
           errmsg("with these parameters the result has another key or other columns"),
           errdetail("What live.subscribe has told of them would not hold any more."),
-          errhint("End the live query and subscribe with the new parameters."));
+          more ? errhint("It has columns that were added since: call live.refresh first.")
+               : errhint("End the live query and subscribe with the new parameters."));
 }
 
 void GoOnFrom(const LocalSubscription& former, LocalSubscription* subscription,
@@ -200,8 +199,10 @@ void GoOnFrom(const LocalSubscription& former, LocalSubscription* subscription,
   if (!former.flow.IsIntact()) RaiseLost(former);
   if (!subscription->flow.IsIntact()) RaiseLost(*subscription);
   const uint64_t newer = subscription->held->unread();
+  // Without what is there twice until the end of the transaction.
+  const size_t waiting = RecordQueue::TotalBytes();
   TakeOver(former, subscription);
-  AddDifference(subscription, difference);
+  AddDifference(subscription, difference, waiting);
   MoveBack(subscription->held, newer);
   subscription->shown = former.shown;
 }

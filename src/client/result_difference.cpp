@@ -6,8 +6,11 @@
 
 #include "evaluate/kept_plan.hpp"
 #include "evaluate/result_row.hpp"
+#include "model/flow_control.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "pg/settings.hpp"
+#include "query/delta_plan.hpp"
 #include "query/key.hpp"
 
 extern "C" {
@@ -26,6 +29,7 @@ namespace live_queries {
 // Sorted: key, whether it is of the result afterwards, row, and where the row's columns begin and
 // end.
 struct ResultDifference {
+  Difference* lists;  // instead of all that follows; nullptr: they are none
   bool bag;
   int columns;
   TupleDesc descriptor;
@@ -71,8 +75,8 @@ Tuplesortstate* BeginSort(TupleDesc descriptor) {
                               nullptr, TUPLESORT_RANDOMACCESS);
 }
 
-// The query of `plan` with its result columns one by one, and behind them the key. In no order: what
-// is limited or numbered is so further down.
+// The query of `plan` with its result columns one by one, and behind them the key. Not sorted here:
+// what is limited or numbered is so further down.
 Query* QueryWithKey(const Plan& plan) {
   Query* query = static_cast<Query*>(copyObjectImpl(plan.query));
   query->sortClause = NIL;
@@ -93,22 +97,20 @@ Query* QueryWithKey(const Plan& plan) {
 struct Side {
   ResultDifference* difference;
   RowEncoder encoder;
-  TupleTableSlot* sorted;
+  TupleTableSlot* sorted;  // of lists: nullptr
   bool after;
   MemoryContext row_context;
 };
 
-void AddRow(Side* side, TupleTableSlot* row) {
-  const EncodedRow encoded = EncodeColumns(side->encoder, row);
+void Sort(Side* side, const EncodedRow& encoded) {
   const int count = encoded.columns;
-  const auto* key = reinterpret_cast<const text*>(PG_DETOAST_DATUM_PACKED(row->tts_values[count]));
   uint32* offsets = static_cast<uint32*>(palloc(sizeof(uint32) * (2 * count + 1)));
   memcpy(offsets, encoded.values, sizeof(uint32) * count);
   memcpy(offsets + count, encoded.ends, sizeof(uint32) * count);
   TupleTableSlot* sorted = side->sorted;
   ExecClearTuple(sorted);
   memset(sorted->tts_isnull, false, sizeof(bool) * kFields);
-  sorted->tts_values[kKey] = Text(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+  sorted->tts_values[kKey] = Text(encoded.key.data(), encoded.key.size());
   sorted->tts_values[kAfter] = BoolGetDatum(side->after);
   sorted->tts_values[kRow] = Text(encoded.row.data(), encoded.row.size());
   sorted->tts_values[kOffsets] = Text(offsets, sizeof(uint32) * 2 * count);
@@ -116,11 +118,23 @@ void AddRow(Side* side, TupleTableSlot* row) {
   tuplesort_puttupleslot(side->difference->sort, sorted);
 }
 
+void AddRow(Side* side, TupleTableSlot* row) {
+  EncodedRow encoded = EncodeColumns(side->encoder, row);
+  const auto* key =
+      reinterpret_cast<const text*>(PG_DETOAST_DATUM_PACKED(row->tts_values[encoded.columns]));
+  encoded.key = {VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)};
+  Difference* lists = side->difference->lists;
+  if (lists == nullptr) return Sort(side, encoded);
+  lists->Add(encoded, side->after ? 1 : -1);
+  RequireRoomFor(lists->bytes(), 0);
+}
+
 void AddRows(ResultDifference* difference, const Plan& plan, bool after) {
   Side side = {};
   side.difference = difference;
   side.encoder = MakeRowEncoder(plan.spec, CreateStandaloneExprContext());
-  side.sorted = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsVirtual);
+  if (difference->lists == nullptr)
+    side.sorted = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsVirtual);
   side.after = after;
   side.row_context = AllocSetContextCreate(CurrentMemoryContext, "live_queries row of a result",
                                            ALLOCSET_DEFAULT_SIZES);
@@ -131,7 +145,7 @@ void AddRows(ResultDifference* difference, const Plan& plan, bool after) {
     InMemoryContext(side.row_context, [&] { AddRow(&side, row); });
     LIVE_QUERIES_FAULT("params-row");
   });
-  ExecDropSingleTupleTableSlot(side.sorted);
+  if (side.sorted != nullptr) ExecDropSingleTupleTableSlot(side.sorted);
   MemoryContextDelete(side.row_context);
 }
 
@@ -203,6 +217,7 @@ ResultChange ChangeOf(const Groups& groups, ChangeOp op) {
   ResultChange change = {};
   const EncodedRow shown = RowOf(groups, op == ChangeOp::kDelete ? 0 : 1);
   change.op = op;
+  change.position = -1;
   change.key = shown.key;
   change.row = shown.row;
   if (op == ChangeOp::kUpdate) change.old = OldColumns(RowOf(groups, 0), shown);
@@ -213,28 +228,13 @@ TupleTableSlot* MakeSlot(const ResultDifference& difference) {
   return MakeSingleTupleTableSlot(difference.descriptor, &TTSOpsMinimalTuple);
 }
 
-}  // namespace
-
-ResultDifference* FindDifference(const Plan& before, const Plan& after) {
-  ResultDifference* difference = AllocateIn<ResultDifference>(CurrentMemoryContext);
-  difference->bag = after.spec.bag;
-  difference->columns = list_length(after.spec.result_columns);
-  difference->descriptor = MakeDescriptor();
-  difference->sort = BeginSort(difference->descriptor);
-  AddRows(difference, before, false);
-  AddRows(difference, after, true);
-  tuplesort_performsort(difference->sort);
-  return difference;
-}
-
-void ReportDifference(ResultDifference* difference, void (*report)(const ResultChange&, void*),
-                      void* context) {
+void ReportSorted(ResultDifference* difference, MemoryContext scratch,
+                  void (*report)(const ResultChange&, void*), void* context) {
   Groups groups = {};
   groups.difference = difference;
-  for (TupleTableSlot** slot : {&groups.next, &groups.sides[0], &groups.sides[1]})
-    *slot = MakeSlot(*difference);
-  MemoryContext scratch = AllocSetContextCreate(
-      CurrentMemoryContext, "live_queries change of a result", ALLOCSET_DEFAULT_SIZES);
+  groups.next = MakeSlot(*difference);
+  groups.sides[0] = MakeSlot(*difference);
+  groups.sides[1] = MakeSlot(*difference);
   // Whether there are such changes: the first time through all shows that.
   bool known[3] = {true, false, false};
   for (const ChangeOp wanted : {ChangeOp::kDelete, ChangeOp::kUpdate, ChangeOp::kInsert}) {
@@ -249,10 +249,51 @@ void ReportDifference(ResultDifference* difference, void (*report)(const ResultC
       for (int i = 0; i < times; ++i) report(change, context);
     }
   }
-  MemoryContextDelete(scratch);
   for (TupleTableSlot* slot : {groups.next, groups.sides[0], groups.sides[1]})
     ExecDropSingleTupleTableSlot(slot);
   tuplesort_end(difference->sort);
+}
+
+}  // namespace
+
+bool GivesList(const Plan& plan) { return plan.spec.query != nullptr && IsList(*plan.spec.query); }
+
+void RequireRoomFor(size_t bytes, size_t waiting) {
+  if (HeldBudget{static_cast<size_t>(spill_size_kb) * 1024, waiting}.Admits(bytes)) return;
+  ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+          errmsg("too much of the result of a live query would change at once"),
+          errhint("Subscribe with the new parameters, or raise live_queries.spill_size."));
+}
+
+ResultDifference* FindDifference(const Plan& before, const Plan& after) {
+  ResultDifference* difference = AllocateIn<ResultDifference>(CurrentMemoryContext);
+  if (GivesList(after)) {
+    difference->lists = Difference::Create(after.spec.bag, true, nullptr, nullptr, 0);
+    AddRows(difference, before, false);
+    AddRows(difference, after, true);
+    return difference;
+  }
+  difference->bag = after.spec.bag;
+  difference->columns = list_length(after.spec.result_columns);
+  difference->descriptor = MakeDescriptor();
+  difference->sort = BeginSort(difference->descriptor);
+  AddRows(difference, before, false);
+  AddRows(difference, after, true);
+  tuplesort_performsort(difference->sort);
+  return difference;
+}
+
+bool IsOfLists(const ResultDifference& difference) { return difference.lists != nullptr; }
+
+void ReportDifference(ResultDifference* difference, void (*report)(const ResultChange&, void*),
+                      void* context) {
+  MemoryContext scratch = AllocSetContextCreate(
+      CurrentMemoryContext, "live_queries change of a result", ALLOCSET_DEFAULT_SIZES);
+  if (IsOfLists(*difference))
+    InMemoryContext(scratch, [&] { difference->lists->Report(report, context); });
+  else
+    ReportSorted(difference, scratch, report, context);
+  MemoryContextDelete(scratch);
 }
 
 }  // namespace live_queries

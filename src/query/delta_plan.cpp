@@ -186,13 +186,12 @@ DeltaPlan PlanWhole(const Query* query, const char* why, List* tables, Planner* 
   return plan;
 }
 
-// Whose order is decided to the last: that of WITH TIES is not.
+}  // namespace
+
 bool IsList(const Query& query) {
   return query.sortClause != NIL && query.limitCount != nullptr &&
          query.limitOption != LIMIT_OPTION_WITH_TIES;
 }
-
-}  // namespace
 
 DeltaPlan PlanDelta(const Query* query) {
   DeltaPlan plan = {};

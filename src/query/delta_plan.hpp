@@ -25,6 +25,10 @@ struct DeltaPlan {
   const char* cure;     // as a hint
 };
 
+// Whether the result of `query`, analysed, is a list. Its order is decided to the last then: that
+// of WITH TIES is not.
+bool IsList(const Query& query);
+
 // Plans `query`, analysed, any SELECT. Raises 42809 or 0A000 for tables that cannot be watched.
 DeltaPlan PlanDelta(const Query* query);
 

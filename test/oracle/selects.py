@@ -20,9 +20,9 @@ from grammar import INT, TEXT
 from rows import Number
 
 SHAPE = shapes.Shape("any select", "", sometimes=True, pointwise=False)
-LIST = re.compile(r" ORDER BY [^()]* LIMIT \d+( OFFSET \d+)?\Z")
+LIST = re.compile(r" ORDER BY [^()]* LIMIT \$?\d+( OFFSET \$?\d+)?\Z")
 MEMBERSHIPS = 0.08  # how often a query is one that each member of a team asks
-LISTS = 0.06  # how often a query is one whose rows move without being changed themselves
+LISTS = 0.09  # how often a query is one whose rows move without being changed themselves
 SHARED = 0.2  # how often one that shares its evaluation with others of its shape
 ACCOUNTS = 0.12  # how often a query is one of accounts
 CLOCK = 0.12     # and how often it asks the clock
@@ -43,12 +43,19 @@ BALANCES = [
     ("SELECT DISTINCT id, owner, amount FROM saving", "saving", "amount"),
 ]
 
-# Ordered by what is not shown: rows move that are not changed themselves.
+# Ordered by what is not shown: rows move that are not changed themselves. With the parameters that they begin with: pages that
+# turn and grow, conditions that move, and an order.
 MOVING = [
-    ("SELECT id, state FROM task ORDER BY points DESC NULLS LAST, id LIMIT 3", {"task"}),
-    ("SELECT label FROM tag ORDER BY n, label, task LIMIT 4", {"tag"}),
-    ("SELECT t.name, k.state FROM team t JOIN task k ON k.team = t.id ORDER BY k.points, k.id DESC LIMIT 4", {"team", "task"}),
-    ("SELECT who FROM member ORDER BY team, who LIMIT 5 OFFSET 1", {"member"}),
+    ("SELECT id, state FROM task ORDER BY points DESC NULLS LAST, id LIMIT 3", (), {"task"}),
+    ("SELECT label FROM tag ORDER BY n, label, task LIMIT 4", (), {"tag"}),
+    ("SELECT t.name, k.state FROM team t JOIN task k ON k.team = t.id ORDER BY k.points, k.id DESC LIMIT 4", (), {"team", "task"}),
+    ("SELECT who FROM member ORDER BY team, who LIMIT 5 OFFSET 1", (), {"member"}),
+    ("SELECT id, state FROM task ORDER BY points DESC NULLS LAST, id LIMIT 4 OFFSET $1", ("0",), {"task"}),
+    ("SELECT id, points FROM task WHERE team = $1 ORDER BY points, id LIMIT 3", ("1",), {"task"}),
+    ("SELECT label FROM tag ORDER BY n, label, task LIMIT $1 OFFSET $2", ("3", "1"), {"tag"}),
+    ("SELECT t.name, k.state FROM team t JOIN task k ON k.team = t.id WHERE k.points >= $1 ORDER BY k.points, k.id DESC LIMIT 5",
+     ("0",), {"team", "task"}),
+    ("SELECT who FROM member ORDER BY team = $1, who, team LIMIT 5", ("1",), {"member"}),
 ]
 
 # Of one value at a time: what limits rows, makes one group, numbers rows or sorts equal ones out. The query, the types of its
@@ -171,8 +178,8 @@ def random_select(rng, user, world):
         below = {"all": {"checking", "saving"}}.get(part) or {part} | ({"saving"} if "saving s" in text else set())
         return Select(text, (), user, frozenset(below), frozenset({"accounts"}), (part, column))
     if rng.random() < LISTS:
-        text, below = rng.choice(MOVING)
-        return Select(text, (), user, frozenset(below), frozenset({"LIMIT"}))
+        text, params, below = rng.choice(MOVING)
+        return Select(text, params, user, frozenset(below), frozenset({"LIMIT"}))
     if rng.random() < SHARED:
         text, kinds, below, what = rng.choice(OF_VALUES)
         if not (user.renamed and below & {"doc", "member"}):

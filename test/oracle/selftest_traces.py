@@ -326,6 +326,20 @@ def lists():
     script.walk()
 
 
+def a_page_turns():
+    """One row stays, and is told only where it has moved."""
+    a, b, c = ('{"a":%d}' % n for n in range(3))
+    turned = replace(LISTED, text=LISTED.text + " OFFSET 1")
+    script = Script(past={(LISTED, 0): in_order(a, b), (turned, 0): in_order(b, c), (turned, 1): in_order(c, b)})
+    made = script.subscribe(query=LISTED, strategy="delta")
+    script.read(made, ("[0]", a), ("[1]", b))
+    script.send(101, '{"op":"update","key":[1],"row":%s,"old":{},"position":1}' % b)
+    made = script.ask(made, query=turned)
+    script.send("null", '{"op":"delete","key":[0],"row":%s}' % a, '{"op":"insert","key":[2],"row":%s,"position":1}' % c)
+    script.send(102, '{"op":"update","key":[2],"row":%s,"old":{},"position":0}' % c)
+    assert script.walk().counters["other parameters"] == 1
+
+
 def in_order(*texts):
     """Returns a result as PostgreSQL gives it."""
     result = Counter(map(row_from, texts))
@@ -401,4 +415,4 @@ CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_bet
          backlog_behind_what_was_announced, first_result_that_is_ahead, throttled, throttled_and_polled,
          default_identity, null_that_became_a_json_null,
          seq_of_each_subscription, resets_for_good_reasons, killed_and_told, ended_by_a_row_of_its_own,
-         any_select, any_select_at_a_time, any_select_that_was_emptied_and_went_on, lists, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]
+         any_select, any_select_at_a_time, any_select_that_was_emptied_and_went_on, lists, a_page_turns, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]
