@@ -110,6 +110,7 @@ class Watched:
         self.comparison = comparison      # None: compared at quiet points alone
         self.snapshot_lsn = snapshot_lsn  # where its first result stands, or before that
         self.joined = False               # it shows the point of the others' messages too
+        self.before_asking = False, False  # whether it did, and SubscriptionState.in_vain, before the last "asking"
         self.last_index = -1              # of the last transaction of a point that is complete
         self.begun = -1                   # and of the last one that it was told a part of
         self.xids = None                  # of the message of several transactions that may have more parts
@@ -272,20 +273,21 @@ class ConnectionCheck:
         self.counters["other parameters"] += 1
 
     def _asking(self, event, watched):
-        watched.state.changing, watched.joined = True, False
+        watched.before_asking = watched.joined, watched.state.in_vain
+        watched.state.changing, watched.state.in_vain, watched.joined = True, True, False
         watched.state.asked = event.data
         self.successors[event.data] = watched.state.subscription
         self.state.grow()
 
     def _asked(self, _, watched):
-        watched.state.changing = False
+        watched.state.changing, watched.state.in_vain = False, watched.before_asking[1]
         watched.joined = not (watched.state.unread or watched.state.paused)
         self.state.grow()
 
     def _refused(self, _, watched):
         self.successors.pop(watched.state.asked, None)
         watched.state.changing, watched.state.asked = False, None
-        watched.joined = not (watched.state.unread or watched.state.paused)
+        watched.joined = watched.before_asking[0]
 
     def _committed(self, _, watched):
         watched.state.committed = True

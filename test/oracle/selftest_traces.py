@@ -205,6 +205,14 @@ def other_parameters_in_vain():
     for xid, change in ((101, INSERT), (102, UPDATE), (103, DELETE)):
         script.send(xid, change)
     assert script.walk().counters["other parameters"] == 0
+    # Its place was to be taken when the reset came.
+    script = Script(steps=STEPS)
+    made = script.subscribe()
+    script.read(made)
+    script.trace.add("asking", made, replace(made, query=OTHER))
+    script.trace.add("refused", made)
+    script.reset(ROLLED_BACK)
+    assert script.walk().counters["reset: %s" % ROLLED_BACK] == 1
 
 
 def default_identity():
