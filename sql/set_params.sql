@@ -204,6 +204,12 @@ SELECT live.refresh('star');
 SELECT count(*) FROM live.snapshot('star');
 SELECT live.set_params('star', '{2}');
 SELECT change FROM told() WHERE id = 'star' LIMIT 1;
+-- The clock is asked, before or after.
+SELECT * FROM start('clock', 'SELECT id FROM items WHERE $1::int IS NULL OR now() > to_timestamp($1)', '{1}');
+SELECT live.set_params('clock', '{2}');
+SELECT live.set_params('clock', '{NULL}');
+SELECT * FROM start('no clock', 'SELECT id FROM items WHERE $1::int IS NULL OR now() > to_timestamp($1)', '{NULL}');
+SELECT live.set_params('no clock', '{1}');
 -- What it reads is another thing by now, whether its client has been told or not.
 CREATE VIEW seen AS SELECT id, kind FROM items WHERE id < 100;
 SELECT * FROM start('view', 'SELECT id FROM seen WHERE kind = $1', '{1}');
