@@ -204,6 +204,9 @@ SELECT live.refresh('star');
 SELECT count(*) FROM live.snapshot('star');
 SELECT live.set_params('star', '{2}');
 SELECT change FROM told() WHERE id = 'star' LIMIT 1;
+-- What is throttled.
+SELECT strategy FROM live.subscribe('throttled', 'SELECT id FROM items WHERE kind = $1', '{1}', "snapshot" => false, delivery => 'poll', throttle => '1s');
+SELECT live.set_params('throttled', '{2}');
 -- The clock is asked, before or after.
 SELECT * FROM start('clock', 'SELECT id FROM items WHERE $1::int IS NULL OR now() > to_timestamp($1)', '{1}');
 SELECT live.set_params('clock', '{2}');
