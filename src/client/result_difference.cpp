@@ -12,6 +12,7 @@
 #include "pg/settings.hpp"
 #include "query/delta_plan.hpp"
 #include "query/key.hpp"
+#include "query/value_by_value.hpp"
 
 extern "C" {
 #include "catalog/pg_collation.h"
@@ -256,7 +257,9 @@ void ReportSorted(ResultDifference* difference, MemoryContext scratch,
 
 }  // namespace
 
-bool GivesList(const Plan& plan) { return plan.spec.query != nullptr && IsList(*plan.spec.query); }
+bool GivesList(const Plan& plan) {
+  return plan.spec.query != nullptr && IsList(LevelOfValue(*plan.spec.query));
+}
 
 void RequireRoomFor(size_t bytes, size_t waiting) {
   if (HeldBudget{static_cast<size_t>(spill_size_kb) * 1024, waiting}.Admits(bytes)) return;
