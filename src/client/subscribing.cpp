@@ -203,6 +203,11 @@ void TakeSnapshot(LocalSubscription* subscription, const Request& request, Plan 
   });
 }
 
+[[noreturn]] void RaiseGone(const char* id) {
+  elog(ERROR, "live query \"%s\" is gone", id);
+  pg_unreachable();
+}
+
 // Leads the client of the one whose place `subscription` takes from what that gives to what this
 // one gives, under one snapshot: at a position of the log if one of the two tells of batches.
 void GoOn(LocalSubscription* subscription, const Request& request, Plan plan) {
@@ -220,7 +225,7 @@ void GoOn(LocalSubscription* subscription, const Request& request, Plan plan) {
   LIVE_QUERIES_FAULT("params-taken");
   // A function in the query may have called functions of ours.
   const LocalSubscription* former = FindLocal(former_serial);
-  if (former == nullptr) elog(ERROR, "live query \"%s\" is gone", CopyText(request.id.view()));
+  if (former == nullptr) RaiseGone(CopyText(request.id.view()));
   GoOnFrom(*former, subscription, difference);
 }
 

@@ -71,7 +71,7 @@ uint32 HashOf(std::string_view bytes) {
 // Of any bytes: routing values hold zeros.
 std::string_view Copy(std::string_view bytes) {
   char* copy = static_cast<char*>(palloc(bytes.size() + 1));
-  memcpy(copy, bytes.data(), bytes.size());
+  if (!bytes.empty()) memcpy(copy, bytes.data(), bytes.size());
   return {copy, bytes.size()};
 }
 

@@ -164,7 +164,7 @@ class Select:
 def of_who(rng, user):
     """Returns a Select of what somebody may see by his teams; most often of one of few."""
     text, below = rng.choice(MEMBERS)
-    asked = rng.choice(OF_WHO)
+    asked = rng.choice(OF_WHO + OF_WHO[-1:] * 2)
     text = re.sub(r"{([a-z.]+)}", lambda match: asked.format(team=match.group(1)), text)
     who = rng.choice([user.name, user.name, "nobody", "it's ☃"])
     below = below | ({"doc", "member"} if "doc" in asked else {"member"})

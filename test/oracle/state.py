@@ -531,9 +531,10 @@ class ConnectionState:
         if state not in self.open_states:
             self.open_states.append(state)
         touched = [] if state.broken else state.apply(message)
+        told = [rows.text_of(change["key"]) for change in message["changes"] if change["op"] != "clear"]
         require(not state.subscription.throttle or not state.subscription.keyed or state.subscription.query.whole
-                or len(set(touched)) == len(touched), "a message of %s, which is throttled, changes a key twice: %s",
-                state.subscription.id, touched)
+                or len(set(told)) == len(told), "a message of %s, which is throttled, changes a key twice: %s",
+                state.subscription.id, told)
         if difference:
             state.difference = message["seq"]
         if more:
