@@ -32,6 +32,7 @@ ALLOWED = [
 # said yet that it is ready: a cancel that came too late for the statement, or a lack of room.
 AFTER_COMMIT = ("57014", "53")
 KEPT = 40  # statements for a report
+KEPT_OF_ONE = 4000  # of which a report may choose those that name one subscription
 ATTEMPTS = 100  # at a statement that a cancel or a short statement_timeout may end
 
 
@@ -71,6 +72,7 @@ class Session(threading.Thread):
         self.pid = 0
         self.role = None          # None: the superuser
         self.statements = deque(maxlen=KEPT)
+        self.history = deque(maxlen=KEPT_OF_ONE)
         self.problem = None
         self.known = {}           # id -> "active" or "paused", as the calls have said
         self.unsure = set()       # ids of which the calls have not said enough
@@ -102,6 +104,7 @@ class Session(threading.Thread):
             self.role = None
             self.connection = self.world.connect(None, self.name)
         self.pid, self.blind, self.pending = self.connection.info.backend_pid, False, []
+        self.history.clear()
         self.as_other, self.fresh = False, set()
         self.forget_all()
         self.calm()
@@ -146,7 +149,7 @@ class Session(threading.Thread):
 
     def sql(self, text, data=None):
         """Runs a statement; returns its rows ([] where it has none), or None where it failed, as it may."""
-        self.statements.append(text)
+        self._keep(text)
         self.late = False
         self.count("statements")
         sent = text.encode("utf-8", "surrogateescape")
@@ -165,6 +168,10 @@ class Session(threading.Thread):
                 raise
             self.connection.close()
             raise Gone() from error
+
+    def _keep(self, text):
+        self.statements.append(text)
+        self.history.append(text)
 
     def judge(self, error):
         """Raises a Problem if an error must not be."""
@@ -216,7 +223,7 @@ class Session(threading.Thread):
 
     def end(self, text="COMMIT"):
         """Ends the transaction; its effects count if it has committed."""
-        self.statements.append(text)
+        self._keep(text)
         self.late = False
         try:
             with self.connection.cursor() as cursor:
@@ -409,8 +416,13 @@ class Session(threading.Thread):
             if identity not in shown and (self.blind or identity in terminated or identity in self._of_others()):
                 continue
             if shown.get(identity) != self.known.get(identity):
-                raise Problem("the view shows %r as %s, and by its calls it is %s" % (identity, shown.get(identity),
-                                                                                      self.known.get(identity)))
+                raise Problem("the view shows %r as %s, and by its calls it is %s; what was called:%s" % (
+                    identity, shown.get(identity), self.known.get(identity), self._history_of(identity)))
+
+    def _history_of(self, identity):
+        """Returns what this connection has called that may be about a subscription, within which transactions."""
+        named = re.compile("'%s'|^(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)" % re.escape(identity or "").replace("'", "'+"))
+        return "".join("\n  %r" % text for text in self.history if named.search(text))
 
 
 class Gone(Exception):

@@ -21,6 +21,7 @@ import rows
 import schema
 
 
+KEPT_IN_DOUBT = 100  # changes of a table for which the reference itself is wrong
 KEPT = 1000  # transactions whose changes are kept for a report
 
 
@@ -299,9 +300,14 @@ class Reference:
             else:
                 replayed = Counter({key: count for key, (_, count) in leaf.rows.items()})
             if stored != replayed:
-                raise ReferenceWrong("the replay of %s differs: table alone %s, replay alone %s" % (
-                    name, rows.shorten(list((stored - replayed).items()), 1000),
-                    rows.shorten(list((replayed - stored).items()), 1000)))
+                raise ReferenceWrong("the replay of %s differs: table alone %s, replay alone %s; what it was told of last: %s"
+                                     % (name, rows.shorten(list((stored - replayed).items()), 1000),
+                                        rows.shorten(list((replayed - stored).items()), 1000), self._told_last(name)))
+
+    def _told_last(self, name):
+        """Returns the last changes of a stored table, with their transactions."""
+        changes = [(done.xid,) + change for done in self.replay.transactions for change in done.changes if change[1] == name]
+        return rows.shorten("".join("\n  %s" % (change,) for change in changes[-KEPT_IN_DOUBT:]), 20000)
 
     def timeline(self, query):
         """Returns the true results of a query within the interval since the last forget()."""

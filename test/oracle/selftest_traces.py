@@ -57,11 +57,15 @@ def progress_between_transactions():
     assert script.walk().counters["boundary comparisons"] == 4
 
 
-def clear_and_insert():
+def clear_and_insert(throttle=0):
     script = Script(count=1, base={"[1]": TWO, "[7]": TWO}, steps=[(0, {"[1]": ONE, "[7]": None})])
-    script.read(script.subscribe(), ("[1]", '{"id":1,"v":2}'), ("[7]", '{"id":1,"v":2}'))
+    script.read(script.subscribe(throttle=throttle), ("[1]", '{"id":1,"v":2}'), ("[7]", '{"id":1,"v":2}'))
     script.send(101, '{"op":"clear"}', INSERT)
     script.walk()
+
+
+def clear_and_insert_after_a_while():
+    clear_and_insert(throttle=1)
 
 
 def clear_of_nothing():
@@ -418,7 +422,7 @@ def report_of_a_failure_tells_the_queries():
 
 
 CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_between_transactions, clear_and_insert,
-         clear_of_nothing, bag_counts_equal_rows, no_snapshot, pause_and_resume, parts_of_one_transaction,
+         clear_and_insert_after_a_while, clear_of_nothing, bag_counts_equal_rows, no_snapshot, pause_and_resume, parts_of_one_transaction,
          parts_of_several_transactions, other_parameters, other_parameters_in_vain,
          backlog_behind_what_was_announced, first_result_that_is_ahead, throttled, throttled_and_polled,
          default_identity, null_that_became_a_json_null,

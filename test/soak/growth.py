@@ -2,7 +2,8 @@
 
 A leak grows with every operation; an allocator, a cache or a hash table grows until it has what it needs. So each measure is
 taken three times: before the stage, after its first half and after its second. The second half is held to a narrow
-limit, the whole stage to a wider one.
+limit, the whole stage to a wider one. An allocator also grows by steps, each as large as what it had: a limit
+that was passed is not yet a leak, one that is passed again after as much more is.
 """
 
 # Of each measure by its last word: allowed growth in the second half, and over the whole stage.
@@ -36,6 +37,18 @@ def limits_of(measure, changed):
     return changed.get(best, LIMITS[best])
 
 
+def grown(name, values, changed):
+    """Tells whether the three measurements of a measure pass its limits. What one of them lacks has failed."""
+    half, whole = limits_of(name, changed)
+    # What was there before the stage is not growth: caches that were emptied fill again.
+    return None in values or values[2] - max(values[:2]) > half or values[2] - values[0] > whole
+
+
+def any_grown(start, middle, end, changed):
+    """Tells the same of all measures of three measurements."""
+    return any(grown(name, [one[name] for one in (start, middle, end)], changed) for name in start)
+
+
 class Report:
     """All rows; prints a table after each stage."""
 
@@ -45,12 +58,11 @@ class Report:
         self.passed = self.failed = 0
 
     def add_stage(self, stage, start, middle, end, limits):
-        """Judges three measurements of one stage. What one of them lacks has failed."""
+        """Judges three measurements of one stage."""
         for name in start:
             values = [one[name] for one in (start, middle, end)]
             half, whole = limits_of(name, limits)
-            # What was there before the stage is not growth: caches that were emptied fill again.
-            good = (None not in values and values[2] - max(values[:2]) <= half and values[2] - values[0] <= whole)
+            good = not grown(name, values, limits)
             self._count(good)
             shown = ["gone" if value is None else "%d" % value for value in values]
             self.rows.append([stage, name] + shown + ["+%d" % half, "+%d" % whole, "" if good else "FAILED"])
