@@ -60,7 +60,7 @@ sub apply_to_list {
     my %is_in = map { $_->{id} => 1 } @list;
     for my $change (@{ $message->{changes} }) {
         my $id = $change->{key}[0];
-        die "$change->{op} of $id" if !$is_in{$id} != ($change->{op} eq 'insert');
+        die "$change->{op} of $id" unless ($is_in{$id} xor $change->{op} eq 'insert');
         @list = grep { $_->{id} != $id } @list;
     }
     for my $change (sort { $a->{position} <=> $b->{position} } grep { $_->{op} ne 'delete' } @{ $message->{changes} }) {
