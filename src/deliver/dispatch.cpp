@@ -295,10 +295,13 @@ void MergeRound(ConnectionShared* connection, HeldMerge* held) {
 }
 
 // What was gathered of those whose time has come. It is the last of a delivery, and all that is
-// held of such is one point, so that with it they show what all the others do.
+// held of such is one point, so that with it they show what all the others do. What waits may be of
+// an earlier round: then its point ends before.
 void SendReleased() {
   if (notifications_wait) return;
-  notify_pipe.point.Reach(SeqId{ReleaseGathered(Delivery::kNotify)});
+  const uint64_t seq = ReleaseGathered(Delivery::kNotify);
+  EndPointBefore(seq);
+  notify_pipe.point.Reach(SeqId{seq});
   HeldMerge released;
   released.Begin([](const LocalSubscription& one) {
     return one.throttle != nullptr && one.delivery == Delivery::kNotify && one.flow.CanRelease();

@@ -140,6 +140,12 @@ void Send(const RecordView& record, bool held) {
     Deliver(record, held, false);
 }
 
+void EndPointBefore(uint64_t seq) {
+  const Pipe& pipe = notify_pipe;
+  if (!pipe.waiting()) return;
+  if (seq > std::max(pipe.point.last().value, pipe.kept[pipe.first].header.seq)) LetGo(false);
+}
+
 void Flush() { LetGo(false); }
 
 void Forsake() { notify_pipe.first = notify_pipe.count = 0; }

@@ -37,6 +37,8 @@ void PreparePipe();
 void Announce(const RecordHeader& next);
 // Sends it, or keeps a copy waiting. `held`: see Kept.
 void Send(const RecordView& record, bool held);
+// What follows is told as of `seq`: sends what waits, if that is the last of an earlier point.
+void EndPointBefore(uint64_t seq);
 // Sends what waits, which is the last of its point.
 void Flush();
 // Forgets what waits.

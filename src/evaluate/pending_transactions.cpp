@@ -99,6 +99,7 @@ bool ReadPending() {
           ForgetAll();
           return false;
         case DirtyRead::kLapped:
+          if (LIVE_QUERIES_MUTATION("ignore_lapse")) break;
           ForgetAll();
           return false;
         case DirtyRead::kTransaction:

@@ -58,6 +58,7 @@ FaultsShared* faults = nullptr;
 char* debug_mutation = nullptr;
 int test_consumer = 0;
 bool test_half_way = false;
+bool test_tiny_dirty_log = false;
 // Of this process: the allocation that fails, counted down to 0; up, if it is to raise an error.
 int failing_allocation = 0;
 char failing_since[NAMEDATALEN];
@@ -159,11 +160,16 @@ void DefineFaultSettings() {
   DefineCustomBoolVariable("live_queries.test_half_way",
                            "Evaluators go but half the way to where they could.", nullptr,
                            &test_half_way, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("live_queries.test_tiny_dirty_log",
+                           "A dirty log that is made is as small as can be.", nullptr,
+                           &test_tiny_dirty_log, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
 }
 
 int ConsumerUnderTest() { return test_consumer; }
 
 bool GoesHalfWay() { return test_half_way; }
+
+bool DirtyLogIsTiny() { return test_tiny_dirty_log; }
 
 bool MutationIsOn(const char* name) {
   return debug_mutation != nullptr && strcmp(debug_mutation, name) == 0;

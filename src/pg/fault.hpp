@@ -35,6 +35,9 @@ SharedCount CountedShared();
 int ConsumerUnderTest();
 // Whether evaluators go but half the way to where they could: live_queries.test_half_way.
 bool GoesHalfWay();
+// Whether a dirty log is so small that its evaluators are lapped all the time:
+// live_queries.test_tiny_dirty_log.
+bool DirtyLogIsTiny();
 
 // Shared memory of the fault points, and the settings. Postmaster only.
 size_t FaultMemoryBytes();
@@ -54,6 +57,7 @@ constexpr bool MutationIsOff() { return false; }
 constexpr bool SharedMemoryIsSpent() { return false; }
 constexpr int ConsumerUnderTest() { return 0; }
 constexpr bool GoesHalfWay() { return false; }
+constexpr bool DirtyLogIsTiny() { return false; }
 }  // namespace live_queries
 
 #define LIVE_QUERIES_FAULT(name) static_cast<void>(0)

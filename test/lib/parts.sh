@@ -175,17 +175,18 @@ part_oracle() {
     turn=$((turn + 1))
   done
   stop_cluster oracle-server || failed
-  [[ -n ${ORACLE_SEEDS:-} ]] || oracle_of_two_consumers
+  [[ -n ${ORACLE_SEEDS:-} ]] || oracle_of_test_builds
 }
 
-# A session can choose between two workers in a build with fault points alone.
-oracle_of_two_consumers() {
+# A session can choose between two workers, and evaluators be held back, in a build with fault points alone.
+oracle_of_test_builds() {
   need_extension faults || return 0
-  show_on_failure "$run_dir/log/oracle-two-server.log"
-  start_cluster oracle-two-server faults
+  show_on_failure "$run_dir/log/oracle-faults-server.log"
+  start_cluster oracle-faults-server faults
   oracle_run faults 1 20 --consumers 2
   oracle_run faults 2 20 --consumers 2 --tiny-mailboxes
-  stop_cluster oracle-two-server || failed
+  oracle_run faults 3 20 --shapes any --half-way --tiny-dirty-log
+  stop_cluster oracle-faults-server || failed
 }
 
 # Every function of the extension with odd arguments in odd surroundings: a seed that is the same in every run, and a new one.
