@@ -58,7 +58,7 @@ FaultsShared* faults = nullptr;
 char* debug_mutation = nullptr;
 int test_consumer = 0;
 bool test_half_way = false;
-bool test_tiny_dirty_log = false;
+int test_dirty_log_kb = 0;
 // Of this process: the allocation that fails, counted down to 0; up, if it is to raise an error.
 int failing_allocation = 0;
 char failing_since[NAMEDATALEN];
@@ -160,16 +160,16 @@ void DefineFaultSettings() {
   DefineCustomBoolVariable("live_queries.test_half_way",
                            "Evaluators go but half the way to where they could.", nullptr,
                            &test_half_way, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
-  DefineCustomBoolVariable("live_queries.test_tiny_dirty_log",
-                           "A dirty log that is made is as small as can be.", nullptr,
-                           &test_tiny_dirty_log, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "live_queries.test_dirty_log_size", "The size of a dirty log that is made, a power of two.",
+      nullptr, &test_dirty_log_kb, 0, 0, 4096, PGC_SIGHUP, GUC_UNIT_KB, nullptr, nullptr, nullptr);
 }
 
 int ConsumerUnderTest() { return test_consumer; }
 
 bool GoesHalfWay() { return test_half_way; }
 
-bool DirtyLogIsTiny() { return test_tiny_dirty_log; }
+uint32_t DirtyLogBytesUnderTest() { return static_cast<uint32_t>(test_dirty_log_kb) * 1024; }
 
 bool MutationIsOn(const char* name) {
   return debug_mutation != nullptr && strcmp(debug_mutation, name) == 0;

@@ -35,9 +35,9 @@ SharedCount CountedShared();
 int ConsumerUnderTest();
 // Whether evaluators go but half the way to where they could: live_queries.test_half_way.
 bool GoesHalfWay();
-// Whether a dirty log is so small that its evaluators are lapped all the time:
-// live_queries.test_tiny_dirty_log.
-bool DirtyLogIsTiny();
+// The size of a dirty log that is made, 0: as usual: live_queries.test_dirty_log_size. With a small
+// one, evaluators are lapped all the time.
+uint32_t DirtyLogBytesUnderTest();
 
 // Shared memory of the fault points, and the settings. Postmaster only.
 size_t FaultMemoryBytes();
@@ -57,7 +57,7 @@ constexpr bool MutationIsOff() { return false; }
 constexpr bool SharedMemoryIsSpent() { return false; }
 constexpr int ConsumerUnderTest() { return 0; }
 constexpr bool GoesHalfWay() { return false; }
-constexpr bool DirtyLogIsTiny() { return false; }
+constexpr uint32_t DirtyLogBytesUnderTest() { return 0; }
 }  // namespace live_queries
 
 #define LIVE_QUERIES_FAULT(name) static_cast<void>(0)

@@ -13,13 +13,12 @@ namespace {
 
 constexpr uint32 kLargestRing = 4 * 1024 * 1024;
 constexpr uint32 kSmallestRing = 64 * 1024;
-constexpr uint32 kTinyRing = 16 * 1024;
 // Of the memory of all live queries, and of the ring for one transaction.
 constexpr uint32 kShareOfMemory = 64;
 constexpr uint32 kRecordsInRing = 8;
 
 uint32 RingBytes() {
-  if (DirtyLogIsTiny()) return kTinyRing;
+  if (DirtyLogBytesUnderTest() > 0) return DirtyLogBytesUnderTest();
   const uint64 share = static_cast<uint64>(memory_limit_kb) * 1024 / kShareOfMemory;
   uint32 bytes = kLargestRing;
   while (bytes > kSmallestRing && bytes > share) bytes /= 2;

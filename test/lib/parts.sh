@@ -185,7 +185,7 @@ oracle_of_test_builds() {
   start_cluster oracle-faults-server faults
   oracle_run faults 1 20 --consumers 2
   oracle_run faults 2 20 --consumers 2 --tiny-mailboxes
-  oracle_run faults 3 20 --shapes any --half-way --tiny-dirty-log
+  oracle_run faults 3 20 --shapes any --half-way --dirty-log 16kB
   stop_cluster oracle-faults-server || failed
 }
 

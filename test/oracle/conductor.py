@@ -26,7 +26,7 @@ from past import Past
 from relations import Relations
 from rights import Warden, at_first
 from selects import Accepted, random_select
-from server import HALF_WAY, MUTATION, SMALL, TINY, TINY_DIRTY_LOG, CannotRun, Server
+from server import DIRTY_LOG, HALF_WAY, MUTATION, SMALL, TINY, CannotRun, Server
 from subscribers import Client
 from writers import Alterations, Prepared, WriteLog, Writer
 
@@ -126,8 +126,8 @@ class Run:
             settings.update(SMALL)
         if options.half_way:
             settings.update(HALF_WAY)
-        if options.tiny_dirty_log:
-            settings.update(TINY_DIRTY_LOG)
+        if options.dirty_log:
+            settings[DIRTY_LOG] = options.dirty_log
         if options.mutation:
             settings[MUTATION] = options.mutation
         self.server.set(settings)

@@ -18,7 +18,7 @@ TINY = {"live_queries.mailbox_size": "64kB", "live_queries.spill_size": "256kB"}
 SMALL = {"logical_decoding_work_mem": "64kB"}
 MUTATION = "live_queries.debug_mutation"
 HALF_WAY = {"live_queries.test_half_way": "on"}
-TINY_DIRTY_LOG = {"live_queries.test_tiny_dirty_log": "on"}
+DIRTY_LOG = "live_queries.test_dirty_log_size"
 CONSUMER = "live_queries.test_consumer"
 ROOMS = ["live_queries.mailbox_size", "live_queries.spill_size", "live_queries.memory_limit"]
 # No part of the extension, and in the library of a build with fault points alone.
