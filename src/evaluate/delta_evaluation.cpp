@@ -52,20 +52,19 @@ void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
     const auto& restricted = *static_cast<RestrictedPlan*>(lfirst(cell));
     if (!values->any[restricted.set]) continue;
     const PlannedStmt* plan = PlanFor(restricted.plan, *values);
-    AddSide(rows, -1, plan, values->params, snapshots.before);
-    AddSide(rows, 1, plan, values->params, snapshots.after);
+    AddSide(rows, -1, plan, values->params.before, snapshots.before);
+    AddSide(rows, 1, plan, values->params.after, snapshots.after);
   }
 }
 
 void AddWhole(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
               const ClockPair& clock, const BatchSource& source, RowsOfSide* rows) {
   const TimestampTz time_before = LIVE_QUERIES_MUTATION("one_time") ? clock.after : clock.before;
-  const StaleValues before = ValuesOfWhole(evaluation.sets, time_before, source);
-  const StaleValues after = ValuesOfWhole(evaluation.sets, clock.after, source);
+  const StaleValues values = ValuesOfWhole(evaluation.sets, {time_before, clock.after}, source);
   // Not knowing the time, the planner would take a third of a table for `at > now() - ...`.
-  const PlannedStmt* plan = PlanFor(evaluation.whole, after, evaluation.plan->asks_clock);
-  AddSide(rows, -1, plan, before.params, snapshots.before);
-  AddSide(rows, 1, plan, after.params, snapshots.after);
+  const PlannedStmt* plan = PlanFor(evaluation.whole, values, evaluation.plan->asks_clock);
+  AddSide(rows, -1, plan, values.params.before, snapshots.before);
+  AddSide(rows, 1, plan, values.params.after, snapshots.after);
 }
 
 int64 MicrosecondsSince(TimestampTz* last) {
@@ -96,7 +95,7 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
                (evaluation.plan->asks_clock && clock.before != clock.after);
   StaleValues values = {};
   if (!cost.whole) {
-    values = FindStaleValues(evaluation.sets, snapshots, clock.after, source);
+    values = FindStaleValues(evaluation.sets, snapshots, clock, source);
     cost.whole = values.whole;
   }
   cost.probe_us = MicrosecondsSince(&last);
@@ -145,10 +144,10 @@ void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot, TimestampT
                 const BatchSource& source, void (*receive)(const EncodedRow&, void*),
                 void* context) {
   PushActiveSnapshot(snapshot);
-  const StaleValues values = ValuesOfWhole(evaluation.sets, clock, source);
+  const StaleValues values = ValuesOfWhole(evaluation.sets, {clock, clock}, source);
   const PlannedStmt* plan = PlanFor(evaluation.whole, values);
   PopActiveSnapshot();
-  Execute(plan, values.params, snapshot, 0,
+  Execute(plan, values.params.after, snapshot, 0,
           [&](TupleTableSlot* row) { receive(Encode(evaluation.encoder, row), context); });
 }
 

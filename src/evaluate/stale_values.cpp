@@ -22,14 +22,18 @@ constexpr int kPlannedAnew = 100;
 // With more than that, the whole result is faster; it also bounds the memory.
 constexpr int kTooManyValues = 1'000'000;
 
-void SetParam(ParamListInfo params, int number, Oid type, Datum value) {
-  params->params[number - 1] = {value, false, PARAM_FLAG_CONST, type};
+// Of both sides.
+void SetParam(const ParamsPair& params, int number, Oid type, Datum value) {
+  for (ParamListInfo side : {params.before, params.after})
+    side->params[number - 1] = {value, false, PARAM_FLAG_CONST, type};
 }
 
-ParamListInfo MakeParams(const DeltaPlan& plan, int count, TimestampTz clock) {
-  ParamListInfo params = makeParamList(count);
-  memset(params->params, 0, sizeof(ParamExternData) * count);
-  if (plan.asks_clock) SetParam(params, kClockParam, TIMESTAMPTZOID, TimestampTzGetDatum(clock));
+ParamListInfo MakeParams(const DeltaPlan& plan, TimestampTz clock) {
+  ParamListInfo params = makeParamList(plan.params);
+  memset(params->params, 0, sizeof(ParamExternData) * static_cast<size_t>(plan.params));
+  // Not as a constant: a plan is for both sides, so it may be guided by a time and not hold it.
+  if (plan.asks_clock)
+    params->params[kClockParam - 1] = {TimestampTzGetDatum(clock), false, 0, TIMESTAMPTZOID};
   return params;
 }
 
@@ -69,14 +73,20 @@ class Found {
   bool any_ = false;
 };
 
+template <class Visit>
+void ForEachSide(const SnapshotPair& snapshots, const StaleValues& values, Visit&& visit) {
+  visit(snapshots.before, values.params.before);
+  visit(snapshots.after, values.params.after);
+}
+
 void RunProbe(const RestrictedPlan& probe, const SnapshotPair& snapshots, const StaleValues& values,
               bool one_row, Found* found) {
   const PlannedStmt* plan = PlanFor(probe.plan, values);
-  for (Snapshot snapshot : {snapshots.before, snapshots.after}) {
+  ForEachSide(snapshots, values, [&](Snapshot snapshot, ParamListInfo params) {
     if (found->IsEnough()) return;
-    Execute(plan, values.params, snapshot, one_row ? 1 : 0,
+    Execute(plan, params, snapshot, one_row ? 1 : 0,
             [&](TupleTableSlot* row) { found->Add(row); });
-  }
+  });
 }
 
 void Probe(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snapshots,
@@ -162,22 +172,25 @@ void ProbeRoutes(const StaleSets& sets, const StaleSet& set, const SnapshotPair&
     const auto& probe = *static_cast<RestrictedPlan*>(lfirst(cell));
     if (!values->any[probe.set]) continue;
     const PlannedStmt* plan = PlanFor(probe.plan, *values);
-    for (Snapshot snapshot : {snapshots.before, snapshots.after})
-      Execute(plan, values->params, snapshot, 0, [&](TupleTableSlot* row) {
+    ForEachSide(snapshots, *values, [&](Snapshot snapshot, ParamListInfo params) {
+      Execute(plan, params, snapshot, 0, [&](TupleTableSlot* row) {
         slot_getsomeattrs(row, columns);
         const Datum* watched =
             source.find_watched(row->tts_values, row->tts_isnull, source.context);
         if (watched != nullptr) found.Add(watched);
       });
+    });
   }
   found.SetParams(values);
 }
 
 void AddRoute(const Datum* values, void* found) { static_cast<FoundRoutes*>(found)->Add(values); }
 
-StaleValues NoStaleValues(const DeltaPlan& plan, TimestampTz clock) {
+StaleValues NoStaleValues(const DeltaPlan& plan, const ClockPair& clock) {
   StaleValues values = {};
-  values.params = MakeParams(plan, plan.params, clock);
+  values.params.after = MakeParams(plan, clock.after);
+  values.params.before =
+      clock.before == clock.after ? values.params.after : MakeParams(plan, clock.before);
   values.any = static_cast<bool*>(palloc0(sizeof(bool) * (list_length(plan.sets) + 1)));
   values.param_sizes = static_cast<int*>(palloc0(sizeof(int) * (plan.params + 1)));
   return values;
@@ -231,7 +244,8 @@ void TakeWatched(const StaleSet& set, const BatchSource& source, StaleValues* va
   found.SetParams(values);
 }
 
-StaleValues ValuesOfWhole(const StaleSets& sets, TimestampTz clock, const BatchSource& source) {
+StaleValues ValuesOfWhole(const StaleSets& sets, const ClockPair& clock,
+                          const BatchSource& source) {
   const DeltaPlan& plan = *sets.plan;
   StaleValues values = NoStaleValues(plan, clock);
   ListCell* cell;
@@ -240,12 +254,11 @@ StaleValues ValuesOfWhole(const StaleSets& sets, TimestampTz clock, const BatchS
     if (set.of_routes) TakeWatched(set, source, &values);
   }
   if (sets.watched != nullptr) TakeWatched(*sets.watched, source, &values);
-  if (plan.asks_clock) values.params->params[kClockParam - 1].pflags = 0;
   return values;
 }
 
-StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots, TimestampTz clock,
-                            const BatchSource& source) {
+StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
+                            const ClockPair& clock, const BatchSource& source) {
   const DeltaPlan& plan = *sets.plan;
   StaleValues values = NoStaleValues(plan, clock);
   ListCell* cell;
@@ -266,7 +279,7 @@ const PlannedStmt* PlanFor(KeptPlan* kept, const StaleValues& values, bool at_a_
   bool anew = at_a_time;
   for (int param = -1; (param = bms_next_member(kept->params, param)) >= 0;)
     anew = anew || values.param_sizes[param] >= kPlannedAnew;
-  return PlanQuery(kept, values.params, !anew);
+  return PlanQuery(kept, values.params.after, !anew);
 }
 
 }  // namespace live_queries

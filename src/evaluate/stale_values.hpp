@@ -66,28 +66,34 @@ struct StaleSets {
 StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const StaleSet* watched);
 List* PrepareRestricted(MemoryContext context, List* restricted);
 
+// The parameters of all queries of a plan at the one and at the other: they differ in the time, if
+// that moves.
+struct ParamsPair {
+  ParamListInfo before;
+  ParamListInfo after;
+};
+
 struct StaleValues {
-  ParamListInfo params;  // of all queries of the plan
+  ParamsPair params;
   bool* any;             // by number of the set: whether it has a value, or its probe found a row
   int* param_sizes;      // by number of the parameter, from 1: how many values the array has
   bool whole;            // they are too many, or not known: all may be stale
 };
 
-// The parameters of the whole query, in CurrentMemoryContext: the time if it asks for it, and all
-// values that are watched. A plan that is made with them is good for any time, and best for this
-// one.
-StaleValues ValuesOfWhole(const StaleSets& sets, TimestampTz clock, const BatchSource& source);
+// The parameters of the whole query, in CurrentMemoryContext: the times if it asks for them, and all
+// values that are watched.
+StaleValues ValuesOfWhole(const StaleSets& sets, const ClockPair& clock, const BatchSource& source);
 
 // Sets the parameters of `set`, of routes, to all values that are watched.
 void TakeWatched(const StaleSet& set, const BatchSource& source, StaleValues* values);
 
 // Of one batch, in which the clock stands still, in CurrentMemoryContext. Raises whatever the
 // queries raise.
-StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots, TimestampTz clock,
-                            const BatchSource& source);
+StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
+                            const ClockPair& clock, const BatchSource& source);
 
-// A plan that is as good as these values make worth planning, or the time, which it knows if
-// `at_a_time`.
+// A plan that is as good as these values make worth planning, or the newer time, which it knows if
+// `at_a_time`. It is good for the parameters of either side.
 const PlannedStmt* PlanFor(KeptPlan* kept, const StaleValues& values, bool at_a_time = false);
 
 }  // namespace live_queries
