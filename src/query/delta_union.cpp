@@ -39,9 +39,9 @@ Expr* ValueIn(const Added& added, int branch) {
       makeNullConst(exprType(value), exprTypmod(value), exprCollation(value)));
 }
 
-// What is added for a branch: its key, and what its parts need.
+// What is added for a branch: its key, and what its parts need. Each once, as of DISTINCT a, a.
 List* ColumnsNeeded(const Level& level) {
-  List* needed = list_copy(level.key);
+  List* needed = list_concat_unique_int(NIL, level.key);
   ListCell* cell;
   foreach (cell, level.parts)
     needed = list_concat_unique_int(needed, static_cast<Part*>(lfirst(cell))->expressions);
