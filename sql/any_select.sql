@@ -31,6 +31,7 @@ INSERT INTO form (id, query) VALUES
   ('distinct on', 'SELECT DISTINCT ON (customer_id) customer_id, id, total FROM ord ORDER BY customer_id, total DESC, id'),
   ('union', 'SELECT name AS label FROM customer UNION SELECT product FROM item'),
   ('union all', 'SELECT id FROM customer UNION ALL SELECT customer_id FROM ord'),
+  ('union all, twice', 'SELECT 0 AS id FROM (SELECT DISTINCT customer_id, status, customer_id AS again FROM ord) d UNION ALL SELECT id FROM customer'),
   ('intersect', 'SELECT id FROM customer INTERSECT SELECT customer_id FROM ord'),
   ('except all', 'SELECT customer_id FROM ord EXCEPT ALL SELECT id FROM customer'),
   ('exists', 'SELECT id, name FROM customer c WHERE EXISTS (SELECT FROM ord o WHERE o.customer_id = c.id AND o.status = ''open'')'),

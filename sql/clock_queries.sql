@@ -8,6 +8,16 @@ CREATE TABLE event (id int PRIMARY KEY, kind text, at timestamptz);
 CREATE TABLE owned (id int PRIMARY KEY, owner name, at timestamptz);
 ALTER TABLE owned ENABLE ROW LEVEL SECURITY;
 CREATE POLICY fresh ON owned USING (owner = current_user AND at > now());
+-- Of these, one comes or leaves at each step, however long this takes.
+CREATE TABLE tick (id int PRIMARY KEY, kind text, at timestamptz, local_at timestamp);
+CREATE INDEX tick_at ON tick (at);
+INSERT INTO tick SELECT n, (ARRAY['a', 'b', NULL])[n % 3 + 1], t, t FROM generate_series(-20, 3000) n, LATERAL (SELECT now() + n * interval '0.25 s' AS t) l;
+INSERT INTO tick VALUES (10000, 'a', 'infinity', 'infinity'), (10001, 'b', '-infinity', '-infinity'), (10002, NULL, NULL, NULL);
+CREATE VIEW lately_ticked WITH (security_barrier) AS SELECT id, kind FROM tick WHERE at BETWEEN now() - interval '2 s' AND now();
+CREATE TABLE own_tick (id int PRIMARY KEY, owner name, at timestamptz);
+ALTER TABLE own_tick ENABLE ROW LEVEL SECURITY;
+CREATE POLICY fresh ON own_tick USING (owner = current_user AND at > now() AND at < now() + interval '2 s');
+INSERT INTO own_tick SELECT id, 'regress_clock_reader', at FROM tick;
 CREATE VIEW coming AS SELECT id, now() AS clock FROM event WHERE at > now();
 CREATE FUNCTION lately() RETURNS timestamptz STABLE LANGUAGE sql AS $$ SELECT now() $$;
 CREATE FUNCTION is_over(timestamptz) RETURNS boolean STABLE LANGUAGE sql AS $$ SELECT $1 <= current_timestamp $$;
@@ -48,6 +58,23 @@ INSERT INTO form VALUES
   ('parameters', 'SELECT id, now() AS clock FROM event WHERE at > now() - $1::interval AND kind = $2', 'SELECT id, @t AS clock FROM event WHERE at > @t - interval ''0.5 s'' AND kind = ''a''', '{0.5 s,a}'),
   ('other parameters', 'SELECT id, now() AS clock FROM event WHERE at > now() - $1::interval AND kind = $2', 'SELECT id, @t AS clock FROM event WHERE at > @t - interval ''0.5 s'' AND kind = ''b''', '{0.5 s,b}'),
   ('row security', 'SELECT id, now() AS clock FROM owned', 'SELECT id, @t AS clock FROM owned WHERE at > @t', '{}');
+-- Where nothing else is done with the time, it is told by messages alone.
+INSERT INTO form (id, query) VALUES
+  ('windowed: rows', 'SELECT id FROM tick WHERE at > now() - interval ''2 s'' AND now() + interval ''1 s'' >= at'),
+  ('windowed: by side', 'SELECT id, at <= now() AS over FROM tick WHERE id BETWEEN 0 AND 3000 AND (local_at > localtimestamp - interval ''1 s'') IS NOT FALSE'),
+  ('windowed: count', 'SELECT count(*) AS n, max(id) AS last FROM tick WHERE at <= now()'),
+  ('windowed: groups', 'SELECT kind, count(*) FILTER (WHERE at > now()) AS n FROM tick GROUP BY kind'),
+  ('windowed: left join', 'SELECT e.id, t.id AS next FROM event e LEFT JOIN tick t ON t.id > e.id * 3 AND t.at > now() AND t.at < now() + interval ''1 s'' WHERE e.id < 5'),
+  ('windowed: exists', 'SELECT id FROM tick t WHERE at > now() AND NOT EXISTS (SELECT FROM tick u WHERE u.kind = t.kind AND u.at > now() AND u.id < t.id)'),
+  ('windowed: top', 'SELECT id, kind FROM tick WHERE at > now() ORDER BY at, id LIMIT 3'),
+  ('windowed: numbers', 'SELECT id, row_number() OVER (PARTITION BY kind ORDER BY id) AS nth FROM tick WHERE at < now() AND id BETWEEN 0 AND 3000'),
+  ('windowed: union', 'SELECT id FROM tick WHERE at > now() AND id < 3000 UNION ALL SELECT -id FROM tick WHERE at <= now() AND id > -20');
+UPDATE form SET meaning = replace(replace(query, 'now()', '@t'), 'localtimestamp', '@t::timestamp') WHERE id ~ '^windowed';
+INSERT INTO form VALUES
+  ('windowed: parameter', 'SELECT id FROM tick WHERE at > now() AND kind = $1 ORDER BY at, id LIMIT 2', 'SELECT id FROM tick WHERE at > @t AND kind = ''a'' ORDER BY at, id LIMIT 2', '{a}'),
+  ('windowed: other parameter', 'SELECT id FROM tick WHERE at > now() AND kind = $1 ORDER BY at, id LIMIT 2', 'SELECT id FROM tick WHERE at > @t AND kind = ''b'' ORDER BY at, id LIMIT 2', '{b}'),
+  ('windowed: view', 'SELECT kind, count(*) AS n, max(id) AS last FROM lately_ticked GROUP BY kind', 'SELECT kind, count(*) AS n, max(id) AS last FROM tick WHERE at BETWEEN @t - interval ''2 s'' AND @t GROUP BY kind', '{}'),
+  ('row security, windowed', 'SELECT id FROM own_tick', 'SELECT id FROM own_tick WHERE at > @t AND at < @t + interval ''2 s''', '{}');
 
 CREATE TABLE shown (id text, key text, "row" text);
 CREATE TABLE noted (id text, what text);
@@ -123,7 +150,7 @@ BEGIN
     END LOOP;
   END LOOP;
   FOR one IN SELECT * FROM form ORDER BY id LOOP
-    times := ARRAY(SELECT DISTINCT ("row"::json->>'clock')::timestamptz FROM shown WHERE id = one.id);
+    times := ARRAY(SELECT DISTINCT ("row"::json->>'clock')::timestamptz FROM shown WHERE id = one.id AND "row"::json->>'clock' IS NOT NULL);
     IF times = '{}' AND NOT told ? one.id THEN CONTINUE; END IF;
     IF told ? one.id THEN times := ARRAY(SELECT DISTINCT unnest(times || (told->>one.id)::timestamptz)); END IF;
     IF cardinality(times) <> 1 THEN INSERT INTO noted VALUES (one.id, format('%s: several times', step)); END IF;
@@ -159,11 +186,14 @@ RESET ROLE;
 SELECT strategy, string_agg(subscription_id, ', ' ORDER BY subscription_id COLLATE "C") AS forms
 FROM live_queries WHERE pid = pg_backend_pid() GROUP BY strategy ORDER BY 1;
 CALL check_steps('1', 3);
+INSERT INTO tick SELECT n, 'a', t, t FROM generate_series(4000, 4020) n, LATERAL (SELECT now() + (n - 4010) * interval '0.3 s' AS t) l;
 INSERT INTO event SELECT n, 'b', now() + (n - 198) * interval '0.3 s' FROM generate_series(200, 212) n;
 CALL check_all('2');
 UPDATE event SET at = at + interval '1 s' WHERE id % 4 = 0;
+UPDATE tick SET at = at + interval '1 s', local_at = local_at - interval '1 s' WHERE id % 4 = 0;
 CALL check_all('3');
 DELETE FROM event WHERE id % 7 = 0;
+DELETE FROM tick WHERE id % 7 = 0;
 CALL check_all('4');
 UPDATE event SET kind = 'a' WHERE kind IS NULL;
 UPDATE owned SET owner = 'nobody' WHERE id % 2 = 0;
@@ -184,6 +214,9 @@ SELECT * FROM noted ORDER BY 1, 2;
 SELECT live.unsubscribe_all();
 
 -- What live.explain says.
+CREATE VIEW what_of_the_clock AS SELECT f.id, regexp_replace(e.value, '\s+', ' ', 'g') AS value FROM form f, live.explain(f.query, f.params) e WHERE property IN ('clock', 'rows by the clock');
+SELECT id, value FROM what_of_the_clock WHERE id ~ '^windowed|types' ORDER BY id COLLATE "C", value COLLATE "C";
+DROP VIEW what_of_the_clock;
 SELECT property, value FROM live.explain('SELECT id FROM event WHERE at > now() - interval ''1 hour''') WHERE property IN ('strategy', 'why', 'not by the stream', 'clock');
 SELECT property, value FROM live.explain('SELECT kind, count(*) AS n FROM event WHERE at::date = current_date GROUP BY kind') WHERE property IN ('strategy', 'why', 'not by the stream', 'clock');
 SELECT property, value FROM live.explain('WITH RECURSIVE r AS (SELECT 1 AS id UNION SELECT e.id FROM event e JOIN r ON e.id = r.id + 1 AND e.at <= now()) SELECT id FROM r') WHERE property IN ('strategy', 'why', 'not by the stream', 'clock');

@@ -43,6 +43,11 @@ void AddSide(RowsOfSide* rows, int side, const PlannedStmt* plan, ParamListInfo 
   Execute(plan, params, snapshot, 0, [&](TupleTableSlot* slot) { TakeRow(rows, slot); });
 }
 
+// Whether the set makes either nothing stale, or everything.
+bool IsAll(const DeltaEvaluation& evaluation, int set) {
+  return static_cast<StaleSet*>(list_nth(evaluation.plan->sets, set))->columns == NIL;
+}
+
 void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
               const BatchSource& source, StaleValues* values, RowsOfSide* rows) {
   const bool few = evaluation.sets.watched != nullptr && source.watchers <= kFewWatchers;
@@ -51,7 +56,9 @@ void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
   foreach (cell, few ? evaluation.of_watched : evaluation.restricted) {
     const auto& restricted = *static_cast<RestrictedPlan*>(lfirst(cell));
     if (!values->any[restricted.set]) continue;
-    const PlannedStmt* plan = PlanFor(restricted.plan, *values);
+    // Where all of the result is stale, it is as with the whole query (AddWhole).
+    const bool all = IsAll(evaluation, restricted.set);
+    const PlannedStmt* plan = PlanFor(restricted.plan, *values, all && evaluation.plan->asks_clock);
     AddSide(rows, -1, plan, values->params.before, snapshots.before);
     AddSide(rows, 1, plan, values->params.after, snapshots.after);
   }
@@ -90,9 +97,9 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
   rows.max_bytes = max_bytes;
   // Plans are made as of the newer state of the tables.
   PushActiveSnapshot(snapshots.after);
-  // Where the time has moved, any row may differ.
+  // Where the time has moved, any row may differ, unless it is known for which it does.
   cost.whole = evaluation.plan->why_whole != nullptr ||
-               (evaluation.plan->asks_clock && clock.before != clock.after);
+               (evaluation.plan->windows.why_none != nullptr && clock.before != clock.after);
   StaleValues values = {};
   if (!cost.whole) {
     values = FindStaleValues(evaluation.sets, snapshots, clock, source);

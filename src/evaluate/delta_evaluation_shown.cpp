@@ -31,6 +31,7 @@ extern "C" {
 #include "utils/snapmgr.h"
 
 LIVE_QUERIES_FUNCTION(live_queries_delta_begin);
+LIVE_QUERIES_FUNCTION(live_queries_delta_clock);
 LIVE_QUERIES_FUNCTION(live_queries_delta_move);
 LIVE_QUERIES_FUNCTION(live_queries_delta_result);
 LIVE_QUERIES_FUNCTION(live_queries_delta_changes);
@@ -50,12 +51,14 @@ struct Shown {
   DeltaPlan plan;
   DeltaEvaluation* evaluation;
   SnapshotPair snapshots;
+  ClockPair clock;
   TimestampTz transaction;  // of the snapshots
   PlanWatches watches;
 };
 
 MemoryContext shown_context = nullptr;
 Shown* shown = nullptr;
+TimestampTz next_time = 0;  // that the next snapshot is to show
 
 Snapshot Take() {
   return RegisterSnapshotOnOwner(GetLatestSnapshot(), TopTransactionResourceOwner);
@@ -151,6 +154,7 @@ void Begin(const char* query) {
                                                RoutingColumns(shown->spec.routing_conditions));
   });
   shown->snapshots = {nullptr, Take()};
+  shown->clock = {next_time, next_time};
   shown->transaction = GetCurrentTransactionStartTimestamp();
 }
 
@@ -196,6 +200,7 @@ void Move() {
     UnregisterSnapshotFromOwner(shown->snapshots.before, TopTransactionResourceOwner);
   shown->snapshots.before = shown->snapshots.after;
   shown->snapshots.after = Take();
+  shown->clock = {shown->clock.after, next_time};
 }
 
 // Identities by table: an array literal each; NULL: any row of the table.
@@ -320,7 +325,7 @@ text* ShowChanges(const GivenRows* given, DirtyBatch* batch) {
   Showing showing = {given, batch, {}};
   initStringInfo(&showing.out);
   appendStringInfoChar(&showing.out, '[');
-  const DeltaCost cost = EvaluateDelta(*shown->evaluation, shown->snapshots, {}, 0,
+  const DeltaCost cost = EvaluateDelta(*shown->evaluation, shown->snapshots, shown->clock, 0,
                                        SourceOf(&showing), ShowChange, &showing);
   return cstring_to_text(
       psprintf("{\"whole\":%s,\"rows\":%llu,\"us\":[" INT64_FORMAT "," INT64_FORMAT
@@ -375,7 +380,8 @@ text* ShowResult() {
   Showing showing = {};
   initStringInfo(&showing.out);
   appendStringInfoChar(&showing.out, '[');
-  ReadResult(*shown->evaluation, shown->snapshots.after, 0, SourceOf(&showing), ShowRow, &showing);
+  ReadResult(*shown->evaluation, shown->snapshots.after, shown->clock.after, SourceOf(&showing),
+             ShowRow, &showing);
   appendStringInfoChar(&showing.out, ']');
   return cstring_to_text(showing.out.data);
 }
@@ -386,6 +392,12 @@ text* ShowResult() {
 // live_queries_delta_begin(query text): from now on it is about this query; takes a snapshot.
 Datum live_queries_delta_begin(PG_FUNCTION_ARGS) {
   live_queries::Begin(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+  PG_RETURN_VOID();
+}
+
+// live_queries_delta_clock(time timestamptz): the time that is shown from the next snapshot on.
+Datum live_queries_delta_clock(PG_FUNCTION_ARGS) {
+  live_queries::next_time = PG_GETARG_TIMESTAMPTZ(0);
   PG_RETURN_VOID();
 }
 

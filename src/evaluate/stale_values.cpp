@@ -1,6 +1,7 @@
 // Set by set, in the order in which they depend on each other. Process: evaluator.
 #include "evaluate/stale_values.hpp"
 
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "query/clock.hpp"
 
@@ -75,7 +76,8 @@ class Found {
 
 template <class Visit>
 void ForEachSide(const SnapshotPair& snapshots, const StaleValues& values, Visit&& visit) {
-  visit(snapshots.before, values.params.before);
+  visit(snapshots.before,
+        LIVE_QUERIES_MUTATION("one_time_in_probes") ? values.params.after : values.params.before);
   visit(snapshots.after, values.params.after);
 }
 
@@ -84,8 +86,7 @@ void RunProbe(const RestrictedPlan& probe, const SnapshotPair& snapshots, const 
   const PlannedStmt* plan = PlanFor(probe.plan, values);
   ForEachSide(snapshots, values, [&](Snapshot snapshot, ParamListInfo params) {
     if (found->IsEnough()) return;
-    Execute(plan, params, snapshot, one_row ? 1 : 0,
-            [&](TupleTableSlot* row) { found->Add(row); });
+    Execute(plan, params, snapshot, one_row ? 1 : 0, [&](TupleTableSlot* row) { found->Add(row); });
   });
 }
 
@@ -198,14 +199,30 @@ StaleValues NoStaleValues(const DeltaPlan& plan, const ClockPair& clock) {
 
 // ----- tables -----
 
-void TakeDirty(const StaleSet& set, const DirtyRows& dirty, StaleValues* values) {
+void AddAll(const ValueSet& from, ValueSet* to) {
+  for (int i = 0; i < from.count; ++i) AddValue(to, from.values[i], false);
+}
+
+// The values of both; others may use what is dirty as well, so that is not added to.
+ValueSet Together(const ValueSet& dirty, const ValueSet& by_clock) {
+  ValueSet both = MakeValueSet(CurrentMemoryContext, dirty.type);
+  AddAll(dirty, &both);
+  AddAll(by_clock, &both);
+  return both;
+}
+
+// `by_clock`: nullptr, or the rows for which the time makes a difference.
+void TakeRows(const StaleSet& set, const DirtyRows& dirty, const ValueSet* by_clock,
+              StaleValues* values) {
   if (dirty.all) {
     values->whole = true;
     return;
   }
   ListCell* cell;
   foreach (cell, set.columns) {
-    const ValueSet& column = dirty.columns[foreach_current_index(cell)];
+    const int index = foreach_current_index(cell);
+    const ValueSet column = by_clock == nullptr ? dirty.columns[index]
+                                                : Together(dirty.columns[index], by_clock[index]);
     values->any[set.number] = values->any[set.number] || column.count > 0;
     SetColumnParams(values, *static_cast<SetColumn*>(lfirst(cell)), column);
   }
@@ -229,7 +246,8 @@ List* PrepareRestricted(MemoryContext context, List* restricted) {
 
 StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const StaleSet* watched) {
   const size_t bytes = sizeof(List*) * (list_length(plan.sets) + 1);
-  StaleSets sets = {&plan, static_cast<List**>(MemoryContextAllocZero(context, bytes)), watched};
+  StaleSets sets = {&plan, static_cast<List**>(MemoryContextAllocZero(context, bytes)), watched,
+                    PrepareClockPlans(context, plan.windows)};
   ListCell* cell;
   foreach (cell, plan.sets) {
     const auto& set = *static_cast<StaleSet*>(lfirst(cell));
@@ -261,11 +279,17 @@ StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots
                             const ClockPair& clock, const BatchSource& source) {
   const DeltaPlan& plan = *sets.plan;
   StaleValues values = NoStaleValues(plan, clock);
+  ClockRows by_clock = {};
+  if (clock.before != clock.after)
+    by_clock =
+        FindClockRows(sets.clock, values.params.before, values.params.after, snapshots.after);
+  values.whole = by_clock.all;
   ListCell* cell;
-  foreach (cell, plan.sets) {
+  foreach (cell, values.whole ? NIL : plan.sets) {
     const auto& set = *static_cast<StaleSet*>(lfirst(cell));
     if (OidIsValid(set.table))
-      TakeDirty(set, source.find_dirty(set, source.context), &values);
+      TakeRows(set, source.find_dirty(set, source.context), RowsOfTable(by_clock, set.table),
+               &values);
     else if (set.of_routes)
       ProbeRoutes(sets, set, snapshots, source, &values);
     else

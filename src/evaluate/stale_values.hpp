@@ -1,8 +1,9 @@
 // The values of a plan's stale sets after a batch: of its tables, the identities of the rows that
-// were changed; of the others, what their probes find at either of two snapshots. They are the
+// were changed, or for which the time makes a difference; of the others, what their probes find at either of two snapshots. They are the
 // parameters of the queries that they restrict. Process: evaluator.
 #pragma once
 
+#include "evaluate/clock_rows.hpp"
 #include "evaluate/kept_plan.hpp"
 #include "evaluate/value_set.hpp"
 #include "pg/postgres.hpp"
@@ -60,6 +61,7 @@ struct StaleSets {
   const DeltaPlan* plan;
   List** probes;            // by number of the set: RestrictedPlan*
   const StaleSet* watched;  // WatchedRows::values
+  ClockPlans clock;         // what the time makes a difference for
 };
 
 // In `context`, with which they go; `plan` and `watched` stay the caller's.
@@ -75,9 +77,9 @@ struct ParamsPair {
 
 struct StaleValues {
   ParamsPair params;
-  bool* any;             // by number of the set: whether it has a value, or its probe found a row
-  int* param_sizes;      // by number of the parameter, from 1: how many values the array has
-  bool whole;            // they are too many, or not known: all may be stale
+  bool* any;         // by number of the set: whether it has a value, or its probe found a row
+  int* param_sizes;  // by number of the parameter, from 1: how many values the array has
+  bool whole;        // they are too many, or not known: all may be stale
 };
 
 // The parameters of the whole query, in CurrentMemoryContext: the times if it asks for them, and all
@@ -87,8 +89,8 @@ StaleValues ValuesOfWhole(const StaleSets& sets, const ClockPair& clock, const B
 // Sets the parameters of `set`, of routes, to all values that are watched.
 void TakeWatched(const StaleSet& set, const BatchSource& source, StaleValues* values);
 
-// Of one batch, in which the clock stands still, in CurrentMemoryContext. Raises whatever the
-// queries raise.
+// Of one batch, in CurrentMemoryContext; the clock stands still, or the plan has windows. Raises
+// whatever the queries raise.
 StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
                             const ClockPair& clock, const BatchSource& source);
 

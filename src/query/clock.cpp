@@ -220,11 +220,6 @@ Node* ClockParam() {
   return AsNode(param);
 }
 
-bool IsClockParam(const Node* node) {
-  return IsA(node, Param) && castNode(Param, node)->paramkind == PARAM_EXTERN &&
-         castNode(Param, node)->paramid == kClockParam;
-}
-
 Node* Convert(Node* value, Oid function, Oid type) {
   return AsNode(makeFuncExpr(function, type, list_make1(value), InvalidOid, InvalidOid,
                              COERCE_EXPLICIT_CALL));
@@ -295,9 +290,12 @@ void RequirePlainClock(Node* tree) {
 
 Node* ParameterizeClock(Node* tree) { return PutParam(tree, nullptr); }
 
-bool AsksClock(const Query* query) {
-  return FindClockParam(const_cast<Node*>(reinterpret_cast<const Node*>(query)), nullptr);
+bool IsClockParam(const Node* node) {
+  return IsA(node, Param) && castNode(Param, node)->paramkind == PARAM_EXTERN &&
+         castNode(Param, node)->paramid == kClockParam;
 }
+
+bool AsksClock(const Node* tree) { return FindClockParam(const_cast<Node*>(tree), nullptr); }
 
 Node* SetClock(Node* tree, TimestampTz time) { return PutTime(tree, &time); }
 

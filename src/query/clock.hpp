@@ -25,8 +25,12 @@ void RequirePlainClock(Node* tree);
 // `tree` with that parameter in the place of now(), current_date and their like, so that all of
 // them tell one time, whenever and wherever it is evaluated.
 Node* ParameterizeClock(Node* tree);
-// Whether the parameter is in `query`.
-bool AsksClock(const Query* query);
+bool IsClockParam(const Node* node);
+// Whether the parameter is in it.
+bool AsksClock(const Node* tree);
+inline bool AsksClock(const Query* query) {
+  return AsksClock(reinterpret_cast<const Node*>(query));
+}
 // `tree` with a time in the parameter's place.
 Node* SetClock(Node* tree, TimestampTz time);
 

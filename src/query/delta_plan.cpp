@@ -130,6 +130,7 @@ DeltaPlan PlanByRules(const Query* query, Planner* planner) {
   if (FlattenGroups(AsNode(copy), nullptr)) GiveUp(planner, "it contains GROUPING SETS");
   if (!InlineCommonTables(copy, &undecided)) GiveUp(planner, "it contains WITH RECURSIVE");
   if (planner->why_whole != nullptr) return plan;
+  if (AsksClock(query)) plan.windows = FindClockWindows(copy, &planner->params);
   SelectWholeRows(copy);
   DecideInner(copy, &undecided);
   Take(undecided, planner);
@@ -141,6 +142,7 @@ DeltaPlan PlanByRules(const Query* query, Planner* planner) {
   plan.restricted = RestrictedResult(*planner, level);
   plan.sets = planner->sets;
   plan.params = planner->params;
+  SettleClockWindows(plan.sets, &plan.windows);
   NoteNullingJoins(plan.query);
   NoteNullingJoinsIn(plan.restricted);
   ListCell* cell;

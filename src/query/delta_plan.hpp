@@ -3,6 +3,7 @@
 #pragma once
 
 #include "pg/postgres.hpp"
+#include "query/clock_windows.hpp"
 #include "query/stale_sets.hpp"
 
 namespace live_queries {
@@ -17,6 +18,7 @@ struct DeltaPlan {
   List* restricted;       // Restricted*: what of the result may differ, each row in one of them
   int params;             // of all these queries
   bool asks_clock;        // kClockParam (query/clock.hpp) is one of those
+  ClockWindows windows;   // if it does, and not the whole query is evaluated anyway
   const char* why_whole;  // nullptr; or why the whole query is evaluated whenever a table changes:
                           // then the sets are the tables
   List* tables;           // oids of those that it reads

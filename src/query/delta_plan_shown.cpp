@@ -59,7 +59,8 @@ char* Show(const DeltaPlan& plan) {
   appendStringInfo(&text, "{\"shown\":%d,\"bag\":%s,\"params\":%d,\"why\":", plan.shown,
                    plan.bag ? "true" : "false", plan.params);
   escape_json(&text, plan.why_whole == nullptr ? "" : plan.why_whole);
-  appendStringInfoString(&text, ",\"key\":[");
+  appendStringInfo(&text, ",\"windows\":%d,\"key\":[",
+                   plan.windows.why_none == nullptr ? list_length(plan.windows.all) : -1);
   ListCell* cell;
   foreach (cell, plan.key)
     appendStringInfo(&text, "%s%d", foreach_current_index(cell) > 0 ? "," : "", lfirst_int(cell));

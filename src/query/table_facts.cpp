@@ -11,6 +11,7 @@ extern "C" {
 #include "access/table.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "storage/lmgr.h"
@@ -92,6 +93,14 @@ List* Members(List* members, bool partitions, List** temporary) {
   return members;
 }
 
+bool IsBtree(Oid index) {
+  HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(index));
+  if (!HeapTupleIsValid(tuple)) return false;
+  const bool is = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relam == BTREE_AM_OID;
+  ReleaseSysCache(tuple);
+  return is;
+}
+
 }  // namespace
 
 List* IndexColumns(Oid oid) {
@@ -104,6 +113,25 @@ List* IndexColumns(Oid oid) {
       columns = lappend_int(columns, index->indkey.values[i]);
   ReleaseSysCache(tuple);
   return columns;
+}
+
+const char* IndexOn(Oid relation, AttrNumber column) {
+  Relation table = table_open(relation, AccessShareLock);
+  const char* name = nullptr;
+  ListCell* cell;
+  List* indexes = RelationGetIndexList(table);
+  foreach (cell, indexes) {
+    HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
+    if (!HeapTupleIsValid(tuple)) continue;
+    const Form_pg_index index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+    const bool finds = index->indisvalid && index->indkey.values[0] == column &&
+                       IsBtree(index->indexrelid) &&
+                       heap_attisnull(tuple, Anum_pg_index_indpred, nullptr);
+    if (finds && name == nullptr) name = get_rel_name(index->indexrelid);
+    ReleaseSysCache(tuple);
+  }
+  table_close(table, AccessShareLock);
+  return name;
 }
 
 char* QualifiedName(Oid relation) {

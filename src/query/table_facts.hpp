@@ -26,6 +26,10 @@ struct TableFacts {
 // once. Under any snapshot of the catalogs.
 List* IndexColumns(Oid oid);
 
+// The name of an index of all rows of the table that finds them by the order of the column;
+// nullptr: there is none.
+const char* IndexOn(Oid relation, AttrNumber column);
+
 // Its schema and name, quoted.
 char* QualifiedName(Oid relation);
 

@@ -153,18 +153,38 @@ void ExplainSet(const StaleSet& set, ResultRows* rows) {
               psprintf("%s: %sat both snapshots, %s", Types(set.columns), which, probes));
 }
 
+// What is done when the time moves on.
+void ExplainClock(const DeltaPlan& delta, ResultRows* rows) {
+  const bool windowed = delta.why_whole == nullptr && delta.windows.why_none == nullptr;
+  const char* why = delta.why_whole == nullptr ? delta.windows.why_none : nullptr;
+  constexpr const char* kWhole = "the whole query is evaluated at both times";
+  AddProperty(rows, "clock",
+              psprintf("$%d: whenever it moves on (refresh_every), %s", kClockParam,
+                       windowed ? "the rows for which that makes a difference are as if changed"
+                       : why == nullptr ? kWhole
+                                        : Joined(kWhole, ": ", why)));
+  ListCell* cell;
+  foreach (cell, windowed ? delta.windows.all : NIL) {
+    const auto& window = *static_cast<ClockWindow*>(lfirst(cell));
+    const char* column = quote_identifier(get_attname(window.table, window.column, false));
+    const char* index = IndexOn(window.table, window.column);
+    AddProperty(
+        rows, "rows by the clock",
+        psprintf("%s by %s, %s: %s", QualifiedName(window.table), column,
+                 index == nullptr ? "which is read as a whole, as no index of it begins with that"
+                                  : psprintf("index %s", quote_identifier(index)),
+                 QueryText(window.rows)));
+  }
+}
+
 // How a result is kept live: what may be stale after a batch of changes, and what is evaluated
 // then.
 void ExplainDelta(const Plan& plan, ResultRows* rows) {
   AddProperty(rows, "not by the stream", plan.why_not_stream);
   AddProperty(rows, "key", KeyOfResult(plan));
   AddProperty(rows, "routing", RoutingOfResult(plan.spec));
-  if (plan.spec.refresh_ms != 0)
-    AddProperty(rows, "clock",
-                psprintf("$%d: whenever it moves on (refresh_every), the whole query is "
-                         "evaluated at both times",
-                         kClockParam));
   const DeltaPlan delta = PlanDelta(plan.spec.query);
+  if (delta.asks_clock) ExplainClock(delta, rows);
   if (delta.why_whole != nullptr) return;
   ListCell* cell;
   foreach (cell, delta.sets) ExplainSet(*static_cast<StaleSet*>(lfirst(cell)), rows);

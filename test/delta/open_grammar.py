@@ -63,7 +63,7 @@ class OpenGrammar:
     def equality(self, items):
         """with a constant: what a result is routed by, where it is a condition of the whole query"""
         r = self.r; c = self.col(items, r.choice(["int", "int", "int", "text"])) or self.col(items)
-        return "%s = %s" % (c[0], {"int": "%d" % r.randint(0, 4), "text": "'%s'" % r.choice("xyz"), "num": r.choice(["1", "1.0", "2"]), "flt": r.choice(["0", "1"]), "fix": "1"}[c[1]])
+        return "%s = %s" % (c[0], {"int": "%d" % r.randint(0, 4), "text": "'%s'" % r.choice("xyz"), "num": r.choice(["1", "1.0", "2"]), "flt": r.choice(["0", "1"]), "fix": "1"}.get(c[1], c[0]))
     def membership(self, items):
         """that a table holds the row of one key; a constant in it is what a result is routed by, where it is a condition of the whole query"""
         r = self.r; m = self.fresh(); c = (self.col(items, "int") or ("1",))[0]
@@ -160,7 +160,7 @@ class OpenGrammar:
         if any(t in ("num", "flt") for _, t in ks): self.open = True
         sel = ks + [self.aggregate(items) for _ in range(r.randint(1, 2))]
         if r.random() < .1: sel.append(("(SELECT max(z) FROM c)", "int"))
-        elif r.random() < .1 and ks: sel.append(self.scalar([(e.split(".")[0], [(e.split(".")[1], t)]) for e, t in ks]))
+        elif r.random() < .1 and ks and not any("(" in e for e, _ in ks): sel.append(self.scalar([(e.split(".")[0], [(e.split(".")[1], t)]) for e, t in ks]))
         q = "SELECT %s FROM %s%s" % (", ".join("%s AS c%d" % (e, i) for i, (e, t) in enumerate(sel)), frm, w)
         names = list(dict.fromkeys(e for e, _ in ks))
         if ks: q += " GROUP BY " + (r.choice(["ROLLUP(%s)", "GROUPING SETS ((), (%s))"]) if r.random() < .05 else "%s") % ", ".join(names)

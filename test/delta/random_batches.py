@@ -2,14 +2,17 @@
 
 Usage: random_batches.py SEED CASES [FORM,...]: without queries of these forms (test/oracle/grammar.py). A server with the build with fault points; connects by the environment.
 The first case that differs in some way is shown small: what of its query and statements it differs without is left out.
-PLANTED=1: the client here loses all updates; it ends well if that was found and made small."""
+PLANTED=1: the client here loses all updates; it ends well if that was found and made small. CLOCKED: how many of the queries may ask the clock (0.3).
+MUTATION: a deliberate bug that is switched on."""
 import json, os, random, re, sys, time, psycopg2, psycopg2.extras
 from collections import Counter, namedtuple
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/../oracle")
 from grammar import Grammar
 from open_grammar import OpenGrammar
+from clock_grammar import TIMES, ZONES, ClockGrammar, OpenClockGrammar, at_time, time_value, times
 from shrinking import shrink_list, shrink_query
 PLANTED = os.environ.get("PLANTED") == "1"
+MUTATION = os.environ.get("MUTATION", "")
 DSN = ""
 def loads(text):
     """JSON in which 1.0 and 1 differ."""
@@ -17,17 +20,20 @@ def loads(text):
 psycopg2.extras.register_default_json(globally=True, loads=loads)
 def conn():
     c = psycopg2.connect(DSN); return c
-TABLES = {"a": "(id int primary key, x int, t text)", "b": "(id int primary key, a_id int, y int, t text)",
-          "c": "(k1 int, k2 text, b_id int, z int, primary key (k1, k2))",
+TABLES = {"a": "(id int primary key, x int, t text, at timestamptz)", "b": "(id int primary key, a_id int, y int, t text, day date)",
+          "c": "(k1 int, k2 text, b_id int, z int, ts timestamp, primary key (k1, k2))",
           "d": "(p int, n numeric, f float8, m numeric(8,2), primary key (p)) PARTITION BY RANGE (p)",
           "s": "(u int, w int)"}
 COLS = {"a": [("id","int"),("x","int"),("t","text")], "b": [("id","int"),("a_id","int"),("y","int"),("t","text")],
         "c": [("k1","int"),("k2","text"),("b_id","int"),("z","int")],
         "d": [("p","int"),("n","num"),("f","flt"),("m","fix")], "s": [("u","int"),("w","int")]}
+TIMED = {t: cols + TIMES.get(t, []) for t, cols in COLS.items()}  # for queries that ask the clock
 # Partitions, a table without a key, views, and row security that asks other tables.
 MORE = """
 CREATE TABLE d1 PARTITION OF d FOR VALUES FROM (0) TO (4);
 CREATE TABLE d2 PARTITION OF d FOR VALUES FROM (4) TO (100);
+CREATE INDEX ON a (at);
+CREATE INDEX ON c (ts);
 ALTER TABLE s REPLICA IDENTITY FULL;
 CREATE VIEW va WITH (security_barrier) AS SELECT id, x, t FROM a WHERE x <> 3 OR EXISTS (SELECT FROM c WHERE c.b_id = a.id);
 CREATE VIEW vb AS SELECT b.id, b.y, a.t FROM b LEFT JOIN a ON a.id = b.a_id;
@@ -40,8 +46,13 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO live_queries_reader;
 VIEWS = {"va": COLS["a"], "vb": [("id","int"),("y","int"),("t","text")]}
 VALUES = {"int": [None, 0, 1, 2, 3, 4], "text": [None, "x", "y", "z"], "num": [None, "1", "1.0", "1.00", "2", "3.5"],
           "flt": [None, "0", "-0", "1e20", "1", "-1e20", "0.1"], "fix": [None, "1", "2.50", "3"]}
-def value(r, t): return r.choice(VALUES[t])
-def row_of(r, t):
+# When a query is asked, at first and after each batch, and in which zone.
+Clock = namedtuple("Clock", "asked zone times")
+def value(r, t, clock): return r.choice(VALUES[t]) if t in VALUES else time_value(r, t, clock.zone, clock.times)
+def row_of(r, t, clock):
+    return row_without_times(r, t) + tuple(value(r, ty, clock) for _, ty in TIMES.get(t, []))
+def row_without_times(r, t):
+    value = lambda r, t: r.choice(VALUES[t])
     vals = {"a": lambda: (r.randint(1, 6), value(r, "int"), value(r, "text")),
             "b": lambda: (r.randint(1, 6), value(r, "int"), value(r, "int"), value(r, "text")),
             "c": lambda: (r.randint(1, 3), r.choice("pq"), value(r, "int"), value(r, "int")),
@@ -49,26 +60,27 @@ def row_of(r, t):
             "s": lambda: (value(r, "int"), value(r, "int"))}
     return vals[t]()
 KEYS = {"a": ["id"], "b": ["id"], "c": ["k1", "k2"], "d": ["p"], "s": ["u"]}
-def changes(r):
+def changes(r, clock):
     """Statements, each with its table and what it returns: the identities of the rows that it has changed."""
     for _ in range(r.randint(1, 4)):
         t = r.choice("aabbccds"); k = r.random()
         key = KEYS[t]; ks = ", ".join(key)
-        row = row_of(r, t)
+        row = row_of(r, t, clock)
         if k < 0.45:
             yield t, "INSERT INTO %s VALUES (%s) ON CONFLICT DO NOTHING RETURNING %s" % (t, ", ".join(["%s"] * len(row)), ks), row
         elif k < 0.7:
             yield t, "DELETE FROM %s WHERE %s RETURNING %s" % (t, " AND ".join("%s = %%s" % c for c in key), ks), row[:len(key)]
         else:
-            c, ty = r.choice([x for x in COLS[t] if x[0] not in key])
-            yield t, "UPDATE %s SET %s = %%s WHERE %s RETURNING %s" % (t, c, " AND ".join("%s = %%s" % c2 for c2 in key), ks), (value(r, ty),) + row[:len(key)]
+            c, ty = r.choice([x for x in TIMED[t] if x[0] not in key])
+            yield t, "UPDATE %s SET %s = %%s WHERE %s RETURNING %s" % (t, c, " AND ".join("%s = %%s" % c2 for c2 in key), ks), (value(r, ty, clock),) + row[:len(key)]
 BATCHES = 3
+CLOCKED = float(os.environ.get("CLOCKED", .3))
 MANY = 300
 def array(values): return "{%s}" % ",".join('"%s"' % str(v).replace("\\", "\\\\").replace('"', '\\"') for v in values)
 def bulk(r):
     """Enough rows for a plan that is made for them."""
     lo = r.randint(10, 20)
-    return "b", "INSERT INTO b SELECT n, n %% 7, n %% 5, 'x' FROM generate_series(%s, %s) n ON CONFLICT DO NOTHING RETURNING id", (lo, lo + MANY)
+    return "b", "INSERT INTO b SELECT n, n %% 7, n %% 5, 'x', date '2026-03-01' + n %% 60 FROM generate_series(%s, %s) n ON CONFLICT DO NOTHING RETURNING id", (lo, lo + MANY)
 class Client:
     """What a subscriber has: it applies messages, and does not forgive."""
     def __init__(self, bag, rows):
@@ -94,28 +106,30 @@ class Client:
                 assert {c: v for c, v in before.items() if v != after[c]} == change["old"] and change["old"], change
                 self.state[key] = row
 PLANNER = ["hashagg", "sort", "seqscan", "nestloop", "hashjoin", "mergejoin", "indexscan", "bitmapscan", "material", "incremental_sort"]
-def otherwise(cur, r, plan):
-    """The rows that another plan gives for the query of `plan`, of which nothing may be left open."""
+def otherwise(cur, r, query):
+    """The rows that another plan gives for the query of a plan, of which nothing may be left open."""
     cur.execute("".join("SET enable_%s = %s;" % (name, r.choice(["on", "off"])) for name in PLANNER))
-    cur.execute("SELECT row_to_json(q) FROM (%s) q" % plan["query"])
+    cur.execute("SELECT row_to_json(q) FROM (%s) q" % query)
     return Counter(json.dumps({c: v for c, v in row.items() if not c.startswith("?hidden")}) for row, in cur.fetchall())
 # A query, who asks, whether the dirty log is read, whether SQL leaves the answer open; statements before it, and those of its batches; of each
-# batch a table of which nobody knows what has changed.
-Case = namedtuple("Case", "sql role logged left_open setup batches unknown")
+# batch a table of which nobody knows what has changed; and when it is asked.
+Case = namedtuple("Case", "sql role logged left_open setup batches unknown clock")
 def make_case(r, without):
-    setup = [one for _ in range(14) for one in changes(r)]
+    clock = Clock(r.random() < CLOCKED, r.choice(ZONES), times(r, BATCHES + 1))
+    setup = [one for _ in range(14) for one in changes(r, clock)]
+    tables = TIMED if clock.asked else COLS
     if r.random() < .4:
-        made = Grammar(r, {t: COLS[t] for t in "abc"}, equalities=.4)
+        made = (ClockGrammar if clock.asked else Grammar)(r, {t: tables[t] for t in "abc"}, equalities=.4)
         sql, _ = made.statement()
         if made.forms & without: return None
         left_open = False
     else:
-        made = OpenGrammar(r, COLS, VIEWS)
+        made = (OpenClockGrammar if clock.asked else OpenGrammar)(r, tables, VIEWS)
         sql, _ = made.query(2)
         left_open = made.open
     role, logged = r.choice(["none", "none", "live_queries_reader"]), r.random() < .7
-    batches = [[one for _ in range(r.randint(1, 4)) for one in changes(r)] + ([bulk(r)] if r.random() < .05 else []) for _ in range(BATCHES)]
-    return Case(sql, role, logged, left_open, setup, batches, [r.choice(list(TABLES)) if r.random() < .05 else None for _ in batches])
+    batches = [[one for _ in range(r.randint(1, 4)) for one in changes(r, clock)] + ([bulk(r)] if r.random() < .05 else []) for _ in range(BATCHES)]
+    return Case(sql, role, logged, left_open, setup, batches, [r.choice(list(TABLES)) if r.random() < .05 else None for _ in batches], clock)
 class Refused(Exception): "The query is not watched."
 class Lab:
     """Connections to one server, on which cases are played."""
@@ -142,24 +156,28 @@ class Lab:
         shown = role == "none" and not re.search(r"row_to_json|_agg\(q\d+\)| va ", sql)
         try:
             e.execute("SET LOCAL ROLE " + role); cc.execute("RESET ALL; SET ROLE " + role)
+            e.execute("SET LOCAL TimeZone = %s", (case.clock.zone,)); cc.execute("SET TimeZone = %s", (case.clock.zone,))
+            e.execute("SELECT delta_clock(%s)", (case.clock.times[0],))
             e.execute("SELECT delta_begin(%s)", (sql,))
             e.execute("SELECT delta_plan(%s)", (sql,)); plan = loads(e.fetchone()[0])
             if case.logged: e.execute("SELECT delta_watch()")
         except psycopg2.Error as error:
             if error.pgcode != "0A000": raise
             raise Refused("refused: " + str(error).split("\n")[0][:90])
+        stats["windowed"] += plan["windows"] > 0
         if plan["why"]: stats["whole: " + plan["why"]] += 1
         try: e.execute("SELECT delta_result()")
         except psycopg2.errors.FeatureNotSupported as error:
             raise Refused("no plan: " + str(error).split("\n")[0])
         rows, client = loads(e.fetchone()[0]), None
-        for statements, unknown in zip(case.batches, case.unknown):
+        for statements, unknown, moment in zip(case.batches, case.unknown, case.clock.times[1:]):
             dirty = {t: set() for t in TABLES}
             for t, statement, values in statements:
                 ac.execute(statement, values)
                 dirty[t] |= set(ac.fetchall())
             given = [(self.oids[t], array(i)) for t in TABLES for i in dirty[t]]
             if unknown: given.append((self.oids[unknown], None))
+            e.execute("SELECT delta_clock(%s)", (moment,))
             e.execute("SELECT delta_move()")
             if case.logged: e.execute("SELECT delta_logged()")
             else: e.execute("SELECT delta_changes(%s::oid[], %s)", ([o for o, _ in given], [i for _, i in given]))
@@ -171,13 +189,13 @@ class Lab:
             assert client.state == Client(told["bag"], now).state, "the client has %s\nthe result is %s" % (client.state, Client(told["bag"], now).state)
             found = Counter(json.dumps(one["row"]) for one in now)
             truth = found
-            if case.left_open and shown: truth = otherwise(cc, r, plan)
+            if case.left_open and shown: truth = otherwise(cc, r, at_time(plan["query"], moment) if case.clock.asked else plan["query"])
             # The text of a plan can be ambiguous: ORDER BY prefers the names of result columns.
             if not case.left_open or found != truth:
-                cc.execute("SELECT row_to_json(q) FROM (%s) q" % sql)
+                cc.execute("SELECT row_to_json(q) FROM (%s) q" % at_time(sql, moment))
                 truth = Counter(json.dumps(row) for row, in cc.fetchall())
             assert found == truth, "not as the query: %s\nnot %s" % (now, truth)
-            stats["batches"] += 1; stats["whole"] += told["whole"]; stats["bag"] += told["bag"]
+            stats["batches"] += 1; stats["whole"] += told["whole"]; stats["by windows"] += plan["windows"] > 0 and not told["whole"]; stats["bag"] += told["bag"]
             stats["changed"] += bool(told["changes"]); stats["partial"] += told["rows"] < 2 * len(now)
     def how(self, case):
         """How a case fails: a word for it, or None."""
@@ -202,7 +220,8 @@ def kind_of(error):
     return getattr(error, "pgcode", None) or re.sub(r"[^a-z ].*", "", str(error), flags=re.S)[:30]
 def shown_small(ac, case):
     """The text of a case, to be run by hand."""
-    lines = ["-- %s%s" % (case.role, ", by the dirty log" if case.logged else "")] + [ac.mogrify(s, v).decode() + ";" for _, s, v in case.setup]
+    at = ", in %s at %s" % (case.clock.zone, ", ".join(str(t) for t in case.clock.times)) if case.clock.asked else ""
+    lines = ["-- %s%s%s" % (case.role, ", by the dirty log" if case.logged else "", at)] + [ac.mogrify(s, v).decode() + ";" for _, s, v in case.setup]
     lines.append("-- live: " + case.sql)
     for batch in case.batches: lines += [ac.mogrify(s, v).decode() + ";" for _, s, v in batch] + ["-- and then"] * bool(batch)
     return "\n".join(lines)
@@ -213,12 +232,13 @@ def main():
     admin = conn(); admin.autocommit = True; ac = admin.cursor()
     ac.execute("DROP TABLE IF EXISTS a, b, c, d, s CASCADE; CREATE EXTENSION IF NOT EXISTS live_queries")
     ac.execute("DO $$ BEGIN IF to_regrole('live_queries_reader') IS NULL THEN CREATE ROLE live_queries_reader; END IF; END $$")
-    for name, arguments, result in (("begin", "text", "void"), ("move", "", "void"), ("result", "", "text"), ("changes", "oid[], text[]", "text"),
+    for name, arguments, result in (("begin", "text", "void"), ("move", "", "void"), ("clock", "timestamptz", "void"), ("result", "", "text"), ("changes", "oid[], text[]", "text"),
                                     ("watch", "", "void"), ("logged", "", "text"), ("read_log", "", "text"), ("plan", "text", "text")):
         ac.execute("CREATE OR REPLACE FUNCTION delta_%s(%s) RETURNS %s LANGUAGE c STRICT AS 'live_queries', 'live_queries_delta_%s'" % (name, arguments, result, name))
     for t, d in TABLES.items(): ac.execute("CREATE TABLE %s %s" % (t, d))
     ac.execute(MORE)
-    ac.execute("ALTER SYSTEM SET live_queries.databases = %s", (admin.info.dbname,)); ac.execute("SELECT pg_reload_conf()")
+    ac.execute("ALTER SYSTEM SET live_queries.databases = %s", (admin.info.dbname,))
+    ac.execute("ALTER SYSTEM SET live_queries.debug_mutation = %s", (MUTATION,)); ac.execute("SELECT pg_reload_conf()")
     for _ in range(100):
         ac.execute("SELECT count(*) FROM live.workers WHERE state = 'running'")
         if ac.fetchone()[0]: break

@@ -1,5 +1,5 @@
 # Live queries that ask the clock: rows leave on time, whatever the strategy and with nothing written; all of a connection tell one
-# time for one point; another evaluator begins anew, and so does what could not be evaluated at a step; and nobody is woken where nobody asks.
+# time for one point; such rows are found without evaluating the whole; another evaluator begins anew, and so does what could not be evaluated at a step; and nobody is woken where nobody asks.
 use strict;
 use warnings FATAL => 'all';
 use LiveQueries;
@@ -165,9 +165,24 @@ $client->refresh($_) for sort keys %reset;
 $writer->rows(q(UPDATE jobs SET due = now() + interval '0.3 s' WHERE id = 18));
 is(keys %{ left_at($client, { 18 => [ 'row', 'whole' ] }) }, 1, 'and goes on after that');
 
+# ---- rows that are found by the column ----
+$client->rows(q(SELECT live.unsubscribe('group'), live.unsubscribe('whole')));
+$writer->rows(q(CREATE INDEX ON jobs (due); INSERT INTO jobs VALUES (40, 'k5', 'infinity'), (41, 'k5', 'infinity')));
+is(subscribed($client, 'next', "SELECT id, due FROM jobs WHERE due > now() AND kind = 'k5' ORDER BY due, id LIMIT 1", '100 ms'), 'delta', 'a list that moves with the time');
+is(subscribed($client, 'left', 'SELECT kind, count(*) AS n FROM jobs j WHERE NOT EXISTS (SELECT FROM jobs k WHERE k.kind = j.kind AND k.due > now()) GROUP BY kind', '100 ms'),
+    'delta', 'and groups of what there is none of any more');
+caught_up($client);
+sub refreshes { return $node->safe_psql('postgres', q(SELECT refreshes FROM live.workers WHERE kind = 'evaluator')) }
+my $refreshes = refreshes();
+due_soon($client, 40, 41);
+$left = left_at($client, { 40 => [ 'row', 'next' ], 41 => [ 'row' ] });
+is($left->{40}{row}{committed_at}, $left->{40}{next}{committed_at}, 'a row leaves all of them at one time');
+ok(wait_until(sub { caught_up($client); ($client->{states}{left}{'["k5"]'} // '') =~ /"n":2/ }), 'and makes a group that of which there is none');
+is(refreshes(), $refreshes, 'none of them was evaluated as a whole');
+
 # ---- nobody ----
 sub batches { return $node->safe_psql('postgres', q(SELECT batches FROM live.workers WHERE kind = 'evaluator')) }
-$client->rows(q(SELECT live.unsubscribe('row'), live.unsubscribe('group'), live.unsubscribe('whole')));
+$client->rows(q(SELECT live.unsubscribe('row'), live.unsubscribe('next'), live.unsubscribe('left')));
 subscribed($client, 'count', 'SELECT count(*) AS n FROM jobs', '10 ms');
 $client->synced;
 my $before = batches();

@@ -1,0 +1,130 @@
+// First the bounds at both times, then the rows from the one to the other: of the newer snapshot,
+// since a row that only the older one has was changed. Process: evaluator.
+#include "evaluate/clock_rows.hpp"
+
+#include "pg/memory.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/date.h"
+#include "utils/timestamp.h"
+}
+
+namespace live_queries {
+namespace {
+
+// With more than that, the whole result is faster; it also bounds the memory.
+constexpr uint64 kTooManyRows = 1'000'000;
+
+struct TableRows {
+  Oid table;
+  ValueSet* columns;
+};
+
+struct Bounds {
+  Datum* values;
+  bool* nulls;
+};
+
+Bounds BoundsAt(const PlannedStmt* plan, int count, ParamListInfo params, Snapshot snapshot) {
+  Bounds bounds = {static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<size_t>(count))),
+                   static_cast<bool*>(palloc(sizeof(bool) * static_cast<size_t>(count)))};
+  Execute(plan, params, snapshot, 0, [&](TupleTableSlot* row) {
+    slot_getsomeattrs(row, count);
+    for (int i = 0; i < count; ++i) {
+      const Oid type = TupleDescAttr(row->tts_tupleDescriptor, i)->atttypid;
+      bounds.nulls[i] = row->tts_isnull[i];
+      if (bounds.nulls[i]) continue;
+      // As a number that does not point into the row.
+      bounds.values[i] = type == DATEOID ? DateADTGetDatum(DatumGetDateADT(row->tts_values[i]))
+                                         : TimestampGetDatum(DatumGetTimestamp(row->tts_values[i]));
+    }
+  });
+  return bounds;
+}
+
+// As the types' own order has it.
+int64 PlaceOf(Oid type, Datum value) {
+  return type == DATEOID ? DatumGetDateADT(value) : DatumGetTimestamp(value);
+}
+
+ValueSet* ColumnsOf(const ClockWindow& window, ClockRows* rows) {
+  if (const ValueSet* known = RowsOfTable(*rows, window.table)) return const_cast<ValueSet*>(known);
+  TableRows* table = static_cast<TableRows*>(palloc(sizeof(TableRows)));
+  const int count = list_length(window.set->columns);
+  *table = {window.table,
+            static_cast<ValueSet*>(palloc(sizeof(ValueSet) * static_cast<size_t>(count)))};
+  ListCell* cell;
+  foreach (cell, window.set->columns)
+    table->columns[foreach_current_index(cell)] =
+        MakeValueSet(CurrentMemoryContext, static_cast<SetColumn*>(lfirst(cell))->type);
+  rows->tables = lappend(rows->tables, table);
+  return table->columns;
+}
+
+void SetBound(ParamListInfo params, int number, Oid type, Datum value) {
+  params->params[number - 1] = {value, false, 0, type};
+}
+
+void AddRows(const ClockWindow& window, KeptPlan* kept, ParamListInfo params, Snapshot snapshot,
+             ClockRows* rows) {
+  const int count = list_length(window.set->columns);
+  uint64 found = 0;
+  ValueSet* columns = nullptr;
+  Execute(PlanQuery(kept, params, true), params, snapshot, kTooManyRows, [&](TupleTableSlot* row) {
+    if (columns == nullptr) columns = ColumnsOf(window, rows);
+    slot_getsomeattrs(row, count);
+    for (int i = 0; i < count; ++i) AddValue(&columns[i], row->tts_values[i], row->tts_isnull[i]);
+    ++found;
+  });
+  if (found == kTooManyRows) rows->all = true;
+}
+
+}  // namespace
+
+ClockPlans PrepareClockPlans(MemoryContext context, const ClockWindows& windows) {
+  ClockPlans plans = {&windows, nullptr, NIL};
+  if (windows.why_none != nullptr || windows.all == NIL) return plans;
+  return InMemoryContext(context, [&] {
+    plans.bounds = KeepPlan(context, windows.bounds);
+    ListCell* cell;
+    foreach (cell, windows.all)
+      plans.rows =
+          lappend(plans.rows, KeepPlan(context, static_cast<ClockWindow*>(lfirst(cell))->rows));
+    return plans;
+  });
+}
+
+ClockRows FindClockRows(const ClockPlans& plans, ParamListInfo before, ParamListInfo after,
+                        Snapshot snapshot) {
+  ClockRows rows = {};
+  const int count = list_length(plans.rows);
+  if (count == 0) return rows;
+  const PlannedStmt* plan = PlanQuery(plans.bounds, after, true);
+  const Bounds then = BoundsAt(plan, count, before, snapshot);
+  const Bounds now = BoundsAt(plan, count, after, snapshot);
+  for (int i = 0; i < count && !rows.all; ++i) {
+    const auto& window = *static_cast<ClockWindow*>(list_nth(plans.windows->all, i));
+    // Compared with NULL, no row says anything; so from one to the other, any row may.
+    if (then.nulls[i] != now.nulls[i]) rows.all = true;
+    if (then.nulls[i] || now.nulls[i]) continue;
+    const int64 place_then = PlaceOf(window.type, then.values[i]);
+    const int64 place_now = PlaceOf(window.type, now.values[i]);
+    if (place_then == place_now) continue;
+    const bool forwards = place_then < place_now;
+    SetBound(after, window.low, window.type, forwards ? then.values[i] : now.values[i]);
+    SetBound(after, window.high, window.type, forwards ? now.values[i] : then.values[i]);
+    AddRows(window, static_cast<KeptPlan*>(list_nth(plans.rows, i)), after, snapshot, &rows);
+  }
+  return rows;
+}
+
+const ValueSet* RowsOfTable(const ClockRows& rows, Oid table) {
+  ListCell* cell;
+  foreach (cell, rows.tables)
+    if (static_cast<TableRows*>(lfirst(cell))->table == table)
+      return static_cast<TableRows*>(lfirst(cell))->columns;
+  return nullptr;
+}
+
+}  // namespace live_queries

@@ -1,0 +1,36 @@
+// The rows of tables for which the time makes a difference, where a query does nothing with it but
+// compare it with their columns (query/clock_windows.hpp): found by the columns, between two times.
+// Process: evaluator.
+#pragma once
+
+#include "evaluate/kept_plan.hpp"
+#include "evaluate/value_set.hpp"
+#include "pg/postgres.hpp"
+#include "query/clock_windows.hpp"
+
+namespace live_queries {
+
+struct ClockPlans {
+  const ClockWindows* windows;
+  KeptPlan* bounds;
+  List* rows;  // KeptPlan*, beside the windows
+};
+
+// In `context`, with which they go; `windows` stay the caller's.
+ClockPlans PrepareClockPlans(MemoryContext context, const ClockWindows& windows);
+
+struct ClockRows {
+  bool all;      // which ones is not known
+  List* tables;  // of what RowsOfTable finds
+};
+
+// The rows that are there in `snapshot`, between the times of `before` and `after`, the parameters
+// of the two sides. Those of the bounds are set in the latter. In CurrentMemoryContext; needs an
+// active snapshot; raises what the bounds raise.
+ClockRows FindClockRows(const ClockPlans& plans, ParamListInfo before, ParamListInfo after,
+                        Snapshot snapshot);
+
+// Their identities, beside StaleSet::columns of the table; nullptr: there are none.
+const ValueSet* RowsOfTable(const ClockRows& rows, Oid table);
+
+}  // namespace live_queries
