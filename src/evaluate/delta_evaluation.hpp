@@ -38,8 +38,9 @@ struct DeltaCost {
 
 // Finds the changes of the result between two snapshots and reports them; whatever they are told of
 // lives as long as the call. `clock`: for a query that asks it; where it moves, the whole result is
-// evaluated, unless the plan has windows (query/clock_windows.hpp). Takes memory of `max_bytes` at most for rows that did not cancel out
-// (0: any); raises 54000 past it. Raises whatever the queries raise.
+// evaluated, unless the plan has windows (query/clock_windows.hpp). Takes memory of `max_bytes` at
+// most for rows that did not cancel out (0: any); raises 54000 past it. Raises whatever the queries
+// raise.
 DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
                         const ClockPair& clock, uint64 max_bytes, const BatchSource& source,
                         void (*report)(const ResultChange&, void*), void* context);

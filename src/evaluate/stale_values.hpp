@@ -1,6 +1,7 @@
 // The values of a plan's stale sets after a batch: of its tables, the identities of the rows that
-// were changed, or for which the time makes a difference; of the others, what their probes find at either of two snapshots. They are the
-// parameters of the queries that they restrict. Process: evaluator.
+// were changed, or for which the time makes a difference; of the others, what their probes find at
+// either of two snapshots. They are the parameters of the queries that they restrict. Process:
+// evaluator.
 #pragma once
 
 #include "evaluate/clock_rows.hpp"
@@ -82,8 +83,8 @@ struct StaleValues {
   bool whole;        // they are too many, or not known: all may be stale
 };
 
-// The parameters of the whole query, in CurrentMemoryContext: the times if it asks for them, and all
-// values that are watched.
+// The parameters of the whole query, in CurrentMemoryContext: the times if it asks for them, and
+// all values that are watched.
 StaleValues ValuesOfWhole(const StaleSets& sets, const ClockPair& clock, const BatchSource& source);
 
 // Sets the parameters of `set`, of routes, to all values that are watched.
