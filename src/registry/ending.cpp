@@ -38,7 +38,10 @@ bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscript
   if (subscription->status == SubscriptionStatus::kTerminated) return false;
   // Before anything changes, whatever that needs is mapped.
   MapDefinition(subscription->definition);
-  (void)FindSubscription(*connection, subscription->replaces);
+  for (uint64_t serial = subscription->replaces; serial != 0;) {
+    const SubscriptionShared* replaced = FindSubscription(*connection, serial);
+    serial = replaced == nullptr ? 0 : replaced->replaces;
+  }
   const TerminationBody body = WriteTermination(problem);
   RecordHeader header;
   header.kind = RecordKind::kTerminated;

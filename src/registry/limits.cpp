@@ -144,10 +144,15 @@ void ReleasePlaces(ConnectionShared* connection, int consumer, uint32_t count) {
 void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription) {
   if (!subscription->counted) return;
   subscription->counted = false;
-  SubscriptionShared* replaced = FindSubscription(*connection, subscription->replaces);
-  if (replaced != nullptr && replaced->status != SubscriptionStatus::kTerminated) {
-    replaced->counted = true;
-    return;
+  // Of several that were replaced in one transaction, the last may have ended alone.
+  for (uint64_t serial = subscription->replaces; serial != 0;) {
+    SubscriptionShared* replaced = FindSubscription(*connection, serial);
+    if (replaced == nullptr) break;
+    if (replaced->status != SubscriptionStatus::kTerminated) {
+      replaced->counted = true;
+      return;
+    }
+    serial = replaced->replaces;
   }
   connection->lanes[subscription->consumer].subscription_count.Subtract(1);
   ReleasePlaces(connection, subscription->consumer, 1);

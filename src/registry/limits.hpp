@@ -48,8 +48,8 @@ void ReserveMemory(ConnectionShared* connection, uint64_t bytes);
 // Places that are free again.
 void ReleasePlaces(ConnectionShared* connection, int consumer, uint32_t count);
 
-// Gives back a subscription's place among the live ones, or to the one that it replaces. The caller
-// holds the connection's lock exclusively. Never ereports.
+// Gives back a subscription's place among the live ones, or to the one that it replaces and that is
+// not over. The caller holds the connection's lock exclusively. Never ereports.
 void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription);
 
 // Memory that was allocated, or that has been freed, for a connection.

@@ -119,6 +119,25 @@ for my $round (1 .. 3) {
     leave($one, $two);
 }
 
+# Of several that took one place in a transaction, the second ends alone: the first has it again.
+{
+    my $counted = q(SELECT subscriptions FROM live.workers WHERE database = 'postgres');
+    my $client = client('modest');
+    $client->rows(q(SELECT live.subscribe('q', 'SELECT id, 1 / (id - $1) AS n FROM t', '{1}', "snapshot" => false)));
+    $client->rows($_) for 'BEGIN', q(SELECT live.set_params('q', '{2}')), q(SELECT live.set_params('q', '{3}'));
+    $admin->rows('INSERT INTO t VALUES (2)');
+    poll_ok($node, q(SELECT count(*) = 1 FROM live_queries WHERE params = '{2}' AND error ~ '^22012'), 'the second has ended');
+    is($admin->value($counted), 1, 'one is counted');
+    $client->rows('ROLLBACK');
+    is($admin->value($counted), 1, 'and after the rollback');
+    $admin->rows('INSERT INTO t VALUES (5)');
+    is_deeply([ map { $_->{row}{id} } map { @{ $_->{message}{changes} } } $client->synced ], [ 2, 5 ], 'which is told of changes');
+    $client->rows(q(SELECT live.unsubscribe('q')));
+    is($admin->value($counted), 0, 'none is left');
+    leave($client);
+    $admin->rows('TRUNCATE t');
+}
+
 # ----- memory -----
 
 for my $round (1 .. 3) {
