@@ -70,8 +70,7 @@ void LeaveAtCommit(LocalSubscription* subscription) {
 }
 
 void SetPaused(LocalSubscription* subscription, bool paused) {
-  const bool was_paused = subscription->flow.status() == SubscriptionStatus::kPaused;
-  if (was_paused == paused) return;
+  if (subscription->flow.paused() == paused) return;
   Note(paused ? Action::kPaused : Action::kResumed, subscription);
   ApplyPause(subscription, paused);
   LIVE_QUERIES_FAULT("subscription-pause");

@@ -320,7 +320,7 @@ void BeginInPlace(const Request& request) {
   LocalSubscription* former = request.former;
   const Oid role = former->role;
   RequireSession(former->session, role);
-  const bool paused = former->flow.status() == SubscriptionStatus::kPaused;
+  const bool paused = former->flow.paused();
   const uint64_t former_serial = former->serial;
   Oid outer_role;
   int outer_context;

@@ -135,6 +135,8 @@ class FlowControl {
 
   constexpr void OnPause() { paused_ = true; }
   constexpr void OnResume() { paused_ = false; }
+  // As the client has asked for, also of one that is over.
+  constexpr bool paused() const { return paused_; }
 
   // Whether messages wait for the client: to read the snapshot, or to resume.
   constexpr bool IsWaiting() const { return unread_ || paused_; }

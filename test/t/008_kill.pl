@@ -56,6 +56,18 @@ for my $case ([ 'alice', 'the role itself' ], [ 'operator', 'pg_signal_backend' 
     like($row->[1], qr/^57014: ended by live\.kill/, "$name: with the reason");
     is($killer->value("SELECT live.kill('$live_id{alice}')"), 'f', "$name: a second time: false");
 }
+# One that is paused, and taken up again before its client is told.
+{
+    my $one = connect_client($node, user => 'alice');
+    my $id = $one->subscribe('p', $query)->{live_id};
+    $one->rows($_) for q(SELECT live.pause('p')), 'BEGIN', q(SELECT live.unsubscribe('none'));
+    is($root->value("SELECT live.kill('$id')"), 't', 'one that is paused may be ended');
+    $one->rows($_) for q(SELECT live.subscribe('other', 'SELECT id FROM t', "snapshot" => false)), 'SELECT live.poll()',
+      q(SELECT live.refresh('p')), 'COMMIT';
+    is($root->value("SELECT status FROM live_queries WHERE live_id = '$id' AND status <> 'terminated'"), 'paused',
+        'and stays so by a refresh');
+    $one->disconnect;
+}
 my @others = (connect_client($node, user => 'alice'));
 $others[0]->subscribe('q-1', $query);
 $live_id{alice} = $new->('alice');
