@@ -14,6 +14,8 @@ namespace {
 
 // Past so many, their values are no longer asked for: a plan for them all would cost more.
 constexpr int kFewWatchers = 64;
+// Unless rows of so many others are expected for each of them: those of all members of a large team.
+constexpr double kManyRows = 10;
 
 // Of the rows of one query at one snapshot, into the difference.
 struct RowsOfSide {
@@ -50,15 +52,24 @@ bool IsAll(const DeltaEvaluation& evaluation, int set) {
 
 void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
               const BatchSource& source, StaleValues* values, RowsOfSide* rows) {
-  const bool few = evaluation.sets.watched != nullptr && source.watchers <= kFewWatchers;
-  if (few) TakeWatched(*evaluation.sets.watched, source, values);
+  const bool can = evaluation.sets.watched != nullptr;
+  const bool few = can && source.watchers <= kFewWatchers;
+  bool taken = false;
   ListCell* cell;
-  foreach (cell, few ? evaluation.of_watched : evaluation.restricted) {
+  foreach (cell, evaluation.restricted) {
     const auto& restricted = *static_cast<RestrictedPlan*>(lfirst(cell));
     if (!values->any[restricted.set]) continue;
     // Where all of the result is stale, it is as with the whole query (AddWhole).
-    const bool all = IsAll(evaluation, restricted.set);
-    const PlannedStmt* plan = PlanFor(restricted.plan, *values, all && evaluation.plan->asks_clock);
+    const bool anew = IsAll(evaluation, restricted.set) && evaluation.plan->asks_clock;
+    const PlannedStmt* plan = few ? nullptr : PlanFor(restricted.plan, *values, anew);
+    if (can && (few || plan->planTree->plan_rows > kManyRows * source.watchers)) {
+      if (!taken) TakeWatched(*evaluation.sets.watched, source, values);
+      taken = true;
+      const int number = foreach_current_index(cell);
+      KeptPlan* of_watched =
+          static_cast<RestrictedPlan*>(list_nth(evaluation.of_watched, number))->plan;
+      plan = PlanFor(of_watched, *values, anew);
+    }
     AddSide(rows, -1, plan, values->params.before, snapshots.before);
     AddSide(rows, 1, plan, values->params.after, snapshots.after);
   }

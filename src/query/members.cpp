@@ -17,6 +17,7 @@ extern "C" {
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
@@ -164,19 +165,31 @@ Conditions TakeApart(Node* quals) {
   return conditions;
 }
 
-// What of the row security of `entry` can route: to `*members`, and among `*quals` equalities.
+// What of the row security of `entry` can route: to `*members`, and among `*quals` equalities. It
+// stays where a condition beside it or behind it, such as that of a view that is a security barrier,
+// could tell of the rows that it hides.
 void TakePolicies(RangeTblEntry* entry, List** members, List** quals) {
   List* kept = NIL;
-  ListCell* cell;
-  foreach (cell, entry->securityQuals) {
-    const Conditions conditions = TakeApart(static_cast<Node*>(lfirst(cell)));
-    *members = list_concat(*members, conditions.members);
-    ListCell* other;
-    foreach (other, conditions.others) {
-      const bool routes = SplitRouting(list_make1(lfirst(other)), true).conditions != NIL;
-      List** list = routes ? quals : &kept;
-      *list = lappend(*list, lfirst(other));
+  bool tells = false;
+  for (int i = list_length(entry->securityQuals) - 1; i >= 0; --i) {
+    Node* policy = static_cast<Node*>(list_nth(entry->securityQuals, i));
+    const Conditions conditions = TakeApart(policy);
+    List* routes = NIL;
+    List* others = NIL;
+    ListCell* cell;
+    foreach (cell, conditions.others) {
+      const bool can = SplitRouting(list_make1(lfirst(cell)), true).conditions != NIL;
+      List** list = can ? &routes : &others;
+      *list = lappend(*list, lfirst(cell));
     }
+    tells = tells || contain_leaked_vars(AsNode(others));
+    if (tells) {
+      kept = lcons(policy, kept);
+      continue;
+    }
+    *members = list_concat(*members, conditions.members);
+    *quals = list_concat(*quals, routes);
+    kept = list_concat(others, kept);
   }
   entry->securityQuals = kept;
 }
@@ -217,9 +230,42 @@ bool IsDiscreet(const Query& query) {
   List* computed = NIL;
   CollectConditions(AsNode(query.jointree), &computed);
   ListCell* cell;
+  foreach (cell, query.rtable)
+    if (lfirst_node(RangeTblEntry, cell)->lateral) return false;
   foreach (cell, query.targetList)
     computed = lappend(computed, lfirst_node(TargetEntry, cell)->expr);
   return query.havingQual == nullptr && !contain_leaked_vars(AsNode(computed));
+}
+
+// Of two columns that are to be one constant, by one equality, the later is to be the former:
+// otherwise a row would be there for each two members, instead of for each one. `quals` from number
+// `first` on.
+void JoinSameConstants(List* quals, int first) {
+  List* columns = NIL;
+  List* values = NIL;
+  for (int i = first; i < list_length(quals); ++i) {
+    const RoutingConditions split = SplitRouting(list_make1(list_nth(quals, i)), false);
+    if (split.conditions == NIL) continue;
+    OpExpr* test = linitial_node(OpExpr, split.conditions);
+    const Node* column = static_cast<Node*>(linitial(test->args));
+    const Node* same = nullptr;
+    ListCell* known;
+    ListCell* value;
+    forboth (known, columns, value, values) {
+      const Node* other = static_cast<Node*>(lfirst(known));
+      if (same == nullptr && equal(lfirst(value), linitial(split.values)) &&
+          exprType(other) == exprType(column) && exprCollation(other) == exprCollation(column) &&
+          test->inputcollid == exprCollation(column))
+        same = other;
+    }
+    if (same != nullptr) {
+      lsecond(test->args) = CopyOf(same);
+      lfirst(list_nth_cell(quals, i)) = test;
+    } else if (test->inputcollid == exprCollation(column)) {
+      columns = lappend(columns, const_cast<Node*>(column));
+      values = lappend(values, linitial(split.values));
+    }
+  }
 }
 
 }  // namespace
@@ -241,6 +287,7 @@ Query* JoinMembers(const Query* query, bool of_policies) {
   ListCell* cell;
   foreach (cell, conditions.members)
     quals = list_concat(quals, Join(joined, lfirst_node(Query, cell)));
+  JoinSameConstants(quals, count);
   joined->jointree->quals = AsNode(make_ands_explicit(quals));
   joined->hasSubLinks = checkExprHasSubLink(AsNode(joined));
   return joined;
