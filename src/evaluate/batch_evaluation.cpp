@@ -6,6 +6,7 @@
 #include "decode/unseen_commits.hpp"
 #include "evaluate/clock_templates.hpp"
 #include "evaluate/delta_template.hpp"
+#include "evaluate/kept_groups.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -40,11 +41,17 @@ void ForEachOn(Oid relation, Visit&& visit) {
   ForEachTemplateOn(Subject::kRows, relation, visit);
 }
 
+// Its state is not moved on with the batch.
+void ForgetKeptOf(const Template* common) {
+  if (common->part != nullptr) ForgetKept(*static_cast<DeltaTemplate*>(common->part)->evaluation);
+}
+
 // Templates with somebody who listens, in CurrentMemoryContext.
 List* ConcernedTemplates(const EvaluatorBatch& batch) {
   List* concerned = NIL;
   auto add = [&](Template* common) {
     DeltaTables* tables = DeltaTablesOf(common);
+    if (common->listening == 0) ForgetKeptOf(common);
     if (common->listening == 0 || tables == nullptr || tables->seen == batch.number) return;
     tables->seen = batch.number;
     concerned = lappend(concerned, common);
@@ -207,8 +214,10 @@ void NoteCost(const DeltaCost& cost) {
 
 void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, const Sink& sink) {
   DeltaTables* tables = DeltaTablesOf(common);
-  if (const char* reason = WhyLost(*common, *tables, batch))
+  if (const char* reason = WhyLost(*common, *tables, batch)) {
+    ForgetKeptOf(common);
     return ResetRoutes(common, SeqOf(batch), reason, sink);
+  }
   Guard(common, batch.dirty->RowCount(tables->watches.all) + 1, [&] {
     const DeltaTemplate* part = DeltaPartOf(common);
     tables = DeltaTablesOf(common);
@@ -246,6 +255,7 @@ void EvaluateConcerned(const EvaluatorBatch& batch, const Sink& sink) {
 }
 
 void AbandonBatch() {
+  ForgetKeptGroups();
   ForgetChanges(&touched);
   change_count = 0;
 }

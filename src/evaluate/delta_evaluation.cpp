@@ -75,6 +75,27 @@ void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
   }
 }
 
+// The groups that have changed, by the rows that have come and gone. Returns false where they are to
+// be evaluated: what is stale is known then.
+bool AddMoved(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
+              const BatchSource& source, StaleValues* values, RowsOfSide* rows, DeltaCost* cost) {
+  if (evaluation.moving == nullptr) return false;
+  auto take = [](TupleTableSlot* slot, int side, void* context) {
+    auto* of_side = static_cast<RowsOfSide*>(context);
+    of_side->side = side;
+    TakeRow(of_side, slot);
+  };
+  const Moved moved =
+      MoveGroups(evaluation.moving, evaluation.sets, snapshots, source, values, take, rows);
+  cost->moved = moved.groups;
+  rows->rows += moved.rows;
+  if (moved.all) return true;
+  const auto* set =
+      static_cast<StaleSet*>(list_nth(evaluation.plan->sets, SetOfMoving(*evaluation.moving)));
+  TakeProbed(evaluation.sets, *set, snapshots, values);
+  return false;
+}
+
 void AddWhole(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
               const ClockPair& clock, const BatchSource& source, RowsOfSide* rows) {
   const TimestampTz time_before = LIVE_QUERIES_MUTATION("one_time") ? clock.after : clock.before;
@@ -113,14 +134,21 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
                (evaluation.plan->windows.why_none != nullptr && clock.before != clock.after);
   StaleValues values = {};
   if (!cost.whole) {
-    values = FindStaleValues(evaluation.sets, snapshots, clock, source);
+    const int moved = evaluation.moving == nullptr ? -1 : SetOfMoving(*evaluation.moving);
+    values = FindStaleValues(evaluation.sets, snapshots, clock, source, moved);
     cost.whole = values.whole;
   }
   cost.probe_us = MicrosecondsSince(&last);
-  if (cost.whole)
+  if (cost.whole) {
+    if (evaluation.moving != nullptr) ForgetMoving(evaluation.moving);
     AddWhole(evaluation, snapshots, clock, source, &rows);
-  else
-    AddStale(evaluation, snapshots, source, &values, &rows);
+  } else if (!AddMoved(evaluation, snapshots, source, &values, &rows, &cost)) {
+    cost.whole = values.whole;
+    if (cost.whole)
+      AddWhole(evaluation, snapshots, clock, source, &rows);
+    else
+      AddStale(evaluation, snapshots, source, &values, &rows);
+  }
   PopActiveSnapshot();
   cost.query_us = MicrosecondsSince(&last);
   cost.rows = rows.rows;
@@ -142,6 +170,8 @@ DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& 
     evaluation->of_watched = PrepareRestricted(context, watched.restricted);
     evaluation->whole = KeepPlan(context, watched.whole);
     evaluation->encoder = MakeResultEncoder(spec, *plan, routing);
+    if (plan->moving != nullptr)
+      evaluation->moving = PrepareMoving(context, *plan->moving, evaluation->encoder);
     return evaluation;
   });
 }
@@ -156,6 +186,10 @@ DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& s
   });
   MemoryContextDelete(batch);
   return cost;
+}
+
+void ForgetKept(const DeltaEvaluation& evaluation) {
+  if (evaluation.moving != nullptr) ForgetMoving(evaluation.moving);
 }
 
 void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot, TimestampTz clock,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "evaluate/difference.hpp"
+#include "evaluate/moving_evaluation.hpp"
 #include "evaluate/result_row.hpp"
 #include "evaluate/stale_values.hpp"
 #include "pg/postgres.hpp"
@@ -20,6 +21,7 @@ struct DeltaEvaluation {
   List* of_watched;  // RestrictedPlan*: the same where few subscribe
   KeptPlan* whole;   // the whole query, for all that is watched
   ResultEncoder encoder;
+  MovingEvaluation* moving;  // nullptr: no groups are kept
 };
 
 // In `context`, with which it goes; `spec` and `plan`, whose parameters become more, stay the
@@ -33,7 +35,8 @@ struct DeltaCost {
   int64 probe_us;
   int64 query_us;
   int64 difference_us;
-  uint64 rows;  // read at both snapshots
+  uint64 rows;   // read at both snapshots
+  uint64 moved;  // groups that were not evaluated
 };
 
 // Finds the changes of the result between two snapshots and reports them; whatever they are told of
@@ -44,6 +47,9 @@ struct DeltaCost {
 DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
                         const ClockPair& clock, uint64 max_bytes, const BatchSource& source,
                         void (*report)(const ResultChange&, void*), void* context);
+
+// What is kept from batch to batch is of no use: changes are left out.
+void ForgetKept(const DeltaEvaluation& evaluation);
 
 // Reads the whole result under one snapshot.
 void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot, TimestampTz clock,

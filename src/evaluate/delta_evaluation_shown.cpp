@@ -54,6 +54,7 @@ struct Shown {
   ClockPair clock;
   TimestampTz transaction;  // of the snapshots
   PlanWatches watches;
+  bool asked;  // what has changed between the snapshots
 };
 
 MemoryContext shown_context = nullptr;
@@ -194,6 +195,9 @@ DirtyBatch* ReadBatch() {
 }
 
 void Move() {
+  // Nobody has asked what has changed before.
+  if (!shown->asked) ForgetKept(*shown->evaluation);
+  shown->asked = false;
   if (shown->transaction != GetCurrentTransactionStartTimestamp()) shown->snapshots = {};
   shown->transaction = GetCurrentTransactionStartTimestamp();
   if (shown->snapshots.before != nullptr)
@@ -325,13 +329,15 @@ text* ShowChanges(const GivenRows* given, DirtyBatch* batch) {
   Showing showing = {given, batch, {}};
   initStringInfo(&showing.out);
   appendStringInfoChar(&showing.out, '[');
+  shown->asked = true;
   const DeltaCost cost = EvaluateDelta(*shown->evaluation, shown->snapshots, shown->clock, 0,
                                        SourceOf(&showing), ShowChange, &showing);
   return cstring_to_text(
-      psprintf("{\"whole\":%s,\"rows\":%llu,\"us\":[" INT64_FORMAT "," INT64_FORMAT
+      psprintf("{\"whole\":%s,\"rows\":%llu,\"moved\":%llu,\"us\":[" INT64_FORMAT "," INT64_FORMAT
                "],\"bag\":%s,\"changes\":%s]}",
                cost.whole ? "true" : "false", static_cast<unsigned long long>(cost.rows),
-               cost.probe_us, cost.query_us, shown->plan.bag ? "true" : "false", showing.out.data));
+               static_cast<unsigned long long>(cost.moved), cost.probe_us, cost.query_us,
+               shown->plan.bag ? "true" : "false", showing.out.data));
 }
 
 const char* NameOf(DirtyKind kind) {

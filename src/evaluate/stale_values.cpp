@@ -276,7 +276,7 @@ StaleValues ValuesOfWhole(const StaleSets& sets, const ClockPair& clock,
 }
 
 StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
-                            const ClockPair& clock, const BatchSource& source) {
+                            const ClockPair& clock, const BatchSource& source, int left_out) {
   const DeltaPlan& plan = *sets.plan;
   StaleValues values = NoStaleValues(plan, clock);
   ClockRows by_clock = {};
@@ -287,6 +287,7 @@ StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots
   ListCell* cell;
   foreach (cell, values.whole ? NIL : plan.sets) {
     const auto& set = *static_cast<StaleSet*>(lfirst(cell));
+    if (set.number == left_out) continue;
     if (OidIsValid(set.table))
       TakeRows(set, source.find_dirty(set, source.context), RowsOfTable(by_clock, set.table),
                &values);
@@ -297,6 +298,20 @@ StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots
     if (values.whole) break;
   }
   return values;
+}
+
+void TakeValues(const StaleSet& set, const ValueSet* columns, StaleValues* values) {
+  values->any[set.number] = true;
+  if (set.found_param != 0) SetParam(values->params, set.found_param, BOOLOID, BoolGetDatum(true));
+  ListCell* cell;
+  foreach (cell, set.columns)
+    SetColumnParams(values, *static_cast<SetColumn*>(lfirst(cell)),
+                    columns[foreach_current_index(cell)]);
+}
+
+void TakeProbed(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snapshots,
+                StaleValues* values) {
+  Probe(sets, set, snapshots, values);
 }
 
 const PlannedStmt* PlanFor(KeptPlan* kept, const StaleValues& values, bool at_a_time) {

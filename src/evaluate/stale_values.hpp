@@ -91,9 +91,17 @@ StaleValues ValuesOfWhole(const StaleSets& sets, const ClockPair& clock, const B
 void TakeWatched(const StaleSet& set, const BatchSource& source, StaleValues* values);
 
 // Of one batch, in CurrentMemoryContext; the clock stands still, or the plan has windows. Raises
-// whatever the queries raise.
+// whatever the queries raise. `left_out`: a set whose probe is not run, -1: none.
 StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
-                            const ClockPair& clock, const BatchSource& source);
+                            const ClockPair& clock, const BatchSource& source, int left_out);
+
+// Sets the parameters of `set`, whose probe has not been run, to these values, one ValueSet a
+// column.
+void TakeValues(const StaleSet& set, const ValueSet* columns, StaleValues* values);
+
+// Runs the probe of a set that was left out.
+void TakeProbed(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snapshots,
+                StaleValues* values);
 
 // A plan that is as good as these values make worth planning, or the newer time, which it knows if
 // `at_a_time`. It is good for the parameters of either side.

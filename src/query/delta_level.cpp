@@ -43,6 +43,7 @@ void PlanSteps(Planner* planner, const Query* query, PlannedRelation* relation) 
   if (Groups(*query)) {
     relation->key = get_sortgrouplist_exprs(query->groupClause, query->targetList);
     relation->bag = false;
+    if (query == planner->outermost) planner->grouped = relation->parts;
     Coarsen(planner, query, Step::kGroup, relation->key, relation);
     relation->key = ShownGroups(*query);
     PlanGroupSubLinks(planner, query, relation);

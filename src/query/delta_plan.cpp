@@ -5,6 +5,7 @@
 #include "query/clock.hpp"
 #include "query/common_tables.hpp"
 #include "query/delta_planner.hpp"
+#include "query/moving_groups.hpp"
 #include "query/nulling_joins.hpp"
 #include "query/open_answers.hpp"
 #include "query/restriction.hpp"
@@ -73,26 +74,6 @@ bool FlattenGroups(Node* node, void* unused) {
   return WalkChildren(node, FlattenGroups, unused);
 }
 
-// That a row is not of `part`, so that no row is in two of the restricted queries.
-void LeaveOutPart(Query* query, const Planner& planner, const Part& part) {
-  List* tests = NIL;
-  ListCell* expression;
-  ListCell* column;
-  forboth (expression, part.expressions, column, SetOf(planner, part).columns)
-    tests = lappend(tests, IsAmong(static_cast<Expr*>(lfirst(expression)),
-                                   *static_cast<SetColumn*>(lfirst(column))));
-  const StaleSet& set = SetOf(planner, part);
-  if (set.found_param != 0) tests = list_make1(MakeParam(set.found_param, BOOLOID));
-  BooleanTest* test = makeNode(BooleanTest);
-  test->arg = make_ands_explicit(tests);
-  test->booltesttype = IS_NOT_TRUE;
-  test->location = -1;
-  // A condition on rows does not keep one group from being there.
-  const bool of_group = GivesOneGroup(*query) || contain_aggs_of_level(AsNode(test), 0);
-  Node** quals = of_group ? &query->havingQual : &query->jointree->quals;
-  *quals = make_and_qual(*quals, AsNode(test));
-}
-
 List* RestrictedResult(const Planner& planner, const Level& level) {
   List* all = NIL;
   // A set operation has no place for conditions.
@@ -134,9 +115,11 @@ DeltaPlan PlanByRules(const Query* query, Planner* planner) {
   SelectWholeRows(copy);
   DecideInner(copy, &undecided);
   Take(undecided, planner);
+  planner->outermost = copy;
   const Level level = PlanLevel(planner, copy);
   if (planner->why_whole != nullptr || planner->refused != nullptr) return plan;
   plan.query = level.query;
+  plan.moving = PlanMovingGroups(*planner, level);
   plan.key = level.key;
   plan.bag = level.bag;
   plan.restricted = RestrictedResult(*planner, level);
@@ -145,6 +128,10 @@ DeltaPlan PlanByRules(const Query* query, Planner* planner) {
   SettleClockWindows(plan.sets, &plan.windows);
   NoteNullingJoins(plan.query);
   NoteNullingJoinsIn(plan.restricted);
+  if (plan.moving != nullptr) {
+    NoteNullingJoinsIn(plan.moving->inputs);
+    NoteNullingJoins(plan.moving->members);
+  }
   ListCell* cell;
   foreach (cell, plan.sets) NoteNullingJoinsIn(static_cast<StaleSet*>(lfirst(cell))->probe);
   return plan;
@@ -221,6 +208,7 @@ DeltaPlan PlanDelta(const Query* query) {
   plan.shown = shown;
   plan.list = IsList(LevelOfValue(*query));
   plan.asks_clock = asks_clock;
+  if (asks_clock) plan.moving = nullptr;
   ListCell* cell;
   foreach (cell, tables)
     plan.tables = list_append_unique_oid(plan.tables, lfirst_node(RangeTblEntry, cell)->relid);

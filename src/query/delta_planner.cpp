@@ -136,6 +136,25 @@ void RestrictTo(Query* query, const Planner& planner, const Part& part) {
              *static_cast<SetColumn*>(lfirst(column)));
 }
 
+void LeaveOutPart(Query* query, const Planner& planner, const Part& part) {
+  List* tests = NIL;
+  ListCell* expression;
+  ListCell* column;
+  forboth (expression, part.expressions, column, SetOf(planner, part).columns)
+    tests = lappend(tests, IsAmong(static_cast<Expr*>(lfirst(expression)),
+                                   *static_cast<SetColumn*>(lfirst(column))));
+  const StaleSet& set = SetOf(planner, part);
+  if (set.found_param != 0) tests = list_make1(MakeParam(set.found_param, BOOLOID));
+  BooleanTest* test = makeNode(BooleanTest);
+  test->arg = make_ands_explicit(tests);
+  test->booltesttype = IS_NOT_TRUE;
+  test->location = -1;
+  // A condition on rows does not keep one group from being there.
+  const bool of_group = GivesOneGroup(*query) || contain_aggs_of_level(AsNode(test), 0);
+  Node** quals = of_group ? &query->havingQual : &query->jointree->quals;
+  *quals = make_and_qual(*quals, AsNode(test));
+}
+
 void AddPart(Planner* planner, List* expressions, List* probe, PlannedRelation* relation) {
   if (probe == NIL) return;
   StaleSet* set = AddSet(planner, expressions, InvalidOid);

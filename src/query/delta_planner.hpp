@@ -14,7 +14,9 @@ struct Planner {
   const char* why_whole;  // nullptr; or why the rules do not apply, the first reason found
   const char* refused;    // nullptr; or what there is no answer to
   const char* cure;
-  bool decided;  // what SQL leaves open has been decided for what is being planned
+  bool decided;            // what SQL leaves open has been decided for what is being planned
+  const Query* outermost;  // the level that gives the result
+  List* grouped;           // Part*: of the rows that it groups
 };
 
 // What of a relation a stale set makes stale: the rows for which these expressions, beside its
@@ -57,6 +59,9 @@ const StaleSet& SetOf(const Planner& planner, const Part& part);
 
 // Restricts `query` to the rows of `part`.
 void RestrictTo(Query* query, const Planner& planner, const Part& part);
+
+// Leaves out of `query` the rows of `part`, so that no row is in two of several queries.
+void LeaveOutPart(Query* query, const Planner& planner, const Part& part);
 
 // Adds to what is stale of `relation` what `probe` (Restricted*) finds, by `expressions`.
 void AddPart(Planner* planner, List* expressions, List* probe, PlannedRelation* relation);

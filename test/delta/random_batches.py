@@ -2,6 +2,7 @@
 
 Usage: random_batches.py SEED CASES [FORM,...]: without queries of these forms (test/oracle/grammar.py). A server with the build with fault points; connects by the environment.
 The first case that differs in some way is shown small: what of its query and statements it differs without is left out.
+ONLY_KEPT=1: only queries whose groups are kept from batch to batch.
 PLANTED=1: the client here loses all updates; it ends well if that was found and made small. CLOCKED: how many of the queries may ask the clock (0.3).
 MUTATION: a deliberate bug that is switched on."""
 import json, os, random, re, sys, time, psycopg2, psycopg2.extras
@@ -11,6 +12,7 @@ from grammar import Grammar
 from open_grammar import OpenGrammar
 from clock_grammar import TIMES, ZONES, ClockGrammar, OpenClockGrammar, at_time, time_value, times
 from shrinking import shrink_list, shrink_query
+ONLY_KEPT = os.environ.get("ONLY_KEPT") == "1"
 PLANTED = os.environ.get("PLANTED") == "1"
 MUTATION = os.environ.get("MUTATION", "")
 DSN = ""
@@ -74,6 +76,8 @@ def changes(r, clock):
             c, ty = r.choice([x for x in TIMED[t] if x[0] not in key])
             yield t, "UPDATE %s SET %s = %%s WHERE %s RETURNING %s" % (t, c, " AND ".join("%s = %%s" % c2 for c2 in key), ks), (value(r, ty, clock),) + row[:len(key)]
 BATCHES = 3
+# Of queries whose groups are kept from batch to batch.
+KEPT_BATCHES = 8
 CLOCKED = float(os.environ.get("CLOCKED", .3))
 MANY = 300
 def array(values): return "{%s}" % ",".join('"%s"' % str(v).replace("\\", "\\\\").replace('"', '\\"') for v in values)
@@ -111,14 +115,34 @@ def otherwise(cur, r, query):
     cur.execute("".join("SET enable_%s = %s;" % (name, r.choice(["on", "off"])) for name in PLANNER))
     cur.execute("SELECT row_to_json(q) FROM (%s) q" % query)
     return Counter(json.dumps({c: v for c, v in row.items() if not c.startswith("?hidden")}) for row, in cur.fetchall())
+# One level that groups, by aggregates that can be run backwards and one that cannot, of one table or several.
+SOURCES = [("d", ["p % 3", "m"], ["n", "m"], ["p"]), ("b", ["a_id", "t", "a_id, t"], ["y"], ["id"]), ("s", ["w"], ["u"], []),
+           ("b JOIN a ON a.id = b.a_id", ["a.x", "b.t, a.x"], ["b.y", "a.x"], ["b.id"]), ("b LEFT JOIN a ON a.id = b.a_id", ["a.x", "b.t"], ["a.id", "b.y"], ["b.id"]),
+           ("d JOIN s ON s.u = d.p", ["s.w"], ["d.n", "d.m"], ["d.p"]), ("c WHERE EXISTS (SELECT FROM a WHERE a.id = c.b_id)", ["k2"], ["z"], ["k1"]),
+           ("(SELECT DISTINCT x, t FROM a) a", ["t"], ["x"], []), ("va", ["t"], ["x"], ["id"])]
+FUNCTIONS = ["sum(%s)", "avg(%s)", "count(%s)", "count(*)", "sum(%s) FILTER (WHERE %s > 1)", "stddev(%s)", "var_pop(%s)", "bool_and(%s > 1)",
+             "bool_or(%s = 2)", "coalesce(sum(%s), -1)", "sum(10 / %s) FILTER (WHERE %s <> 0)", "sum(%s::numeric / 3)", "round(avg(%s), 2)"]
+def kept_query(r):
+    source, groups, values, rare = r.choice(SOURCES)
+    function = lambda: (lambda f: f.replace("%s", r.choice(values + rare)))(r.choice(FUNCTIONS + ["max(%s)"] * (r.random() < .1)))
+    group = r.choice(groups + [None])
+    shown = ["%s AS f%d" % (function(), i) for i in range(r.randint(1, 4))]
+    if r.random() < .3: shown.append("'%s' AS fixed" % r.choice("xy"))
+    sql = "SELECT " + ", ".join(([group] if group and r.random() < .8 else []) + shown) + " FROM " + source
+    if group: sql += " GROUP BY " + group
+    if r.random() < .3: sql += " HAVING " + r.choice(["count(*) > 1", "sum(%s) > 2" % values[0], "count(%s) = 0" % values[0], function() + " IS NOT NULL"])
+    return sql
 # A query, who asks, whether the dirty log is read, whether SQL leaves the answer open; statements before it, and those of its batches; of each
 # batch a table of which nobody knows what has changed; and when it is asked.
 Case = namedtuple("Case", "sql role logged left_open setup batches unknown clock")
 def make_case(r, without):
-    clock = Clock(r.random() < CLOCKED, r.choice(ZONES), times(r, BATCHES + 1))
+    kept = ONLY_KEPT or r.random() < .25
+    clock = Clock(not kept and r.random() < CLOCKED, r.choice(ZONES), times(r, KEPT_BATCHES + 1))
     setup = [one for _ in range(14) for one in changes(r, clock)]
     tables = TIMED if clock.asked else COLS
-    if r.random() < .4:
+    if kept:
+        sql, left_open = kept_query(r), False
+    elif r.random() < .4:
         made = (ClockGrammar if clock.asked else Grammar)(r, {t: tables[t] for t in "abc"}, equalities=.4)
         sql, _ = made.statement()
         if made.forms & without: return None
@@ -128,7 +152,7 @@ def make_case(r, without):
         sql, _ = made.query(2)
         left_open = made.open
     role, logged = r.choice(["none", "none", "live_queries_reader"]), r.random() < .7
-    batches = [[one for _ in range(r.randint(1, 4)) for one in changes(r, clock)] + ([bulk(r)] if r.random() < .05 else []) for _ in range(BATCHES)]
+    batches = [[one for _ in range(r.randint(1, 4)) for one in changes(r, clock)] + ([bulk(r)] if r.random() < .05 else []) for _ in range(KEPT_BATCHES if kept else BATCHES)]
     return Case(sql, role, logged, left_open, setup, batches, [r.choice(list(TABLES)) if r.random() < .05 else None for _ in batches], clock)
 class Refused(Exception): "The query is not watched."
 class Lab:
@@ -196,7 +220,7 @@ class Lab:
                 truth = Counter(json.dumps(row) for row, in cc.fetchall())
             assert found == truth, "not as the query: %s\nnot %s" % (now, truth)
             stats["batches"] += 1; stats["whole"] += told["whole"]; stats["by windows"] += plan["windows"] > 0 and not told["whole"]; stats["bag"] += told["bag"]
-            stats["changed"] += bool(told["changes"]); stats["partial"] += told["rows"] < 2 * len(now)
+            stats["changed"] += bool(told["changes"]); stats["moved"] += bool(told["moved"]); stats["groups moved"] += told["moved"]; stats["partial"] += told["rows"] < 2 * len(now)
     def how(self, case):
         """How a case fails: a word for it, or None."""
         try: self.play(case, Counter(), random.Random(0))
