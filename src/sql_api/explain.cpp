@@ -2,6 +2,7 @@
 #include "query/clock.hpp"
 #include "query/delta_plan.hpp"
 #include "query/delta_routing.hpp"
+#include "query/moving_groups.hpp"
 #include "query/planner.hpp"
 #include "query/table_facts.hpp"
 #include "sql_api/arguments.hpp"
@@ -177,6 +178,15 @@ void ExplainClock(const DeltaPlan& delta, ResultRows* rows) {
   }
 }
 
+// Groups that are kept, and what moves them.
+void ExplainMoving(const MovingGroups& moving, ResultRows* rows) {
+  ListCell* cell;
+  foreach (cell, moving.inputs)
+    AddProperty(rows, "groups are kept",
+                psprintf("and moved by the rows that come and go: %s",
+                         QueryText(static_cast<Restricted*>(lfirst(cell))->query)));
+}
+
 // How a result is kept live: what may be stale after a batch of changes, and what is evaluated
 // then.
 void ExplainDelta(const Plan& plan, ResultRows* rows) {
@@ -188,6 +198,7 @@ void ExplainDelta(const Plan& plan, ResultRows* rows) {
   if (delta.why_whole != nullptr) return;
   ListCell* cell;
   foreach (cell, delta.sets) ExplainSet(*static_cast<StaleSet*>(lfirst(cell)), rows);
+  if (delta.moving != nullptr) ExplainMoving(*delta.moving, rows);
   foreach (cell, delta.restricted)
     AddProperty(rows, "evaluated", QueryText(static_cast<Restricted*>(lfirst(cell))->query));
 }

@@ -1,0 +1,75 @@
+-- Groups whose aggregates can be run backwards are kept where they change.
+CREATE TABLE sale (id int PRIMARY KEY, shop int, amount numeric, share float8, ok boolean);
+CREATE TABLE shop (id int PRIMARY KEY, town text, size numeric);
+INSERT INTO sale SELECT n, n % 3, n, n, n % 2 = 0 FROM generate_series(1, 30) n;
+INSERT INTO shop VALUES (0, 'A', 1), (1, 'B', 1.0), (2, 'B', 1.00);
+CREATE FUNCTION told(OUT id text, OUT change json) RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT live.wait_for(timeout => '60s') THEN
+    RAISE EXCEPTION 'the evaluator is late';
+  END IF;
+  RETURN QUERY
+    SELECT p.subscription_id, c.value FROM live.poll() p, json_array_elements(p.message->'changes') c
+    ORDER BY p.subscription_id COLLATE "C", c.value->>'op', c.value::text COLLATE "C";
+END $$;
+CREATE FUNCTION start(id text, query text, params text[] DEFAULT '{}', OUT strategy text, OUT kept bool) LANGUAGE plpgsql AS $$
+BEGIN
+  SELECT s.strategy INTO strategy FROM live.subscribe(id, query, params, delivery => 'poll') AS s;
+  PERFORM FROM live.snapshot(id);
+  SELECT count(*) > 0 INTO kept FROM live.explain(query, params) WHERE property = 'groups are kept';
+END $$;
+
+SELECT * FROM start('all', 'SELECT count(*) AS n, count(ok) AS known, sum(amount) AS sum, avg(amount) AS avg, bool_and(ok) AS ok FROM sale');
+SELECT * FROM start('groups', 'SELECT shop, sum(amount) AS sum, round(avg(amount), 1) + 1 AS more FROM sale GROUP BY shop HAVING sum(amount) < 1000');
+SELECT * FROM start('join', 'SELECT town, count(*) AS n, sum(amount) FILTER (WHERE ok) AS sum FROM sale s JOIN shop p ON p.id = s.shop GROUP BY town');
+SELECT * FROM start('shared', 'SELECT shop, count(*) AS n FROM sale WHERE shop = $1 GROUP BY shop', '{1}');
+-- What cannot run backwards, or is not exact, is evaluated.
+SELECT * FROM start('float', 'SELECT shop, sum(share) AS sum FROM sale GROUP BY shop');
+SELECT * FROM start('max', 'SELECT count(*) AS n, max(amount) AS max FROM sale');
+SELECT * FROM start('distinct', 'SELECT count(DISTINCT amount) AS n FROM sale');
+SELECT * FROM start('equal, not the same', 'SELECT size, count(*) AS n FROM shop GROUP BY size');
+SELECT property, value FROM live.explain('SELECT shop, sum(amount) FILTER (WHERE ok) AS sum FROM sale GROUP BY shop');
+
+UPDATE sale SET amount = amount + 1 WHERE id = 3;
+SELECT * FROM told();
+-- Its scale goes with the only number that has it.
+UPDATE sale SET amount = 4.50 WHERE id = 3;
+SELECT * FROM told();
+UPDATE sale SET amount = 4, ok = NULL WHERE id = 3;
+SELECT * FROM told();
+UPDATE sale SET amount = 'NaN' WHERE id = 3;
+SELECT * FROM told();
+UPDATE sale SET amount = NULL WHERE id = 3;
+SELECT * FROM told();
+-- Past the edge of HAVING, and back.
+UPDATE sale SET amount = 1000 WHERE id = 4;
+SELECT * FROM told();
+UPDATE sale SET amount = 1 WHERE id = 4;
+SELECT * FROM told();
+-- A group that ends and comes again; a shop that moves to another town, with its sales.
+DELETE FROM sale WHERE shop = 1;
+SELECT * FROM told();
+INSERT INTO sale VALUES (40, 1, 1.0, 1, true), (41, NULL, 2.00, 1, true), (42, NULL, NULL, NULL, NULL);
+SELECT * FROM told();
+UPDATE shop SET town = 'A' WHERE id = 2;
+SELECT * FROM told();
+BEGIN;
+UPDATE shop SET town = NULL WHERE id = 2;
+UPDATE sale SET shop = 2, amount = -1 WHERE id IN (40, 41);
+COMMIT;
+SELECT * FROM told();
+DELETE FROM sale;
+SELECT * FROM told();
+-- Nobody is told of what is kept after these.
+INSERT INTO sale VALUES (1, 1, 1, 1, true);
+SELECT id FROM told();
+TRUNCATE sale;
+INSERT INTO sale VALUES (1, 1, 5, 1, true);
+SELECT live.wait_for(timeout => '60s');
+SELECT subscription_id, message->>'type' AS type, message->>'reason' AS reason FROM live.poll() ORDER BY subscription_id COLLATE "C";
+SELECT "row" FROM live.refresh('all'), live.snapshot('all');
+UPDATE sale SET amount = 6;
+SELECT * FROM told() WHERE id = 'all';
+SELECT live.unsubscribe_all();
+DROP TABLE sale, shop;
+DROP FUNCTION told, start;
