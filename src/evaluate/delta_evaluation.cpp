@@ -75,8 +75,8 @@ void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
   }
 }
 
-// The groups that have changed, by the rows that have come and gone. Returns false where they are to
-// be evaluated: what is stale is known then.
+// The groups that have changed, by the rows that have come and gone. Returns false where they are
+// to be evaluated: what is stale is known then.
 bool AddMoved(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
               const BatchSource& source, StaleValues* values, RowsOfSide* rows, DeltaCost* cost) {
   if (evaluation.moving == nullptr) return false;
