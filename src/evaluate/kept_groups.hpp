@@ -1,6 +1,6 @@
 // What is kept of the groups of a plan from batch to batch: the states of their aggregates, of
-// those that have changed. All plans of the process together keep a bounded amount; what has not changed
-// for the longest time goes. Process: evaluator.
+// those that have changed. All plans of the process together keep a bounded amount; what has not
+// changed for the longest time goes. Process: evaluator.
 #pragma once
 
 #include "evaluate/moving_aggregate.hpp"
