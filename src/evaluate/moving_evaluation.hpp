@@ -31,7 +31,7 @@ struct Moved {
 // Hands out, of all groups that somebody watches and that may have changed, the rows of the result
 // before (side -1) and after (1). `values`: of all stale sets but that of the groups. Memory is of
 // CurrentMemoryContext. Raises whatever the queries and aggregates raise.
-Moved MoveGroups(MovingEvaluation* moving, const StaleSets& sets, const SnapshotPair& snapshots,
+Moved MoveGroups(MovingEvaluation* evaluation, const StaleSets& sets, const SnapshotPair& snapshots,
                  const BatchSource& source, StaleValues* values,
                  void (*take)(TupleTableSlot* row, int side, void* context), void* context);
 
