@@ -475,6 +475,14 @@ class ConnectionCheck:
             # Where the two results are alike, no message leads from the one to the other.
             if watched.state.asked and (told or watched.joined) and watched.state.flowing():
                 self._lead_over(watched, index)
+            # Nor is it known which of them it has while the call is under way: whichever is right.
+            unknown = watched.state.asked and watched.state.changing
+            if unknown and watched.whole:
+                continue
+            if unknown and told and watched.comparison:
+                watched.comparison.advance(index)
+                if watched.comparison.mismatched:
+                    self._lead_over(watched, index)
             comparison = watched.comparison
             if comparison is None or comparison.result is None:
                 continue

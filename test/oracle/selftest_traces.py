@@ -198,6 +198,15 @@ def other_parameters():
     script.ask(made)
     script.send(103, UPDATE)
     assert script.walk().counters["other parameters"] == 1
+    # What comes with the call may be of either.
+    script = Script(steps=STEPS[:1], other=[(0, {"[1]": ONE}), (2, {"[1]": TWO})])
+    made = script.subscribe()
+    script.read(made)
+    made = script.ask(made, done=False)
+    script.send(101, INSERT)
+    script.send(103, UPDATE)
+    script.trace.add("asked", made)
+    assert script.walk().counters["other parameters"] == 1
 
 
 def other_parameters_in_vain():
