@@ -14,7 +14,8 @@ namespace {
 
 // Past so many, their values are no longer asked for: a plan for them all would cost more.
 constexpr int kFewWatchers = 64;
-// Unless rows of so many others are expected for each of them: those of all members of a large team.
+// Unless rows of so many others are expected for each of them: those of all members of a large
+// team.
 constexpr double kManyRows = 10;
 
 // Of the rows of one query at one snapshot, into the difference.

@@ -166,8 +166,8 @@ Conditions TakeApart(Node* quals) {
 }
 
 // What of the row security of `entry` can route: to `*members`, and among `*quals` equalities. It
-// stays where a condition beside it or behind it, such as that of a view that is a security barrier,
-// could tell of the rows that it hides.
+// stays where a condition beside it or behind it, such as that of a view that is a security
+// barrier, could tell of the rows that it hides.
 void TakePolicies(RangeTblEntry* entry, List** members, List** quals) {
   List* kept = NIL;
   bool tells = false;
