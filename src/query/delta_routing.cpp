@@ -2,6 +2,7 @@
 // the column is among those that it does it by. Process: client backend, evaluator.
 #include "query/delta_routing.hpp"
 
+#include "pg/compat.hpp"
 #include "query/delta_planner.hpp"
 #include "query/functions.hpp"
 #include "query/routing_conditions.hpp"
@@ -169,6 +170,8 @@ DeltaRouting RouteDelta(const Query* query) {
   routing.query->jointree->quals =
       split.quals == NIL ? nullptr : AsNode(make_ands_explicit(split.quals));
   routing.values = split.values;
+  // So that a column that is grouped by is found among those of the result.
+  FlattenGroupVars(routing.query);
   if (NeedsValueByValue(*query))
     RouteByValues(split, &routing);
   else

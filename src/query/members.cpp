@@ -16,6 +16,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "catalog/pg_am.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -81,7 +82,9 @@ bool FixesKey(List* fixed, Oid oid) {
   List* columns = IndexColumns(oid);
   if (columns == NIL) return false;
   Relation index = index_open(oid, AccessShareLock);
-  bool all = heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+  // A key WITHOUT OVERLAPS is none of equal values.
+  bool all = index->rd_rel->relam == BTREE_AM_OID &&
+             heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
   ListCell* cell;
   foreach (cell, columns) {
     const int i = foreach_current_index(cell);

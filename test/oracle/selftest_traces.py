@@ -198,6 +198,17 @@ def other_parameters():
     script.ask(made)
     script.send(103, UPDATE)
     assert script.walk().counters["other parameters"] == 1
+    # The second part is polled when the point is later.
+    script = Script(steps=STEPS[:1], other=[(0, parted[0]), (1, parted[1])], delivery="poll")
+    made = script.subscribe()
+    script.read(made)
+    script.read(script.subscribe("t", throttle=1))
+    script.send(101, INSERT, more="true")
+    script.ask(made)
+    script.send("null", UPDATE, more="true")
+    script.seq += 1
+    script.send("null", INSERT.replace("[1]", "[2]").replace("1.50", "2"), more="true")
+    script.walk()
     # What comes with the call may be of either.
     script = Script(steps=STEPS[:1], other=[(0, {"[1]": ONE}), (2, {"[1]": TWO})])
     made = script.subscribe()

@@ -329,7 +329,7 @@ class SubscriptionState:
         self.failing = False     # its query fails for a row of its own
         self.changes = 0
         self.asked = None        # the Subscription with other parameters that is to take the place of this one
-        self.difference = None   # seq of the message, perhaps in parts, that leads from the one result to the other
+        self.differs = False     # what leads from the one result to the other is being told, perhaps in parts
         self.result = None
         self.forget(complete=subscription.snapshot)
 
@@ -356,7 +356,7 @@ class SubscriptionState:
     def leads_over(self, message):
         """Tells whether a message of changes is, or may be, the difference between the results of two parameters."""
         return message["xid"] is None and "xids" not in message and (
-            self.asked is not None or self.difference == message["seq"])
+            self.asked is not None or self.differs)
 
     def apply(self, message):
         """Applies a message of changes; returns the keys that it touched."""
@@ -535,12 +535,13 @@ class ConnectionState:
         require(not state.subscription.throttle or not state.subscription.keyed or state.subscription.query.whole
                 or len(set(told)) == len(told), "a message of %s, which is throttled, changes a key twice: %s",
                 state.subscription.id, told)
-        if difference:
-            state.difference = message["seq"]
+        state.differs = difference
         if more:
             return Received(state, touched, xid)
         return Received(state, touched, xid, self._close())
 
     def _close(self):
         closed, self.open_seq, self.open_xid, self.open_states = self.open_states, None, None, []
+        for state in closed:
+            state.differs = False
         return closed
