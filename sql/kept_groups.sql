@@ -22,6 +22,16 @@ END $$;
 SELECT * FROM start('all', 'SELECT count(*) AS n, count(ok) AS known, sum(amount) AS sum, avg(amount) AS avg, bool_and(ok) AS ok FROM sale');
 SELECT * FROM start('groups', 'SELECT shop, sum(amount) AS sum, round(avg(amount), 1) + 1 AS more FROM sale GROUP BY shop HAVING sum(amount) < 1000');
 SELECT * FROM start('join', 'SELECT town, count(*) AS n, sum(amount) FILTER (WHERE ok) AS sum FROM sale s JOIN shop p ON p.id = s.shop GROUP BY town');
+SELECT * FROM start('of a shop', 'SELECT shop, count(*) AS n FROM sale WHERE shop = $1 GROUP BY shop', '{1}');
+-- Equal values with other bytes around them, or within.
+CREATE TABLE tagged (id int PRIMARY KEY, bucket int, name text);
+INSERT INTO tagged VALUES (1, hashtext('a'), 'a'), (2, NULL, 'a'), (3, hashtext('b'), 'b'), (4, NULL, 'b');
+SELECT hashtext('a') < 0 OR hashtext('b') < 0 AS one_is_negative;
+SELECT * FROM start('computed', 'SELECT coalesce(bucket, hashtext(name)) = hashtext(''a'') AS is_a, coalesce(bucket, hashtext(name)) AS hash, count(*) AS n FROM tagged GROUP BY 2');
+CREATE TYPE listed AS (list int[]);
+CREATE TABLE composed (id int PRIMARY KEY, made listed, v int);
+INSERT INTO composed VALUES (1, ROW('{1,2}'::int[]), 10), (2, ROW((ARRAY[1, 2, NULL]::int[])[1:2]), 10);
+SELECT * FROM start('composed', 'SELECT made, sum(v) AS sum FROM composed GROUP BY made');
 -- What cannot run backwards, or is not exact, is evaluated.
 SELECT * FROM start('float', 'SELECT shop, sum(share) AS sum FROM sale GROUP BY shop');
 SELECT * FROM start('max', 'SELECT count(*) AS n, max(amount) AS max FROM sale');
@@ -30,6 +40,10 @@ SELECT * FROM start('equal, not the same', 'SELECT size, count(*) AS n FROM shop
 SELECT property FROM live.explain('SELECT shop, sum(amount) FILTER (WHERE ok) AS sum FROM sale GROUP BY shop');
 
 UPDATE sale SET amount = amount + 1 WHERE id = 3;
+SELECT * FROM told();
+DELETE FROM tagged WHERE id IN (2, 4);
+SELECT id, change->>'op' AS op, change->'row'->>'is_a' AS is_a, change->'row'->>'n' AS n FROM told();
+UPDATE composed SET v = 11 WHERE id = 2;
 SELECT * FROM told();
 -- Its scale goes with the only number that has it.
 UPDATE sale SET amount = 4.50 WHERE id = 3;

@@ -128,12 +128,31 @@ bool IsTooMuch(const Moving& moving) {
   return moving.count > kMostGroups || moving.row_bytes > kMostRowBytes;
 }
 
+// As a row has it that was stored: what a function returns may have other bytes around it.
+Datum AsStored(Datum value, int16 length) {
+  switch (length) {
+    case sizeof(char):
+      return CharGetDatum(DatumGetChar(value));
+    case sizeof(int16):
+      return Int16GetDatum(DatumGetInt16(value));
+    case sizeof(int32):
+      return Int32GetDatum(DatumGetInt32(value));
+    default:
+      return value;
+  }
+}
+
 // The values as they are told apart: in one form. In CurrentMemoryContext.
 std::string_view TakeKey(const MovingEvaluation& evaluation, TupleTableSlot* row) {
   slot_getallattrs(row);
-  for (int i = 0; i < evaluation.columns; ++i)
-    if (!row->tts_isnull[i] && evaluation.lengths[i] == -1)
-      row->tts_values[i] = PointerGetDatum(PG_DETOAST_DATUM(row->tts_values[i]));
+  for (int i = 0; i < evaluation.columns; ++i) {
+    Datum* value = &row->tts_values[i];
+    if (row->tts_isnull[i]) continue;
+    if (evaluation.by_value[i])
+      *value = AsStored(*value, evaluation.lengths[i]);
+    else if (evaluation.lengths[i] == -1)
+      *value = PointerGetDatum(PG_DETOAST_DATUM(*value));
+  }
   return evaluation.kept->KeyOf(row->tts_values, row->tts_isnull);
 }
 
@@ -269,11 +288,20 @@ void ReadUnknown(Moving* moving, const StaleSets& sets, Snapshot snapshot, Stale
   ForEachGroup(*moving, [](KeptGroup* group) { group->known = true; });
 }
 
-// Returns whether all rows that have gone could be taken out.
+// In the memory of one row.
+void BeginRow() {
+  CHECK_FOR_INTERRUPTS();
+  MemoryContextReset(CurrentMemoryContext);
+}
+
+// Returns whether all rows that have gone could be taken out. In a context for one row.
 bool MoveOn(const MovingEvaluation& evaluation, KeptGroup* group) {
-  for (const MovingRow* row = group->come; row != nullptr; row = row->next)
+  for (const MovingRow* row = group->come; row != nullptr; row = row->next) {
+    BeginRow();
     TakeMember(evaluation, row->values, row->nulls, group);
+  }
   for (const MovingRow* row = group->gone; row != nullptr; row = row->next) {
+    BeginRow();
     for (int i = 0; i < evaluation.aggregate_count; ++i)
       if (!TakeOut(evaluation.aggregates[i], row->values, row->nulls, &group->states[i]))
         return false;
@@ -286,7 +314,6 @@ void MoveAll(Moving* moving) {
   const MovingEvaluation& evaluation = *moving->evaluation;
   InMemoryContext(moving->scratch, [&] {
     ForEachGroup(*moving, [&](KeptGroup* group) {
-      MemoryContextReset(moving->scratch);
       if (MoveOn(evaluation, group)) return;
       for (int i = 0; i < evaluation.aggregate_count; ++i)
         ResetState(evaluation.aggregates[i], &group->states[i]);

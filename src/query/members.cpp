@@ -168,6 +168,17 @@ Conditions TakeApart(Node* quals) {
   return conditions;
 }
 
+// Whether a membership could tell of the row that it is asked for.
+bool AnyTells(List* members) {
+  ListCell* cell;
+  foreach (cell, members) {
+    Node* quals = CopyOf(lfirst_node(Query, cell)->jointree->quals);
+    IncrementVarSublevelsUp(quals, -1, 1);  // as contain_leaked_vars looks at one level alone
+    if (contain_leaked_vars(quals)) return true;
+  }
+  return false;
+}
+
 // What of the row security of `entry` can route: to `*members`, and among `*quals` equalities. It
 // stays where a condition beside it or behind it, such as that of a view that is a security
 // barrier, could tell of the rows that it hides.
@@ -193,6 +204,7 @@ void TakePolicies(RangeTblEntry* entry, List** members, List** quals) {
     *members = list_concat(*members, conditions.members);
     *quals = list_concat(*quals, routes);
     kept = list_concat(others, kept);
+    tells = AnyTells(conditions.members);
   }
   entry->securityQuals = kept;
 }
@@ -228,16 +240,40 @@ void CollectConditions(Node* node, List** conditions) {
   }
 }
 
-// Whether what the level computes of a row tells nobody of that.
+bool IsLeaky(Oid function, void*) { return !get_func_leakproof(function); }
+
+// Whether anything that could tell of its arguments is called in there.
+bool CallsLeaky(Node* node, void* unused) {
+  if (node == nullptr) return false;
+  switch (nodeTag(node)) {
+    case T_MinMaxExpr:
+    case T_SubscriptingRef:
+    case T_CoerceToDomain:
+    case T_XmlExpr:
+      return true;
+    default:
+      return check_functions_in_node(node, IsLeaky, nullptr) ||
+             WalkChildren(node, CallsLeaky, unused);
+  }
+}
+
+// Whether what the level computes of a row tells nobody of that: nor what it computes of others,
+// for which of those are looked at depends on the row that they are joined with.
 bool IsDiscreet(const Query& query) {
   List* computed = NIL;
   CollectConditions(AsNode(query.jointree), &computed);
   ListCell* cell;
-  foreach (cell, query.rtable)
-    if (lfirst_node(RangeTblEntry, cell)->lateral) return false;
+  foreach (cell, query.rtable) {
+    const auto* entry = lfirst_node(RangeTblEntry, cell);
+    if (entry->lateral || CallsLeaky(AsNode(entry->subquery), nullptr)) return false;
+    // Of a level of one table, TakePolicies knows better.
+    if (list_length(query.rtable) > 1 && CallsLeaky(AsNode(entry->securityQuals), nullptr))
+      return false;
+  }
   foreach (cell, query.targetList)
     computed = lappend(computed, lfirst_node(TargetEntry, cell)->expr);
-  return query.havingQual == nullptr && !contain_leaked_vars(AsNode(computed));
+  return query.havingQual == nullptr && !CallsLeaky(AsNode(query.cteList), nullptr) &&
+         !contain_leaked_vars(AsNode(computed));
 }
 
 // Of two columns that are to be one constant, by one equality, the later is to be the former:

@@ -17,6 +17,7 @@ extern "C" {
 #include "optimizer/tlist.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
 
@@ -159,10 +160,19 @@ bool OnlyGroups(const Query& query) {
          query.distinctClause == NIL && query.limitCount == nullptr && query.limitOffset == nullptr;
 }
 
+// Whether values that are equal have the same bytes. Those that are made of others may have not.
+bool HaveOneImage(const Expr* value) {
+  const Oid type = getBaseType(exprType(reinterpret_cast<const Node*>(value)));
+  const char kind = get_typtype(type);
+  const bool made_of_others =
+      OidIsValid(get_element_type(type)) || (kind != TYPTYPE_BASE && kind != TYPTYPE_ENUM);
+  return !made_of_others && EqualMeansSame(value);
+}
+
 bool AreTheirOwn(List* groups) {
   ListCell* cell;
   foreach (cell, groups)
-    if (!EqualMeansSame(static_cast<Expr*>(lfirst(cell)))) return false;
+    if (!HaveOneImage(static_cast<Expr*>(lfirst(cell)))) return false;
   return true;
 }
 

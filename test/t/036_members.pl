@@ -199,11 +199,20 @@ $writer->rows(<<~SQL);
     ALTER TABLE public_or_not ENABLE ROW LEVEL SECURITY;
     CREATE POLICY shown ON public_or_not USING (kind = 'public');
     CREATE VIEW barrier WITH (security_barrier, security_invoker) AS SELECT id, title FROM public_or_not WHERE told(title);
-    GRANT SELECT ON barrier TO reader;
+    CREATE VIEW barrier_of_members WITH (security_barrier, security_invoker) AS SELECT id, title FROM public_or_not p
+        WHERE EXISTS (SELECT FROM members m WHERE m.team = p.id AND m.who = 1 AND told(p.title));
+    CREATE TABLE own_policy (team int PRIMARY KEY);
+    ALTER TABLE own_policy ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY tells ON own_policy USING (told(team::text));
+    GRANT SELECT ON barrier, barrier_of_members, own_policy TO reader;
     SQL
 my $barrier = 'SELECT id, title FROM barrier';
 is(routing($readers[0], 'SELECT id, title FROM public_or_not'), 'kind', 'a policy routes');
 is(routing($readers[0], $barrier), undef, 'but not before what a security barrier calls');
+is(routing($readers[0], 'SELECT id, title FROM barrier_of_members'), undef, 'nor before a membership there that calls it');
+is(routing($readers[0], 'SELECT p.id FROM public_or_not p JOIN members m ON m.team = p.id'), 'kind', 'beside another table it does');
+is(routing($readers[0], "SELECT p.id FROM public_or_not p JOIN $_ s ON s.team = p.id"), undef, "but not beside $_")
+    for '(SELECT team FROM members WHERE told(team::text))', '(SELECT team, told(team::text) FROM members OFFSET 0)', 'own_policy';
 is(routing($readers[0], "SELECT d.id, s.x FROM document d, LATERAL $_"), undef, "nor with $_ beside it")
     for 'noted(d.id) s(x)', '(SELECT d.title::int AS x OFFSET 0) s', '(SELECT count(*) AS x FROM members m WHERE m.team = noted(d.id)) s';
 my @seen;
