@@ -262,13 +262,14 @@ bool CallsLeaky(Node* node, void* unused) {
 bool IsDiscreet(const Query& query) {
   List* computed = NIL;
   CollectConditions(AsNode(query.jointree), &computed);
+  const List* from = query.jointree->fromlist;
+  const bool joins = list_length(from) > 1 || !IsA(linitial(from), RangeTblRef);
   ListCell* cell;
   foreach (cell, query.rtable) {
     const auto* entry = lfirst_node(RangeTblEntry, cell);
     if (entry->lateral || CallsLeaky(AsNode(entry->subquery), nullptr)) return false;
-    // Of a level of one table, TakePolicies knows better.
-    if (list_length(query.rtable) > 1 && CallsLeaky(AsNode(entry->securityQuals), nullptr))
-      return false;
+    // Of one table alone, TakePolicies knows better.
+    if (joins && CallsLeaky(AsNode(entry->securityQuals), nullptr)) return false;
   }
   foreach (cell, query.targetList)
     computed = lappend(computed, lfirst_node(TargetEntry, cell)->expr);
