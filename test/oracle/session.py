@@ -52,7 +52,8 @@ class Session:
         self.unjoined = []     # whose snapshot was read in it
         self.asked = []        # those of the open transaction that get other parameters
         self.renewing = set()  # ids of those that may still be told what that changes
-        self.in_vain = {}      # what it did that is rolled back: subscription -> the last call
+        self.in_vain = {}      # what it did that is rolled back: subscription -> the last call that changed anything
+        self.given = {}        # and the last query whose parameters it got by that
         self.trace.add("note", None, "connected as %s, backend %d, delivery %s" % (
             user.name, self.connection.info.backend_pid, delivery))
 
@@ -287,12 +288,16 @@ class Session:
         if subscription not in self.in_vain:
             self.trace.add("leaving", subscription)
             self.in_vain[subscription] = None
+        changes = True
         if query:
             self.run(set_params_text(subscription, query))
+            changes = query.params != self.given.get(subscription, subscription.query).params
+            self.given[subscription] = query
         else:
             self.run("SELECT live.%s(%s)" % (function, schema.literal(subscription.id)))
         self.trace.add("note", None, "live.%s %s, in vain" % (function, subscription.id))
-        self.in_vain[subscription] = function
+        if changes:
+            self.in_vain[subscription] = function
 
     def poll_in_vain(self, max_messages):
         """Polls in such a transaction: the messages come again, but for none that it has silenced."""
@@ -312,7 +317,7 @@ class Session:
         for subscription in self.in_vain:
             if not subscription.over:
                 self.trace.add("stayed", subscription)
-        self.in_vain = {}
+        self.in_vain, self.given = {}, {}
 
     def wait(self):
         """Waits until everything committed has reached the mailbox."""
