@@ -210,15 +210,7 @@ bool RefuseClockConstants(Node* node, List* literals) {
 
 // ----- the clock as a parameter -----
 
-Node* ClockParam() {
-  Param* param = makeNode(Param);
-  param->paramkind = PARAM_EXTERN;
-  param->paramid = kClockParam;
-  param->paramtype = TIMESTAMPTZOID;
-  param->paramtypmod = -1;
-  param->location = -1;
-  return AsNode(param);
-}
+Node* ClockParam() { return AsNode(MakeParam(kClockParam, TIMESTAMPTZOID)); }
 
 Node* Convert(Node* value, Oid function, Oid type) {
   return AsNode(makeFuncExpr(function, type, list_make1(value), InvalidOid, InvalidOid,

@@ -102,15 +102,7 @@ Expr* Int4(int value) {
       makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(value), false, true));
 }
 
-Expr* Secret() {
-  Param* param = makeNode(Param);
-  param->paramkind = PARAM_EXTERN;
-  param->paramid = kSecretParam;
-  param->paramtype = BYTEAOID;
-  param->paramtypmod = -1;
-  param->location = -1;
-  return reinterpret_cast<Expr*>(param);
-}
+Expr* Secret() { return MakeParam(kSecretParam, BYTEAOID); }
 
 // [encode(substr(sha256(secret || key), 1, 16), 'hex')], of the key's bytes as they are.
 Expr* Opaque(Expr* key) {

@@ -132,17 +132,6 @@ Expr* AsType(Expr* expression, Oid type) {
       coerce_to_common_type(nullptr, AsNode(CopyOf(expression)), type, "UNION/INTERSECT/EXCEPT"));
 }
 
-Expr* MakeParam(int number, Oid type) {
-  Param* param = makeNode(Param);
-  param->paramkind = PARAM_EXTERN;
-  param->paramid = number;
-  param->paramtype = type;
-  param->paramtypmod = -1;
-  param->paramcollid = get_typcollation(type);
-  param->location = -1;
-  return reinterpret_cast<Expr*>(param);
-}
-
 bool DescribeColumn(const Expr* expression, SetColumn* column) {
   const Node* node = reinterpret_cast<const Node*>(expression);
   Oid type = getBaseType(exprType(node));

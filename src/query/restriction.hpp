@@ -12,9 +12,6 @@ namespace live_queries {
 // numbers of parameters; false if its type has no equality or no arrays.
 bool DescribeColumn(const Expr* expression, SetColumn* column);
 
-// A parameter of what is run.
-Expr* MakeParam(int number, Oid type);
-
 // Whether `expression` is among the values of `column`: true, false, or NULL for false.
 Expr* IsAmong(Expr* expression, const SetColumn& column);
 

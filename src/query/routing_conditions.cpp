@@ -59,13 +59,8 @@ OpExpr* AsRoute(Node* qual, bool leakproof_only, int number, Const** value) {
   if (leakproof_only && !get_func_leakproof(get_opcode(entry->eq_opr))) return nullptr;
   *value = ConvertTo(castNode(Const, other), type);
   if (*value == nullptr) return nullptr;
-  Param* param = makeNode(Param);
-  param->paramkind = PARAM_EXTERN;
-  param->paramid = number;
-  param->paramtype = type;
-  param->paramtypmod = -1;
+  Param* param = reinterpret_cast<Param*>(MakeParam(number, type));
   param->paramcollid = (*value)->constcollid;
-  param->location = -1;
   OpExpr* route = castNode(
       OpExpr, make_opclause(entry->eq_opr, BOOLOID, false, reinterpret_cast<Expr*>(column),
                             reinterpret_cast<Expr*>(param), InvalidOid, condition->inputcollid));

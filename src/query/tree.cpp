@@ -1,9 +1,10 @@
 // Writes trees as texts in which two trees that mean the same are equal: without the places that
-// their parts had in the query. Process: any.
+// their parts had in the query; and makes the nodes that many need. Process: any.
 #include "query/tree.hpp"
 
 extern "C" {
-#include "nodes/nodes.h"
+#include "nodes/makefuncs.h"
+#include "utils/lsyscache.h"
 }
 
 namespace live_queries {
@@ -22,6 +23,17 @@ const char* FindLocation(const char* text) {
 }
 
 }  // namespace
+
+Expr* MakeParam(int number, Oid type) {
+  Param* param = makeNode(Param);
+  param->paramkind = PARAM_EXTERN;
+  param->paramid = number;
+  param->paramtype = type;
+  param->paramtypmod = -1;
+  param->paramcollid = get_typcollation(type);
+  param->location = -1;
+  return reinterpret_cast<Expr*>(param);
+}
 
 char* TreeToText(const void* tree) {
   char* text = nodeToString(tree);

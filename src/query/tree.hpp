@@ -22,6 +22,9 @@ T* CopyOf(const T* tree) {
   return static_cast<T*>(copyObjectImpl(tree));
 }
 
+// A parameter of what is run.
+Expr* MakeParam(int number, Oid type);
+
 // nodeToString without parse locations, so that equal trees give equal texts.
 char* TreeToText(const void* tree);
 
