@@ -22,24 +22,12 @@ $writer->rows(<<~SQL);
     GRANT SELECT ON message TO ann, bob;
     SQL
 
-# told(CLIENT): applies what has come, and returns which live queries were told of changes, or of what else.
-sub told {
-    my ($client) = @_;
-    my %told;
-    for my $message (map { $_->{message} } $client->synced) {
-        my $id = $message->{subscription_id};
-        apply_changes($client->{states}{$id}, $message) if $message->{type} eq 'changes';
-        $told{ $message->{type} eq 'changes' ? $id : "$message->{type} $id" } = 1;
-    }
-    return [ sort keys %told ];
-}
-
 # noted(SQL, CLIENT): the rooms that were evaluated for what SQL does, and what was told of that.
 sub noted {
     my ($sql, $client) = @_;
     my $start = -s $node->logfile;
     $writer->rows($sql);
-    my $told = told($client);
+    my $told = $client->told;
     my %rooms = map { $_ => 1 } slurp_file($node->logfile, $start) =~ /evaluated in room (\d+)\./g;
     return { rooms => [ sort { $a <=> $b } keys %rooms ], told => $told };
 }
@@ -72,7 +60,7 @@ sub is_exact {
 my $client = connect_client($node);
 $client->subscribe("newest $_", $forms{newest}, $_) for 1 .. 1000;
 is(routing($forms{newest}, 1), 'room', 'what they differ in is routed by');
-told($client);
+$client->told;
 my $before = evaluations();
 is_deeply(noted('INSERT INTO message (id, room, kind) VALUES (5001, 7, $$k$$)', $client), { rooms => [7], told => ['newest 7'] },
     'of a thousand values only the one that has changed is evaluated');
@@ -90,10 +78,10 @@ is_deeply(noted('INSERT INTO message (id, room, kind) VALUES (5003, 5, $$k$$), (
 $client->rows("SELECT live.pause('newest 4')");
 is_deeply(noted('INSERT INTO message (id, room, kind) VALUES (5005, 4, $$k$$)', $client)->{told}, [], 'a paused one is told nothing');
 $client->rows("SELECT live.resume('newest 4')");
-told($client);
+$client->told;
 $client->refresh('newest 4');
 $writer->rows('INSERT INTO message (id, room, kind) VALUES (5006, 4, $$k$$)');
-is_deeply(told($client), ['newest 4'], 'until it is resumed');
+is_deeply($client->told, ['newest 4'], 'until it is resumed');
 is_exact($client, 'resumed', 'newest 4' => form('newest', 4));
 $client->rows('SELECT live.unsubscribe_all()');
 
@@ -103,12 +91,12 @@ for my $form (sort keys %forms) {
     $client->subscribe("$form $_", $forms{$form}, $_) for 1, 2, 3, 2000000;
 }
 my %all = map { my $form = $_; map { ("$form $_" => form($form, $_)) } 1, 2, 3, 2000000 } keys %forms;
-told($client);
+$client->told;
 for my $sql ('INSERT INTO message (id, room, kind) VALUES (6001, 1, $$new$$), (6002, 2, $$k1$$), (6003, 2000000, $$k$$)',
     'UPDATE message SET kind = $$other$$ WHERE id IN (6001, 2)', 'UPDATE message SET room = 3 WHERE room = 1',
     'DELETE FROM message WHERE room = 2', 'UPDATE message SET room = NULL WHERE room = 2000000', 'UPDATE message SET room = room % 4 WHERE id < 400') {
     $writer->rows($sql);
-    is_deeply([ grep { / / && !/^(?:newest|totals|kinds|numbered|firsts) / } @{ told($client) } ], [], "nothing but changes comes of $sql");
+    is_deeply([ grep { / / && !/^(?:newest|totals|kinds|numbered|firsts) / } @{ $client->told } ], [], "nothing but changes comes of $sql");
     is_exact($client, $sql, %all);
 }
 
@@ -123,7 +111,7 @@ $client->rows("SELECT live.subscribe('null $_', \$query\$$forms{$_}\$query\$, AR
 $client->read_snapshot("null $_") for sort keys %forms;
 my %null = map { ("null $_" => form($_, 'NULL')) } keys %forms;
 $writer->rows('INSERT INTO message (id, room, kind) VALUES (7001, NULL, $$k$$), (7002, 1, $$k$$)');
-is_deeply([ grep { /null/ } @{ told($client) } ], [], 'no row is equal to NULL');
+is_deeply([ grep { /null/ } @{ $client->told } ], [], 'no row is equal to NULL');
 is_exact($client, 'NULL', %null, %all);
 
 # ---- values that are equal and not the same; values that cannot be told apart ----
@@ -131,7 +119,7 @@ my $price = 'SELECT id, price FROM message WHERE price = $1 ORDER BY id DESC LIM
 $client->subscribe("price $_", $price, $_) for '1', '1.0', '1.00', '2';
 is(routing($price, '1.0'), 'price', 'numerics: routed');
 $writer->rows('INSERT INTO message (id, kind, price) VALUES (8001, $$k$$, 1.000), (8002, $$k$$, 2.0)');
-is_deeply(told($client), [ 'price 1', 'price 1.0', 'price 1.00', 'price 2' ], 'who watches an equal value is told as well');
+is_deeply($client->told, [ 'price 1', 'price 1.0', 'price 1.00', 'price 2' ], 'who watches an equal value is told as well');
 is_exact($client, 'numerics', map { ("price $_" => $price =~ s/\$1/$_/r) } '1', '1.0', '1.00', '2');
 
 my %alone = (
@@ -151,7 +139,7 @@ for my $what ('at = $1::place', 'area = $1::box') {
 $client->subscribe($_, $alone{$_}, $value{$_}) for sort keys %alone;
 my %alone_now = map { ($_ => $alone{$_} =~ s/\$1/'$value{$_}'/r) } keys %alone;
 $writer->rows(q(INSERT INTO message (id, kind, at, area) VALUES (8003, 'p', (3, 1), '(1,1),(0,0)'), (8004, 'k', (NULL, 1), NULL)));
-is_deeply(told($client), [ sort keys %alone ], 'they are told nevertheless');
+is_deeply($client->told, [ sort keys %alone ], 'they are told nevertheless');
 is_exact($client, 'not shared', %alone_now);
 
 # ---- by the clock ----
@@ -165,13 +153,13 @@ for my $form (sort keys %coming) {
     $client->subscribe("$form $_", $coming{$form}, $_) for 1, 2;
 }
 $writer->rows(q(INSERT INTO meeting VALUES (1, 1, now() + '2 s'), (2, 1, now() + '1 day'), (3, 2, now() + '1 day')));
-ok(wait_until(sub { told($client); return "@{ $client->state_of('count 1') } @{ $client->state_of('next 1') }" eq '{"n":1} {"id":2}' }),
+ok(wait_until(sub { $client->told; return "@{ $client->state_of('count 1') } @{ $client->state_of('next 1') }" eq '{"n":1} {"id":2}' }),
     'what is over has gone');
 is_exact($client, 'another value', 'count 2' => $coming{count} =~ s/\$1/2/r, 'next 2' => $coming{next} =~ s/\$1/2/r);
 
 # ---- the same value, others' rights ----
 $writer->rows('ALTER TABLE message ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON message FOR SELECT TO ann, bob USING (owner = current_user)');
-told($client);
+$client->told;
 my %as = map { ($_ => connect_client($node, user => $_)) } 'ann', 'bob';
 my @shared = grep { $_ !~ /^(?:newest|totals)$/ } sort keys %forms;
 my %mine = (
@@ -184,35 +172,35 @@ for my $by (values %as) {
 }
 my %mine_now = map { ($_ => $mine{$_} =~ s/\$1/11/r) } keys %mine;
 $writer->rows('INSERT INTO message (id, room, kind, owner) VALUES (9001, 11, $$for ann$$, $$ann$$)');
-is_deeply([ map { told($as{$_}) } 'ann', 'bob' ], [ [ sort keys %mine ], [] ], 'only who may see a row is told');
+is_deeply([ map { $as{$_}->told } 'ann', 'bob' ], [ [ sort keys %mine ], [] ], 'only who may see a row is told');
 $writer->rows('UPDATE message SET owner = $$bob$$ WHERE id = 9001');
-is_deeply([ map { told($as{$_}) } 'ann', 'bob' ], [ ([ sort keys %mine ]) x 2 ], 'a row that changes hands is told to both');
+is_deeply([ map { $as{$_}->told } 'ann', 'bob' ], [ ([ sort keys %mine ]) x 2 ], 'a row that changes hands is told to both');
 is_exact($as{$_}, $_, %mine_now) for 'ann', 'bob';
 $_->disconnect for values %as;
 $writer->rows('ALTER TABLE message DISABLE ROW LEVEL SECURITY');
 
 # ---- a table that loses its key, and has one again ----
 $client->rows('SELECT live.unsubscribe_all()');
-told($client);
+$client->told;
 for my $form (sort keys %forms) {
     $client->subscribe("$form $_", $forms{$form}, $_) for 1, 2, 3, 2000000;
 }
 $writer->rows('ALTER TABLE message DROP CONSTRAINT message_pkey');
 $writer->rows('INSERT INTO message (id, room, kind) VALUES (9101, 2, $$k$$)');
-is_deeply(told($client), [ map { "reset $_" } sort keys %all ], 'without a key all are reset');
+is_deeply($client->told, [ map { "reset $_" } sort keys %all ], 'without a key all are reset');
 $writer->rows('ALTER TABLE message REPLICA IDENTITY FULL');
 
 sub begin_again {
     my ($name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     $client->rows('SELECT live.unsubscribe_all()');
-    told($client);
+    $client->told;
     for my $form (sort keys %forms) {
         $client->subscribe("$form $_", $forms{$form}, $_) for 1, 2, 3, 2000000;
     }
     $writer->rows('UPDATE message SET kind = $$k$$ || id % 4 WHERE room IN (1, 2)');
     $writer->rows('UPDATE message SET room = 1 WHERE room = 2 AND id % 2 = 0');
-    is_deeply([ grep { /^(?:reset|terminated) / } @{ told($client) } ], [], "$name: nothing but changes");
+    is_deeply([ grep { /^(?:reset|terminated) / } @{ $client->told } ], [], "$name: nothing but changes");
     is_exact($client, $name, %all);
     return;
 }

@@ -23,22 +23,10 @@ $writer->rows(<<~SQL);
     GRANT SELECT ON members, document TO reader;
     SQL
 
-# told(CLIENT): applies what has come, and returns which live queries were told of changes, or of what else.
-sub told {
-    my ($client) = @_;
-    my %told;
-    for my $message (map { $_->{message} } $client->synced) {
-        my $id = $message->{subscription_id};
-        apply_changes($client->{states}{$id}, $message) if $message->{type} eq 'changes';
-        $told{ $message->{type} eq 'changes' ? $id : "$message->{type} $id" } = 1;
-    }
-    return [ sort keys %told ];
-}
-
 sub told_of {
     my ($client, $sql) = @_;
     $writer->rows($sql);
-    return told($client);
+    return $client->told;
 }
 
 sub evaluations { return $writer->value(q(SELECT sum(evaluations) FROM live.workers WHERE kind = 'evaluator')) }
@@ -73,7 +61,7 @@ sub form { return $forms{ $_[0] } =~ s/\$1/$_[1]/gr }
 my $client = connect_client($node);
 is(routing($client, $forms{$_}, 7), 'who', "$_: who asks is what they are routed by") for sort keys %forms;
 $client->subscribe("plain $_", $forms{plain}, $_) for 1 .. 100;
-told($client);
+$client->told;
 my $before = evaluations();
 is_deeply(told_of($client, q(INSERT INTO document VALUES (1001, 3, 1, 'new'))), [ sort map { 'plain ' . (10 * $_ + 3) } 0 .. 9 ],
     'all ten members of a team are told');
@@ -91,7 +79,7 @@ $client->rows('SELECT live.unsubscribe_all()');
 
 # ---- every form, with few who watch and with many ----
 for my $count (3, 80) {
-    told($client);
+    $client->told;
     my %all = map { my $form = $_; map { ("$form $_" => form($form, $_)) } 1 .. ($form eq 'plain' ? $count : 3) } sort keys %forms;
     for my $id (sort keys %all) {
         my ($form, $who) = split / /, $id;
@@ -102,7 +90,7 @@ for my $count (3, 80) {
         'BEGIN; DELETE FROM links WHERE who = 3; INSERT INTO links (team, who) VALUES (3, 3), (1, 3); UPDATE document SET team = 3 WHERE team = 1; COMMIT',
         'BEGIN; DELETE FROM links WHERE team = 5; UPDATE links SET who = 1, team = 5 WHERE who = 3 AND team = 1; DELETE FROM document WHERE id > 2000; COMMIT') {
         $writer->rows($sql);
-        is_deeply([ grep { /^(?:reset|terminated) / } @{ told($client) } ], [], "nothing but changes comes of $sql");
+        is_deeply([ grep { /^(?:reset|terminated) / } @{ $client->told } ], [], "nothing but changes comes of $sql");
         is_exact($client, $sql, %all);
     }
     $client->rows('SELECT live.unsubscribe_all()');
@@ -113,7 +101,7 @@ $writer->rows('INSERT INTO members SELECT 50, i FROM generate_series(1, 3000) i;
 my $twice = 'SELECT d.id, o.title FROM document d JOIN document o ON o.id = d.owner'
     . ' WHERE d.team IN (SELECT team FROM members WHERE who = $1) AND o.team IN (SELECT team FROM members WHERE who = $1)';
 $client->subscribe("twice $_", $twice, $_) for 1 .. 70;
-told($client);
+$client->told;
 my $cost_before = $writer->value(q(SELECT sum(query_ms) FROM live.workers WHERE kind = 'evaluator'));
 is_deeply(told_of($client, 'UPDATE document SET title = $$changed$$ WHERE team = 50'), [ sort map { "twice $_" } 1 .. 70 ], 'seventy of three thousand are told');
 cmp_ok($writer->value(q(SELECT sum(query_ms) FROM live.workers WHERE kind = 'evaluator')) - $cost_before, '<', 2500,
@@ -123,16 +111,16 @@ $client->rows('SELECT live.unsubscribe_all()');
 $writer->rows('DELETE FROM document WHERE team = 50; DELETE FROM members WHERE team = 50');
 
 # ---- without the key there may be two rows of somebody ----
-told($client);
+$client->told;
 $client->subscribe('linked', $forms{linked}, 1);
 $client->subscribe('newest', $forms{newest}, 1);
 my %linked = map { ($_ => form($_, 1)) } 'linked', 'newest';
 $writer->rows('ALTER TABLE links DROP CONSTRAINT one_link; INSERT INTO links (team, who) SELECT team, who FROM links');
-is_deeply(told($client), [ 'reset linked', 'reset newest' ], 'the key has gone: all are reset');
+is_deeply($client->told, [ 'reset linked', 'reset newest' ], 'the key has gone: all are reset');
 is(routing($client, $forms{linked}, 1), undef, 'and each is evaluated for himself');
 $client->refresh($_) for sort keys %linked;
 $writer->rows('DELETE FROM links WHERE id IN (SELECT min(id) FROM links GROUP BY team, who); INSERT INTO document VALUES (3001, 1, 1, $$x$$)');
-told($client);
+$client->told;
 is_exact($client, 'a row twice', %linked);
 $writer->rows('CREATE UNIQUE INDEX ON links (who, team) WHERE team > 0');
 is(routing($client, $forms{linked}, 1), undef, 'an index on a part of the table is none');
@@ -165,16 +153,16 @@ for my $who (1 .. 4) {
 is(routing($readers[0], $secured{documents}), 'who', 'a policy of membership routes');
 is(routing($readers[0], $secured{joined}), 'owner', 'and so does one of equality, with which another one agrees');
 is(routing($readers[0], $secured{outer}), 'owner', 'but none of a table that may have no partner');
-told($_) for @readers;
+$_->told for @readers;
 $before = evaluations();
 $writer->rows('INSERT INTO document VALUES (4001, 2, 1, $$for two$$)');
-is_deeply([ map { told($_) } @readers ], [ [], ['documents'], [], [] ], 'only who may see a document is told');
+is_deeply([ map { $_->told } @readers ], [ [], ['documents'], [], [] ], 'only who may see a document is told');
 cmp_ok(evaluations() - $before, '<=', 3 + 4, 'by one evaluation of each shape, but for what has no partner at times');
 for my $sql ('UPDATE members SET team = 3 WHERE who = 1', 'UPDATE own SET owner = 1 WHERE id < 30', 'UPDATE document SET team = 1 WHERE id IN (2, 3, 4)',
     'DELETE FROM members WHERE who = 4', 'BEGIN; INSERT INTO members VALUES (1, 4); UPDATE document SET title = $$t$$ WHERE team < 4; DELETE FROM own WHERE id = 3; COMMIT') {
     $writer->rows($sql);
     for my $who (1 .. 4) {
-        is_deeply([ grep { /^(?:reset|terminated) / } @{ told($readers[ $who - 1 ]) } ], [], "nothing but changes comes to $who of $sql");
+        is_deeply([ grep { /^(?:reset|terminated) / } @{ $readers[ $who - 1 ]->told } ], [], "nothing but changes comes to $who of $sql");
         is_exact($readers[ $who - 1 ], "$who, $sql", %secured);
     }
 }
@@ -183,10 +171,10 @@ for my $sql ('UPDATE members SET team = 3 WHERE who = 1', 'UPDATE own SET owner 
 my $leaky = 'SELECT id FROM document WHERE noted(id) > 0';
 is(routing($readers[0], $leaky), undef, 'a function that sees rows is not evaluated for others');
 $readers[0]->subscribe('leaky', $leaky);
-told($readers[0]);
+$readers[0]->told;
 my $start = -s $node->logfile;
 $writer->rows('INSERT INTO document VALUES (5001, 3, 1, $$seen$$), (5002, 9, 1, $$unseen$$)');
-is_deeply(told($readers[0]), [ 'documents', 'leaky' ], 'it is told of what is seen');
+is_deeply($readers[0]->told, [ 'documents', 'leaky' ], 'it is told of what is seen');
 is_deeply([ sort grep { $_ > 5000 } slurp_file($node->logfile, $start) =~ /looked into document (\d+)\./g ], [5001],
     'and nobody has looked into the other one');
 

@@ -390,6 +390,18 @@ sub follow {
     return $whole;
 }
 
+# told(): brings all states up to all that has committed; which live queries were told of changes, or of what else.
+sub told {
+    my ($self) = @_;
+    my %told;
+    for my $message (map { $_->{message} } $self->synced) {
+        my $id = $message->{subscription_id};
+        LiveQueries::apply_changes($self->{states}{$id}, $message) if $message->{type} eq 'changes';
+        $told{ $message->{type} eq 'changes' ? $id : "$message->{type} $id" } = 1;
+    }
+    return [ sort keys %told ];
+}
+
 # The state of ID as sorted rows, to compare with rows_now.
 sub state_of {
     my ($self, $id) = @_;
