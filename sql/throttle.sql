@@ -191,6 +191,19 @@ UPDATE t SET a = -5;
 SELECT id, xids, more FROM told();
 UPDATE t SET a = -6 WHERE id = 1;
 SELECT id, xids, more FROM told();
+-- One begins to be told in the midst of a point that another one of its throttle was told of: all show that in the end.
+SELECT live.unsubscribe_all();
+SELECT strategy FROM live.subscribe('slow', 'SELECT id FROM t WHERE a = -7', delivery => 'poll', throttle => '1 hour', "snapshot" => false);
+SELECT strategy FROM live.subscribe('fast', 'SELECT id, a FROM t', delivery => 'poll', "snapshot" => false);
+SELECT strategy FROM live.subscribe('late', 'SELECT id FROM t WHERE a <> -7', delivery => 'poll', throttle => '1 hour');
+UPDATE t SET a = -7;
+SELECT live.wait_for(timeout => '60s');
+SELECT subscription_id AS id, message->>'more' AS more FROM live.poll(1);
+SELECT count(*) FROM live.snapshot('late');
+SELECT id, xids, more FROM told();
+-- Its time begins with that.
+UPDATE t SET a = -6 WHERE id = 1;
+SELECT id, xids, more FROM told();
 -- There is progress while something waits for its time.
 SET live_queries.progress_interval = '1 ms';
 SELECT message->>'type' AS type FROM live.poll(timeout => '60s');

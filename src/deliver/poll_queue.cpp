@@ -62,16 +62,18 @@ bool IsMine(const LocalSubscription& one, Answer* last) {
   return one.over ? MayPoll(one) : MayActForThis(one.role, last);
 }
 
-// Where something of an earlier release waits still, all that was released since is told as one
-// point with it: nobody can say what those of that throttle show in between.
+// Where something of an earlier release waits still, or was polled as a part of the point, all that
+// was released since is told as one point with it: nobody can say what those of that throttle show
+// in between.
 void ReachReleased(Answer* last) {
   Point* point = &current->point;
   const SeqId before = point->last();
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     RecordHeader next;
     if (ReleasedTo(*one) <= point->last().value || !IsMine(*one, last)) continue;
-    if (one->held->Peek(&next) && next.kind == RecordKind::kChanges && next.seq < ReleasedTo(*one))
-      point->Reach(SeqId{ReleasedTo(*one)});
+    const bool waits =
+        one->held->Peek(&next) && next.kind == RecordKind::kChanges && next.seq < ReleasedTo(*one);
+    if (waits || IsPolledInPart(*one)) point->Reach(SeqId{ReleasedTo(*one)});
   }
   if (before < point->last()) point->Reach(SeqId{CommonPoint()});
 }
@@ -134,6 +136,7 @@ void ReadPolled(PolledMessage* message) {
                more && !LIVE_QUERIES_MUTATION("never_more"));
   message->message = View(text);
   subscription->shown = message->seq.value;
+  NotePolled(*subscription, more);
   if (record.header.kind == RecordKind::kTerminated) subscription->over = true;
 }
 

@@ -24,6 +24,7 @@ struct ThrottleClock {
   TimestampTz told_at;   // the last message of any of them; 0: none was
   uint64_t released_to;  // the position of the last release
   bool open;             // a message of one of them waits to be told
+  bool polled_in_part;   // one was polled, and not all of its point was
 };
 
 struct Throttle {
@@ -82,10 +83,12 @@ bool WaitsForTime(const LocalSubscription& one) {
 }
 
 // With what is held already, and is told now, comes all that is newer: its client is to have one
-// point, and that of the others. So an error, or a live.poll of a few messages, costs no time.
+// point, and that of the others. So an error, or a live.poll of a few messages, costs no time. Also
+// in the midst of a point that was polled in part one may begin to be told, which waited for
+// something else.
 void FindOpen() {
   for (ThrottleClock* clock = first_clock; clock != nullptr; clock = clock->next)
-    clock->open = false;
+    clock->open = clock->polled_in_part;
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     if (one->throttle != nullptr && one->held->unread() > 0 && IsTold(*one))
       one->throttle->clock->open = true;
@@ -226,6 +229,17 @@ void ForgetGathered(LocalSubscription* subscription) {
 void NoteTold(const LocalSubscription& subscription) {
   if (subscription.throttle != nullptr)
     subscription.throttle->clock->told_at = GetCurrentTimestamp();
+}
+
+void NotePolled(const LocalSubscription& subscription, bool more) {
+  if (more && subscription.throttle != nullptr) subscription.throttle->clock->polled_in_part = true;
+  if (more) return;
+  for (ThrottleClock* clock = first_clock; clock != nullptr; clock = clock->next)
+    clock->polled_in_part = false;
+}
+
+bool IsPolledInPart(const LocalSubscription& subscription) {
+  return subscription.throttle != nullptr && subscription.throttle->clock->polled_in_part;
 }
 
 uint64_t ReleaseGathered(Delivery delivery) {

@@ -28,6 +28,11 @@ void ForgetGathered(LocalSubscription* subscription);
 // Changes of it were sent.
 void NoteTold(const LocalSubscription& subscription);
 
+// A message of it was polled, and `more` of its point is to come. Never ereports.
+void NotePolled(const LocalSubscription& subscription, bool more);
+// Whether that is so of one that has its throttle. Never ereports.
+bool IsPolledInPart(const LocalSubscription& subscription);
+
 // Puts what was gathered of those with that delivery whose time has come, and that wait for nothing
 // else, behind what they hold: as one message of each, of one position for all, which is returned
 // (0: there is none). All records up to there have been taken. An error leaves all as it was.
