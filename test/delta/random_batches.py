@@ -1,7 +1,8 @@
 """Random queries and changes: the delta strategy's own evaluation, batch by batch, against the whole query.
 
 Usage: random_batches.py SEED CASES [FORM,...]: without queries of these forms (test/oracle/grammar.py). A server with the build with fault points; connects by the environment.
-The first case that differs in some way is shown small: what of its query and statements it differs without is left out.
+The first case that differs in some way is shown small, for psql: what of its query and statements it differs without is left out, as far as
+one comes in a minute.
 ONLY_KEPT=1: only queries whose groups are kept from batch to batch.
 PLANTED=1: the client here loses all updates; it ends well if that was found and made small. CLOCKED: how many of the queries may ask the clock (0.3).
 MUTATION: a deliberate bug that is switched on."""
@@ -11,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/../oracle")
 from grammar import Grammar
 from open_grammar import OpenGrammar
 from clock_grammar import TIMES, ZONES, ClockGrammar, OpenClockGrammar, at_time, time_value, times
-from shrinking import shrink_list, shrink_query
+from shrinking import SECONDS, count_statements, shrink_case
 ONLY_KEPT = os.environ.get("ONLY_KEPT") == "1"
 PLANTED = os.environ.get("PLANTED") == "1"
 MUTATION = os.environ.get("MUTATION", "")
@@ -132,9 +133,10 @@ def kept_query(r):
     if group: sql += " GROUP BY " + group
     if r.random() < .3: sql += " HAVING " + r.choice(["count(*) > 1", "sum(%s) > 2" % values[0], "count(%s) = 0" % values[0], function() + " IS NOT NULL"])
     return sql
-# A query, who asks, whether the dirty log is read, whether SQL leaves the answer open; statements before it, and those of its batches; of each
-# batch a table of which nobody knows what has changed; and when it is asked.
-Case = namedtuple("Case", "sql role logged left_open setup batches unknown clock")
+# A query, who asks, whether the dirty log is read, whether SQL leaves the answer open; statements before it, its batches, and when it is asked
+# at first. Of a batch: statements, a table of which nobody knows what has changed, and when it is asked then.
+Case = namedtuple("Case", "sql role logged left_open setup batches clock")
+Batch = namedtuple("Batch", "statements unknown moment")
 def make_case(r, without):
     kept = ONLY_KEPT or r.random() < .25
     clock = Clock(not kept and r.random() < CLOCKED, r.choice(ZONES), times(r, KEPT_BATCHES + 1))
@@ -153,7 +155,8 @@ def make_case(r, without):
         left_open = made.open
     role, logged = r.choice(["none", "none", "live_queries_reader"]), r.random() < .7
     batches = [[one for _ in range(r.randint(1, 4)) for one in changes(r, clock)] + ([bulk(r)] if r.random() < .05 else []) for _ in range(KEPT_BATCHES if kept else BATCHES)]
-    return Case(sql, role, logged, left_open, setup, batches, [r.choice(list(TABLES)) if r.random() < .05 else None for _ in batches], clock)
+    batches = [Batch(statements, r.choice(list(TABLES)) if r.random() < .05 else None, moment) for statements, moment in zip(batches, clock.times[1:])]
+    return Case(sql, role, logged, left_open, setup, batches, clock)
 class Refused(Exception): "The query is not watched."
 class Lab:
     """Connections to one server, on which cases are played."""
@@ -165,13 +168,13 @@ class Lab:
     def connect(self):
         self.evaluator, self.check = conn(), conn()
         self.check.autocommit = True
-    def play(self, case, stats, r):
+    def play(self, case, stats, r, longest="0"):
         """Raises what is wrong."""
-        try: self.play_open(case, stats, r)
+        try: self.play_open(case, stats, r, longest)
         finally:
             if self.evaluator.closed or self.check.closed: self.connect()
             else: self.evaluator.rollback()
-    def play_open(self, case, stats, r):
+    def play_open(self, case, stats, r, longest):
         ac, sql, role = self.ac, case.sql, case.role
         e, cc = self.evaluator.cursor(), self.check.cursor()
         ac.execute("TRUNCATE a, b, c, d, s")
@@ -180,6 +183,7 @@ class Lab:
         shown = role == "none" and not re.search(r"row_to_json|_agg\(q\d+\)| va ", sql)
         try:
             e.execute("SET LOCAL ROLE " + role); cc.execute("RESET ALL; SET ROLE " + role)
+            e.execute("SET LOCAL statement_timeout = %s", (longest,)); cc.execute("SET statement_timeout = %s", (longest,))
             e.execute("SET LOCAL TimeZone = %s", (case.clock.zone,)); cc.execute("SET TimeZone = %s", (case.clock.zone,))
             e.execute("SELECT delta_clock(%s)", (case.clock.times[0],))
             e.execute("SELECT delta_begin(%s)", (sql,))
@@ -194,7 +198,7 @@ class Lab:
         except psycopg2.errors.FeatureNotSupported as error:
             raise Refused("no plan: " + str(error).split("\n")[0])
         rows, client = loads(e.fetchone()[0]), None
-        for statements, unknown, moment in zip(case.batches, case.unknown, case.clock.times[1:]):
+        for statements, unknown, moment in case.batches:
             dirty = {t: set() for t in TABLES}
             for t, statement, values in statements:
                 ac.execute(statement, values)
@@ -223,32 +227,45 @@ class Lab:
             stats["changed"] += bool(told["changes"]); stats["moved"] += bool(told["moved"]); stats["groups moved"] += told["moved"]; stats["partial"] += told["rows"] < 2 * len(now)
     def how(self, case):
         """How a case fails: a word for it, or None."""
-        try: self.play(case, Counter(), random.Random(0))
+        try: self.play(case, Counter(), random.Random(0), "5s")
         except (AssertionError, psycopg2.Error) as error: return kind_of(error)
         except Refused: pass
         return None
     def small(self, case, how):
         """What is left of a case that fails in this way. Of what it has become, SQL may leave the answer open."""
         case = case._replace(left_open=True)
-        fails = lambda **less: self.how(case._replace(**less)) == how
-        if not fails(): return None
-        for _ in range(2):
-            case = case._replace(sql=shrink_query(case.sql, lambda sql: fails(sql=sql)))
-            case = case._replace(setup=shrink_list(case.setup, lambda setup: fails(setup=setup)))
-            for i in range(len(case.batches)):
-                put = lambda batch: case.batches[:i] + [batch] + case.batches[i + 1:]
-                case = case._replace(batches=put(shrink_list(case.batches[i], lambda batch: fails(batches=put(batch)))))
-        return case
+        fails = lambda one: self.how(one) == how
+        return shrink_case(case, fails, SECONDS, SIMPLER) if fails(case) else None
+SIMPLER = (lambda case: case._replace(role="none"), lambda case: case._replace(logged=False),
+           lambda case: case._replace(batches=[batch._replace(unknown=None) for batch in case.batches]))
 def kind_of(error):
     """What errors of one cause have in common."""
     return getattr(error, "pgcode", None) or re.sub(r"[^a-z ].*", "", str(error), flags=re.S)[:30]
 def shown_small(ac, case):
-    """The text of a case, to be run by hand."""
-    at = ", in %s at %s" % (case.clock.zone, ", ".join(str(t) for t in case.clock.times)) if case.clock.asked else ""
-    lines = ["-- %s%s%s" % (case.role, ", by the dirty log" if case.logged else "", at)] + [ac.mogrify(s, v).decode() + ";" for _, s, v in case.setup]
-    lines.append("-- live: " + case.sql)
-    for batch in case.batches: lines += [ac.mogrify(s, v).decode() + ";" for _, s, v in batch] + ["-- and then"] * bool(batch)
-    return "\n".join(lines)
+    """The text of a case, for psql: by live.subscribe, not by this program's own functions."""
+    text = lambda one: ac.mogrify(one[1], one[2]).decode() + ";"
+    become, again = ("SET ROLE %s;" % case.role, "RESET ROLE;") if case.role != "none" else (None, None)
+    lines = ["-- %d statements%s%s" % (count_statements(case), ", by the dirty log" if case.logged else "",
+                                       ", asked in %s at %s and then as below" % (case.clock.zone, case.clock.times[0]) if case.clock.asked else "")]
+    lines += definitions(case) + [text(one) for one in case.setup]
+    lines += [become, "SELECT strategy FROM live.subscribe('small', $q$%s$q$, delivery => 'poll'%s);" % (case.sql, ", refresh_every => '1 s'" if case.clock.asked else ""),
+              "SELECT * FROM live.snapshot('small');", again]
+    for batch in case.batches:
+        if batch.statements: lines += ["BEGIN;"] + [text(one) for one in batch.statements] + ["COMMIT;"]
+        if batch.unknown: lines.append("-- of %s nobody knows what has changed" % batch.unknown)
+        lines.append("SELECT live.wait_for(); SELECT message FROM live.poll();" + (" -- at %s" % batch.moment if case.clock.asked else ""))
+    return "\n".join(line for line in lines + [become, case.sql + ";", again] if line)
+def definitions(case):
+    """The statements that make what a case is about."""
+    named = set(re.findall(r"\w+", " ".join([case.sql] + [one[1] for one in case.setup] + [one[1] for batch in case.batches for one in batch.statements]).replace("%s", "")))
+    hidden = case.role != "none"
+    if hidden or named & {"va", "vb"}: named |= {"a", "b", "c"}
+    made = ["CREATE TABLE %s %s;" % (t, d) for t, d in TABLES.items() if t in named]
+    for line in MORE.strip().split("\n"):
+        about = re.search(r"PARTITION OF (\w+)|^CREATE VIEW (\w+)|^ALTER TABLE (\w+)|^CREATE \w+ (?:p )?ON (\w+)", line)
+        if about and set(about.groups()) & named and (hidden or not re.search("POLICY|ROW LEVEL", line)): made.append(line)
+    return ["CREATE EXTENSION IF NOT EXISTS live_queries;"] + ["CREATE ROLE %s;" % case.role] * hidden + made + [
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO %s;" % case.role] * hidden
 def main():
     seed, cases = int(sys.argv[1]), int(sys.argv[2])
     without = set(sys.argv[3].split(",")) if len(sys.argv) > 3 else set()
@@ -284,6 +301,6 @@ def main():
             stats["different"] += 1
             if stats["different"] > 30 or PLANTED: break
     print(dict(stats))
-    if PLANTED: sys.exit(0 if least and len(least.sql) < 60 and len(least.setup) + sum(len(b) for b in least.batches) <= 2 else 1)
+    if PLANTED: sys.exit(0 if least and len(least.sql) < 60 and count_statements(least) <= 2 else 1)
     sys.exit(1 if stats["different"] else 0)
 main()

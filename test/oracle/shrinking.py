@@ -3,6 +3,8 @@
 Knows of SQL its parentheses and the words that begin its parts, and nothing else: what is left is no SQL mostly, and
 whoever asks says so. Pure: no server."""
 import re
+import time
+SECONDS = 60  # for one case
 TOKEN = re.compile(r"'(?:[^']|'')*'|[A-Za-z_]\w*(?:\.\w+|\.\*)*|\d+(?:\.\d+)?|::|<>|<=|>=|[^\s\w]")
 PART = ("WITH", "SELECT", "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "FETCH", "UNION", "INTERSECT", "EXCEPT")
 JOIN = ("JOIN", "LEFT", "RIGHT", "FULL", "CROSS", "INNER")
@@ -82,3 +84,23 @@ def shrink_list(items, fails):
             else: a += size
         size //= 2
     return items
+def shrink_case(case, fails, seconds=SECONDS, simpler=()):
+    """What is left of a case that `fails`, as far as one comes in that time. A case is a namedtuple: `sql`, the query; `setup`,
+    the statements before it; `batches`, those after it, each a namedtuple with `statements`. simpler: functions that make a case
+    simpler in other ways."""
+    until = time.monotonic() + seconds
+    def still(one): return time.monotonic() < until and fails(one)
+    before = None
+    while case != before:
+        before = case
+        case = case._replace(batches=shrink_list(case.batches, lambda batches: still(case._replace(batches=batches))))
+        for i, batch in enumerate(case.batches):
+            put = lambda statements: case._replace(batches=case.batches[:i] + [batch._replace(statements=statements)] + case.batches[i + 1:])
+            case = put(shrink_list(batch.statements, lambda statements: still(put(statements))))
+        case = case._replace(setup=shrink_list(case.setup, lambda setup: still(case._replace(setup=setup))))
+        for make in simpler:
+            one = make(case)
+            if one != case and still(one): case = one
+        case = case._replace(sql=shrink_query(case.sql, lambda sql: still(case._replace(sql=sql))))
+    return case
+def count_statements(case): return len(case.setup) + sum(len(batch.statements) for batch in case.batches)
