@@ -16,6 +16,7 @@ import schema
 import selects
 import state as model
 from state import Violation, require
+from story import story_of
 from traces import START
 from whole import Examiner, WholeComparison
 
@@ -543,6 +544,7 @@ class Checker:
         self.truth = truth
         self.options = options  # of a ConnectionCheck and its ConnectionState
         self.connections = {}   # Trace -> ConnectionCheck
+        self.story = None       # of the first difference, if it is one of any SELECT
 
     def quiet_point(self, traces):
         """Checks everything since the last call; returns the pairs of (ConnectionCheck, Violation)."""
@@ -567,6 +569,7 @@ class Checker:
                 del self.connections[trace]
         if self.past:
             found += self.examiner.examine()
+            self._keep_story(found)
             self.past.end()
         self.reference.forget()
         return found
@@ -578,7 +581,18 @@ class Checker:
             return self._walk(trace)
         self.past.begin()
         check, violation = self._walk(trace)
-        return check, violation or next((one for _, one in self.examiner.examine()), None)
+        violation = violation or next((one for _, one in self.examiner.examine()), None)
+        self._keep_story([(check, violation)] if violation else [])
+        return check, violation
+
+    def _keep_story(self, found):
+        """Of the first whose whole query gives another result, else of the first that breaks a rule."""
+        subjects = [check.subject for check, _ in found if check.subject and check.subject.whole]
+        for watched in sorted(subjects, key=lambda one: getattr(one.comparison, "failed", None) is None):
+            if self.story is None:
+                failed = getattr(watched.comparison, "failed", None)
+                index = failed.index if failed else len(self.reference.replay.lsns) - 1
+                self.story = story_of(self.past, watched.state.subscription.query, index)
 
     def _walk(self, trace, truth=None):
         check = self.connections.get(trace)

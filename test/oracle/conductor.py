@@ -26,6 +26,7 @@ from past import Past
 from relations import Relations
 from rights import Warden, at_first
 from selects import Accepted, random_select
+from story import told_small
 from server import DIRTY_LOG, HALF_WAY, MUTATION, SMALL, TINY, CannotRun, Server
 from subscribers import Client
 from writers import Alterations, Prepared, WriteLog, Writer
@@ -113,9 +114,19 @@ class Run:
             self.options.seed, self.options.seconds, self.options.clients, self.options.writers), flush=True)
         try:
             self._prepare()
-            return self._conduct()
+            good = self._conduct()
+            if self.checker.story and self.options.shrink:
+                self._make_small()
+            return good
         finally:
             self._end()
+
+    def _make_small(self):
+        self._leave()
+        try:
+            print(told_small(self.server, self.world.relations, self.world.users[0], self.checker.story, self.options.shrink), flush=True)
+        except psycopg2.Error as error:
+            print("oracle: it could not be made small: %s" % error)
 
     def _prepare(self):
         options = self.options
@@ -211,6 +222,8 @@ class Run:
             world.count("quiet points")
             for check, violation in found[:3]:
                 print(report.difference(self.options, world, self.reference, check, violation))
+            for check, violation in found[:1]:
+                print(report.again(self.options, world, check))
             for check, violation in found[3:]:
                 print("oracle: and on %s: %s" % (check.trace.name, violation))
             good = not found
@@ -293,7 +306,8 @@ class Run:
         print(report.failure(self.world, self.reference, check, name, error, trace))
         print(text)
 
-    def _end(self):
+    def _leave(self):
+        """Ends the threads and their connections."""
         if self.world:
             self.world.stop.set()
         for gate in (self.writers_gate, self.clients_gate):
@@ -307,6 +321,9 @@ class Run:
         for thread in threads:
             if not thread.is_alive():
                 thread.close()
+
+    def _end(self):
+        self._leave()
         for connection in self.truth_connections.values():
             connection.close()
         if self.past:

@@ -86,6 +86,13 @@ class Past:
         self._move(wanted)
         self.index = index
 
+    def rows_of(self, table):
+        """Returns the rows that a table holds where it stands: column -> text or None."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT %s FROM %s.%s" % (", ".join("%s::text" % schema.identifier(column) for column in table.columns),
+                                                     SCHEMA, table.name))
+            return [dict(zip(table.columns, row)) for row in cursor]
+
     def end(self):
         """Ends the interval: the next one begins here."""
         transactions = self.reference.replay.transactions

@@ -6,6 +6,7 @@ soon. Each is made twice: in public, where the writers write, and in the schema 
 """
 
 import random
+import re
 from dataclasses import replace
 
 import grammar
@@ -134,6 +135,23 @@ class Relations:
                         leaf, identity if identity in ("default", "full", "nothing") else "USING INDEX " + identity)
             text += ROWS
         return text + "RESET search_path;"
+
+    def definitions_of(self, names):
+        """Returns the statements that make these alone in public, without foreign keys."""
+        text = re.sub(r" REFERENCES \w+( ON (DELETE|UPDATE) (CASCADE|SET NULL))+", "", self.definitions("public", real=True).replace(ROWS, ""))
+        known = {leaf: name for name, table in self.tables.items() for leaf in (name,) + table.leaves}
+        known.update((name, name) for name in VIEWS)
+        found = []
+        for statement in filter(None, map(str.strip, text.split(";"))):
+            about = next((known[word] for word in re.findall(r"\w+", statement) if word in known), None)
+            if about in names or (about is None and statement.startswith("GRANT")):
+                found.append(re.sub(r"\s+", " ", statement))
+        return found
+
+    def with_those_below(self, words):
+        """Returns those of some words that are the names of tables and views, and the tables below these."""
+        names = {word for word in words if word in self.tables or word in VIEWS}
+        return names | self.below(names)
 
     def below(self, names):
         """Returns the names of the tables below what a query names, and those that its row security asks."""

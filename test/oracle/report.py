@@ -4,6 +4,8 @@ Owns: the report of a difference, written so that the cause can be found from it
 failed, and the closing summary.
 """
 
+import re
+
 import rows
 
 AROUND = 12    # transactions shown before the one in question
@@ -31,6 +33,21 @@ def difference(options, world, reference, check, violation):
     lines += [_event(event, brief=True) for event in list(check.history)[-SHOWN:]]
     lines.append("=" * 100)
     return "\n".join(lines)
+
+
+def again(options, world, check):
+    """Returns the command that is likeliest to show a difference once more, beside little else."""
+    query = check.subject and check.subject.state.subscription.query
+    chosen = ""
+    if query and query.whole:
+        seldom = min(query.forms, key=lambda form: sum(world.accepted.taken[form, strategy] for strategy in ("delta", "refresh")), default="")
+        chosen = " --shapes any" + (" --form '^%s$'" % re.escape(seldom).replace("\\ ", " ") if seldom else "")
+    elif query:
+        chosen = " --shapes stream --only '^%s$'" % re.escape(query.shape.name).replace("\\ ", " ")
+    told = ["--%s %s" % (name.replace("_", "-"), value) for name, value in (
+        ("mutation", options.mutation), ("dirty_log", options.dirty_log), ("delivery", options.delivery)) if value]
+    told += ["--" + name.replace("_", "-") for name in ("delays", "tiny_mailboxes", "small_decoding_mem", "half_way") if getattr(options, name)]
+    return "oracle: alone, with: test/oracle/run --seed %d --seconds 60 --clients 2 --writers 2%s %s" % (options.seed, chosen, " ".join(told))
 
 
 def failure(world, reference, check, name, error, trace):

@@ -8,7 +8,10 @@ import random
 import sqlite3
 from collections import Counter, namedtuple
 
+from relations import Relations
+from selftest_script import USER
 from shrinking import count_statements, shrink_case, shrink_list, shrink_query, text_of, tree_of
+from story import statement
 
 QUERY = ("SELECT q1.id AS c0, (SELECT max(q9.z) FROM c q9 WHERE q9.b_id = q1.id) AS c1, count(*) FILTER (WHERE q1.x > 1) AS c2 FROM a q1 "
          "LEFT JOIN (SELECT q2.y AS c0, q2.t AS c1 FROM b q2 WHERE q2.y <= 3 AND NOT EXISTS (SELECT 1 FROM c q3 WHERE q3.z = q2.id)) q4"
@@ -38,6 +41,8 @@ def shrinks_queries():
     same(shrink_query(QUERY, lambda q: is_select(q) and "FROM a q1" in q and "JOIN d q5" in q), "SELECT c2 FROM a q1 JOIN d q5")
     same(shrink_query(QUERY, lambda q: is_select(q) and "LEFT JOIN (SELECT" in q and "q2.y <= 3" in q),
          "SELECT count FROM LEFT JOIN (SELECT q2.t FROM q2.y <= 3)")
+    same(shrink_query("SELECT q2.x FROM a q1 LEFT JOIN b q2 ON q1.x = q2.y WHERE true", lambda q: q in (
+        "SELECT q2.x FROM a q1 LEFT JOIN b q2 ON q1.x = q2.y", "SELECT q2.x FROM b q2")), "SELECT q2.x FROM b q2")
     same(shrink_query("SELECT 1", lambda q: q == "SELECT 1"), "SELECT 1")
 
 
@@ -114,4 +119,24 @@ def keeps_to_its_time():
     same(shrink_case(case, lambda one: False, 60), case)
 
 
-CASES = [shrinks_queries, shrinks_lists, shrinks_cases, keeps_to_its_time]
+def tells_changes_as_statements():
+    tag, task = Relations(1, [USER]).tables["tag"], Relations(1, [USER]).tables["task"]
+    row = {"task": "1", "label": "it's", "n": None}
+    same(statement(tag, ("insert", "tag", None, row)), """INSERT INTO tag ("task", "label", "n") VALUES ('1', 'it''s', NULL)""")
+    same(statement(tag, ("delete", "tag", row, None)),
+         """DELETE FROM tag WHERE ctid = (SELECT ctid FROM tag WHERE "task" = '1' AND "label" = 'it''s' AND "n" IS NULL LIMIT 1)""")
+    row = {"id": "3", "alt": "7", "team": "1", "state": "x", "points": "1"}
+    same(statement(task, ("update", "task", row, {**row, "team": None})), """UPDATE task SET "team" = NULL WHERE "id" = '3'""")
+    same(statement(task, ("update", "task", row, row)), """UPDATE task SET "id" = "id" WHERE "id" = '3'""")
+
+
+def defines_what_is_named():
+    relations = Relations(1, [USER])
+    same(relations.with_those_below(["SELECT", "noted", "doc"]), {"noted", "task", "note", "doc", "member"})
+    made = relations.definitions_of({"task"})
+    same([text.partition(" (")[0] for text in made if text.startswith("CREATE")],
+         ["CREATE TABLE task", "CREATE UNIQUE INDEX task_alt ON task", "CREATE INDEX ON task"])
+    assert not any("REFERENCES" in text for text in made), made
+
+
+CASES = [tells_changes_as_statements, defines_what_is_named, shrinks_queries, shrinks_lists, shrinks_cases, keeps_to_its_time]

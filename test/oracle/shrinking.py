@@ -43,12 +43,21 @@ def spans(level):
         size = (size + 1) // 2
         for a in range(0, len(level), size): yield a, min(a + size, len(level))
         if size == 1: return
+def without_first(level):
+    """Of what is joined, without the first, and the condition of the join with it."""
+    for f in (i for i, t in enumerate(level) if t == "FROM"):
+        j = next((i for i in range(f + 1, len(level)) if level[i] == "JOIN" or level[i] in PART), None)
+        if j is None or level[j] != "JOIN": continue
+        end = next((i for i in range(j + 1, len(level)) if level[i] in PART or level[i] in JOIN), len(level))
+        on = next((i for i in range(j + 1, end) if level[i] == "ON"), end)
+        yield level[:f + 1] + level[j + 1:on] + level[end:]
 def smaller(tree):
     """Trees with less in them, those with much less first."""
     def within(level, put):
         for node in level:
             if isinstance(node, list) and node[:1] in (["SELECT"], ["WITH"]): yield node if put is same else put(node)
         for a, b in spans(level): yield put(level[:a] + level[b:])
+        for less in without_first(level): yield put(less)
         for i, t in enumerate(level):
             if t in ("WHERE", "ON", "AND", "HAVING"):  # a condition as one
                 end = next((j for j in range(i + 1, len(level)) if level[j] in PART or level[j] in JOIN or level[j] in ("AND", "ON")), len(level))
