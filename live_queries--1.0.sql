@@ -49,12 +49,12 @@ COMMENT ON FUNCTION live.resume(text) IS
 CREATE FUNCTION live.refresh(subscription_id text) RETURNS void
 AS 'MODULE_PATHNAME', 'live_queries_refresh' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION live.refresh(text) IS
-'Takes a new snapshot, which live.snapshot reads; the feed goes on from it. The answer to a reset. Errors: 42704, 42501, and those of live.subscribe.';
+'Takes a new snapshot, which live.snapshot reads; the feed goes on from it. The answer to a reset. Errors: 42704, 42501, 55000 (it has ended), and those of live.subscribe.';
 
 CREATE FUNCTION live.set_params(subscription_id text, params text[]) RETURNS void
 AS 'MODULE_PATHNAME', 'live_queries_set_params' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION live.set_params(text, text[]) IS
-'Gives a live query other parameters at commit. The difference between the two results comes as one message of changes, whose xid is null, behind those that the old parameters still have to tell; none if there is no difference. Errors: 42704, 42501, 55000 (its snapshot is unread, or it was reset), 0A000 (the result would have another key, the query asks the clock, or it is throttled), 54000, and those of live.subscribe.';
+'Gives a live query other parameters at commit. The difference between the two results comes as one message of changes, whose xid is null, behind those that the old parameters still have to tell; none if there is no difference. Errors: 42704, 42501, 55000 (its snapshot is unread, or it was reset, or has ended), 0A000 (the result would have another key, the query asks the clock, or it is throttled), 54000, and those of live.subscribe.';
 
 CREATE FUNCTION live.poll(max_messages integer DEFAULT NULL, timeout interval DEFAULT '0')
 RETURNS TABLE (seq text, subscription_id text, message json)

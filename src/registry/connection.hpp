@@ -39,6 +39,9 @@ struct SubscriptionShared {
   int encoding;       // of the database, and so of the definition
   bool counted;       // it takes one of the places among the live ones
   uint64_t replaces;  // the subscription whose place it has, and to which that falls back. 0: none
+  // Until its transaction has committed, the one that goes on if that is rolled back: the first of
+  // all that begin in each other's place in it. Gone after that.
+  uint64_t former;
   TimestampTz created_at;
   TimestampTz last_delivered_at;
   uint64_t seq;

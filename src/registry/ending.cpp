@@ -91,6 +91,23 @@ bool TerminateSubscription(ConnectionShared* connection, uint64_t serial,
   return true;
 }
 
+bool KillSubscription(ConnectionShared* connection, uint64_t serial, const ProblemShared& problem) {
+  LIVE_QUERIES_FAULT("subscription-terminate");
+  const bool ended = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    bool any = false;
+    ForEachSubscription(*connection, [&](SubscriptionShared& subscription) {
+      if (subscription.serial != serial && subscription.former != serial) return;
+      const bool one = EndSubscription(connection, &subscription, problem);
+      any = any || one;
+    });
+    return any;
+  });
+  if (!ended) return false;
+  WakeConnection(connection);
+  TellConsumers(connection);
+  return true;
+}
+
 void NoteExtensionDropped() {
   if (!SharedMemoryExists()) return;
   DatabaseShared* database = FindDatabase(MyDatabaseId);

@@ -17,6 +17,10 @@ void ResetSubscription(ConnectionShared* connection, uint64_t serial, const char
 bool TerminateSubscription(ConnectionShared* connection, uint64_t serial,
                            const ProblemShared& problem);
 
+// The same, and ends with it what is to take its place in a transaction of its client's, or has
+// taken it since the caller looked. If it ereports, one of them may have ended.
+bool KillSubscription(ConnectionShared* connection, uint64_t serial, const ProblemShared& problem);
+
 // The extension was dropped in this database: its subscriptions are to be ended. Never ereports, as
 // the transaction has committed.
 void NoteExtensionDropped();

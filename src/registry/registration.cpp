@@ -113,14 +113,12 @@ bool HasPlace(const ConnectionShared& connection, uint64_t serial, int consumer)
   });
 }
 
-// Counts a place unless there is one to take over; true if it did.
-bool ReserveOwnPlace(ConnectionShared* connection, const NewSubscription& subscription) {
-  if (unfinished.counted || HasPlace(*connection, subscription.replaces, subscription.consumer))
-    return false;
+// Counts a place unless there is one to take over.
+void ReserveOwnPlace(ConnectionShared* connection, const NewSubscription& subscription) {
+  if (HasPlace(*connection, subscription.replaces, subscription.consumer)) return;
   ReservePlace(connection, subscription.consumer);
   unfinished.consumer = subscription.consumer;
   unfinished.counted = true;
-  return true;
 }
 
 // What a new subscription takes is counted before there is any of it, or raises an error.
@@ -130,14 +128,14 @@ void Reserve(ConnectionShared* connection, const NewSubscription& subscription) 
     ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
             errmsg("the query with its parameters is too large for a live query"),
             errdetail("It may take %zu bytes.", MaxAllocSize / 2));
-  (void)ReserveOwnPlace(connection, subscription);
+  ReserveOwnPlace(connection, subscription);
   const uint64_t bytes = DefinitionBytes(subscription.fields) + sizeof(SubscriptionShared);
   ReserveMemory(connection, bytes);
   unfinished.reserved = bytes;
 }
 
 // Counts a subscription in the place that is reserved for it, or in that of the one that it
-// replaces; false if that has been ended meanwhile. The caller holds the lock.
+// replaces; false if that has none. The caller holds the lock.
 bool TakePlace(ConnectionShared* connection, SubscriptionShared* subscription) {
   if (unfinished.counted) {
     subscription->replaces = 0;
@@ -151,12 +149,35 @@ bool TakePlace(ConnectionShared* connection, SubscriptionShared* subscription) {
   return true;
 }
 
+// Whether the one in whose place another one is to begin has ended, though its client does not
+// know. The caller holds the lock.
+bool HasEnded(const ConnectionShared& connection, uint64_t serial) {
+  const SubscriptionShared* subscription = FindSubscription(connection, serial);
+  return subscription != nullptr && subscription->status == SubscriptionStatus::kTerminated;
+}
+
+// The first of those that begin in each other's place in the running transaction; 0: none. The
+// caller holds the lock.
+uint64_t FirstFormer(const ConnectionShared& connection, uint64_t replaces) {
+  const SubscriptionShared* replaced = FindSubscription(connection, replaces);
+  if (replaced == nullptr) return 0;
+  return FindSubscription(connection, replaced->former) == nullptr ? replaces : replaced->former;
+}
+
+[[noreturn]] void RaiseEnded(const SubscriptionId& id) {
+  ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+          errmsg("live query \"%s\" has ended", CopyText(id.view())),
+          errhint("Its last message, which is to come, says why. After that subscribe again."));
+  pg_unreachable();
+}
+
 // Puts what is unfinished into a slot; 0 if there is none, or no place. The caller holds the lock.
 uint64_t EnterSlot(ConnectionShared* connection) {
   const dsa_pointer pointer = unfinished.subscription;
   SubscriptionShared* subscription = FromArea<SubscriptionShared>(pointer);
   const int slot = TakeSlot(connection, subscription->consumer);
   if (slot < 0) return 0;
+  subscription->former = FirstFormer(*connection, subscription->replaces);
   if (!TakePlace(connection, subscription)) {
     GiveBackSlot(connection, slot);
     return 0;
@@ -247,15 +268,18 @@ uint64_t RegisterSubscription(const NewSubscription& subscription) {
   ConnectionShared* connection = MyConnection();
   Reserve(connection, subscription);
   LIVE_QUERIES_FAULT("registry-enter");
+  bool ended = false;
   auto enter = [&] {
-    return WithLock(connection->lock, LW_EXCLUSIVE, [&] { return EnterSlot(connection); });
+    return WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+      ended = HasEnded(*connection, subscription.replaces);
+      return ended ? uint64_t{0} : EnterSlot(connection);
+    });
   };
   const bool made = MakeSubscription(subscription);
   uint64_t serial = made ? enter() : 0;
-  // What it replaces may have been ended meanwhile.
-  if (made && serial == 0 && ReserveOwnPlace(connection, subscription)) serial = enter();
   if (serial == 0) {
     AbandonRegistration();
+    if (ended) RaiseEnded(subscription.id);
     RaiseOutOfMemory();
   }
   unfinished = kNothing;

@@ -76,7 +76,7 @@ Datum KillCall(FunctionCallInfo call) {
         ValidText(GetUserNameFromId(GetUserId(), false), EncodingOfDatabase(candidate.database));
     ProblemShared problem;
     problem.Set(ERRCODE_QUERY_CANCELED, psprintf("ended by live.kill of role %s", killer), nullptr);
-    const bool one = TerminateSubscription(candidate.connection, candidate.serial, problem);
+    const bool one = KillSubscription(candidate.connection, candidate.serial, problem);
     ended = ended || one;
   }
   PG_RETURN_BOOL(ended);

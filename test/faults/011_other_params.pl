@@ -201,6 +201,30 @@ for my $query (sort keys %queries) {
     }
 }
 
+# Killed at each step of it, or of a refresh: it is over, by whatever it was to be replaced.
+for my $query (qw(stream join to_delta)) {
+    my $set_params = q{SELECT live.set_params('q', } . params_of($queries{$query}[2]) . ')';
+    for my $case ([ $set_params, @steps ], [ q{SELECT live.refresh('q')}, grep { !/^params/ } @steps ]) {
+        my ($call, @its_steps) = @$case;
+        for my $step (@its_steps) {
+            my $name = "$query, killed at $step of $call";
+            my $client = start($query);
+            hold($node, $step);
+            $client->send_query($call);
+            wait_held($node, $step);
+            my $mine = 'live_queries WHERE pid = ' . $client->{pid} . q( AND status <> 'terminated');
+            is($writer->value("SELECT bool_or(live.kill(live_id)) FROM $mine"), 't', "$name: and ended");
+            release($node, $step);
+            my $error = $client->finish->{error};
+            like($error ? $error->{C} : 'none', qr/^(?:none|55000|57014)$/, "$name: it goes on, or says that it is over");
+            my @told = map { $_->{message} } $client->taken, $client->synced;
+            is(join(', ', map { "$_->{type} $_->{code}" } grep { $_->{type} ne 'changes' } @told), 'terminated 57014', "$name: its client is told");
+            is($writer->value("SELECT count(*) FROM $mine"), 0, "$name: nothing is left");
+            $client->disconnect;
+        }
+    }
+}
+
 # More than may wait for a client: the old parameters go on.
 $node->append_conf('postgresql.conf', 'live_queries.spill_size = 16kB');
 $node->reload;

@@ -195,7 +195,8 @@ class Session:
             self.run(set_params_text(subscription, query))
         except psycopg2.Error as error:
             self.trace.add("refused", subscription)
-            lost = error.pgcode == "55000" and ("has been reset" in str(error) or "depends on has changed" in str(error))
+            lost = error.pgcode == "55000" and any(why in str(error) for why in
+                                                 ("has been reset", "has ended", "depends on has changed"))
             if not (lost or subscription.over or (query.whole and error.pgcode == "0A000")
                     or "would change at once" in str(error)):
                 raise

@@ -32,6 +32,11 @@ ACTIONS = {  # name -> how often
 }
 
 
+def has_ended(error):
+    """Tells whether the live query is over, which its client is yet to be told."""
+    return error.pgcode == "55000" and "has ended" in str(error)
+
+
 class Client(Actor):
     """One client; it has one connection at a time."""
 
@@ -253,7 +258,7 @@ class Client(Actor):
         except psycopg2.Error as error:
             if subscription.over:
                 return
-            if subscription.endangered and error.pgcode == UNKNOWN:
+            if (subscription.endangered and error.pgcode == UNKNOWN) or has_ended(error):
                 subscription.killed = True  # not by us, but its client will be told as well
             elif self._may_fail(subscription.query, error):
                 self._leave_it(subscription)
@@ -416,12 +421,26 @@ class Client(Actor):
                     self.session.poll_in_vain(self.rng.choice([1, 3, 100]))
             elif function == "set_params":
                 self._set_params_in_vain(subscription)
+            elif function == "refresh":
+                self._refresh_in_vain(subscription)
             elif self.session.in_vain.get(subscription) != "unsubscribe":
                 self.session.call_in_vain(subscription, function)
         self.session.take_back(savepoint)
         if savepoint:
             self.session.commit()
         self.world.count("calls rolled back")
+
+    def _refresh_in_vain(self, subscription):
+        if self.session.in_vain.get(subscription) == "unsubscribe":
+            return
+        self.session.run("SAVEPOINT p")
+        try:
+            self.session.call_in_vain(subscription, "refresh")
+            self.session.run("RELEASE p")
+        except psycopg2.Error as error:
+            if not has_ended(error):
+                raise
+            self.session.run("ROLLBACK TO p")
 
     def _set_params_in_vain(self, subscription):
         query = self._other_params(subscription.query)

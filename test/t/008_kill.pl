@@ -56,18 +56,34 @@ for my $case ([ 'alice', 'the role itself' ], [ 'operator', 'pg_signal_backend' 
     like($row->[1], qr/^57014: ended by live\.kill/, "$name: with the reason");
     is($killer->value("SELECT live.kill('$live_id{alice}')"), 'f', "$name: a second time: false");
 }
-# One that is paused, and taken up again before its client is told.
-{
-    my $one = connect_client($node, user => 'alice');
-    my $id = $one->subscribe('p', $query)->{live_id};
-    $one->rows($_) for q(SELECT live.pause('p')), 'BEGIN', q(SELECT live.unsubscribe('none'));
-    is($root->value("SELECT live.kill('$id')"), 't', 'one that is paused may be ended');
-    $one->rows($_) for q(SELECT live.subscribe('other', 'SELECT id FROM t', "snapshot" => false)), 'SELECT live.poll()',
-      q(SELECT live.refresh('p')), 'COMMIT';
-    is($root->value("SELECT status FROM live_queries WHERE live_id = '$id' AND status <> 'terminated'"), 'paused',
-        'and stays so by a refresh');
-    $one->disconnect;
+# Its client is in a transaction, has taken the news (by a poll) or not, and would take it up again, with the same or other
+# parameters.
+for my $paused (0, 1) {
+    for my $case ([ "live.refresh('p')", 'before', 0 ], [ "live.refresh('p')", 'before', 1 ], [ "live.set_params('p', '{2}')", 'before', 0 ],
+        [ "live.set_params('p', '{2}')", 'before', 1 ], map { [ $_, 'after', 0 ], [ $_, 'rollback', 0 ] } "live.refresh('p')", "live.set_params('p', '{2}')") {
+        my ($call, $when, $polls) = @$case;
+        my $name = ($paused ? 'paused, ' : '') . "killed $when $call" . ($polls ? ', the news taken' : '');
+        my $one = connect_client($node, user => 'alice');
+        my $id = $one->subscribe('p', 'SELECT id, a FROM t WHERE id < $1', '9')->{live_id};
+        $one->rows(q(SELECT live.pause('p'))) if $paused;
+        $one->rows('BEGIN');
+        $one->rows("SELECT $call") if $when ne 'before';
+        is($root->value("SELECT live.kill('$id')"), 't', "$name: it may be ended");
+        $one->rows($_) for $polls ? (q(SELECT live.subscribe('other', 'SELECT id FROM t', "snapshot" => false)), 'SELECT live.poll()') : ();
+        my $error = $when eq 'before' ? $one->error("SELECT $call") : { C => '55000' };
+        is($error->{C}, '55000', "$name: it is over");
+        $one->rows($when eq 'after' ? 'COMMIT' : 'ROLLBACK');
+        my @told = map { $_->{message} } $one->synced;
+        shift @told while @told && $told[0]{type} eq 'changes'; # the difference, or what came before
+        is_deeply([ map { "$_->{type} $_->{code}" } @told ], ['terminated 57014'], "$name: its client is told");
+        is($root->value("SELECT count(*) FROM live_queries WHERE live_id = '$id' AND status <> 'terminated'"), 0, "$name: it has ended");
+        is($one->error(q(SELECT live.refresh('p')))->{C}, '42704', "$name: and is unknown");
+        $one->disconnect;
+    }
 }
+# One that was ended is not taken up again, and its place is free.
+is($root->value('SELECT subscriptions FROM live.workers'), $root->value(q(SELECT count(*) FROM live_queries WHERE status <> 'terminated')),
+    'no place is lost by that');
 my @others = (connect_client($node, user => 'alice'));
 $others[0]->subscribe('q-1', $query);
 $live_id{alice} = $new->('alice');
