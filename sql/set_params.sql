@@ -145,6 +145,7 @@ BEGIN;
 SELECT * FROM start('new', 'SELECT id FROM items WHERE kind = $1', '{0}');
 SELECT live.set_params('new', '{1}');
 SELECT live.set_params('new', '{3}');
+SELECT params FROM live_queries WHERE subscription_id = 'new' AND status <> 'terminated';
 COMMIT;
 SELECT * FROM told();
 

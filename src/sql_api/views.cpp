@@ -1,6 +1,7 @@
 // The functions behind the views live_queries and live.workers. Process: client backend.
 #include <algorithm>
 
+#include "deliver/local_subscription.hpp"
 #include "deliver/permission.hpp"
 #include "model/strategy.hpp"
 #include "pg/compat.hpp"
@@ -55,10 +56,22 @@ char* WholeField(const DefinitionShared& definition, DefinitionField field) {
   return text;
 }
 
+// Of those that take each other's place in a transaction, one is shown: until it has committed, to
+// its own session the last, to all others the first.
+bool IsHidden(const ConnectionShared& connection, const SubscriptionShared& subscription) {
+  if (&connection != MyConnectionIfAny())
+    return FindSubscription(connection, subscription.former) != nullptr;
+  const LocalSubscription* mine = FindLocal(subscription.serial);
+  if (mine == nullptr || !mine->flow.leaving()) return false;
+  const LocalSubscription* successor = FindLocal(subscription.id);
+  return successor != nullptr && successor->serial != 0;
+}
+
 // One that has ended is in the ring, whether its client knows or not.
 void ShowLive(const ConnectionShared& connection) {
   ForEachSubscription(connection, [&](const SubscriptionShared& subscription) {
     if (subscription.status == SubscriptionStatus::kTerminated) return;
+    if (IsHidden(connection, subscription)) return;
     const DefinitionShared& definition = *FromArea<DefinitionShared>(subscription.definition);
     Show(subscription, connection.connection_id.Load(), connection.pid.Load(),
          WholeField(definition, DefinitionField::kQuery),

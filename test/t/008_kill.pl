@@ -68,6 +68,7 @@ for my $paused (0, 1) {
         $one->rows(q(SELECT live.pause('p'))) if $paused;
         $one->rows('BEGIN');
         $one->rows("SELECT $call") if $when ne 'before';
+        is($root->value("SELECT count(*) FROM live_queries WHERE live_id = '$id' AND status <> 'terminated'"), 1, "$name: one row in the view");
         is($root->value("SELECT live.kill('$id')"), 't', "$name: it may be ended");
         $one->rows($_) for $polls ? (q(SELECT live.subscribe('other', 'SELECT id FROM t', "snapshot" => false)), 'SELECT live.poll()') : ();
         my $error = $when eq 'before' ? $one->error("SELECT $call") : { C => '55000' };
