@@ -213,6 +213,49 @@ CALL check_steps('9', 2);
 SELECT * FROM noted ORDER BY 1, 2;
 SELECT live.unsubscribe_all();
 
+-- What a column is compared with cannot be computed at some times: an error of the query if it looks at that for a row, and only then.
+CREATE TABLE far (id int PRIMARY KEY, at timestamptz, is_near boolean);
+INSERT INTO far VALUES (1, '2026-01-01', true);
+CREATE FUNCTION at_odd(at timestamptz) RETURNS timestamptz IMMUTABLE LANGUAGE plpgsql AS
+  'BEGIN RETURN at - interval ''1 s'' / ((extract(epoch FROM at) * 5)::bigint % 2); END';
+CREATE PROCEDURE watch_far(id text, query text) LANGUAGE plpgsql AS $$
+BEGIN
+  LOOP
+    BEGIN
+      PERFORM live.subscribe(id, query, delivery => 'poll', refresh_every => '0.02 s');
+      EXIT;
+    EXCEPTION WHEN division_by_zero THEN  -- by who plans it, at such a time
+    END;
+    COMMIT;
+  END LOOP;
+  PERFORM count(*) FROM live.snapshot(id);
+END $$;
+-- Until that has told so often, or is over.
+CREATE PROCEDURE wait_for_far(which text, often int, OUT told text) LANGUAGE plpgsql AS $$
+DECLARE
+  give_up timestamptz := clock_timestamp() + interval '60 s';
+  one record;
+BEGIN
+  told := '';
+  WHILE often > 0 AND clock_timestamp() < give_up LOOP
+    FOR one IN SELECT * FROM live.poll(timeout => '10 s') LOOP
+      IF one.subscription_id = 'guarded' THEN
+        told := concat_ws(' ', one.message->>'type', one.message->>'code');
+        CONTINUE WHEN which = 'guarded' AND told = 'changes';
+      END IF;
+      often := often - (one.subscription_id = which)::int;
+    END LOOP;
+    COMMIT;
+  END LOOP;
+END $$;
+CALL watch_far('stepping', 'SELECT id, (extract(epoch FROM now()) * 5)::bigint % 2 AS odd FROM far WHERE id = 1');
+CALL watch_far('guarded', 'SELECT id FROM far WHERE CASE WHEN is_near THEN true ELSE at < at_odd(now()) END');
+CALL wait_for_far('stepping', 4, NULL);
+SELECT status, error FROM live_queries WHERE subscription_id = 'guarded';
+INSERT INTO far VALUES (2, '-infinity', false);
+CALL wait_for_far('guarded', 1, NULL);
+SELECT live.unsubscribe_all();
+
 -- What live.explain says.
 CREATE VIEW what_of_the_clock AS SELECT f.id, regexp_replace(e.value, '\s+', ' ', 'g') AS value FROM form f, live.explain(f.query, f.params) e WHERE property IN ('clock', 'rows by the clock');
 SELECT id, value FROM what_of_the_clock WHERE id ~ '^windowed|types' ORDER BY id COLLATE "C", value COLLATE "C";

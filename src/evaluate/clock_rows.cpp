@@ -3,6 +3,7 @@
 #include "evaluate/clock_rows.hpp"
 
 #include "pg/memory.hpp"
+#include "pg/subtransaction.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -41,6 +42,34 @@ Bounds BoundsAt(const PlannedStmt* plan, int count, ParamListInfo params, Snapsh
     }
   });
   return bounds;
+}
+
+struct BoundsPair {
+  Bounds before;
+  Bounds after;
+};
+
+// Whether it is about the values, and not about what may be run, or for how long.
+bool IsOfValues(const ErrorData& error) {
+  const int category = ERRCODE_TO_CATEGORY(error.sqlerrcode);
+  return category != ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) &&
+         category != ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES);
+}
+
+// Returns false if a bound cannot be computed. The query may never do that: it has no row, or does
+// not look so far. Where it does, it raises the error itself.
+bool FindBounds(const ClockPlans& plans, int count, ParamListInfo before, ParamListInfo after,
+                Snapshot snapshot, BoundsPair* bounds) {
+  ErrorData* raised = nullptr;
+  InRolledBackSubtransaction(
+      [&] {
+        const PlannedStmt* plan = PlanQuery(plans.bounds, after, true);
+        bounds->before = BoundsAt(plan, count, before, snapshot);
+        bounds->after = BoundsAt(plan, count, after, snapshot);
+      },
+      [&](ErrorData* error) { raised = error; });
+  if (raised != nullptr && !IsOfValues(*raised)) ReThrowError(raised);
+  return raised == nullptr;
 }
 
 // As the types' own order has it.
@@ -100,9 +129,13 @@ ClockRows FindClockRows(const ClockPlans& plans, ParamListInfo before, ParamList
   ClockRows rows = {};
   const int count = list_length(plans.rows);
   if (count == 0) return rows;
-  const PlannedStmt* plan = PlanQuery(plans.bounds, after, true);
-  const Bounds then = BoundsAt(plan, count, before, snapshot);
-  const Bounds now = BoundsAt(plan, count, after, snapshot);
+  BoundsPair bounds;
+  if (!FindBounds(plans, count, before, after, snapshot, &bounds)) {
+    rows.all = true;
+    return rows;
+  }
+  const Bounds& then = bounds.before;
+  const Bounds& now = bounds.after;
   for (int i = 0; i < count && !rows.all; ++i) {
     const auto& window = *static_cast<ClockWindow*>(list_nth(plans.windows->all, i));
     // Compared with NULL, no row says anything; so from one to the other, any row may.

@@ -26,7 +26,7 @@ struct ClockRows {
 
 // The rows that are there in `snapshot`, between the times of `before` and `after`, the parameters
 // of the two sides. Those of the bounds are set in the latter. In CurrentMemoryContext; needs an
-// active snapshot; raises what the bounds raise.
+// active snapshot. Where a bound raises an error, which ones is not known.
 ClockRows FindClockRows(const ClockPlans& plans, ParamListInfo before, ParamListInfo after,
                         Snapshot snapshot);
 
