@@ -71,13 +71,14 @@ bool TakeValues(const WatchedIdentity& identity, TupleDesc descriptor, HeapTuple
 }
 
 // False if the identity of that row is not known.
-bool NoteRow(const WatchedIdentity& identity, Relation relation, HeapTuple row, HeapTuple old_row) {
+bool NoteRow(DirtyKind kind, const WatchedIdentity& identity, Relation relation, HeapTuple row,
+             HeapTuple old_row) {
   Datum values[INDEX_MAX_KEYS];
   int16 lengths[INDEX_MAX_KEYS];
   bool by_value[INDEX_MAX_KEYS];
   if (!TakeValues(identity, RelationGetDescr(relation), row, old_row, values, lengths, by_value))
     return false;
-  builder.AddRow(identity.number, RelationGetRelid(relation), values, lengths, by_value,
+  builder.AddRow(kind, identity.number, RelationGetRelid(relation), values, lengths, by_value,
                  identity.count);
   return true;
 }
@@ -87,15 +88,16 @@ bool NoteChange(const WatchedIdentity& identity, Relation relation, const RowSha
                 const ChangedRow& change) {
   if (identity.count == 0) return false;
   if (change.kind == ChangeKind::kInsert)
-    return NoteRow(identity, relation, change.new_row, nullptr);
+    return NoteRow(DirtyKind::kNewRow, identity, relation, change.new_row, nullptr);
   if (!IsLogged(shape, identity)) return false;
   // An update that leaves the logged columns alone logs no old row: the new one has the same
   // identity.
   const bool has_old = change.old_row != nullptr;
   if (!has_old && (shape.full_identity || change.kind == ChangeKind::kDelete)) return false;
-  if (has_old && !NoteRow(identity, relation, change.old_row, nullptr)) return false;
+  if (has_old && !NoteRow(DirtyKind::kRow, identity, relation, change.old_row, nullptr))
+    return false;
   return change.kind == ChangeKind::kDelete ||
-         NoteRow(identity, relation, change.new_row, change.old_row);
+         NoteRow(DirtyKind::kRow, identity, relation, change.new_row, change.old_row);
 }
 
 // ----- watching -----

@@ -155,7 +155,7 @@ struct Evaluating {
 
 DirtyRows FindDirty(const StaleSet& set, void* context) {
   const auto& at = *static_cast<const Evaluating*>(context);
-  if (!at.rows_are_known) return {true, nullptr};
+  if (!at.rows_are_known) return {true, false, nullptr};
   return at.batch->dirty->Find(set, at.tables->watches.of_set[set.number]);
 }
 

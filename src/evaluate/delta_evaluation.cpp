@@ -71,7 +71,8 @@ void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
           static_cast<RestrictedPlan*>(list_nth(evaluation.of_watched, number))->plan;
       plan = PlanFor(of_watched, *values, anew);
     }
-    AddSide(rows, -1, plan, values->params.before, snapshots.before);
+    if (!IsEmptyBefore(values, restricted.set))
+      AddSide(rows, -1, plan, values->params.before, snapshots.before);
     AddSide(rows, 1, plan, values->params.after, snapshots.after);
   }
 }
@@ -153,6 +154,7 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
   PopActiveSnapshot();
   cost.query_us = MicrosecondsSince(&last);
   cost.rows = rows.rows;
+  cost.spared = values.spared;
   rows.difference->Report(report, context);
   cost.difference_us = MicrosecondsSince(&last);
   return cost;

@@ -35,8 +35,9 @@ struct DeltaCost {
   int64 probe_us;
   int64 query_us;
   int64 difference_us;
-  uint64 rows;   // read at both snapshots
-  uint64 moved;  // groups that were not evaluated
+  uint64 rows;    // read at both snapshots
+  uint64 moved;   // groups that were not evaluated
+  uint64 spared;  // StaleValues::spared
 };
 
 // Finds the changes of the result between two snapshots and reports them; whatever they are told of

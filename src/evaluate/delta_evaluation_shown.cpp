@@ -332,18 +332,21 @@ text* ShowChanges(const GivenRows* given, DirtyBatch* batch) {
   shown->asked = true;
   const DeltaCost cost = EvaluateDelta(*shown->evaluation, shown->snapshots, shown->clock, 0,
                                        SourceOf(&showing), ShowChange, &showing);
-  return cstring_to_text(
-      psprintf("{\"whole\":%s,\"rows\":%llu,\"moved\":%llu,\"us\":[" INT64_FORMAT "," INT64_FORMAT
-               "],\"bag\":%s,\"changes\":%s]}",
-               cost.whole ? "true" : "false", static_cast<unsigned long long>(cost.rows),
-               static_cast<unsigned long long>(cost.moved), cost.probe_us, cost.query_us,
-               shown->plan.bag ? "true" : "false", showing.out.data));
+  return cstring_to_text(psprintf("{\"whole\":%s,\"rows\":%llu,\"moved\":%llu,\"us\":[" INT64_FORMAT
+                                  "," INT64_FORMAT "],\"spared\":%llu,\"bag\":%s,\"changes\":%s]}",
+                                  cost.whole ? "true" : "false",
+                                  static_cast<unsigned long long>(cost.rows),
+                                  static_cast<unsigned long long>(cost.moved), cost.probe_us,
+                                  cost.query_us, static_cast<unsigned long long>(cost.spared),
+                                  shown->plan.bag ? "true" : "false", showing.out.data));
 }
 
 const char* NameOf(DirtyKind kind) {
   switch (kind) {
     case DirtyKind::kRow:
       return "row";
+    case DirtyKind::kNewRow:
+      return "new";
     case DirtyKind::kRows:
       return "rows";
     case DirtyKind::kTruncate:
@@ -373,7 +376,7 @@ text* ShowLog() {
     DirtyEntry entry;
     for (char* at = transaction.entries; NextDirtyEntry(transaction, &at, &entry);) {
       appendStringInfo(&out, " %s", NameOf(entry.kind));
-      if (entry.kind == DirtyKind::kRow)
+      if (entry.row)
         appendStringInfo(&out, "(%u)", entry.bytes);
       else
         appendStringInfo(&out, "(%s)", get_rel_name(entry.relation));

@@ -1,6 +1,7 @@
 // Identities stay as they were logged until a plan asks for them. Process: evaluator.
 #include "evaluate/dirty_batch.hpp"
 
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 
 extern "C" {
@@ -13,6 +14,7 @@ namespace live_queries {
 struct DirtyBatch::Watched {
   uint32 number;      // hash key
   List* rows;         // char*: the values of an identity, for datumRestore
+  bool all_new;       // each was inserted
   ValueSet* columns;  // nullptr: nobody has asked yet
   DirtySpan span;
 };
@@ -70,11 +72,13 @@ DirtyBatch* DirtyBatch::Create() {
 void DirtyBatch::AddRow(const DirtyRecordShared* record, const DirtyEntry& entry) {
   bool found;
   auto* watched = static_cast<Watched*>(hash_search(watches_, &entry.watch, HASH_ENTER, &found));
-  if (!found) *watched = {entry.watch, NIL, nullptr, {}};
+  if (!found) *watched = {entry.watch, NIL, true, nullptr, {}};
   watched->span.Add(record);
   // Rows that come after somebody has asked are told to the next one who does.
   watched->columns = nullptr;
   watched->rows = lappend(watched->rows, entry.values);
+  if (entry.kind != DirtyKind::kNewRow && !LIVE_QUERIES_MUTATION("updates_are_new"))
+    watched->all_new = false;
 }
 
 void DirtyBatch::AddTable(const DirtyRecordShared* record, const DirtyEntry& entry) {
@@ -89,10 +93,12 @@ void DirtyBatch::AddTable(const DirtyRecordShared* record, const DirtyEntry& ent
 
 void DirtyBatch::Add(const DirtyTransaction& transaction) {
   InMemoryContext(context_, [&] {
+    // Which columns keep rows apart may be another matter then.
+    catalogs_changed_ = catalogs_changed_ || transaction.record->catalogs_changed;
     DirtyEntry entry;
     for (char* at = transaction.entries; NextDirtyEntry(transaction, &at, &entry);) {
       span_.Add(transaction.record);
-      if (entry.kind == DirtyKind::kRow)
+      if (entry.row)
         AddRow(transaction.record, entry);
       else
         AddTable(transaction.record, entry);
@@ -146,7 +152,7 @@ ValueSet* DirtyBatch::ColumnsOf(Watched* watched, const StaleSet& set) {
 }
 
 DirtyRows DirtyBatch::Find(const StaleSet& set, const List* watches) {
-  DirtyRows dirty = {unknown_, nullptr};
+  DirtyRows dirty = {unknown_, !catalogs_changed_, nullptr};
   ListCell* cell;
   foreach (cell, set.relations) dirty.all = dirty.all || FindTable(lfirst_oid(cell)) != nullptr;
   if (dirty.all) return dirty;
@@ -154,8 +160,9 @@ DirtyRows DirtyBatch::Find(const StaleSet& set, const List* watches) {
     const uint32 number = static_cast<uint32>(lfirst_int(cell));
     auto* watched = static_cast<Watched*>(hash_search(watches_, &number, HASH_FIND, nullptr));
     if (watched == nullptr) continue;
+    dirty.all_new = dirty.all_new && watched->all_new;
     ValueSet* columns = ColumnsOf(watched, set);
-    if (list_length(watches) == 1) return {false, columns};
+    if (list_length(watches) == 1) return {false, dirty.all_new, columns};
     // Of several partitions or children.
     if (dirty.columns == nullptr) dirty.columns = MakeColumns(set);
     for (int i = 0; i < list_length(set.columns); ++i)

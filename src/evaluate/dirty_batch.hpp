@@ -87,6 +87,7 @@ class DirtyBatch {
   HTAB* watches_;
   HTAB* tables_;
   bool unknown_;
+  bool catalogs_changed_;
   DirtySpan span_;
 };
 

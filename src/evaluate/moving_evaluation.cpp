@@ -203,16 +203,17 @@ void TakeInput(Moving* moving, TupleTableSlot* row, bool has_come) {
 
 // The rows that may have come or gone, by their groups. Those that are there before and after are
 // among both. Returns false if they are too many.
-bool ReadInputs(Moving* moving, const SnapshotPair& snapshots, const StaleValues& values) {
+bool ReadInputs(Moving* moving, const SnapshotPair& snapshots, StaleValues* values) {
   ListCell* cell;
   foreach (cell, moving->evaluation->inputs) {
     const auto& input = *static_cast<RestrictedPlan*>(lfirst(cell));
-    if (!values.any[input.set]) continue;
-    const PlannedStmt* plan = PlanFor(input.plan, values);
-    Execute(plan, values.params.after, snapshots.after, 0,
+    if (!values->any[input.set]) continue;
+    const PlannedStmt* plan = PlanFor(input.plan, *values);
+    Execute(plan, values->params.after, snapshots.after, 0,
             [&](TupleTableSlot* row) { TakeInput(moving, row, true); });
-    Execute(plan, values.params.before, snapshots.before, 0,
-            [&](TupleTableSlot* row) { TakeInput(moving, row, false); });
+    if (!IsEmptyBefore(values, input.set))
+      Execute(plan, values->params.before, snapshots.before, 0,
+              [&](TupleTableSlot* row) { TakeInput(moving, row, false); });
     if (IsTooMuch(*moving)) return false;
   }
   return true;
@@ -381,7 +382,7 @@ Moved MoveGroups(MovingEvaluation* evaluation, const StaleSets& sets, const Snap
       AllocSetContextCreate(CurrentMemoryContext, "live_queries moved row", ALLOCSET_DEFAULT_SIZES);
   moving.end = &moving.first;
   evaluation->kept->Begin();
-  if (!ReadInputs(&moving, snapshots, *values)) {
+  if (!ReadInputs(&moving, snapshots, values)) {
     evaluation->kept->DropAll();
     return {false, 0, moving.rows};
   }

@@ -74,17 +74,20 @@ class Found {
   bool any_ = false;
 };
 
+// Of a query that `set` restricts.
 template <class Visit>
-void ForEachSide(const SnapshotPair& snapshots, const StaleValues& values, Visit&& visit) {
-  visit(snapshots.before,
-        LIVE_QUERIES_MUTATION("one_time_in_probes") ? values.params.after : values.params.before);
-  visit(snapshots.after, values.params.after);
+void ForEachSide(const SnapshotPair& snapshots, StaleValues* values, int set, Visit&& visit) {
+  const ParamsPair& params = values->params;
+  if (!IsEmptyBefore(values, set))
+    visit(snapshots.before,
+          LIVE_QUERIES_MUTATION("one_time_in_probes") ? params.after : params.before);
+  visit(snapshots.after, params.after);
 }
 
-void RunProbe(const RestrictedPlan& probe, const SnapshotPair& snapshots, const StaleValues& values,
+void RunProbe(const RestrictedPlan& probe, const SnapshotPair& snapshots, StaleValues* values,
               bool one_row, Found* found) {
-  const PlannedStmt* plan = PlanFor(probe.plan, values);
-  ForEachSide(snapshots, values, [&](Snapshot snapshot, ParamListInfo params) {
+  const PlannedStmt* plan = PlanFor(probe.plan, *values);
+  ForEachSide(snapshots, values, probe.set, [&](Snapshot snapshot, ParamListInfo params) {
     if (found->IsEnough()) return;
     Execute(plan, params, snapshot, one_row ? 1 : 0, [&](TupleTableSlot* row) { found->Add(row); });
   });
@@ -96,7 +99,7 @@ void Probe(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snaps
   ListCell* cell;
   foreach (cell, sets.probes[set.number]) {
     const auto& probe = *static_cast<RestrictedPlan*>(lfirst(cell));
-    if (values->any[probe.set]) RunProbe(probe, snapshots, *values, set.columns == NIL, &found);
+    if (values->any[probe.set]) RunProbe(probe, snapshots, values, set.columns == NIL, &found);
   }
   values->any[set.number] = found.any();
   if (set.found_param != 0)
@@ -173,7 +176,7 @@ void ProbeRoutes(const StaleSets& sets, const StaleSet& set, const SnapshotPair&
     const auto& probe = *static_cast<RestrictedPlan*>(lfirst(cell));
     if (!values->any[probe.set]) continue;
     const PlannedStmt* plan = PlanFor(probe.plan, *values);
-    ForEachSide(snapshots, *values, [&](Snapshot snapshot, ParamListInfo params) {
+    ForEachSide(snapshots, values, probe.set, [&](Snapshot snapshot, ParamListInfo params) {
       Execute(plan, params, snapshot, 0, [&](TupleTableSlot* row) {
         slot_getsomeattrs(row, columns);
         const Datum* watched =
@@ -193,6 +196,7 @@ StaleValues NoStaleValues(const DeltaPlan& plan, const ClockPair& clock) {
   values.params.before =
       clock.before == clock.after ? values.params.after : MakeParams(plan, clock.before);
   values.any = static_cast<bool*>(palloc0(sizeof(bool) * (list_length(plan.sets) + 1)));
+  values.all_new = static_cast<bool*>(palloc0(sizeof(bool) * (list_length(plan.sets) + 1)));
   values.param_sizes = static_cast<int*>(palloc0(sizeof(int) * (plan.params + 1)));
   return values;
 }
@@ -209,6 +213,15 @@ ValueSet Together(const ValueSet& dirty, const ValueSet& by_clock) {
   AddAll(dirty, &both);
   AddAll(by_clock, &both);
   return both;
+}
+
+// A row that was inserted, and not deleted before in the same batch, was not there before: the key
+// would not have let it in. Of several columns, the values are found one by one, which may be those
+// of rows that were there, unless all but one have one value.
+bool AreNew(const StaleSet& set, const DirtyRows& dirty) {
+  int of_many = 0;
+  for (int i = 0; i < list_length(set.columns); ++i) of_many += dirty.columns[i].count > 1;
+  return set.unique && dirty.all_new && (of_many <= 1 || LIVE_QUERIES_MUTATION("pairs_are_new"));
 }
 
 // `by_clock`: nullptr, or the rows for which the time makes a difference.
@@ -280,7 +293,8 @@ StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots
   const DeltaPlan& plan = *sets.plan;
   StaleValues values = NoStaleValues(plan, clock);
   ClockRows by_clock = {};
-  if (clock.before != clock.after)
+  const bool clock_moves = plan.asks_clock && clock.before != clock.after;
+  if (clock_moves)
     by_clock =
         FindClockRows(sets.clock, values.params.before, values.params.after, snapshots.after);
   values.whole = by_clock.all;
@@ -288,16 +302,23 @@ StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots
   foreach (cell, values.whole ? NIL : plan.sets) {
     const auto& set = *static_cast<StaleSet*>(lfirst(cell));
     if (set.number == left_out) continue;
-    if (OidIsValid(set.table))
-      TakeRows(set, source.find_dirty(set, source.context), RowsOfTable(by_clock, set.table),
-               &values);
-    else if (set.of_routes)
+    if (OidIsValid(set.table)) {
+      const DirtyRows dirty = source.find_dirty(set, source.context);
+      TakeRows(set, dirty, RowsOfTable(by_clock, set.table), &values);
+      values.all_new[set.number] = !clock_moves && !dirty.all && AreNew(set, dirty);
+    } else if (set.of_routes) {
       ProbeRoutes(sets, set, snapshots, source, &values);
-    else
+    } else {
       Probe(sets, set, snapshots, &values);
+    }
     if (values.whole) break;
   }
   return values;
+}
+
+bool IsEmptyBefore(StaleValues* values, int set) {
+  values->spared += values->all_new[set];
+  return values->all_new[set];
 }
 
 void TakeValues(const StaleSet& set, const ValueSet* columns, StaleValues* values) {

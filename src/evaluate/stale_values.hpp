@@ -31,7 +31,8 @@ struct ClockPair {
 
 // The rows of a table that were changed between two snapshots.
 struct DirtyRows {
-  bool all;  // which ones is not known
+  bool all;      // which ones is not known
+  bool all_new;  // each of these changes was an INSERT
   // The values of their identities, old ones and new ones, beside StaleSet::columns.
   ValueSet* columns;
 };
@@ -79,8 +80,10 @@ struct ParamsPair {
 struct StaleValues {
   ParamsPair params;
   bool* any;         // by number of the set: whether it has a value, or its probe found a row
+  bool* all_new;     // by number of the set: the older snapshot has no row of it
   int* param_sizes;  // by number of the parameter, from 1: how many values the array has
   bool whole;        // they are too many, or not known: all may be stale
+  uint64 spared;     // queries that were not run at the older snapshot for that reason
 };
 
 // The parameters of the whole query, in CurrentMemoryContext: the times if it asks for them, and
@@ -89,6 +92,9 @@ StaleValues ValuesOfWhole(const StaleSets& sets, const ClockPair& clock, const B
 
 // Sets the parameters of `set`, of routes, to all values that are watched.
 void TakeWatched(const StaleSet& set, const BatchSource& source, StaleValues* values);
+
+// Whether a query that this set restricts gives no row at the older snapshot; counts those.
+bool IsEmptyBefore(StaleValues* values, int set);
 
 // Of one batch, in CurrentMemoryContext; the clock stands still, or the plan has windows. Raises
 // whatever the queries raise. `left_out`: a set whose probe is not run, -1: none.

@@ -6,6 +6,9 @@
 #include "query/tree.hpp"
 
 extern "C" {
+#include "access/genam.h"
+#include "access/stratnum.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "nodes/makefuncs.h"
@@ -14,10 +17,28 @@ extern "C" {
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 }
 
 namespace live_queries {
 namespace {
+
+// Whether no two rows of the table of that index are equal in `columns`, those of the index, as
+// queries compare them: it may tell rows apart by other operators, or in another collation.
+bool IsUnique(Oid oid, const List* columns) {
+  Relation index = index_open(oid, AccessShareLock);
+  bool unique = index->rd_rel->relam == BTREE_AM_OID;
+  ListCell* cell;
+  foreach (cell, columns) {
+    const auto& column = *static_cast<SetColumn*>(lfirst(cell));
+    const int i = foreach_current_index(cell);
+    unique =
+        unique && index->rd_indcollation[i] == column.collation &&
+        get_op_opfamily_strategy(column.equality, index->rd_opfamily[i]) == BTEqualStrategyNumber;
+  }
+  index_close(index, AccessShareLock);
+  return unique;
+}
 
 PlannedRelation PlanTable(Planner* planner, const Query* query, int index,
                           const RangeTblEntry& entry) {
@@ -36,6 +57,7 @@ PlannedRelation PlanTable(Planner* planner, const Query* query, int index,
   StaleSet* set = AddSet(planner, identity, entry.relid);
   set->relations = facts.relations;
   set->identity = facts.key;
+  set->unique = identity != NIL && IsUnique(facts.key_index, set->columns);
   PlannedRelation table = {identity, identity == NIL, list_make1(MakePart(set->number, identity))};
   PlanPolicies(planner, query, index, &table);
   return table;

@@ -111,7 +111,7 @@ StaleSet* AddSet(Planner* planner, List* expressions, Oid table) {
   set->table = table;
   ListCell* cell;
   foreach (cell, expressions) {
-    SetColumn* column = static_cast<SetColumn*>(palloc(sizeof(SetColumn)));
+    SetColumn* column = static_cast<SetColumn*>(palloc0(sizeof(SetColumn)));
     if (!DescribeColumn(static_cast<Expr*>(lfirst(cell)), column))
       GiveUp(planner, "a type in it has no equality");
     column->param = ++planner->params;

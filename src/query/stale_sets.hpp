@@ -37,6 +37,7 @@ struct StaleSet {
   int found_param;  // $n, a boolean: whether it does; 0 where there are columns
   List* probe;      // Restricted*: their results together
   bool of_routes;   // only those values count that somebody watches
+  bool unique;      // no two rows of `table` are equal in `columns`
 };
 
 }  // namespace live_queries

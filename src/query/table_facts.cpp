@@ -140,7 +140,7 @@ char* QualifiedName(Oid relation) {
 }
 
 TableFacts LookAtTable(const RangeTblEntry& table) {
-  TableFacts facts = {NIL, NIL, true, nullptr, NIL, nullptr, NIL};
+  TableFacts facts = {NIL, NIL, true, nullptr, NIL, InvalidOid, nullptr, NIL};
   Relation root = table_open(table.relid, AccessShareLock);
   RequireDecodable(root);
   const bool partitioned = root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
@@ -171,12 +171,14 @@ TableFacts LookAtTable(const RangeTblEntry& table) {
   // Children of plain inheritance can hold one key each.
   const bool shared_key = partitioned || list_length(members) == 1;
   if (shared_key) {
-    const Oid primary_key = PrimaryKeyIndex(root);
-    if (OidIsValid(primary_key)) facts.key = IndexColumns(primary_key);
+    facts.key_index = PrimaryKeyIndex(root);
+    if (OidIsValid(facts.key_index)) facts.key = IndexColumns(facts.key_index);
     // Old rows must contain the key.
     if (!facts.full_identity && !bms_is_subset(AsSet(facts.key), facts.identity)) facts.key = NIL;
-    if (!facts.full_identity && facts.key == NIL && !partitioned)
-      facts.key = IndexColumns(RelationGetReplicaIndex(root));
+    if (!facts.full_identity && facts.key == NIL && !partitioned) {
+      facts.key_index = RelationGetReplicaIndex(root);
+      facts.key = IndexColumns(facts.key_index);
+    }
   }
   table_close(root, NoLock);
   return facts;

@@ -18,6 +18,7 @@ struct TableFacts {
   bool full_identity;     // REPLICA IDENTITY FULL on all of them
   Bitmapset* identity;    // attribute numbers of the table, if not full_identity
   List* key;              // attribute numbers; NIL: no key
+  Oid key_index;          // if there is one: the index that keeps rows apart by it
   const char* weak_name;  // a table without REPLICA IDENTITY FULL, quoted; nullptr if none
   List* temporary;  // oids of the schemas of temporary children, which only their sessions read
 };

@@ -17,6 +17,8 @@ struct EntryHead {
   uint32 bytes;
 };
 
+bool IsRow(DirtyKind kind) { return kind == DirtyKind::kRow || kind == DirtyKind::kNewRow; }
+
 size_t SubxidBytes(uint32 count) { return MAXALIGN(sizeof(TransactionId) * count); }
 
 }  // namespace
@@ -34,8 +36,9 @@ bool NextDirtyEntry(const DirtyTransaction& transaction, char** at, DirtyEntry* 
   if (*at + sizeof(head) > transaction.end) return false;
   memcpy(&head, *at, sizeof(head));
   *at += sizeof(head);
-  const bool row = head.kind == DirtyKind::kRow;
-  *entry = {head.kind, row ? head.subject : 0, row ? InvalidOid : head.subject, head.bytes, *at};
+  const bool row = IsRow(head.kind);
+  *entry = {head.kind,  row, row ? head.subject : 0, row ? InvalidOid : head.subject,
+            head.bytes, *at};
   *at += head.bytes;
   return true;
 }
@@ -68,17 +71,29 @@ bool DirtyRecordBuilder::NoteTable(Oid relation) {
 }
 
 // A row that is changed again and again, an update that leaves the identity as it was, a table of
-// which the same is said for each row.
-void DirtyRecordBuilder::KeepUnlessRepeated(uint32 start) {
+// which the same is said for each row. What was said first stays: one that was inserted first was
+// not there before, one that was deleted and inserted again was.
+bool DirtyRecordBuilder::RepeatsLast(uint32 start) const {
   const uint32 length = static_cast<uint32>(entries_.len) - start;
-  if (start - last_ == length && memcmp(entries_.data + last_, entries_.data + start, length) == 0)
+  if (start - last_ != length) return false;
+  EntryHead last;
+  EntryHead head;
+  memcpy(&last, entries_.data + last_, sizeof(last));
+  memcpy(&head, entries_.data + start, sizeof(head));
+  return (last.kind == head.kind || (IsRow(last.kind) && IsRow(head.kind))) &&
+         memcmp(entries_.data + last_ + sizeof(head.kind),
+                entries_.data + start + sizeof(head.kind), length - sizeof(head.kind)) == 0;
+}
+
+void DirtyRecordBuilder::KeepUnlessRepeated(uint32 start) {
+  if (RepeatsLast(start))
     entries_.len = static_cast<int>(start);
   else
     last_ = start;
   if (!whole_ && static_cast<size_t>(entries_.len) > limit_) TellTablesAsWhole();
 }
 
-void DirtyRecordBuilder::AddRow(uint32 watch, Oid relation, const Datum* values,
+void DirtyRecordBuilder::AddRow(DirtyKind kind, uint32 watch, Oid relation, const Datum* values,
                                 const int16* lengths, const bool* by_value, int count) {
   const bool is_new = NoteTable(relation);
   if (whole_) {
@@ -88,7 +103,7 @@ void DirtyRecordBuilder::AddRow(uint32 watch, Oid relation, const Datum* values,
   Size bytes = 0;
   for (int i = 0; i < count; ++i)
     bytes += datumEstimateSpace(values[i], false, by_value[i], lengths[i]);
-  const EntryHead head = {DirtyKind::kRow, watch, static_cast<uint32>(bytes)};
+  const EntryHead head = {kind, watch, static_cast<uint32>(bytes)};
   const uint32 start = static_cast<uint32>(entries_.len);
   enlargeStringInfo(&entries_, static_cast<int>(sizeof(head) + bytes));
   appendBinaryStringInfo(&entries_, reinterpret_cast<const char*>(&head), sizeof(head));
@@ -116,7 +131,7 @@ void DirtyRecordBuilder::TellTablesAsWhole() {
   for (char* at = all.entries; NextDirtyEntry(all, &at, &entry);) {
     if (entry.kind == DirtyKind::kRows)
       (void)NoteTable(entry.relation);
-    else if (entry.kind != DirtyKind::kRow)
+    else if (!entry.row)
       AddTable(entry.kind, entry.relation);
   }
   ListCell* cell;

@@ -15,6 +15,7 @@ namespace live_queries {
 
 enum class DirtyKind : uint32 {
   kRow,       // an identity, old or new
+  kNewRow,    // that of a row which was inserted
   kRows,      // any rows: which ones was not logged, or they are too many
   kTruncate,  // all rows have left
   kRewrite,   // the table has another storage, and what has become of its rows is not known
@@ -22,6 +23,7 @@ enum class DirtyKind : uint32 {
 
 struct DirtyEntry {
   DirtyKind kind;
+  bool row;      // kRow or kNewRow
   uint32 watch;  // of a row: the number of the watch that names its table and columns
   Oid relation;  // of anything else: the table
   uint32 bytes;  // of a row: how long its values are
@@ -71,7 +73,8 @@ class DirtyRecordBuilder {
   // a whole.
   void Init(MemoryContext context, size_t limit);
 
-  void AddRow(uint32 watch, Oid relation, const Datum* values, const int16* lengths,
+  // `kind`: kRow or kNewRow.
+  void AddRow(DirtyKind kind, uint32 watch, Oid relation, const Datum* values, const int16* lengths,
               const bool* by_value, int count);
   void AddTable(DirtyKind kind, Oid relation);
 
@@ -81,6 +84,7 @@ class DirtyRecordBuilder {
 
  private:
   bool NoteTable(Oid relation);
+  bool RepeatsLast(uint32 start) const;
   void KeepUnlessRepeated(uint32 start);
   void TellTablesAsWhole();
 

@@ -4,7 +4,7 @@ Usage: random_batches.py SEED CASES [FORM,...]: without queries of these forms (
 The first case that differs in some way is shown small, for psql: what of its query and statements it differs without is left out, as far as
 one comes in a minute.
 ONLY_KEPT=1: only queries whose groups are kept from batch to batch.
-PLANTED=1: the client here loses all updates; it ends well if that was found and made small. CLOCKED: how many of the queries may ask the clock (0.3).
+PLANTED=1: the client here loses all updates; it ends well if that was found and made small. CLOCKED: how many of the queries may ask the clock (0.3). ONLY_NEW: how many of the batches only insert (0.3).
 MUTATION: a deliberate bug that is switched on."""
 import json, os, random, re, sys, time, psycopg2, psycopg2.extras
 from collections import Counter, namedtuple
@@ -16,6 +16,7 @@ from shrinking import SECONDS, count_statements, shrink_case
 ONLY_KEPT = os.environ.get("ONLY_KEPT") == "1"
 PLANTED = os.environ.get("PLANTED") == "1"
 MUTATION = os.environ.get("MUTATION", "")
+ONLY_NEW = float(os.environ.get("ONLY_NEW", .3))
 DSN = ""
 def loads(text):
     """JSON in which 1.0 and 1 differ."""
@@ -63,12 +64,14 @@ def row_without_times(r, t):
             "s": lambda: (value(r, "int"), value(r, "int"))}
     return vals[t]()
 KEYS = {"a": ["id"], "b": ["id"], "c": ["k1", "k2"], "d": ["p"], "s": ["u"]}
-def changes(r, clock):
+def changes(r, clock, only_new=False):
     """Statements, each with its table and what it returns: the identities of the rows that it has changed."""
+    tables = "aabbccds" if not only_new or r.random() < .6 else "c"  # keys of two columns, of which new ones cross old ones
     for _ in range(r.randint(1, 4)):
-        t = r.choice("aabbccds"); k = r.random()
+        t = r.choice(tables); k = 0 if only_new else r.random()
         key = KEYS[t]; ks = ", ".join(key)
         row = row_of(r, t, clock)
+        if only_new and t != "s" and r.random() < .5: row = (r.randint(1, 12),) + row[1:]
         if k < 0.45:
             yield t, "INSERT INTO %s VALUES (%s) ON CONFLICT DO NOTHING RETURNING %s" % (t, ", ".join(["%s"] * len(row)), ks), row
         elif k < 0.7:
@@ -154,7 +157,8 @@ def make_case(r, without):
         sql, _ = made.query(2)
         left_open = made.open
     role, logged = r.choice(["none", "none", "live_queries_reader"]), r.random() < .7
-    batches = [[one for _ in range(r.randint(1, 4)) for one in changes(r, clock)] + ([bulk(r)] if r.random() < .05 else []) for _ in range(KEPT_BATCHES if kept else BATCHES)]
+    batches = [[one for _ in range(r.randint(1, 4)) for one in changes(r, clock, only_new)] + ([bulk(r)] if r.random() < .05 else [])
+               for only_new in (r.random() < ONLY_NEW for _ in range(KEPT_BATCHES if kept else BATCHES))]
     batches = [Batch(statements, r.choice(list(TABLES)) if r.random() < .05 else None, moment) for statements, moment in zip(batches, clock.times[1:])]
     return Case(sql, role, logged, left_open, setup, batches, clock)
 class Refused(Exception): "The query is not watched."
@@ -224,7 +228,7 @@ class Lab:
                 truth = Counter(json.dumps(row) for row, in cc.fetchall())
             assert found == truth, "not as the query: %s\nnot %s" % (now, truth)
             stats["batches"] += 1; stats["whole"] += told["whole"]; stats["by windows"] += plan["windows"] > 0 and not told["whole"]; stats["bag"] += told["bag"]
-            stats["changed"] += bool(told["changes"]); stats["moved"] += bool(told["moved"]); stats["groups moved"] += told["moved"]; stats["partial"] += told["rows"] < 2 * len(now)
+            stats["changed"] += bool(told["changes"]); stats["spared"] += bool(told["spared"]); stats["moved"] += bool(told["moved"]); stats["groups moved"] += told["moved"]; stats["partial"] += told["rows"] < 2 * len(now)
     def how(self, case):
         """How a case fails: a word for it, or None."""
         try: self.play(case, Counter(), random.Random(0), "5s")
