@@ -148,16 +148,19 @@ oracle_seeds() {
 oracle_run() {
   local build=$1 seed=$2 seconds=$3 status=0
   shift 3
-  local options=$* again=''
-  [[ $build != faults ]] || again='FAULTS=1 '
-  echo "oracle: seed $seed $options"
+  local again="ORACLE_SEEDS=$seed ORACLE_OPTIONS='${*:- }' test/run oracle"
+  case $build in
+    faults) again="FAULTS=1 $again" ;;
+    undefined | address) again="test/run sanitized" ;;
+  esac
+  echo "oracle: seed $seed $*"
   logged "$run_dir/log/oracle-$build-$seed.log" as_user "$tree/test/oracle/run" --seed "$seed" --seconds "$seconds" "$@" || status=$?
   if ((status == 0)); then
     passed
     return
   fi
   failed
-  echo "oracle: FAILED; again with: ${again}ORACLE_SEEDS=$seed ORACLE_OPTIONS='${options:- }' test/run oracle"
+  echo "oracle: FAILED; again with: $again"
 }
 
 part_oracle() {
@@ -223,11 +226,11 @@ part_sanitized() {
     echo "with -fsanitize=$kind:"
     installcheck "sanitized-$kind" TAP_TESTS=
     [[ -e $run_dir/server-$kind/.installed ]] || continue
-    name=sanitized-$kind-oracle status=0
+    name=sanitized-$kind-oracle
     show_on_failure "$run_dir/log/$name-server.log"
     start_cluster "$name-server" "$kind"
-    logged "$run_dir/log/$name.log" as_user "$tree/test/oracle/run" --seed 1 --seconds 20 --tiny-mailboxes || status=$?
-    if ((status == 0)); then passed; else failed; fi
+    oracle_run "$kind" 1 20 --tiny-mailboxes
+    oracle_run "$kind" 2 15 --shapes any
     stop_cluster "$name-server" || failed
   done
   [[ -z ${IN_CHROOT:-} ]] || return 0 # the rest has no server in it
