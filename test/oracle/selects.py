@@ -58,8 +58,8 @@ MOVING = [
     ("SELECT who FROM member ORDER BY team = $1, who, team LIMIT 5", ("1",), {"member"}),
 ]
 
-# Of one value at a time: what limits rows, makes one group, numbers rows or sorts equal ones out. The query, the types of its
-# parameters, the tables below, what it does.
+# Of one value at a time: what limits rows, makes one group, keeps groups from batch to batch, numbers rows or sorts equal ones
+# out. The query, the types of its parameters, the tables below, what it does.
 OF_VALUES = [
     ("SELECT id, state FROM task WHERE team = $1 ORDER BY points DESC NULLS LAST, id LIMIT 2", [INT], {"task"}, "LIMIT"),
     ("SELECT who FROM member WHERE team = $1 ORDER BY who LIMIT 2 OFFSET 1", [INT], {"member"}, "LIMIT"),
@@ -72,6 +72,9 @@ OF_VALUES = [
     ("SELECT max(k.points) AS most FROM team t LEFT JOIN task k ON k.team = t.id WHERE t.lead = $1 HAVING count(*) > 1", [INT],
      {"team", "task"}, "one group"),
     ("SELECT count(*) AS n FROM doc WHERE team = $1", [INT], {"doc", "member"}, "one group"),
+    ("SELECT owner, sum(amount) AS total, count(*) AS n FROM saving WHERE owner = $1 GROUP BY owner", [INT], {"saving"}, "kept group"),
+    ("SELECT owner, avg(amount) AS mean FROM checking WHERE owner = $1 GROUP BY owner HAVING count(*) > 1", [INT], {"checking"}, "kept group"),
+    ("SELECT team, n, count(*) AS all, sum(id) AS ids FROM place WHERE team = $1 GROUP BY team, n", [INT], {"place"}, "kept group"),
     ("SELECT DISTINCT state, points FROM task WHERE team = $1", [INT], {"task"}, "DISTINCT"),
     ("SELECT DISTINCT n.weight FROM note n JOIN task k ON k.id = n.task WHERE k.team = $1", [INT], {"note", "task"}, "DISTINCT"),
     ("SELECT DISTINCT ON (state) state, id FROM task WHERE team = $1 ORDER BY state, points DESC, id", [INT], {"task"}, "DISTINCT ON"),
