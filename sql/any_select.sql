@@ -225,6 +225,18 @@ UPDATE amount SET v = 2.000 WHERE id = 1;
 SELECT live.wait_for();
 SELECT subscription_id, change->>'op' AS op, change->>'key' AS key, change->>'row' AS "row", change->>'old' AS old
 FROM live.poll() p, json_array_elements(p.message->'changes') change;
+-- A value by which rows are routed becomes an equal one: for who watches that, the row has not left, and may look the same.
+SELECT strategy FROM live.subscribe('shown', 'SELECT a.id, a.v FROM amount a JOIN amount b USING (id) WHERE a.v = $1', '{2}', "snapshot" => false, delivery => 'poll');
+SELECT strategy FROM live.subscribe('not shown', 'SELECT a.id, b.id AS other FROM amount a JOIN amount b USING (id) WHERE a.v = $1', '{2}', "snapshot" => false, delivery => 'poll');
+SELECT strategy FROM live.subscribe('listed', 'SELECT id FROM amount WHERE v = $1 ORDER BY id LIMIT 2', '{2}', "snapshot" => false, delivery => 'poll');
+UPDATE amount SET v = 2.00 WHERE id = 3;
+SELECT live.wait_for();
+SELECT subscription_id, change->>'op' AS op, change->>'key' AS key, change->>'row' AS "row", change->>'old' AS old
+FROM live.poll() p, json_array_elements(p.message->'changes') change WHERE subscription_id ~ 'shown|listed';
+UPDATE amount SET v = 3 WHERE id = 3;
+SELECT live.wait_for();
+SELECT subscription_id, change->>'op' AS op, change->>'key' AS key, change->>'row' AS "row", change->>'old' AS old
+FROM live.poll() p, json_array_elements(p.message->'changes') change WHERE subscription_id ~ 'shown|listed' ORDER BY subscription_id;
 SELECT live.unsubscribe_all();
 DROP TABLE amount;
 DROP VIEW open_order;

@@ -21,6 +21,7 @@ constexpr double kManyRows = 10;
 // Of the rows of one query at one snapshot, into the difference.
 struct RowsOfSide {
   const ResultEncoder* encoder;
+  const BatchSource* source;
   Difference* difference;
   MemoryContext row_context;
   int side;
@@ -28,10 +29,21 @@ struct RowsOfSide {
   uint64 rows;
 };
 
+// Adds it unless nobody gets it. Values that are equal and have other bytes are of one route.
+void AddEncoded(const RowsOfSide& rows, EncodedRow encoded) {
+  const Datum* watched = nullptr;
+  if (rows.encoder->route_count > 0) {
+    const BatchSource& source = *rows.source;
+    watched = source.find_watched(encoded.routes, encoded.route_nulls, source.context);
+    if (watched == nullptr) return;
+  }
+  encoded.routing = {reinterpret_cast<const char*>(&watched), sizeof(watched)};
+  rows.difference->Add(encoded, rows.side);
+}
+
 void TakeRow(RowsOfSide* rows, TupleTableSlot* slot) {
   MemoryContextReset(rows->row_context);
-  InMemoryContext(rows->row_context,
-                  [&] { rows->difference->Add(Encode(*rows->encoder, slot), rows->side); });
+  InMemoryContext(rows->row_context, [&] { AddEncoded(*rows, Encode(*rows->encoder, slot)); });
   ++rows->rows;
   if (rows->max_bytes != 0 && rows->difference->bytes() > rows->max_bytes)
     ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -123,6 +135,7 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
   const ResultEncoder& encoder = evaluation.encoder;
   RowsOfSide rows = {};
   rows.encoder = &encoder;
+  rows.source = &source;
   rows.difference =
       Difference::Create(evaluation.plan->bag, evaluation.plan->list, encoder.route_lengths,
                          encoder.route_by_value, encoder.route_count);

@@ -17,8 +17,8 @@ struct EncodedRow {
   const uint32* ends;    // where each column's name and value end in `row`
   const uint32* values;  // and where its value begins
   int columns;
-  std::string_view routing;  // what else tells it from others of the same key
-  const Datum* routes;       // the values of the routing columns, which that was made of
+  std::string_view routing;  // what else tells it from others of the same key: who gets it
+  const Datum* routes;       // the values of the routing columns
   const bool* route_nulls;
 };
 

@@ -15,20 +15,6 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-// The values as bytes: those that differ in them are of different routes, or of one under two
-// names.
-std::string_view RoutingOf(const ResultEncoder& encoder, const Datum* values, const bool* nulls) {
-  Size bytes = 0;
-  for (int i = 0; i < encoder.route_count; ++i)
-    bytes += datumEstimateSpace(values[i], nulls[i], encoder.route_by_value[i],
-                                encoder.route_lengths[i]);
-  char* start = static_cast<char*>(palloc(bytes + 1));
-  char* end = start;
-  for (int i = 0; i < encoder.route_count; ++i)
-    datumSerialize(values[i], nulls[i], encoder.route_by_value[i], encoder.route_lengths[i], &end);
-  return {start, static_cast<size_t>(end - start)};
-}
-
 void EncodeRoutes(const ResultEncoder& encoder, TupleTableSlot* row, EncodedRow* encoded) {
   Datum* values = static_cast<Datum*>(palloc(sizeof(Datum) * (encoder.route_count + 1)));
   bool* nulls = static_cast<bool*>(palloc(sizeof(bool) * (encoder.route_count + 1)));
@@ -40,7 +26,6 @@ void EncodeRoutes(const ResultEncoder& encoder, TupleTableSlot* row, EncodedRow*
   }
   encoded->routes = values;
   encoded->route_nulls = nulls;
-  encoded->routing = RoutingOf(encoder, values, nulls);
 }
 
 }  // namespace
