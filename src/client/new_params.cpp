@@ -2,6 +2,7 @@
 // backend.
 #include "client/new_params.hpp"
 
+#include "client/undo_log.hpp"
 #include "deliver/throttle.hpp"
 #include "model/message.hpp"
 #include "model/origin.hpp"
@@ -46,17 +47,37 @@ bool IsShown(const LocalSubscription& subscription, const RecordHeader& header) 
   return bound.Sees(header);
 }
 
-void TakeOver(const LocalSubscription& former, LocalSubscription* subscription) {
+// Returns how many bytes that were.
+size_t TakeOver(const LocalSubscription& former, LocalSubscription* subscription) {
   DeliveredCounts waiting = former.waiting;
+  size_t bytes = 0;
   former.held->LookAtUnread([&](const RecordView& record) {
     RecordHeader header = record.header;
     header.subscription_serial = subscription->serial;
-    if (IsShown(*subscription, header))
+    if (IsShown(*subscription, header)) {
       subscription->held->Append(header, record.body);
-    else if (subscription->delivery == Delivery::kPoll)
+      bytes += record.body.size();
+    } else if (subscription->delivery == Delivery::kPoll) {
       waiting.TakeBack(header);
+    }
   });
   subscription->waiting.Add(waiting);
+  return bytes;
+}
+
+// What `former` has is there twice now, so many bytes. No other live query may be reset for want of
+// that room: what is there from before the transaction counts once. One that began in the running
+// subtransaction does not come back, so what it has is not needed. Where one of another savepoint
+// does, it takes room, or this one is refused.
+void CountOnce(LocalSubscription* former, size_t bytes) {
+  if (IsAddedHere(*former)) {
+    former->held->DiscardUnread();
+    NoteLost(former, "it was given other parameters again");
+  } else if (former->flow.committed()) {
+    former->held->CountElsewhere(bytes);
+  } else if (bytes > 0) {
+    RequireRoomFor(0, RecordQueue::TotalBytes());
+  }
 }
 
 // A message of changes, in the parts that are written so far.
@@ -194,17 +215,15 @@ void RequireSameColumns(const Plan& before, const Plan& after) {
                : errhint("End the live query and subscribe with the new parameters."));
 }
 
-void GoOnFrom(const LocalSubscription& former, LocalSubscription* subscription,
+void GoOnFrom(LocalSubscription* former, LocalSubscription* subscription,
               ResultDifference* difference) {
-  if (!former.flow.IsIntact()) RaiseLost(former);
+  if (!former->flow.IsIntact()) RaiseLost(*former);
   if (!subscription->flow.IsIntact()) RaiseLost(*subscription);
   const uint64_t newer = subscription->held->unread();
-  // Without what is there twice until the end of the transaction.
-  const size_t waiting = RecordQueue::TotalBytes();
-  TakeOver(former, subscription);
-  AddDifference(subscription, difference, waiting);
+  CountOnce(former, TakeOver(*former, subscription));
+  AddDifference(subscription, difference, RecordQueue::TotalBytes());
   MoveBack(subscription->held, newer);
-  subscription->shown = former.shown;
+  subscription->shown = former->shown;
 }
 
 }  // namespace live_queries

@@ -38,9 +38,9 @@ void RequireSameColumns(const Plan& before, const Plan& after);
 
 // Puts in front of what waits for `subscription` what waits for `former`, as far as the snapshot of
 // `subscription` shows it, and then the difference. All that committed up to that snapshot has been
-// taken from the mailbox. `former` keeps what it has, for a rollback. Raises 55000 if one of the
-// two has lost anything meanwhile, or 54000 if the difference is too large.
-void GoOnFrom(const LocalSubscription& former, LocalSubscription* subscription,
+// taken from the mailbox. `former` keeps what it has if a rollback may return to it. Raises 55000
+// if one of the two has lost anything meanwhile, or 54000 if there is no room.
+void GoOnFrom(LocalSubscription* former, LocalSubscription* subscription,
               ResultDifference* difference);
 
 }  // namespace live_queries

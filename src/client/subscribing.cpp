@@ -224,9 +224,9 @@ void GoOn(LocalSubscription* subscription, const Request& request, Plan plan) {
   DeliverMail(true);
   LIVE_QUERIES_FAULT("params-taken");
   // A function in the query may have called functions of ours.
-  const LocalSubscription* former = FindLocal(former_serial);
+  LocalSubscription* former = FindLocal(former_serial);
   if (former == nullptr) RaiseGone(CopyText(request.id.view()));
-  GoOnFrom(*former, subscription, difference);
+  GoOnFrom(former, subscription, difference);
 }
 
 // Analyses the query and registers `subscription`; leaves in `plan` what the decoder has

@@ -35,6 +35,14 @@ void Note(Action action, LocalSubscription* subscription) {
 
 const Undo* NewestUndo() { return newest_undo; }
 
+bool IsAddedHere(const LocalSubscription& subscription) {
+  const SubTransactionId here = GetCurrentSubTransactionId();
+  for (const Undo* undo = newest_undo; undo != nullptr; undo = undo->older)
+    if (undo->subscription == &subscription && undo->action == Action::kAdded)
+      return undo->subtransaction == here;
+  return false;
+}
+
 bool ChangesNotifications() {
   for (const Undo* undo = newest_undo; undo != nullptr; undo = undo->older)
     if (undo->subscription != nullptr && undo->subscription->delivery == Delivery::kNotify)

@@ -37,6 +37,9 @@ void Note(Action action, LocalSubscription* subscription);
 
 // nullptr: nothing was done.
 const Undo* NewestUndo();
+// Whether it was added by the running subtransaction: that may be undone only together with all
+// that this one does.
+bool IsAddedHere(const LocalSubscription& subscription);
 // Whether anything was done to a subscription that is told by notifications.
 bool ChangesNotifications();
 

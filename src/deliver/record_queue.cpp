@@ -28,6 +28,7 @@ RecordQueue* RecordQueue::Create(MemoryContext parent) {
 }
 
 void RecordQueue::Destroy() {
+  CountHere();
   while (first_ != nullptr) FreeFirst();
   CloseFile();
   if (context_ != nullptr) MemoryContextDelete(context_);
@@ -130,6 +131,7 @@ void RecordQueue::Rewind() {
 }
 
 void RecordQueue::DiscardUnread() {
+  CountHere();
   FreeBehind(last_read_);
   total_bytes -= file_bytes_ - file_read_bytes_;
   file_records_ = file_read_;
@@ -168,6 +170,16 @@ void RecordQueue::ReturnTo(const ReadPosition& position) {
 }
 
 size_t RecordQueue::TotalBytes() { return total_bytes; }
+
+void RecordQueue::CountElsewhere(size_t bytes) {
+  elsewhere_ += bytes;
+  total_bytes -= bytes;
+}
+
+void RecordQueue::CountHere() {
+  total_bytes += elsewhere_;
+  elsewhere_ = 0;
+}
 
 // All that follow it; nullptr: all.
 void RecordQueue::FreeBehind(Node* node) {

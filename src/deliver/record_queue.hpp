@@ -73,8 +73,12 @@ class RecordQueue {
   // Nothing in it, but for what was forgotten.
   bool empty() const { return unread_ == 0 && read_count_ == 0; }
 
-  // Body bytes of what is not forgotten, in all queues.
+  // Body bytes of what is not forgotten, in all queues, but for what counts elsewhere.
   static size_t TotalBytes();
+  // So many of what was not read were copied to another queue, and do not count here as long as
+  // they are there: until CountHere, or the end of either.
+  void CountElsewhere(size_t bytes);
+  void CountHere();
 
  private:
   MemoryContext Context();
@@ -103,7 +107,8 @@ class RecordQueue {
   size_t file_read_bytes_;  // of these, read
   uint64_t unread_;
   uint64_t read_count_;
-  char* file_body_;  // of the record read last
+  size_t elsewhere_;  // of those that were not read: body bytes that count there
+  char* file_body_;   // of the record read last
 };
 
 }  // namespace live_queries

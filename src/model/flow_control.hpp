@@ -93,6 +93,7 @@ class FlowControl {
 
   // The subscribing transaction has committed.
   constexpr void OnCommitted() { committed_ = true; }
+  constexpr bool committed() const { return committed_; }
 
   // A snapshot was taken, by subscribe or refresh, and is to be read. Held messages are older than
   // it, hence visible in it: a transaction is decoded only when new snapshots see it. To be called

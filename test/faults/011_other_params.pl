@@ -242,6 +242,45 @@ for my $query (qw(large long_page)) {
     is_right($client, $query, $queries{$query}[1], 0, "$query, refused");
 }
 
+# Much waits for one that is paused, and it gets other parameters again and again in one transaction: others are not reset for that.
+for my $table (qw(e e2)) {
+    $writer->rows($_) for "CREATE TABLE $table (id int PRIMARY KEY, n int)", "ALTER TABLE $table REPLICA IDENTITY FULL",
+      "INSERT INTO $table SELECT i, 0 FROM generate_series(1, 6) i";
+}
+for my $way (qw(COMMIT ROLLBACK savepoints)) {
+    my $client = connect_client($node);
+    $client->subscribe('much', q{SELECT id, n, repeat('z', 1000) AS long FROM e WHERE $1::int > 0}, 1);
+    $client->subscribe('other', 'SELECT id, n FROM e2');
+    $client->rows(q{SELECT live.pause('much')});
+    $writer->rows($_) for 'UPDATE e SET n = n + 1', 'UPDATE e2 SET n = n + 1';
+    my @told = map { $_->{message} } $client->synced;
+    $client->rows('BEGIN');
+    my @errors;
+    for my $param (2 .. 8) {
+        $writer->rows('UPDATE e2 SET n = n + 1 WHERE id = 1');
+        $client->rows("SAVEPOINT s$param") if $way eq 'savepoints';
+        push @errors, $client->error("SELECT live.set_params('much', '{$param}')")->{C};
+        last if $errors[-1] ne '00000';
+    }
+    if ($way eq 'savepoints') {
+        is($errors[-1], '54000', 'what may come back takes room, until the call is refused');
+        $client->rows('ROLLBACK TO s' . (1 + @errors));
+    } else {
+        is("@errors", "@{[ ('00000') x 7 ]}", "$way: all are accepted");
+    }
+    $client->rows($way eq 'savepoints' ? 'COMMIT' : $way);
+    $client->rows(q{SELECT live.resume('much')});
+    push @told, map { $_->{message} } $client->synced;
+    is(join(' ', grep { $_ ne 'changes' } map { $_->{type} } @told), '', "$way: nothing is reset");
+    for my $case ([ 'much', 'e' ], [ 'other', 'e2' ]) {
+        my ($id, $table) = @$case;
+        my %n;
+        for my $message (grep { $_->{subscription_id} eq $id } @told) { $n{ $_->{row}{id} } = $_->{row}{n} for @{ $message->{changes} } }
+        is(join(' ', map { $n{$_} // 'none' } 1 .. 6), join(' ', map { $_->[0] } @{ $client->rows("SELECT n FROM $table ORDER BY id") }), "$way, $id: all is told");
+    }
+    $client->disconnect;
+}
+
 $_->disconnect for $writer, $early, $late;
 nothing_left($node, 'in the end');
 done_testing();
