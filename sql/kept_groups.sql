@@ -23,6 +23,12 @@ SELECT * FROM start('all', 'SELECT count(*) AS n, count(ok) AS known, sum(amount
 SELECT * FROM start('groups', 'SELECT shop, sum(amount) AS sum, round(avg(amount), 1) + 1 AS more FROM sale GROUP BY shop HAVING sum(amount) < 1000');
 SELECT * FROM start('join', 'SELECT town, count(*) AS n, sum(amount) FILTER (WHERE ok) AS sum FROM sale s JOIN shop p ON p.id = s.shop GROUP BY town');
 SELECT * FROM start('of a shop', 'SELECT shop, count(*) AS n FROM sale WHERE shop = $1 GROUP BY shop', '{1}');
+-- One group of each value that somebody asks for, which is there without any row.
+SELECT * FROM start('of 1', 'SELECT count(*) AS n, sum(amount) AS sum FROM sale WHERE shop = $1', '{1}');
+SELECT * FROM start('of 2', 'SELECT count(*) AS n, sum(amount) AS sum FROM sale WHERE shop = $1', '{2}');
+SELECT * FROM start('of 9', 'SELECT count(*) AS n, sum(amount) AS sum FROM sale WHERE shop = $1', '{9}');
+SELECT * FROM start('of two columns', 'SELECT avg(s.amount) AS avg, ''all'' AS of FROM sale s JOIN shop p ON p.id = s.shop WHERE p.town = $1 AND ok = $2 HAVING count(*) > 3', '{B,true}');
+SELECT * FROM start('of a number', 'SELECT count(*) AS n FROM shop WHERE size = $1', '{1}');
 -- Equal values with other bytes around them, or within.
 CREATE TABLE tagged (id int PRIMARY KEY, bucket int, name text);
 INSERT INTO tagged VALUES (1, hashtext('a'), 'a'), (2, NULL, 'a'), (3, hashtext('b'), 'b'), (4, NULL, 'b');
@@ -53,6 +59,13 @@ SELECT * FROM told();
 UPDATE sale SET amount = 'NaN' WHERE id = 3;
 SELECT * FROM told();
 UPDATE sale SET amount = NULL WHERE id = 3;
+SELECT * FROM told();
+-- From one value to another.
+UPDATE sale SET shop = 9 WHERE id = 2;
+SELECT * FROM told();
+UPDATE sale SET shop = 2 WHERE id IN (1, 2);
+SELECT * FROM told();
+UPDATE sale SET shop = 1 WHERE id = 1;
 SELECT * FROM told();
 -- Past the edge of HAVING, and back.
 UPDATE sale SET amount = 1000 WHERE id = 4;

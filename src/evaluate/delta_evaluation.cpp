@@ -106,7 +106,7 @@ bool AddMoved(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
   if (moved.all) return true;
   const auto* set =
       static_cast<StaleSet*>(list_nth(evaluation.plan->sets, SetOfMoving(*evaluation.moving)));
-  TakeProbed(evaluation.sets, *set, snapshots, values);
+  TakeProbed(evaluation.sets, *set, snapshots, source, values);
   return false;
 }
 

@@ -326,7 +326,7 @@ void MoveAll(Moving* moving) {
 
 // The row of the result; nullptr: there is none.
 TupleTableSlot* RowOf(const MovingEvaluation& evaluation, const KeptGroup& group) {
-  if (evaluation.columns > 0 && group.rows == 0) return nullptr;
+  if (group.rows == 0 && !evaluation.plan->without_rows) return nullptr;
   ResetExprContext(evaluation.expressions);
   TupleTableSlot* row = ExecClearTuple(evaluation.group_row);
   for (int i = 0; i < evaluation.columns; ++i) {

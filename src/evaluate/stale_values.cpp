@@ -288,6 +288,14 @@ StaleValues ValuesOfWhole(const StaleSets& sets, const ClockPair& clock,
   return values;
 }
 
+void TakeProbed(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snapshots,
+                const BatchSource& source, StaleValues* values) {
+  if (set.of_routes)
+    ProbeRoutes(sets, set, snapshots, source, values);
+  else
+    Probe(sets, set, snapshots, values);
+}
+
 StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,
                             const ClockPair& clock, const BatchSource& source, int left_out) {
   const DeltaPlan& plan = *sets.plan;
@@ -306,10 +314,8 @@ StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots
       const DirtyRows dirty = source.find_dirty(set, source.context);
       TakeRows(set, dirty, RowsOfTable(by_clock, set.table), &values);
       values.all_new[set.number] = !clock_moves && !dirty.all && AreNew(set, dirty);
-    } else if (set.of_routes) {
-      ProbeRoutes(sets, set, snapshots, source, &values);
     } else {
-      Probe(sets, set, snapshots, &values);
+      TakeProbed(sets, set, snapshots, source, &values);
     }
     if (values.whole) break;
   }
@@ -328,11 +334,6 @@ void TakeValues(const StaleSet& set, const ValueSet* columns, StaleValues* value
   foreach (cell, set.columns)
     SetColumnParams(values, *static_cast<SetColumn*>(lfirst(cell)),
                     columns[foreach_current_index(cell)]);
-}
-
-void TakeProbed(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snapshots,
-                StaleValues* values) {
-  Probe(sets, set, snapshots, values);
 }
 
 const PlannedStmt* PlanFor(KeptPlan* kept, const StaleValues& values, bool at_a_time) {

@@ -107,7 +107,7 @@ void TakeValues(const StaleSet& set, const ValueSet* columns, StaleValues* value
 
 // Runs the probe of a set that was left out.
 void TakeProbed(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snapshots,
-                StaleValues* values);
+                const BatchSource& source, StaleValues* values);
 
 // A plan that is as good as these values make worth planning, or the newer time, which it knows if
 // `at_a_time`. It is good for the parameters of either side.

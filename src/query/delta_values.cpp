@@ -101,6 +101,7 @@ Level PlanValueByValue(Planner* planner, Query* query) {
   PlanSubLinks(planner, level, &relation);
   DecideOpen(planner, level, &relation);
   NameRows(planner, level, &relation);
+  planner->grouped = relation.parts;
   Coarsen(planner, level, Step::kGroup, ColumnsOf(tests), &relation);
   if (relation.parts == NIL) {
     GiveUp(planner, "nothing of it can be stale");

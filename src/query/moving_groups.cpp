@@ -6,6 +6,7 @@
 #include "query/delta_planner.hpp"
 #include "query/equal_values.hpp"
 #include "query/tree.hpp"
+#include "query/value_by_value.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -179,34 +180,45 @@ bool AreTheirOwn(List* groups) {
 }  // namespace
 
 const MovingGroups* PlanMovingGroups(const Planner& planner, const Level& level) {
-  const Query& query = *level.query;
-  if (!OnlyGroups(query) || list_length(level.parts) != 1 || planner.grouped == NIL) return nullptr;
-  const Part part = InExpressions(*static_cast<Part*>(linitial(level.parts)), query);
-  List* groups = get_sortgrouplist_exprs(query.groupClause, query.targetList);
-  if (!equal(part.expressions, groups) || !AreTheirOwn(groups)) return nullptr;
+  const Query* query = level.query;
+  if (list_length(level.parts) != 1 || planner.grouped == NIL) return nullptr;
+  List* groups = NIL;
+  const bool by_value = IsValueByValue(*query);
+  if (by_value) query = OfAllValues(*query, &groups);
+  if (!OnlyGroups(*query)) return nullptr;
+  Part part = *static_cast<Part*>(linitial(level.parts));
+  if (by_value) {
+    part.expressions = groups;
+  } else {
+    part = InExpressions(part, *query);
+    groups = get_sortgrouplist_exprs(query->groupClause, query->targetList);
+    if (!equal(part.expressions, groups)) return nullptr;
+  }
+  if (!AreTheirOwn(groups)) return nullptr;
   OfGroupRow row = {groups, NIL, false};
   List* result = NIL;
   ListCell* cell;
-  foreach (cell, query.targetList) {
+  foreach (cell, query->targetList) {
     const auto* target = lfirst_node(TargetEntry, cell);
     if (target->resjunk) continue;
     TargetEntry* of_row = flatCopyTargetEntry(const_cast<TargetEntry*>(target));
     of_row->expr = reinterpret_cast<Expr*>(FromGroupRow(AsNode(CopyOf(target->expr)), &row));
     result = lappend(result, of_row);
   }
-  Node* having = FromGroupRow(CopyOf(query.havingQual), &row);
+  Node* having = FromGroupRow(CopyOf(query->havingQual), &row);
   if (row.failed) return nullptr;
   MovingGroups* moving = static_cast<MovingGroups*>(palloc0(sizeof(MovingGroups)));
   moving->set = part.set;
   moving->groups = CopyOf(groups);
+  moving->without_rows = by_value || groups == NIL;
   moving->result = result;
   moving->having = having;
   List* columns = list_copy(groups);
   foreach (cell, row.aggregates)
     moving->aggregates =
         lappend(moving->aggregates, TakeInput(CopyOf(lfirst_node(Aggref, cell)), &columns));
-  moving->inputs = InputsOf(planner, &query, columns);
-  moving->members = Selecting(&query, Step::kGroup, columns);
+  moving->inputs = InputsOf(planner, query, columns);
+  moving->members = Selecting(query, Step::kGroup, columns);
   RestrictTo(moving->members, planner, part);
   return moving;
 }

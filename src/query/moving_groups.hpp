@@ -24,13 +24,14 @@ struct MovingInput {
 };
 
 struct MovingGroups {
-  int set;           // the stale set of the groups
-  List* groups;      // expressions, the first columns of the rows of these queries
-  List* aggregates;  // MovingInput*
-  List* inputs;      // Restricted*: the rows that may have come or gone, each in one of them
-  Query* members;    // all rows of the groups that are in the set
-  List* result;      // TargetEntry*, the result columns: of a row of groups and aggregates
-  Node* having;      // likewise; nullptr: all groups are shown
+  int set;            // the stale set of the groups
+  List* groups;       // expressions, the first columns of the rows of these queries
+  bool without_rows;  // a group is shown also if it has none
+  List* aggregates;   // MovingInput*
+  List* inputs;       // Restricted*: the rows that may have come or gone, each in one of them
+  Query* members;     // all rows of the groups that are in the set
+  List* result;       // TargetEntry*, the result columns: of a row of groups and aggregates
+  Node* having;       // likewise; nullptr: all groups are shown
 };
 
 // The columns of that row: the groups, then the aggregates.

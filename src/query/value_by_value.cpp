@@ -157,6 +157,25 @@ List* TakeOutValues(Query* level) {
   return tests;
 }
 
+Query* OfAllValues(const Query& query, List** columns) {
+  Query* level = CopyOf(&LevelOfValue(query));
+  ListCell* cell;
+  List* tests = TakeOutValues(level);
+  foreach (cell, tests) *columns = lappend(*columns, linitial(lfirst_node(OpExpr, cell)->args));
+  List* targets = NIL;
+  foreach (cell, query.targetList) {
+    const auto* target = lfirst_node(TargetEntry, cell);
+    const auto* column = castNode(Var, target->expr);
+    TargetEntry* computed = flatCopyTargetEntry(const_cast<TargetEntry*>(target));
+    computed->expr = column->varno == kLevel
+                         ? get_tle_by_resno(level->targetList, column->varattno)->expr
+                         : static_cast<Expr*>(list_nth(*columns, column->varattno - 1));
+    targets = lappend(targets, computed);
+  }
+  level->targetList = targets;
+  return level;
+}
+
 List* SourcesOfValues(const Query& query) {
   List* sources = NIL;
   ListCell* cell;

@@ -25,6 +25,11 @@ const Query& LevelOfValue(const Query& query);
 // values.
 List* TakeOutValues(Query* level);
 
+// What such a query would select if one could ask for all values at once: its level without the
+// conditions on them, by the columns of the result. `columns`: the expressions in the place of
+// values.
+Query* OfAllValues(const Query& query, List** columns);
+
 // The functions that give the values: FuncExpr, each of an array, a Param.
 List* SourcesOfValues(const Query& query);
 

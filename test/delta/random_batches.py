@@ -119,7 +119,7 @@ def otherwise(cur, r, query):
     cur.execute("".join("SET enable_%s = %s;" % (name, r.choice(["on", "off"])) for name in PLANNER))
     cur.execute("SELECT row_to_json(q) FROM (%s) q" % query)
     return Counter(json.dumps({c: v for c, v in row.items() if not c.startswith("?hidden")}) for row, in cur.fetchall())
-# One level that groups, by aggregates that can be run backwards and one that cannot, of one table or several.
+# One level that groups, by aggregates that can be run backwards and one that cannot, of one table or several; or one group of each value of columns.
 SOURCES = [("d", ["p % 3", "m"], ["n", "m"], ["p"]), ("b", ["a_id", "t", "a_id, t"], ["y"], ["id"]), ("s", ["w"], ["u"], []),
            ("b JOIN a ON a.id = b.a_id", ["a.x", "b.t, a.x"], ["b.y", "a.x"], ["b.id"]), ("b LEFT JOIN a ON a.id = b.a_id", ["a.x", "b.t"], ["a.id", "b.y"], ["b.id"]),
            ("d JOIN s ON s.u = d.p", ["s.w"], ["d.n", "d.m"], ["d.p"]), ("c WHERE EXISTS (SELECT FROM a WHERE a.id = c.b_id)", ["k2"], ["z"], ["k1"]),
@@ -134,6 +134,10 @@ def kept_query(r):
     if r.random() < .3: shown.append("'%s' AS fixed" % r.choice("xy"))
     sql = "SELECT " + ", ".join(([group] if group and r.random() < .8 else []) + shown) + " FROM " + source
     if group: sql += " GROUP BY " + group
+    elif r.random() < .6:
+        columns = [c for one in groups + rare for c in one.split(", ") if re.fullmatch(r"[a-z0-9.]+", c)]
+        equal = lambda c: "%s = '%s'" % (c, r.choice({"t": "xyz", "k2": "pq"}.get(c.split(".")[-1], "01234")))
+        sql += (" AND " if "WHERE" in source else " WHERE ") + " AND ".join(equal(c) for c in r.sample(columns, min(len(columns), r.choice([1, 1, 2]))))
     if r.random() < .3: sql += " HAVING " + r.choice(["count(*) > 1", "sum(%s) > 2" % values[0], "count(%s) = 0" % values[0], function() + " IS NOT NULL"])
     return sql
 # A query, who asks, whether the dirty log is read, whether SQL leaves the answer open; statements before it, its batches, and when it is asked
