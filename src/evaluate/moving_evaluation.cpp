@@ -258,7 +258,8 @@ void TakeMember(const MovingEvaluation& evaluation, const Datum* values, const b
 }
 
 // Reads all rows of the groups that are not known, at one snapshot.
-void ReadUnknown(Moving* moving, const StaleSets& sets, Snapshot snapshot, StaleValues* values) {
+void ReadUnknown(Moving* moving, const StaleSets& sets, Snapshot snapshot, ParamListInfo params,
+                 StaleValues* values) {
   const MovingEvaluation& evaluation = *moving->evaluation;
   const size_t count = static_cast<size_t>(evaluation.columns) + 1;
   ValueSet* columns = static_cast<ValueSet*>(palloc(sizeof(ValueSet) * count));
@@ -276,7 +277,7 @@ void ReadUnknown(Moving* moving, const StaleSets& sets, Snapshot snapshot, Stale
   TakeValues(*static_cast<StaleSet*>(list_nth(sets.plan->sets, evaluation.plan->set)), columns,
              values);
   const PlannedStmt* plan = PlanFor(evaluation.members, *values);
-  Execute(plan, values->params.after, snapshot, 0, [&](TupleTableSlot* row) {
+  Execute(plan, params, snapshot, 0, [&](TupleTableSlot* row) {
     ++moving->rows;
     MemoryContextReset(moving->scratch);
     InMemoryContext(moving->scratch, [&] {
@@ -387,7 +388,7 @@ Moved MoveGroups(MovingEvaluation* evaluation, const StaleSets& sets, const Snap
     return {false, 0, moving.rows};
   }
   LeaveOutUnwatched(&moving, source);
-  ReadUnknown(&moving, sets, snapshots.before, values);
+  ReadUnknown(&moving, sets, snapshots.before, values->params.before, values);
   auto tell = [&](int side) {
     ForEachGroup(moving, [&](KeptGroup* group) {
       if (TupleTableSlot* row = RowOf(*evaluation, *group)) take(row, side, context);
@@ -396,7 +397,7 @@ Moved MoveGroups(MovingEvaluation* evaluation, const StaleSets& sets, const Snap
   tell(-1);
   LIVE_QUERIES_FAULT("evaluator-move");
   MoveAll(&moving);
-  ReadUnknown(&moving, sets, snapshots.after, values);
+  ReadUnknown(&moving, sets, snapshots.after, values->params.after, values);
   tell(1);
   uint64 groups = 0;
   for (KeptGroup* group = moving.first; group != nullptr;) {

@@ -208,7 +208,6 @@ DeltaPlan PlanDelta(const Query* query) {
   plan.shown = shown;
   plan.list = IsList(LevelOfValue(*query));
   plan.asks_clock = asks_clock;
-  if (asks_clock) plan.moving = nullptr;
   ListCell* cell;
   foreach (cell, tables)
     plan.tables = list_append_unique_oid(plan.tables, lfirst_node(RangeTblEntry, cell)->relid);

@@ -11,7 +11,7 @@ from collections import Counter, namedtuple
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/../oracle")
 from grammar import Grammar
 from open_grammar import OpenGrammar
-from clock_grammar import TIMES, ZONES, ClockGrammar, OpenClockGrammar, at_time, time_value, times
+from clock_grammar import TIMES, ZONES, ClockGrammar, OpenClockGrammar, at_time, condition, time_value, times
 from shrinking import SECONDS, count_statements, shrink_case
 ONLY_KEPT = os.environ.get("ONLY_KEPT") == "1"
 PLANTED = os.environ.get("PLANTED") == "1"
@@ -126,18 +126,25 @@ SOURCES = [("d", ["p % 3", "m"], ["n", "m"], ["p"]), ("b", ["a_id", "t", "a_id, 
            ("(SELECT DISTINCT x, t FROM a) a", ["t"], ["x"], []), ("va", ["t"], ["x"], ["id"])]
 FUNCTIONS = ["sum(%s)", "avg(%s)", "count(%s)", "count(*)", "sum(%s) FILTER (WHERE %s > 1)", "stddev(%s)", "var_pop(%s)", "bool_and(%s > 1)",
              "bool_or(%s = 2)", "coalesce(sum(%s), -1)", "sum(10 / %s) FILTER (WHERE %s <> 0)", "sum(%s::numeric / 3)", "round(avg(%s), 2)"]
-def kept_query(r):
+def kept_query(r, asks_clock):
+    """asks_clock: in conditions, filters of aggregates, and by what it groups, if the source has times"""
     source, groups, values, rare = r.choice(SOURCES)
-    function = lambda: (lambda f: f.replace("%s", r.choice(values + rare)))(r.choice(FUNCTIONS + ["max(%s)"] * (r.random() < .1)))
+    timed = ["%s.%s" % (t, c) for t in re.findall(r"\b[abc]\b", source.split(" WHERE ")[0]) * (source[0] != "(") for c, _ in TIMES[t]] if asks_clock else []
+    moment = lambda: condition(r, [(c, dict(TIMES[c[0]])[c[2:]]) for c in timed])
+    filtered = lambda f: "%s FILTER (WHERE %s)" % (f, moment()) if timed and re.fullmatch(r"[a-z_]+\([^()]*\)", f) and r.random() < .3 else f
+    function = lambda: (lambda f: filtered(f.replace("%s", r.choice(values + rare))))(r.choice(FUNCTIONS + ["max(%s)"] * (r.random() < .1)))
     group = r.choice(groups + [None])
+    if group and timed and r.random() < .3: group += ", (%s)" % moment()
     shown = ["%s AS f%d" % (function(), i) for i in range(r.randint(1, 4))]
     if r.random() < .3: shown.append("'%s' AS fixed" % r.choice("xy"))
     sql = "SELECT " + ", ".join(([group] if group and r.random() < .8 else []) + shown) + " FROM " + source
-    if group: sql += " GROUP BY " + group
-    elif r.random() < .6:
+    conditions = [moment()] if timed and r.random() < .7 else []
+    if not group and r.random() < .6:
         columns = [c for one in groups + rare for c in one.split(", ") if re.fullmatch(r"[a-z0-9.]+", c)]
         equal = lambda c: "%s = '%s'" % (c, r.choice({"t": "xyz", "k2": "pq"}.get(c.split(".")[-1], "01234")))
-        sql += (" AND " if "WHERE" in source else " WHERE ") + " AND ".join(equal(c) for c in r.sample(columns, min(len(columns), r.choice([1, 1, 2]))))
+        conditions += [equal(c) for c in r.sample(columns, min(len(columns), r.choice([1, 1, 2])))]
+    if conditions: sql += (" AND " if "WHERE" in source else " WHERE ") + " AND ".join(conditions)
+    if group: sql += " GROUP BY " + group
     if r.random() < .3: sql += " HAVING " + r.choice(["count(*) > 1", "sum(%s) > 2" % values[0], "count(%s) = 0" % values[0], function() + " IS NOT NULL"])
     return sql
 # A query, who asks, whether the dirty log is read, whether SQL leaves the answer open; statements before it, its batches, and when it is asked
@@ -146,12 +153,11 @@ Case = namedtuple("Case", "sql role logged left_open setup batches clock")
 Batch = namedtuple("Batch", "statements unknown moment")
 def make_case(r, without):
     kept = ONLY_KEPT or r.random() < .25
-    clock = Clock(not kept and r.random() < CLOCKED, r.choice(ZONES), times(r, KEPT_BATCHES + 1))
+    clock = Clock(r.random() < CLOCKED, r.choice(ZONES), times(r, KEPT_BATCHES + 1))
     setup = [one for _ in range(14) for one in changes(r, clock)]
     tables = TIMED if clock.asked else COLS
     if kept:
-        sql = kept_query(r)
-        left_open = "max(" in sql  # of equal ones any
+        sql, left_open = kept_query(r, clock.asked), False
     elif r.random() < .4:
         made = (ClockGrammar if clock.asked else Grammar)(r, {t: tables[t] for t in "abc"}, equalities=.4)
         sql, _ = made.statement()
