@@ -28,6 +28,7 @@ SELECT * FROM start('of 1', 'SELECT count(*) AS n, sum(amount) AS sum FROM sale 
 SELECT * FROM start('of 2', 'SELECT count(*) AS n, sum(amount) AS sum FROM sale WHERE shop = $1', '{2}');
 SELECT * FROM start('of 9', 'SELECT count(*) AS n, sum(amount) AS sum FROM sale WHERE shop = $1', '{9}');
 SELECT * FROM start('of two columns', 'SELECT avg(s.amount) AS avg, ''all'' AS of FROM sale s JOIN shop p ON p.id = s.shop WHERE p.town = $1 AND ok = $2 HAVING count(*) > 3', '{B,true}');
+SELECT * FROM start('extremes', 'SELECT shop, min(id) AS min, max(id) AS max, max(id::text) AS text FROM sale GROUP BY shop');
 SELECT * FROM start('of a number', 'SELECT count(*) AS n FROM shop WHERE size = $1', '{1}');
 -- Equal values with other bytes around them, or within.
 CREATE TABLE tagged (id int PRIMARY KEY, bucket int, name text);
@@ -40,7 +41,8 @@ INSERT INTO composed VALUES (1, ROW('{1,2}'::int[]), 10), (2, ROW((ARRAY[1, 2, N
 SELECT * FROM start('composed', 'SELECT made, sum(v) AS sum FROM composed GROUP BY made');
 -- What cannot run backwards, or is not exact, is evaluated.
 SELECT * FROM start('float', 'SELECT shop, sum(share) AS sum FROM sale GROUP BY shop');
-SELECT * FROM start('max', 'SELECT count(*) AS n, max(amount) AS max FROM sale');
+SELECT * FROM start('greatest of equal ones', 'SELECT count(*) AS n, max(amount) AS max FROM sale');
+SELECT * FROM start('by an index', 'SELECT min(id) AS min, max(id) AS max FROM sale');
 SELECT * FROM start('distinct', 'SELECT count(DISTINCT amount) AS n FROM sale');
 SELECT * FROM start('equal, not the same', 'SELECT size, count(*) AS n FROM shop GROUP BY size');
 SELECT property FROM live.explain('SELECT shop, sum(amount) FILTER (WHERE ok) AS sum FROM sale GROUP BY shop');
@@ -60,6 +62,11 @@ UPDATE sale SET amount = 'NaN' WHERE id = 3;
 SELECT * FROM told();
 UPDATE sale SET amount = NULL WHERE id = 3;
 SELECT * FROM told();
+-- The greatest one leaves, and comes.
+UPDATE sale SET id = id - 100 WHERE id IN (28, 30);
+SELECT * FROM told() WHERE id IN ('extremes', 'by an index');
+UPDATE sale SET id = id + 100 WHERE id < 0;
+SELECT * FROM told() WHERE id IN ('extremes', 'by an index');
 -- From one value to another.
 UPDATE sale SET shop = 9 WHERE id = 2;
 SELECT * FROM told();
@@ -97,5 +104,31 @@ SELECT "row" FROM live.refresh('all'), live.snapshot('all');
 UPDATE sale SET amount = 6;
 SELECT * FROM told() WHERE id = 'all';
 SELECT live.unsubscribe_all();
+-- Rows leave by the time.
+CREATE TABLE ticket (id int PRIMARY KEY, owner int, expires timestamptz);
+CREATE INDEX ON ticket (expires);
+INSERT INTO ticket SELECT n, n % 2, CASE WHEN n > 4 THEN 'infinity' ELSE now() + interval '1 s' * (n + 2) END FROM generate_series(1, 10) n;
+SELECT * FROM start('valid', 'SELECT owner, count(*) AS n, max(id) FILTER (WHERE expires < ''infinity'') AS last FROM ticket WHERE expires > now() GROUP BY owner');
+SELECT * FROM start('expired', 'SELECT count(*) FILTER (WHERE expires <= now()) AS expired, count(*) AS n FROM ticket WHERE owner = $1', '{1}');
+CREATE PROCEDURE wait_until(id text, condition text) LANGUAGE plpgsql AS $$
+DECLARE change json; done bool := false;
+BEGIN
+  FOR i IN 1..600 LOOP
+    FOR change IN SELECT c.value FROM live.poll(timeout => '0.2 s') p, json_array_elements(p.message->'changes') c WHERE p.subscription_id = id LOOP
+      EXECUTE format('SELECT $1->>''op'' <> ''delete'' AND (%s)', condition) INTO done USING change;
+    END LOOP;
+    EXIT WHEN done;
+    COMMIT;
+  END LOOP;
+  RAISE NOTICE '% %', id, CASE WHEN done THEN 'is told' ELSE 'is late' END;
+END $$;
+CALL wait_until('valid', $$$1->'row'->>'owner' = '0' AND $1->'row'->>'n' = '3' AND $1->'row'->>'last' IS NULL$$);
+SELECT live.refresh('expired');
+SELECT "row" FROM live.snapshot('expired');
+UPDATE ticket SET expires = '-infinity' WHERE id IN (5, 7);
+CALL wait_until('expired', $$$1->'row'->>'expired' = '4' AND $1->'row'->>'n' = '5'$$);
+SELECT live.unsubscribe_all();
+DROP TABLE ticket;
+DROP PROCEDURE wait_until;
 DROP TABLE sale, shop;
 DROP FUNCTION told, start;

@@ -20,6 +20,7 @@ extern "C" {
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 }
 
 namespace live_queries {
@@ -44,7 +45,8 @@ void PrepareCalls(const Aggref& call, Oid* types, Oid state_type, MovingAggregat
                                call.inputcollid, aggregate->transition_oid, aggregate->inverse_oid,
                                &transition, &inverse);
   PrepareCall(aggregate->transition_oid, transition, &aggregate->transition);
-  PrepareCall(aggregate->inverse_oid, inverse, &aggregate->inverse);
+  if (OidIsValid(aggregate->inverse_oid))
+    PrepareCall(aggregate->inverse_oid, inverse, &aggregate->inverse);
   if (!OidIsValid(aggregate->final_oid)) return;
   Expr* final;
   build_aggregate_finalfn_expr(types, aggregate->final_argument_count, state_type, call.aggtype,
@@ -58,7 +60,8 @@ void CheckStrictness(const MovingAggregate& aggregate, const Oid* types, Oid sta
     ereport(ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
             errmsg("aggregate %u needs to have compatible input type and transition type",
                    aggregate.function));
-  if (aggregate.transition.fn_strict != aggregate.inverse.fn_strict)
+  if (OidIsValid(aggregate.inverse_oid) &&
+      aggregate.transition.fn_strict != aggregate.inverse.fn_strict)
     ereport(ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
             errmsg("strictness of aggregate's forward and inverse transition functions must "
                    "match"));
@@ -90,6 +93,8 @@ void CopyIntoState(const MovingAggregate& aggregate, Datum value, MovingState* s
     state->value = value;
     return;
   }
+  // It is to outlast the row, and what is stored beside that.
+  if (aggregate.state_length == -1) value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
   InMemoryContext(state->context, [&] {
     state->value = datumCopy(value, aggregate.state_by_value, aggregate.state_length);
   });
@@ -118,6 +123,11 @@ void Replace(const MovingAggregate& aggregate, Datum value, MovingState* state) 
   state->is_null = false;
 }
 
+bool IsTheExtreme(const MovingAggregate& aggregate, Datum value, const MovingState& state) {
+  auto* comparison = const_cast<FmgrInfo*>(&aggregate.comparison);
+  return DatumGetInt32(FunctionCall2Coll(comparison, aggregate.collation, value, state.value)) == 0;
+}
+
 }  // namespace
 
 MovingAggregate MakeMovingAggregate(const MovingInput* input) {
@@ -132,14 +142,19 @@ MovingAggregate MakeMovingAggregate(const MovingInput* input) {
   HeapTuple tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(call.aggfnoid));
   if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for aggregate %u", call.aggfnoid);
   const auto* form = reinterpret_cast<Form_pg_aggregate>(GETSTRUCT(tuple));
-  aggregate.transition_oid = form->aggmtransfn;
-  aggregate.inverse_oid = form->aggminvtransfn;
-  aggregate.final_oid = form->aggmfinalfn;
+  const bool extreme = input->extreme;
+  aggregate.transition_oid = extreme ? form->aggtransfn : form->aggmtransfn;
+  aggregate.inverse_oid = extreme ? InvalidOid : form->aggminvtransfn;
+  aggregate.final_oid = extreme ? InvalidOid : form->aggmfinalfn;
   aggregate.final_argument_count = form->aggmfinalextra ? aggregate.argument_count + 1 : 1;
-  const Oid state_type = resolve_aggregate_transtype(call.aggfnoid, form->aggmtranstype, types,
-                                                     aggregate.argument_count);
-  const Datum initial =
-      SysCacheGetAttr(AGGFNOID, tuple, Anum_pg_aggregate_aggminitval, &aggregate.initial_is_null);
+  const Oid state_type =
+      resolve_aggregate_transtype(call.aggfnoid, extreme ? form->aggtranstype : form->aggmtranstype,
+                                  types, aggregate.argument_count);
+  const Datum initial = SysCacheGetAttr(
+      AGGFNOID, tuple, extreme ? Anum_pg_aggregate_agginitval : Anum_pg_aggregate_aggminitval,
+      &aggregate.initial_is_null);
+  if (extreme)
+    fmgr_info(lookup_type_cache(state_type, TYPECACHE_CMP_PROC)->cmp_proc, &aggregate.comparison);
   if (!aggregate.initial_is_null) aggregate.initial = InitialValue(initial, state_type);
   ReleaseSysCache(tuple);
   PrepareCalls(call, types, state_type, &aggregate);
@@ -159,7 +174,7 @@ void CheckMayCall(const MovingAggregate& aggregate) {
   const Oid owner = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->proowner;
   ReleaseSysCache(tuple);
   CheckFunction(aggregate.transition_oid, owner);
-  CheckFunction(aggregate.inverse_oid, owner);
+  if (OidIsValid(aggregate.inverse_oid)) CheckFunction(aggregate.inverse_oid, owner);
   if (OidIsValid(aggregate.final_oid)) CheckFunction(aggregate.final_oid, owner);
 }
 
@@ -208,6 +223,11 @@ bool TakeOut(const MovingAggregate& aggregate, const Datum* row, const bool* nul
   // That of none may be NULL, which an inverse function does not return.
   if (state->count == 1) {
     ResetState(aggregate, state);
+    return true;
+  }
+  if (!OidIsValid(aggregate.inverse_oid)) {
+    if (IsTheExtreme(aggregate, row[aggregate.input->first - 1], *state)) return false;
+    --state->count;
     return true;
   }
   auto* function = const_cast<FmgrInfo*>(&aggregate.inverse);

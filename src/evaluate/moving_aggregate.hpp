@@ -13,10 +13,11 @@ struct MovingAggregate {
   int final_argument_count;
   Oid function;
   Oid transition_oid;
-  Oid inverse_oid;
-  Oid final_oid;  // InvalidOid: the state is the result
+  Oid inverse_oid;  // InvalidOid: it is an extreme
+  Oid final_oid;    // InvalidOid: the state is the result
   FmgrInfo transition;
   FmgrInfo inverse;
+  FmgrInfo comparison;  // of an extreme
   FmgrInfo final;
   Oid collation;
   int16 state_length;

@@ -31,6 +31,15 @@ bool IsExact(Oid type) {
          type == BOOLOID;
 }
 
+// Whether values that are equal have the same bytes. Those that are made of others may have not.
+bool HaveOneImage(const Expr* value) {
+  const Oid type = getBaseType(exprType(reinterpret_cast<const Node*>(value)));
+  const char kind = get_typtype(type);
+  const bool made_of_others =
+      OidIsValid(get_element_type(type)) || (kind != TYPTYPE_BASE && kind != TYPTYPE_ENUM);
+  return !made_of_others && EqualMeansSame(value);
+}
+
 bool HasInverse(Oid aggregate) {
   HeapTuple tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate));
   if (!HeapTupleIsValid(tuple)) return false;
@@ -40,17 +49,33 @@ bool HasInverse(Oid aggregate) {
   return has;
 }
 
+bool IsPlain(const Aggref& aggregate) {
+  Node* node = AsNode(const_cast<Aggref*>(&aggregate));
+  return !checkExprHasSubLink(node) && !contain_volatile_functions(node);
+}
+
+// Whether it is `min`, `max` or their like, of values that are the same where they are equal.
+bool IsExtreme(const Aggref& aggregate) {
+  if (list_length(aggregate.args) != 1) return false;
+  HeapTuple tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate.aggfnoid));
+  if (!HeapTupleIsValid(tuple)) return false;
+  const auto* form = reinterpret_cast<Form_pg_aggregate>(GETSTRUCT(tuple));
+  const bool is =
+      OidIsValid(form->aggsortop) && !OidIsValid(form->aggfinalfn) && func_strict(form->aggtransfn);
+  ReleaseSysCache(tuple);
+  return is && HaveOneImage(linitial_node(TargetEntry, aggregate.args)->expr);
+}
+
 bool RunsBackwards(const Aggref& aggregate) {
   if (aggregate.aggfnoid >= FirstUnpinnedObjectId || aggregate.aggkind != AGGKIND_NORMAL ||
       aggregate.aggdistinct != NIL || aggregate.aggorder != NIL || aggregate.aggvariadic ||
       aggregate.agglevelsup != 0 || aggregate.aggsplit != AGGSPLIT_SIMPLE)
     return false;
+  if (IsExtreme(aggregate)) return IsPlain(aggregate);
   ListCell* cell;
   foreach (cell, aggregate.aggargtypes)
     if (aggregate.aggfnoid != F_COUNT_ANY && !IsExact(lfirst_oid(cell))) return false;
-  Node* node = AsNode(const_cast<Aggref*>(&aggregate));
-  return HasInverse(aggregate.aggfnoid) && !checkExprHasSubLink(node) &&
-         !contain_volatile_functions(node);
+  return HasInverse(aggregate.aggfnoid) && IsPlain(aggregate);
 }
 
 // ----- from a row of groups and aggregates -----
@@ -125,6 +150,7 @@ Expr* WhereCounted(const Expr* value, const Expr* filter) {
 MovingInput* TakeInput(const Aggref* aggregate, List** columns) {
   MovingInput* input = static_cast<MovingInput*>(palloc0(sizeof(MovingInput)));
   input->aggregate = aggregate;
+  input->extreme = IsExtreme(*aggregate);
   if (aggregate->aggfilter != nullptr) {
     *columns = lappend(*columns, CopyOf(aggregate->aggfilter));
     input->filter = static_cast<AttrNumber>(list_length(*columns));
@@ -161,20 +187,19 @@ bool OnlyGroups(const Query& query) {
          query.distinctClause == NIL && query.limitCount == nullptr && query.limitOffset == nullptr;
 }
 
-// Whether values that are equal have the same bytes. Those that are made of others may have not.
-bool HaveOneImage(const Expr* value) {
-  const Oid type = getBaseType(exprType(reinterpret_cast<const Node*>(value)));
-  const char kind = get_typtype(type);
-  const bool made_of_others =
-      OidIsValid(get_element_type(type)) || (kind != TYPTYPE_BASE && kind != TYPTYPE_ENUM);
-  return !made_of_others && EqualMeansSame(value);
-}
-
 bool AreTheirOwn(List* groups) {
   ListCell* cell;
   foreach (cell, groups)
     if (!HaveOneImage(static_cast<Expr*>(lfirst(cell)))) return false;
   return true;
+}
+
+// Of one group, the server finds them by an index.
+bool AreExtremes(List* aggregates) {
+  ListCell* cell;
+  foreach (cell, aggregates)
+    if (!IsExtreme(*lfirst_node(Aggref, cell))) return false;
+  return aggregates != NIL;
 }
 
 }  // namespace
@@ -195,6 +220,7 @@ const MovingGroups* PlanMovingGroups(const Planner& planner, const Level& level)
     if (!equal(part.expressions, groups)) return nullptr;
   }
   if (!AreTheirOwn(groups)) return nullptr;
+  const bool one_group = by_value || groups == NIL;
   OfGroupRow row = {groups, NIL, false};
   List* result = NIL;
   ListCell* cell;
@@ -206,11 +232,11 @@ const MovingGroups* PlanMovingGroups(const Planner& planner, const Level& level)
     result = lappend(result, of_row);
   }
   Node* having = FromGroupRow(CopyOf(query->havingQual), &row);
-  if (row.failed) return nullptr;
+  if (row.failed || (one_group && AreExtremes(row.aggregates))) return nullptr;
   MovingGroups* moving = static_cast<MovingGroups*>(palloc0(sizeof(MovingGroups)));
   moving->set = part.set;
   moving->groups = CopyOf(groups);
-  moving->without_rows = by_value || groups == NIL;
+  moving->without_rows = one_group;
   moving->result = result;
   moving->having = having;
   List* columns = list_copy(groups);

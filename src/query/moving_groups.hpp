@@ -1,5 +1,6 @@
-// Aggregates that the server can run backwards, as it does in the frames of windows: where the
-// result is a level that groups, and has no others, a group that changes need not be read again.
+// Aggregates that the server can run backwards, as it does in the frames of windows, and extremes:
+// where the result is a level that groups, and has no others, a group that changes need not be read
+// again.
 // What is kept of it is moved on by the rows that come and taken back by those that go. Process:
 // client backend, evaluator.
 #pragma once
@@ -21,6 +22,7 @@ struct MovingInput {
   const Aggref* aggregate;
   AttrNumber filter;  // 0: every row counts
   AttrNumber first;   // of its arguments, one behind the other
+  bool extreme;       // min, max or their like: there is no inverse function
 };
 
 struct MovingGroups {
