@@ -135,7 +135,9 @@ DECLARE
   told jsonb := '{}';
   bags text[] := ARRAY(SELECT f.id FROM form f, live.explain(f.query, f.params) e WHERE property = 'key' AND value LIKE 'none: the whole row');
 BEGIN
-  PERFORM live.wait_for();
+  IF NOT live.wait_for(timeout => '1min') THEN
+    INSERT INTO noted VALUES ('all', step || ': what was committed has not come');
+  END IF;
   FOR one IN SELECT * FROM live.poll(timeout => '10 s') LOOP
     IF one.message->>'type' <> 'changes' THEN
       INSERT INTO noted VALUES (one.subscription_id, one.message->>'type' || ': ' || (one.message->>'reason'));
