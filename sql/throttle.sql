@@ -204,6 +204,48 @@ SELECT id, xids, more FROM told();
 -- Its time begins with that.
 UPDATE t SET a = -6 WHERE id = 1;
 SELECT id, xids, more FROM told();
+-- Also if the rest was polled before, and that was rolled back.
+SELECT live.unsubscribe('late');
+UPDATE t SET a = 0;
+SELECT id, more FROM told();
+SELECT live.unsubscribe('slow');
+SELECT strategy FROM live.subscribe('slow', 'SELECT id FROM t WHERE a = -7', delivery => 'poll', throttle => '2 hours', "snapshot" => false);
+SELECT strategy FROM live.subscribe('late', 'SELECT id FROM t WHERE a <> -7', delivery => 'poll', throttle => '2 hours');
+SELECT live.unsubscribe('fast');
+SELECT strategy FROM live.subscribe('fast', 'SELECT id, a FROM t', delivery => 'poll', "snapshot" => false);
+UPDATE t SET a = -7;
+SELECT live.wait_for(timeout => '60s');
+SELECT subscription_id AS id, message->>'more' AS more FROM live.poll(1);
+BEGIN;
+SELECT subscription_id AS id, message->>'more' AS more FROM live.poll();
+ROLLBACK;
+SELECT count(*) FROM live.snapshot('late');
+SELECT id, more FROM told() ORDER BY id;
+-- A point that is polled a message at a time comes to its end, though more is gathered meanwhile.
+SELECT live.unsubscribe_all();
+SELECT strategy FROM live.subscribe('slow', 'SELECT id FROM t WHERE a > 100', delivery => 'poll', throttle => '1 hour', "snapshot" => false);
+SELECT strategy FROM live.subscribe('fast', 'SELECT id, a FROM t', delivery => 'poll', "snapshot" => false);
+CREATE FUNCTION one_more(OUT id text, OUT more text) LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT live.wait_for(timeout => '60s') THEN
+    RAISE EXCEPTION 'the decoder is late';
+  END IF;
+  SELECT p.subscription_id, p.message->>'more' INTO id, more FROM live.poll(1) p;
+END $$;
+UPDATE t SET a = 101;
+SELECT * FROM one_more();
+UPDATE t SET a = 102;
+SELECT * FROM one_more();
+UPDATE t SET a = 103;
+SELECT * FROM one_more();
+SELECT * FROM one_more();
+SELECT live.unsubscribe_all();
+SELECT strategy FROM live.subscribe('slow', 'SELECT id FROM t WHERE a = -5', delivery => 'poll', throttle => '1 hour', "snapshot" => false);
+SELECT strategy FROM live.subscribe('fast', 'SELECT id, a FROM t', delivery => 'poll', "snapshot" => false);
+UPDATE t SET a = -5;
+SELECT id, more FROM told();
+UPDATE t SET a = -6 WHERE id = 1;
+SELECT id, xids, more FROM told();
 -- There is progress while something waits for its time.
 SET live_queries.progress_interval = '1 ms';
 SELECT message->>'type' AS type FROM live.poll(timeout => '60s');

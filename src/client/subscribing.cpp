@@ -22,6 +22,7 @@
 #include "query/settings_capture.hpp"
 #include "query/tree.hpp"
 #include "query/unsupported.hpp"
+#include "registry/problem.hpp"
 #include "registry/registration.hpp"
 
 extern "C" {
@@ -254,7 +255,10 @@ void Attach(LocalSubscription* subscription, const Request& request, Plan* plan)
     LIVE_QUERIES_FAULT("subscribe-registered");
     uint64_t found = 0;
     if (WaitForAttachment(subscription->consumer, subscription->serial, &found)) return;
-    RemoveSubscription(subscription->serial, false);
+    // It may have been ended since it was looked at.
+    ProblemShared ended = {};
+    RemoveSubscription(subscription->serial, false, &ended);
+    if (ended.sqlstate != 0) RaiseProblem(ended);
     if (found != 0 && found != values_here && ++surprises > kMostSurprises)
       RaiseUnsupported("a function that it calls gives another value each time");
     values_here = found;
@@ -331,6 +335,10 @@ void BeginInPlace(const Request& request) {
     SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE);
   LeaveAtCommit(former);
   LocalSubscription* subscription = Begin(request).subscription;
+  // Not before: until then there is no other one to be shown. Functions of the query may have ended
+  // it.
+  former = FindLocal(former_serial);
+  if (former != nullptr) former->replaced = true;
   SetUserIdAndSecContext(outer_role, outer_context);
   LeaveSettings(settings_level);
   InheritCounters(former_serial, subscription->serial);

@@ -29,6 +29,7 @@ void TakeBack(const Undo& undo) {
       break;
     case Action::kLeft:
       undo.subscription->flow.OnStay();
+      undo.subscription->replaced = false;
       undo.subscription->held->CountHere();
       break;
     case Action::kPaused:

@@ -299,7 +299,7 @@ void MergeRound(ConnectionShared* connection, HeldMerge* held) {
 // an earlier round: then its point ends before.
 void SendReleased() {
   if (notifications_wait) return;
-  const uint64_t seq = ReleaseGathered(Delivery::kNotify);
+  const uint64_t seq = ReleaseToNotify();
   EndPointBefore(seq);
   notify_pipe.point.Reach(SeqId{seq});
   HeldMerge released;

@@ -60,6 +60,7 @@ struct LocalSubscription {
   // Its last message was sent, or waits for live.poll: it is no live query any more, and to be
   // removed once its client has that.
   bool over;
+  bool replaced;                  // another one begins in its place in the running transaction
   std::string_view lost_because;  // why it is owed a reset (FlowControl), in static memory
   uint64_t shown;                 // the seq of what was polled last
   // Not in shared memory yet: what was taken out of the mailbox, what of it was sent or may be

@@ -2,6 +2,8 @@
 // shows. Called by live.poll, by way of client/session.cpp. Process: client backend.
 #include "deliver/poll_queue.hpp"
 
+#include <algorithm>
+
 #include "deliver/held_merge.hpp"
 #include "deliver/lane_merge.hpp"
 #include "deliver/permission.hpp"
@@ -62,20 +64,18 @@ bool IsMine(const LocalSubscription& one, Answer* last) {
   return one.over ? MayPoll(one) : MayActForThis(one.role, last);
 }
 
-// Where something of an earlier release waits still, or was polled as a part of the point, all that
-// was released since is told as one point with it: nobody can say what those of that throttle show
-// in between.
-void ReachReleased(Answer* last) {
-  Point* point = &current->point;
-  const SeqId before = point->last();
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    RecordHeader next;
-    if (ReleasedTo(*one) <= point->last().value || !IsMine(*one, last)) continue;
-    const bool waits =
-        one->held->Peek(&next) && next.kind == RecordKind::kChanges && next.seq < ReleasedTo(*one);
-    if (waits || IsPolledInPart(*one)) point->Reach(SeqId{ReleasedTo(*one)});
-  }
-  if (before < point->last()) point->Reach(SeqId{CommonPoint()});
+// What waits is told as a part of the point, if it is not later, or where all is that was taken.
+TellsOf WhatPollTells(const LocalSubscription& one, void* context) {
+  const Point& point = current->point;
+  if (!IsMine(one, static_cast<Answer*>(context))) return {false, 0};
+  const bool in_part = point.begun().value != 0 && one.shown >= point.begun().value;
+  TellsOf tells = {true, in_part ? point.last().value : 0};
+  RecordHeader next;
+  if (!one.held->Peek(&next) || next.kind != RecordKind::kChanges) return tells;
+  const uint64_t held_to = std::max(next.seq, ReleasedTo(one));
+  const uint64_t later = std::max(held_to, CommonPoint());
+  tells.at = held_to <= point.last().value ? point.last().value : later;
+  return tells;
 }
 
 }  // namespace
@@ -83,17 +83,20 @@ void ReachReleased(Answer* last) {
 void BeginPolling() {
   Answer last = {InvalidOid, false};
   auto is_mine = [&](const LocalSubscription& one) { return IsMine(one, &last); };
-  // Not before: it is to be what all others show that are polled with it.
-  (void)ReleaseGathered(Delivery::kPoll);
   current = PointOf(GetUserId());
-  const SeqId before = current->point.last();
+  Point* point = &current->point;
+  const SeqId before = point->last();
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (!IsShown(*one) || !is_mine(*one)) continue;
-    current->point.Reach(SeqId{one->bound.lsn});
-    current->point.Reach(SeqId{one->shown});
+    point->Reach(SeqId{one->bound.lsn});
+    point->Reach(SeqId{one->shown});
   }
-  if (before < current->point.last()) current->point.Reach(SeqId{CommonPoint()});
-  ReachReleased(&last);
+  if (before < point->last()) point->Reach(SeqId{CommonPoint()});
+  // What is gathered is not released before somebody polls: it is to be what all others show then.
+  while (const uint64_t seq = ReleaseToPoll(WhatPollTells, &last)) {
+    point->Reach(SeqId{seq});
+    point->Reach(SeqId{CommonPoint()});
+  }
   merge.Begin(is_mine);
 }
 
@@ -136,7 +139,7 @@ void ReadPolled(PolledMessage* message) {
                more && !LIVE_QUERIES_MUTATION("never_more"));
   message->message = View(text);
   subscription->shown = message->seq.value;
-  NotePolled(*subscription, more);
+  point.Continue(more);
   if (record.header.kind == RecordKind::kTerminated) subscription->over = true;
 }
 

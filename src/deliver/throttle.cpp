@@ -20,20 +20,21 @@ struct ThrottleClock {
   ThrottleClock* next;
   int64 interval_ms;
   Delivery delivery;
-  int count;             // of subscriptions
-  TimestampTz told_at;   // the last message of any of them; 0: none was
-  uint64_t released_to;  // the position of the last release
-  bool open;             // a message of one of them waits to be told
-  bool polled_in_part;   // one was polled, and not all of its point was
+  int count;              // of subscriptions
+  TimestampTz last_told;  // when the last message of any of them was; 0: none was
+  uint64_t released_to;   // the position of the last release
+  bool open;              // what they have gathered is to be told, whatever the time is
+  uint64_t told_at;       // of a live.poll: TellsOf::at, the greatest of theirs
 };
 
 struct Throttle {
   ThrottleClock* clock;
   OldRows old_rows;
   RecordQueue* gathered;
-  size_t bytes;      // of it
-  size_t net_bytes;  // what was left when that was last made net
-  uint64_t seq;      // of the last one
+  size_t bytes;        // of it
+  size_t net_bytes;    // what was left when that was last made net
+  uint64_t first_seq;  // of the first one
+  uint64_t seq;        // of the last one
   // Of a release: it is part of that, which begins there in what is held.
   bool released;
   RecordQueue::WritePosition place;
@@ -82,22 +83,43 @@ bool WaitsForTime(const LocalSubscription& one) {
   return one.throttle != nullptr && one.throttle->gathered->unread() > 0 && one.flow.IsFlowing();
 }
 
-// With what is held already, and is told now, comes all that is newer: its client is to have one
-// point, and that of the others. So an error, or a live.poll of a few messages, costs no time. Also
-// in the midst of a point that was polled in part one may begin to be told, which waited for
-// something else.
-void FindOpen() {
+void CloseAll() {
   for (ThrottleClock* clock = first_clock; clock != nullptr; clock = clock->next)
-    clock->open = clock->polled_in_part;
+    clock->open = false;
+}
+
+// Of notifications: with what is held already, and is told now, comes all that is newer: their
+// client is to have one point, and that of the others. So an error costs no time.
+void OpenToNotify() {
+  CloseAll();
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     if (one->throttle != nullptr && one->held->unread() > 0 && IsTold(*one))
       one->throttle->clock->open = true;
 }
 
+// Of a live.poll: those of one throttle are to show one point where one of them shows it, so what
+// they have gathered up to there belongs to it.
+void OpenToPoll(TellsOf (*tells_of)(const LocalSubscription& one, void* context), void* context) {
+  CloseAll();
+  for (ThrottleClock* clock = first_clock; clock != nullptr; clock = clock->next)
+    clock->told_at = 0;
+  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+    if (one->throttle == nullptr || one->delivery != Delivery::kPoll) continue;
+    ThrottleClock* clock = one->throttle->clock;
+    clock->told_at = std::max(clock->told_at, tells_of(*one, context).at);
+  }
+  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+    const Throttle* throttle = one->throttle;
+    if (!WaitsForTime(*one) || one->delivery != Delivery::kPoll) continue;
+    if (throttle->first_seq <= throttle->clock->told_at && tells_of(*one, context).mine)
+      throttle->clock->open = true;
+  }
+}
+
 // A time of day that was set back has waited for long enough.
 int64 UntilDue(const ThrottleClock& clock, TimestampTz now) {
-  if (clock.open || clock.told_at == 0 || now < clock.told_at) return 0;
-  const int64 elapsed_ms = (now - clock.told_at) / 1000;
+  if (clock.open || clock.last_told == 0 || now < clock.last_told) return 0;
+  const int64 elapsed_ms = (now - clock.last_told) / 1000;
   return std::max<int64>(clock.interval_ms - elapsed_ms, 0);
 }
 
@@ -151,7 +173,6 @@ void Release(LocalSubscription* one, uint64_t seq) {
 // Chooses those whose time has come. Returns the greatest position of what they have gathered.
 uint64_t ChooseReleased(Delivery delivery, TimestampTz now) {
   uint64_t seq = 0;
-  FindOpen();
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     Throttle* throttle = one->throttle;
     if (throttle == nullptr) continue;
@@ -171,9 +192,28 @@ void Confirm(LocalSubscription* one, uint64_t seq, TimestampTz now) {
   throttle->bytes = throttle->net_bytes = 0;
   throttle->clock->released_to = seq;
   if (throttle->size.messages == 0) return;
-  throttle->clock->told_at = now;
+  throttle->clock->last_told = now;
   if (one->delivery == Delivery::kPoll)
     one->waiting.Add(DeliveredCounts{throttle->size.messages, throttle->size.changes, 0, seq});
+}
+
+// Returns the position of all that was released; 0: there is none.
+uint64_t ReleaseChosen(Delivery delivery) {
+  const TimestampTz now = GetCurrentTimestamp();
+  const uint64_t seq = ChooseReleased(delivery, now);
+  if (seq == 0) return 0;
+  TryCatch(
+      CurrentMemoryContext,
+      [&] { ForEachReleased([&](LocalSubscription* one) { Release(one, seq); }); },
+      [&](ErrorData* error) {
+        ForEachReleased([](LocalSubscription* one) {
+          one->held->CutBack(one->throttle->place);
+          one->throttle->gathered->Rewind();
+        });
+        ReThrowError(error);
+      });
+  ForEachReleased([&](LocalSubscription* one) { Confirm(one, seq, now); });
+  return seq;
 }
 
 }  // namespace
@@ -212,6 +252,7 @@ void ShrinkGathered(LocalSubscription* subscription) {
 void Gather(LocalSubscription* subscription, const RecordView& record) {
   Throttle* throttle = subscription->throttle;
   if (throttle->bytes > std::max(2 * throttle->net_bytes, kNetAtBytes)) MakeNet(subscription);
+  if (throttle->gathered->unread() == 0) throttle->first_seq = record.header.seq;
   LIVE_QUERIES_FAULT("client-gather");
   throttle->gathered->Append(record.header, record.body);
   throttle->bytes += record.body.size();
@@ -228,37 +269,24 @@ void ForgetGathered(LocalSubscription* subscription) {
 
 void NoteTold(const LocalSubscription& subscription) {
   if (subscription.throttle != nullptr)
-    subscription.throttle->clock->told_at = GetCurrentTimestamp();
+    subscription.throttle->clock->last_told = GetCurrentTimestamp();
 }
 
-void NotePolled(const LocalSubscription& subscription, bool more) {
-  if (more && subscription.throttle != nullptr) subscription.throttle->clock->polled_in_part = true;
-  if (more) return;
-  for (ThrottleClock* clock = first_clock; clock != nullptr; clock = clock->next)
-    clock->polled_in_part = false;
-}
-
-bool IsPolledInPart(const LocalSubscription& subscription) {
-  return subscription.throttle != nullptr && subscription.throttle->clock->polled_in_part;
-}
-
-uint64_t ReleaseGathered(Delivery delivery) {
+uint64_t ReleaseToNotify() {
   if (first_clock == nullptr) return 0;
-  const TimestampTz now = GetCurrentTimestamp();
-  const uint64_t seq = ChooseReleased(delivery, now);
-  if (seq == 0) return 0;
-  TryCatch(
-      CurrentMemoryContext,
-      [&] { ForEachReleased([&](LocalSubscription* one) { Release(one, seq); }); },
-      [&](ErrorData* error) {
-        ForEachReleased([](LocalSubscription* one) {
-          one->held->CutBack(one->throttle->place);
-          one->throttle->gathered->Rewind();
-        });
-        ReThrowError(error);
-      });
-  ForEachReleased([&](LocalSubscription* one) { Confirm(one, seq, now); });
-  return seq;
+  OpenToNotify();
+  return ReleaseChosen(Delivery::kNotify);
+}
+
+uint64_t ReleaseToPoll(TellsOf (*tells_of)(const LocalSubscription& one, void* context),
+                       void* context) {
+  if (first_clock == nullptr) return 0;
+  OpenToPoll(tells_of, context);
+  bool open = false;
+  for (const ThrottleClock* clock = first_clock; clock != nullptr; clock = clock->next)
+    open = open || clock->open;
+  const uint64_t seq = ReleaseChosen(Delivery::kPoll);
+  return open ? seq : 0;
 }
 
 bool GatheredIsDue() { return UntilGatheredIsDue(Delivery::kNotify) == 0; }
@@ -271,7 +299,10 @@ int64 UntilGatheredIsDue(Delivery delivery) {
   int64 least = -1;
   if (first_clock == nullptr) return least;
   const TimestampTz now = GetCurrentTimestamp();
-  FindOpen();
+  if (delivery == Delivery::kNotify)
+    OpenToNotify();
+  else
+    CloseAll();
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (one->delivery != delivery || !WaitsForTime(*one)) continue;
     const int64 left = UntilDue(*one->throttle->clock, now);

@@ -28,15 +28,23 @@ void ForgetGathered(LocalSubscription* subscription);
 // Changes of it were sent.
 void NoteTold(const LocalSubscription& subscription);
 
-// A message of it was polled, and `more` of its point is to come. Never ereports.
-void NotePolled(const LocalSubscription& subscription, bool more);
-// Whether that is so of one that has its throttle. Never ereports.
-bool IsPolledInPart(const LocalSubscription& subscription);
-
-// Puts what was gathered of those with that delivery whose time has come, and that wait for nothing
+// Puts what was gathered of those that are notified whose time has come, and that wait for nothing
 // else, behind what they hold: as one message of each, of one position for all, which is returned
 // (0: there is none). All records up to there have been taken. An error leaves all as it was.
-uint64_t ReleaseGathered(Delivery delivery);
+uint64_t ReleaseToNotify();
+
+// What a live.poll tells of a subscription.
+struct TellsOf {
+  bool mine;  // anything that it has
+  uint64_t
+      at;  // the position that it shows by what waits, or by a part of a point told; 0: neither
+};
+
+// The same for those that are polled, and of those of one throttle whatever belongs to what the
+// running live.poll tells of any. Returns the position up to which all has to be one point then; 0:
+// there is nothing of that kind.
+uint64_t ReleaseToPoll(TellsOf (*tells_of)(const LocalSubscription& one, void* context),
+                       void* context);
 // Whether it would do anything for notifications. Never ereports.
 bool GatheredIsDue();
 // The position of the last release of those that have its throttle; 0: none.

@@ -41,11 +41,6 @@ void ForEachOn(Oid relation, Visit&& visit) {
   ForEachTemplateOn(Subject::kRows, relation, visit);
 }
 
-// Its state is not moved on with the batch.
-void ForgetKeptOf(const Template* common) {
-  if (common->part != nullptr) ForgetKept(*static_cast<DeltaTemplate*>(common->part)->evaluation);
-}
-
 // Templates with somebody who listens, in CurrentMemoryContext.
 List* ConcernedTemplates(const EvaluatorBatch& batch) {
   List* concerned = NIL;

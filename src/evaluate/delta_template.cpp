@@ -157,6 +157,10 @@ DeltaTables* DeltaTablesOf(const Template* common) {
   return static_cast<DeltaTables*>(common->lasting);
 }
 
+void ForgetKeptOf(const Template* common) {
+  if (common->part != nullptr) ForgetKept(*static_cast<DeltaTemplate*>(common->part)->evaluation);
+}
+
 void PrepareDelta(Template* common) {
   SetLocally("lock_timeout", kLockWait);
   GuardAttaching(common, [&] { (void)DeltaPartOf(common); });

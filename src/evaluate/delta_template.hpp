@@ -35,6 +35,10 @@ DeltaTemplate* DeltaPartOf(Template* common);
 // nullptr: nobody has asked for its part yet.
 DeltaTables* DeltaTablesOf(const Template* common);
 
+// What its part keeps from batch to batch is of no use: it was left out of one, or of a step of the
+// clock. Never ereports.
+void ForgetKeptOf(const Template* common);
+
 // For one that is to listen at the template. Its client has locked the tables.
 void PrepareDelta(Template* common);
 // Whether it can from a snapshot at `position` on.

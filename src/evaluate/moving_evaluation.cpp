@@ -116,6 +116,7 @@ void PrepareResult(MovingEvaluation* moving) {
 
 struct Moving {
   MovingEvaluation* evaluation;
+  const BatchSource* source;
   MemoryContext scratch;  // for one row
   KeptGroup* first;       // of those that it changes
   KeptGroup** end;
@@ -188,13 +189,35 @@ MovingRow* CopyRow(const TupleTableSlot* row, uint64* bytes) {
   return copy;
 }
 
+// Whether somebody is told of the group that a row is of.
+bool IsWatched(const Moving& moving, const TupleTableSlot* row) {
+  const MovingEvaluation& evaluation = *moving.evaluation;
+  if (evaluation.route_count == 0) return true;
+  const size_t count = static_cast<size_t>(evaluation.route_count);
+  Datum* values = static_cast<Datum*>(palloc(sizeof(Datum) * count));
+  bool* nulls = static_cast<bool*>(palloc(sizeof(bool) * count));
+  for (int i = 0; i < evaluation.route_count; ++i) {
+    values[i] = row->tts_values[evaluation.routes[i]];
+    nulls[i] = row->tts_isnull[evaluation.routes[i]];
+  }
+  return moving.source->find_watched(values, nulls, moving.source->context) != nullptr;
+}
+
+// The group of a row that comes or goes; nullptr: nobody is told of it, and it is not kept.
+KeptGroup* GroupOf(Moving* moving, TupleTableSlot* row) {
+  const std::string_view key = TakeKey(*moving->evaluation, row);
+  if (IsWatched(*moving, row)) return TouchedGroup(moving, key, row);
+  KeptGroups* kept = moving->evaluation->kept;
+  if (KeptGroup* group = kept->Find(key)) kept->Drop(group);
+  return nullptr;
+}
+
 void TakeInput(Moving* moving, TupleTableSlot* row, bool has_come) {
   ++moving->rows;
   if (IsTooMuch(*moving)) return;
   MemoryContextReset(moving->scratch);
-  KeptGroup* group = InMemoryContext(moving->scratch, [&] {
-    return TouchedGroup(moving, TakeKey(*moving->evaluation, row), row);
-  });
+  KeptGroup* group = InMemoryContext(moving->scratch, [&] { return GroupOf(moving, row); });
+  if (group == nullptr) return;
   MovingRow* copy = CopyRow(row, &moving->row_bytes);
   MovingRow** list = has_come ? &group->come : &group->gone;
   copy->next = *list;
@@ -217,32 +240,6 @@ bool ReadInputs(Moving* moving, const SnapshotPair& snapshots, StaleValues* valu
     if (IsTooMuch(*moving)) return false;
   }
   return true;
-}
-
-bool IsWatched(const MovingEvaluation& evaluation, const KeptGroup& group,
-               const BatchSource& source) {
-  if (evaluation.route_count == 0) return true;
-  const size_t count = static_cast<size_t>(evaluation.route_count);
-  Datum* values = static_cast<Datum*>(palloc(sizeof(Datum) * count));
-  bool* nulls = static_cast<bool*>(palloc(sizeof(bool) * count));
-  for (int i = 0; i < evaluation.route_count; ++i) {
-    values[i] = group.values[evaluation.routes[i]];
-    nulls[i] = group.nulls[evaluation.routes[i]];
-  }
-  return source.find_watched(values, nulls, source.context) != nullptr;
-}
-
-// Nobody is told of them, and they are not read.
-void LeaveOutUnwatched(Moving* moving, const BatchSource& source) {
-  for (KeptGroup** link = &moving->first; *link != nullptr;) {
-    KeptGroup* group = *link;
-    if (IsWatched(*moving->evaluation, *group, source)) {
-      link = &group->next_touched;
-      continue;
-    }
-    *link = group->next_touched;
-    moving->evaluation->kept->Drop(group);
-  }
 }
 
 template <class Visit>
@@ -379,6 +376,7 @@ Moved MoveGroups(MovingEvaluation* evaluation, const StaleSets& sets, const Snap
   for (int i = 0; i < evaluation->aggregate_count; ++i) CheckMayCall(evaluation->aggregates[i]);
   Moving moving = {};
   moving.evaluation = evaluation;
+  moving.source = &source;
   moving.scratch =
       AllocSetContextCreate(CurrentMemoryContext, "live_queries moved row", ALLOCSET_DEFAULT_SIZES);
   moving.end = &moving.first;
@@ -387,7 +385,6 @@ Moved MoveGroups(MovingEvaluation* evaluation, const StaleSets& sets, const Snap
     evaluation->kept->DropAll();
     return {false, 0, moving.rows};
   }
-  LeaveOutUnwatched(&moving, source);
   ReadUnknown(&moving, sets, snapshots.before, values->params.before, values);
   auto tell = [&](int side) {
     ForEachGroup(moving, [&](KeptGroup* group) {

@@ -227,10 +227,21 @@ class Point {
     return next.seq <= last_.value || next.seq <= message.seq || AreOfOneGroup(message, next);
   }
 
+  // That message was sent, and `more` of its point is to come.
+  constexpr void Continue(bool more) {
+    if (!more)
+      begun_ = SeqId{0};
+    else if (begun_.value == 0)
+      begun_ = last_;
+  }
+
   constexpr SeqId last() const { return last_; }
+  // What the first message of a point carried that is not complete; 0: the last point is.
+  constexpr SeqId begun() const { return begun_; }
 
  private:
   SeqId last_{0};
+  SeqId begun_{0};
 };
 
 }  // namespace live_queries

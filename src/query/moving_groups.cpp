@@ -60,8 +60,8 @@ bool IsExtreme(const Aggref& aggregate) {
   HeapTuple tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate.aggfnoid));
   if (!HeapTupleIsValid(tuple)) return false;
   const auto* form = reinterpret_cast<Form_pg_aggregate>(GETSTRUCT(tuple));
-  const bool is =
-      OidIsValid(form->aggsortop) && !OidIsValid(form->aggfinalfn) && func_strict(form->aggtransfn);
+  const bool is = OidIsValid(form->aggsortop) && !OidIsValid(form->aggminvtransfn) &&
+                  !OidIsValid(form->aggfinalfn) && func_strict(form->aggtransfn);
   ReleaseSysCache(tuple);
   return is && HaveOneImage(linitial_node(TargetEntry, aggregate.args)->expr);
 }

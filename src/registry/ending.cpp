@@ -4,6 +4,7 @@
 
 #include "pg/fault.hpp"
 #include "pg/settings.hpp"
+#include "pg/try_catch.hpp"
 #include "registry/mail_storage.hpp"
 #include "registry/terminated.hpp"
 
@@ -55,6 +56,17 @@ bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscript
   return true;
 }
 
+// The subscription of that serial, or, if it has gone, the one that has taken its place since: the
+// others of that transaction are gone, too. 0: there is none. The caller holds the lock.
+uint64_t PlaceHolder(const ConnectionShared& connection, uint64_t serial) {
+  if (FindSubscription(connection, serial) != nullptr) return serial;
+  uint64_t holder = 0;
+  ForEachSubscription(connection, [&](const SubscriptionShared& subscription) {
+    if (subscription.former == serial) holder = subscription.serial;
+  });
+  return holder;
+}
+
 }  // namespace
 
 TerminationBody WriteTermination(const ProblemShared& problem) {
@@ -93,19 +105,24 @@ bool TerminateSubscription(ConnectionShared* connection, uint64_t serial,
 
 bool KillSubscription(ConnectionShared* connection, uint64_t serial, const ProblemShared& problem) {
   LIVE_QUERIES_FAULT("subscription-terminate");
-  const bool ended = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-    bool any = false;
+  bool ended = false;
+  auto end = [&] {
+    const uint64_t holder = PlaceHolder(*connection, serial);
+    if (holder == 0) return;
     ForEachSubscription(*connection, [&](SubscriptionShared& subscription) {
-      if (subscription.serial != serial && subscription.former != serial) return;
+      if (subscription.serial != holder && subscription.former != holder) return;
       const bool one = EndSubscription(connection, &subscription, problem);
-      any = any || one;
+      ended = ended || one;
     });
-    return any;
-  });
-  if (!ended) return false;
-  WakeConnection(connection);
-  TellConsumers(connection);
-  return true;
+  };
+  // Those that have ended before an error are told.
+  TryFinally([&] { WithLock(connection->lock, LW_EXCLUSIVE, end); },
+             [&] {
+               if (!ended) return;
+               WakeConnection(connection);
+               TellConsumers(connection);
+             });
+  return ended;
 }
 
 void NoteExtensionDropped() {

@@ -300,7 +300,7 @@ void AbandonRegistration() {
   if (abandoned.counted) ReleasePlaces(MyConnectionIfAny(), abandoned.consumer, 1);
 }
 
-void RemoveSubscription(uint64_t serial, bool kept) {
+void RemoveSubscription(uint64_t serial, bool kept, ProblemShared* problem) {
   ConnectionShared* connection = MyConnectionIfAny();
   if (connection == nullptr) return;
   LIVE_QUERIES_FAULT("registry-remove");
@@ -310,6 +310,7 @@ void RemoveSubscription(uint64_t serial, bool kept) {
     if (subscription == nullptr) return InvalidDsaPointer;
     const int slot = SlotOfSerial(serial);
     consumer = subscription->consumer;
+    if (problem != nullptr) *problem = subscription->problem;
     MarkSlotDirty(connection, serial);
     GiveBackSlot(connection, slot);
     GiveUpPlace(connection, subscription);

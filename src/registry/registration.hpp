@@ -30,8 +30,9 @@ uint64_t RegisterSubscription(const NewSubscription& subscription);
 void AbandonRegistration();
 
 // Removes a subscription of this backend and tells its consumer. Never ereports. If it is `kept`,
-// its client has been told that it is over, which the view shows for a while.
-void RemoveSubscription(uint64_t serial, bool kept);
+// its client has been told that it is over, which the view shows for a while. `problem`, if given:
+// why it has ended already, if it has.
+void RemoveSubscription(uint64_t serial, bool kept, ProblemShared* problem = nullptr);
 
 // Lets a subscription that begins anew go on counting where the old one is. Never ereports.
 void InheritCounters(uint64_t old_serial, uint64_t new_serial);

@@ -62,9 +62,7 @@ bool IsHidden(const ConnectionShared& connection, const SubscriptionShared& subs
   if (&connection != MyConnectionIfAny())
     return FindSubscription(connection, subscription.former) != nullptr;
   const LocalSubscription* mine = FindLocal(subscription.serial);
-  if (mine == nullptr || !mine->flow.leaving()) return false;
-  const LocalSubscription* successor = FindLocal(subscription.id);
-  return successor != nullptr && successor->serial != 0;
+  return mine != nullptr && mine->replaced;
 }
 
 // One that has ended is in the ring, whether its client knows or not.

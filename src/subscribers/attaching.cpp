@@ -89,6 +89,9 @@ bool IsReady(const Attachment& attachment, XLogRecPtr handled) {
 void WakeUp(const Attachment& attachment) {
   Subscriber* subscriber = SleeperOf(attachment);
   if (subscriber == nullptr) return;
+  // While nobody listened, the clock was not followed.
+  Template* common = subscriber->route->owner;
+  if (common->listening == 0 && common->spec.query != nullptr) ForgetKeptOf(common);
   subscriber->attaching = false;
   Unmute(subscriber);
   (void)WithSubscription(*ConnectionAt(attachment.connection->index), attachment.serial,

@@ -50,4 +50,21 @@ goes_by_what_is(q(pg_has_role('auditor', 'member')), 'GRANT auditor TO reader', 
 goes_by_what_is(q(pg_has_role('auditor', 'member')), 'REVOKE auditor FROM reader', ['b'], []);
 goes_by_what_is('NOT audits()', 'GRANT auditor TO reader', ['c'], []);
 
+# One that is killed before it is analysed again has ended.
+my ($early, $late) = map { connect_client($node, user => 'reader') } 1 .. 2;
+$early->subscribe('q', 'SELECT id, owner FROM owned WHERE owner = current_user');
+hold($node, 'subscribe-analysed');
+$late->send_query(q{SELECT live.subscribe('late', 'SELECT id, owner FROM owned WHERE owner = current_user')});
+wait_held($node, 'subscribe-analysed');
+$writer->rows('ALTER ROLE reader RENAME TO renamed');
+is($early->next_message->{message}{type}, 'reset', 'the early one is reset');
+hold($node, 'registry-remove');
+release($node, 'subscribe-analysed');
+wait_held($node, 'registry-remove');
+is($writer->value(q{SELECT live.kill(live_id) FROM live_queries WHERE subscription_id = 'late'}), 't', 'the late one is killed');
+release($node, 'registry-remove');
+is($late->finish->{error}{C}, '57014', 'and its client is told');
+is($writer->value(q{SELECT count(*) FROM live_queries WHERE subscription_id = 'late' AND status <> 'terminated'}), 0, 'nothing is left of it');
+$_->disconnect for $early, $late;
+
 done_testing();

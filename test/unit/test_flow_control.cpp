@@ -294,6 +294,21 @@ TEST(APointGoesOnUpToWhatIsShown) {
   CHECK(point.IsFollowedBy(at(9, 4), at(9, 4)));
 }
 
+TEST(APointBeginsWithItsFirstMessage) {
+  Point point;
+  CHECK_EQ(point.begun().value, uint64_t{0});
+  (void)point.Stamp(SeqId{5});
+  point.Continue(true);
+  CHECK_EQ(point.begun().value, uint64_t{5});
+  point.Reach(SeqId{8});
+  (void)point.Stamp(SeqId{6});
+  point.Continue(true);
+  CHECK_EQ(point.begun().value, uint64_t{5});
+  (void)point.Stamp(SeqId{7});
+  point.Continue(false);
+  CHECK_EQ(point.begun().value, uint64_t{0});
+}
+
 TEST(WhatIsLostIsOwed) {
   FlowControl flow = Flowing();
   flow.OnLost();
