@@ -148,6 +148,13 @@ bool Read(Net* net, RecordQueue* from) {
   return true;
 }
 
+// What is released goes on with nobody's transaction.
+uint64_t NewGroup() {
+  constexpr uint8_t kOfNoConsumer = UINT8_MAX;
+  static uint64_t number = 0;
+  return GroupNumber(kOfNoConsumer, ++number);
+}
+
 // With one seq they are one point.
 NetSize AppendUnmerged(RecordQueue* from, uint64_t seq, RecordQueue* to) {
   NetSize size = {};
@@ -262,7 +269,10 @@ NetSize AppendNet(RecordQueue* from, OldRows old_rows, uint64_t seq, RecordQueue
     from->ReturnTo(start);
     return AppendUnmerged(from, seq, to);
   }
-  if (seq != 0) net.header.seq = seq;
+  if (seq != 0) {
+    net.header.seq = seq;
+    net.header.group = NewGroup();
+  }
   Writing writing = {&net, to, {}, 0, {}};
   initStringInfo(&writing.body);
   if (net.cleared) WriteOne(&writing, [](StringInfoSink& sink) { WriteClear(sink); });

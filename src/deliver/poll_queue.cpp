@@ -25,6 +25,7 @@ struct RolePoint {
   RolePoint* next;
   Oid role;
   Point point;
+  bool goes_on;  // what was to come of the last point has gone: it goes on with the next one
 };
 
 RolePoint* first_point = nullptr;
@@ -64,12 +65,23 @@ bool IsMine(const LocalSubscription& one, Answer* last) {
   return one.over ? MayPoll(one) : MayActForThis(one.role, last);
 }
 
+// Whether changes wait that belong to the point.
+bool AnythingWaits(const Point& point, Answer* last) {
+  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+    RecordHeader next;
+    if (!IsMine(*one, last) || !one->held->Peek(&next)) continue;
+    if (next.kind == RecordKind::kChanges && next.seq <= point.last().value) return true;
+  }
+  return false;
+}
+
 // What waits is told as a part of the point, if it is not later, or where all is that was taken.
 TellsOf WhatPollTells(const LocalSubscription& one, void* context) {
   const Point& point = current->point;
-  if (!IsMine(one, static_cast<Answer*>(context))) return {false, 0};
-  const bool in_part = point.begun().value != 0 && one.shown >= point.begun().value;
-  TellsOf tells = {true, in_part ? point.last().value : 0};
+  if (!IsMine(one, static_cast<Answer*>(context))) return {false, 0, 0};
+  TellsOf tells = {true, 0, 0};
+  if (point.begun().value != 0 && one.shown >= point.begun().value)
+    tells.part = current->goes_on ? UINT64_MAX : point.last().value;
   RecordHeader next;
   if (!one.held->Peek(&next) || next.kind != RecordKind::kChanges) return tells;
   const uint64_t held_to = std::max(next.seq, ReleasedTo(one));
@@ -92,8 +104,9 @@ void BeginPolling() {
     point->Reach(SeqId{one->shown});
   }
   if (before < point->last()) point->Reach(SeqId{CommonPoint()});
+  current->goes_on = point->begun().value != 0 && !AnythingWaits(*point, &last);
   // What is gathered is not released before somebody polls: it is to be what all others show then.
-  while (const uint64_t seq = ReleaseToPoll(WhatPollTells, &last)) {
+  for (uint64_t seq; (seq = ReleaseToPoll(WhatPollTells, &last)) > point->last().value;) {
     point->Reach(SeqId{seq});
     point->Reach(SeqId{CommonPoint()});
   }

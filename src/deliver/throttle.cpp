@@ -25,6 +25,7 @@ struct ThrottleClock {
   uint64_t released_to;   // the position of the last release
   bool open;              // what they have gathered is to be told, whatever the time is
   uint64_t told_at;       // of a live.poll: TellsOf::at, the greatest of theirs
+  uint64_t part_at;       // likewise TellsOf::part
 };
 
 struct Throttle {
@@ -34,6 +35,7 @@ struct Throttle {
   size_t bytes;        // of it
   size_t net_bytes;    // what was left when that was last made net
   uint64_t first_seq;  // of the first one
+  uint64_t held_from;  // what that was of the oldest that is released and not told
   uint64_t seq;        // of the last one
   // Of a release: it is part of that, which begins there in what is held.
   bool released;
@@ -102,11 +104,13 @@ void OpenToNotify() {
 void OpenToPoll(TellsOf (*tells_of)(const LocalSubscription& one, void* context), void* context) {
   CloseAll();
   for (ThrottleClock* clock = first_clock; clock != nullptr; clock = clock->next)
-    clock->told_at = 0;
+    clock->told_at = clock->part_at = 0;
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (one->throttle == nullptr || one->delivery != Delivery::kPoll) continue;
     ThrottleClock* clock = one->throttle->clock;
-    clock->told_at = std::max(clock->told_at, tells_of(*one, context).at);
+    const TellsOf tells = tells_of(*one, context);
+    clock->told_at = std::max({clock->told_at, tells.at, tells.part});
+    clock->part_at = std::max(clock->part_at, tells.part);
   }
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     const Throttle* throttle = one->throttle;
@@ -114,6 +118,21 @@ void OpenToPoll(TellsOf (*tells_of)(const LocalSubscription& one, void* context)
     if (throttle->first_seq <= throttle->clock->told_at && tells_of(*one, context).mine)
       throttle->clock->open = true;
   }
+}
+
+// What was released before, and is told only now that another one of its throttle was told of a part
+// of the point, which it belongs to as well. Returns up to where; 0: there is nothing.
+uint64_t ReleasedIntoPart(TellsOf (*tells_of)(const LocalSubscription& one, void* context),
+                          void* context) {
+  uint64_t seq = 0;
+  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+    const Throttle* throttle = one->throttle;
+    if (throttle == nullptr || one->delivery != Delivery::kPoll) continue;
+    if (one->held->unread() == 0 || !IsTold(*one)) continue;
+    if (throttle->held_from <= throttle->clock->part_at && tells_of(*one, context).mine)
+      seq = std::max(seq, throttle->clock->released_to);
+  }
+  return seq;
 }
 
 // A time of day that was set back has waited for long enough.
@@ -179,7 +198,8 @@ uint64_t ChooseReleased(Delivery delivery, TimestampTz now) {
     throttle->released =
         one->delivery == delivery && WaitsForTime(*one) && UntilDue(*throttle->clock, now) == 0;
     if (!throttle->released) continue;
-    seq = std::max(seq, throttle->seq);
+    // Not before what others of its throttle hold, or were told.
+    seq = std::max({seq, throttle->seq, throttle->clock->released_to});
     throttle->place = one->held->write_position();
   }
   return seq;
@@ -192,6 +212,7 @@ void Confirm(LocalSubscription* one, uint64_t seq, TimestampTz now) {
   throttle->bytes = throttle->net_bytes = 0;
   throttle->clock->released_to = seq;
   if (throttle->size.messages == 0) return;
+  if (one->held->unread() == throttle->size.messages) throttle->held_from = throttle->first_seq;
   throttle->clock->last_told = now;
   if (one->delivery == Delivery::kPoll)
     one->waiting.Add(DeliveredCounts{throttle->size.messages, throttle->size.changes, 0, seq});
@@ -285,8 +306,9 @@ uint64_t ReleaseToPoll(TellsOf (*tells_of)(const LocalSubscription& one, void* c
   bool open = false;
   for (const ThrottleClock* clock = first_clock; clock != nullptr; clock = clock->next)
     open = open || clock->open;
+  const uint64_t into_part = ReleasedIntoPart(tells_of, context);
   const uint64_t seq = ReleaseChosen(Delivery::kPoll);
-  return open ? seq : 0;
+  return open ? seq : into_part;
 }
 
 bool GatheredIsDue() { return UntilGatheredIsDue(Delivery::kNotify) == 0; }

@@ -35,9 +35,9 @@ uint64_t ReleaseToNotify();
 
 // What a live.poll tells of a subscription.
 struct TellsOf {
-  bool mine;  // anything that it has
-  uint64_t
-      at;  // the position that it shows by what waits, or by a part of a point told; 0: neither
+  bool mine;      // anything that it has
+  uint64_t at;    // the position that it shows by what waits; 0: nothing does
+  uint64_t part;  // or by a part that was told of a point that goes on; 0: none was
 };
 
 // The same for those that are polled, and of those of one throttle whatever belongs to what the
