@@ -28,6 +28,7 @@ SELECT * FROM start('of 1', 'SELECT count(*) AS n, sum(amount) AS sum FROM sale 
 SELECT * FROM start('of 2', 'SELECT count(*) AS n, sum(amount) AS sum FROM sale WHERE shop = $1', '{2}');
 SELECT * FROM start('of 9', 'SELECT count(*) AS n, sum(amount) AS sum FROM sale WHERE shop = $1', '{9}');
 SELECT * FROM start('of two columns', 'SELECT avg(s.amount) AS avg, ''all'' AS of FROM sale s JOIN shop p ON p.id = s.shop WHERE p.town = $1 AND ok = $2 HAVING count(*) > 3', '{B,true}');
+SELECT * FROM start('of what can fail', 'SELECT sum(100 / amount) AS sum FROM sale WHERE shop = $1', '{1}');
 SELECT * FROM start('extremes', 'SELECT shop, min(id) AS min, max(id) AS max, max(id::text) AS text FROM sale GROUP BY shop');
 SELECT * FROM start('of a number', 'SELECT count(*) AS n FROM shop WHERE size = $1', '{1}');
 -- Equal values with other bytes around them, or within.

@@ -14,6 +14,7 @@ extern "C" {
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
 #include "rewrite/rewriteManip.h"
@@ -243,6 +244,8 @@ const MovingGroups* PlanMovingGroups(const Planner& planner, const Level& level)
   foreach (cell, row.aggregates)
     moving->aggregates =
         lappend(moving->aggregates, TakeInput(CopyOf(lfirst_node(Aggref, cell)), &columns));
+  // It is computed for rows of values that nobody asks for, too: no error is to come of these.
+  if (by_value && contain_leaked_vars(AsNode(columns))) return nullptr;
   moving->inputs = InputsOf(planner, query, columns);
   moving->members = Selecting(query, Step::kGroup, columns);
   RestrictTo(moving->members, planner, part);
