@@ -246,7 +246,7 @@ SELECT strategy FROM live.subscribe('late', 'SELECT id FROM t WHERE a > 200 AND 
 SELECT strategy FROM live.subscribe('fast', 'SELECT id, a FROM t', delivery => 'poll', "snapshot" => false);
 SELECT live.pause('late');
 UPDATE t SET a = 201 WHERE id = 1;
-UPDATE t SET a = 202 WHERE id = 2;
+UPDATE t SET a = 202 WHERE id = (SELECT max(id) FROM t);
 SELECT * FROM one_more();
 SELECT live.resume('late');
 SELECT id, more FROM told();
