@@ -120,8 +120,8 @@ void OpenToPoll(TellsOf (*tells_of)(const LocalSubscription& one, void* context)
   }
 }
 
-// What was released before, and is told only now that another one of its throttle was told of a part
-// of the point, which it belongs to as well. Returns up to where; 0: there is nothing.
+// What was released before belongs to a point, too, of which another one of its throttle was told a
+// part. Returns up to where; 0: there is nothing.
 uint64_t ReleasedIntoPart(TellsOf (*tells_of)(const LocalSubscription& one, void* context),
                           void* context) {
   uint64_t seq = 0;
