@@ -8,7 +8,6 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 }
 

@@ -1,8 +1,7 @@
 // Aggregates that the server can run backwards, as it does in the frames of windows, and extremes:
 // where the result is a level that groups, and has no others, a group that changes need not be read
-// again.
-// What is kept of it is moved on by the rows that come and taken back by those that go. Process:
-// client backend, evaluator.
+// again. What is kept of it is moved on by the rows that come and taken back by those that go.
+// Process: client backend, evaluator.
 #pragma once
 
 #include "pg/postgres.hpp"
