@@ -5,7 +5,7 @@ The first case that differs in some way is shown small, for psql: what of its qu
 one comes in a minute.
 ONLY_KEPT=1: only queries whose groups are kept from batch to batch.
 PLANTED=1: the client here loses all updates; it ends well if that was found and made small. CLOCKED: how many of the queries may ask the clock (0.3). ONLY_NEW: how many of the batches only insert (0.3).
-MUTATION: a deliberate bug that is switched on."""
+MUTATION: a deliberate bug that is switched on; the first case that differs ends it."""
 import json, os, random, re, sys, time, psycopg2, psycopg2.extras
 from collections import Counter, namedtuple
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/../oracle")
@@ -313,11 +313,13 @@ def main():
             how = kind_of(error)
             told_before[how] += 1
             if told_before[how] <= 2: print("DIFFERENCE", seed, number, case.sql, "\n", error)
-            if told_before[how] == 1 and getattr(error, "pgcode", "") is not None:
+            if told_before[how] == 1 and not MUTATION and getattr(error, "pgcode", "") is not None:
                 least = lab.small(case, how)
                 print("Small:\n" + shown_small(ac, least) if least else "It does not differ when it is played again.")
             stats["different"] += 1
-            if stats["different"] > 30 or PLANTED: break
+            if stats["different"] > 30 or PLANTED or MUTATION: break
+    for setting in "databases", "debug_mutation": ac.execute("ALTER SYSTEM RESET live_queries.%s" % setting)
+    ac.execute("SELECT pg_reload_conf()")
     print(dict(stats))
     if PLANTED: sys.exit(0 if least and len(least.sql) < 60 and count_statements(least) <= 2 else 1)
     sys.exit(1 if stats["different"] else 0)

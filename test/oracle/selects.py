@@ -171,7 +171,8 @@ def of_who(rng, user):
     text = re.sub(r"{([a-z.]+)}", lambda match: asked.format(team=match.group(1)), text)
     who = rng.choice([user.name, user.name, "nobody", "it's ☃"])
     below = below | ({"doc", "member"} if "doc" in asked else {"member"})
-    return Select(text, (who,), user, frozenset(below), frozenset({"membership", "parameters"}))
+    forms = {"membership", "parameters"} | ({"membership of several"} if "doc" in asked else set())
+    return Select(text, (who,), user, frozenset(below), frozenset(forms))
 
 
 def random_select(rng, user, world):
