@@ -86,6 +86,8 @@ class KeyedResult:
 
     moves = False  # a row may be told because it stands elsewhere
 
+    alike = re.compile("null$")  # what different values may both look like as JSON: SQL's NULL and a json null
+
     def __init__(self, complete=True, full=True):
         self.rows = {}          # key -> row
         self.absent = set()     # keys known to have no row, where the result is not complete
@@ -153,8 +155,7 @@ class KeyedResult:
             require(not self.full, "update of %s without \"old\"", key)
             return
         told = dict(rows.row_of(old))
-        # SQL's NULL and a json null differ, and look alike
-        alike = {column for (column, text), (_, new) in zip(before, row) if text == new == told.get(column) == "null"}
+        alike = {column for (column, text), (_, new) in zip(before, row) if text == new == told.get(column) and self.alike.match(text)}
         seen = {column: text for column, text in told.items() if column not in alike}
         require(seen == changed, "update of %s tells the old values %s, but they were %s", key, told, changed)
         require(told or self.moves or not self.full, "update of %s changes nothing", key)
