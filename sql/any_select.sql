@@ -121,7 +121,7 @@ DECLARE
   differ bigint;
   bags text[] := ARRAY(SELECT f.id FROM form f, live.explain(f.query, f.params) e WHERE property = 'key' AND value LIKE 'none: the whole row');
 BEGIN
-  PERFORM live.wait_for();
+  PERFORM live.wait_for(timeout => '60s');
   FOR one IN SELECT * FROM live.poll() LOOP
     IF one.message->>'type' <> 'changes' THEN
       INSERT INTO noted VALUES (one.subscription_id, one.message->>'type' || ': ' || (one.message->>'reason'));
@@ -218,11 +218,11 @@ SELECT * FROM live.snapshot('numbers') ORDER BY key::text;
 SELECT strategy FROM live.subscribe('documents', 'SELECT j, count(*) AS n FROM amount GROUP BY j', delivery => 'poll');
 SELECT * FROM live.snapshot('documents') ORDER BY key::text;
 DELETE FROM amount WHERE id = 2;
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT subscription_id, change->>'op' AS op, change->>'key' AS key, change->>'row' AS "row", change->>'old' AS old
 FROM live.poll() p, json_array_elements(p.message->'changes') change;
 UPDATE amount SET v = 2.000 WHERE id = 1;
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT subscription_id, change->>'op' AS op, change->>'key' AS key, change->>'row' AS "row", change->>'old' AS old
 FROM live.poll() p, json_array_elements(p.message->'changes') change;
 -- A value by which rows are routed becomes an equal one: for who watches that, the row has not left, and may look the same.
@@ -230,11 +230,11 @@ SELECT strategy FROM live.subscribe('shown', 'SELECT a.id, a.v FROM amount a JOI
 SELECT strategy FROM live.subscribe('not shown', 'SELECT a.id, b.id AS other FROM amount a JOIN amount b USING (id) WHERE a.v = $1', '{2}', "snapshot" => false, delivery => 'poll');
 SELECT strategy FROM live.subscribe('listed', 'SELECT id FROM amount WHERE v = $1 ORDER BY id LIMIT 2', '{2}', "snapshot" => false, delivery => 'poll');
 UPDATE amount SET v = 2.00 WHERE id = 3;
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT subscription_id, change->>'op' AS op, change->>'key' AS key, change->>'row' AS "row", change->>'old' AS old
 FROM live.poll() p, json_array_elements(p.message->'changes') change WHERE subscription_id ~ 'shown|listed';
 UPDATE amount SET v = 3 WHERE id = 3;
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT subscription_id, change->>'op' AS op, change->>'key' AS key, change->>'row' AS "row", change->>'old' AS old
 FROM live.poll() p, json_array_elements(p.message->'changes') change WHERE subscription_id ~ 'shown|listed' ORDER BY subscription_id;
 SELECT live.unsubscribe_all();

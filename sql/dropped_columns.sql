@@ -10,13 +10,13 @@ SELECT strategy FROM live.subscribe('named', 'SELECT id, mood FROM dropped_colum
 SELECT strategy FROM live.subscribe('other', 'SELECT id, n FROM dropped_columns', delivery => 'poll');
 SELECT count(*) FROM live.snapshot('all') a, live.snapshot('row') b, live.snapshot('named') c, live.snapshot('other') d;
 INSERT INTO dropped_columns VALUES (2, 2, 'glad');
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT subscription_id, message -> 'changes' AS changes FROM live.poll() ORDER BY subscription_id COLLATE "C";
 SET client_min_messages = warning;
 DROP TYPE dropped_mood CASCADE;
 RESET client_min_messages;
 INSERT INTO dropped_columns VALUES (3, 3);
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT subscription_id, message ->> 'type' AS type, coalesce(message ->> 'reason', message ->> 'changes') AS what
 FROM live.poll() ORDER BY subscription_id COLLATE "C";
 -- Without anybody who listens, nothing is evaluated; with the refresh it is again.
@@ -24,7 +24,7 @@ INSERT INTO dropped_columns VALUES (4, 4);
 SELECT live.refresh('all');
 SELECT row FROM live.snapshot('all');
 INSERT INTO dropped_columns VALUES (5, 5);
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT subscription_id, message -> 'changes' AS changes FROM live.poll() ORDER BY subscription_id COLLATE "C", seq;
 SELECT live.unsubscribe_all();
 DROP TABLE dropped_columns;

@@ -38,7 +38,7 @@ SELECT live.refresh('v');
 SELECT key AS k FROM live.snapshot('v') WHERE "row"->>'name' = 'theirs' \gset
 INSERT INTO seen VALUES ('refresh', :'k');
 UPDATE ppl SET name = 'theirs!' WHERE ssn = '222';
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 INSERT INTO seen SELECT c->>'op', c->>'key' FROM live.poll(), json_array_elements(message->'changes') c;
 SELECT pid AS decoder FROM live.workers WHERE kind = 'decoder' AND database = current_database() \gset
 SELECT pg_terminate_backend(:decoder, 60000);
@@ -46,7 +46,7 @@ SELECT live.refresh('v');
 SELECT key AS k FROM live.snapshot('v') WHERE "row"->>'name' = 'theirs!' \gset
 INSERT INTO seen VALUES ('another decoder', :'k');
 DELETE FROM ppl WHERE ssn = '222';
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 INSERT INTO seen SELECT c->>'op', c->>'key' FROM live.poll(), json_array_elements(message->'changes') c;
 SELECT count(*), count(DISTINCT key) AS keys FROM seen;
 -- A column that is added to the view is not in it until a refresh, and changes nothing.
@@ -54,11 +54,11 @@ SET ROLE regress_key_reader;
 CALL watch('all', 'SELECT * FROM names');
 RESET ROLE;
 INSERT INTO ppl VALUES ('555', 'x', 'five');
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT message->'changes'->0->>'key' AS k FROM live.poll() WHERE subscription_id = 'all' \gset
 CREATE OR REPLACE VIEW names AS SELECT name, owner FROM ppl;
 DELETE FROM ppl WHERE ssn = '555';
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT message->>'type' AS type, message->'changes'->0->>'key' = :'k' AS same FROM live.poll() WHERE subscription_id = 'all';
 SELECT live.unsubscribe('all');
 INSERT INTO ppl VALUES ('222', 'x', 'theirs');
@@ -84,7 +84,7 @@ SET ROLE regress_key_reader;
 CALL watch('another view', 'SELECT name FROM names_too');
 RESET ROLE;
 INSERT INTO ppl VALUES ('444', 'x', 'four');
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 INSERT INTO seen SELECT subscription_id, c->>'key' FROM live.poll(), json_array_elements(message->'changes') c;
 SELECT array_agg(what ORDER BY what) AS same FROM seen GROUP BY key ORDER BY 1;
 -- Nor does it help to know the value: this is no plain digest.
@@ -295,7 +295,7 @@ BEGIN
   COMMIT;
   DELETE FROM keyed;
   COMMIT;
-  PERFORM live.wait_for();
+  PERFORM live.wait_for(timeout => '60s');
   SELECT count(DISTINCT c->>'key'), count(first.key) INTO told, same
   FROM live.poll(), json_array_elements(message->'changes') c LEFT JOIN first ON first.key = c->>'key';
   SELECT count(*), count(DISTINCT key), min(key COLLATE "C") INTO unequal, shown, example FROM first;

@@ -46,7 +46,7 @@ SELECT databases >= 1 AS databases, subscriptions >= 2 AS subscriptions, lag_byt
 CREATE TABLE unwatched (id int);
 SELECT changes_ignored AS before FROM live.workers WHERE kind = 'decoder' AND database = current_database() \gset
 INSERT INTO unwatched VALUES (1), (2);
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT changes_ignored - :before AS ignored FROM live.workers WHERE kind = 'decoder' AND database = current_database();
 DROP TABLE unwatched;
 -- The terminated stay for a while, with the reason.

@@ -4,7 +4,7 @@ INSERT INTO pos SELECT i, i * 10, 'n' || i FROM generate_series(1, 6) i;
 CREATE FUNCTION positions(OUT id text, OUT op text, OUT key text, OUT "row" text, OUT old text, OUT "position" int)
 RETURNS SETOF record LANGUAGE sql AS $$
   SELECT subscription_id, c->>'op', c->>'key', c->>'row', c->>'old', (c->>'position')::int
-  FROM (SELECT live.wait_for()) w, live.poll(), json_array_elements(message->'changes') WITH ORDINALITY j(c, n) ORDER BY 1, n $$;
+  FROM (SELECT live.wait_for(timeout => '60s')) w, live.poll(), json_array_elements(message->'changes') WITH ORDINALITY j(c, n) ORDER BY 1, n $$;
 CALL watch('top', 'SELECT id, score FROM pos ORDER BY score DESC LIMIT 4');
 -- What it is ordered by need not be shown.
 CALL watch('hidden', 'SELECT id FROM pos ORDER BY score DESC LIMIT 4');

@@ -18,7 +18,7 @@ RETURNS TABLE (id text, type text, ids text, more boolean) LANGUAGE sql AS $$
     SELECT p.subscription_id, p.message->>'type',
            (SELECT string_agg(c->'row'->>'id', ' ') FROM json_array_elements(p.message->'changes') c),
            (p.message->>'more')::boolean
-    FROM live.wait_for(), live.poll(max_messages) p
+    FROM live.wait_for(timeout => '60s'), live.poll(max_messages) p
 $$;
 -- Everything that acts on a live query, and its SQLSTATE.
 CREATE PROCEDURE act(id text) LANGUAGE plpgsql AS $$
@@ -152,7 +152,7 @@ GRANT ALL ON u TO regress_live_user;
 CREATE TRIGGER steal AFTER INSERT ON u EXECUTE FUNCTION steal();
 INSERT INTO t VALUES (9, 9);
 SET ROLE regress_live_user;
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 INSERT INTO u VALUES (1);
 SELECT * FROM polled();
 RESET ROLE;
@@ -190,7 +190,7 @@ SET ROLE regress_live_user;
 SELECT count(*) FROM live.subscribe('ended', 'SELECT id FROM t', "snapshot" => false, delivery => 'poll');
 RESET ROLE;
 SELECT live.kill(live_id) FROM live_queries WHERE subscription_id = 'ended' AND status = 'active';
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SET ROLE regress_live_other;
 SELECT live.unsubscribe('ended'), live.unsubscribe_all();
 SELECT * FROM polled();
@@ -215,7 +215,7 @@ RESET SESSION AUTHORIZATION;
 REVOKE regress_live_user FROM regress_live_login;
 INSERT INTO t VALUES (12, 12);
 SET SESSION AUTHORIZATION regress_live_login;
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT count(*) FROM next_of_t();
 SELECT * FROM polled();
 RESET SESSION AUTHORIZATION;

@@ -199,7 +199,7 @@ SELECT * FROM told() WHERE id = 'fails';
 -- Columns that were added since.
 SELECT * FROM start('star', 'SELECT * FROM items WHERE kind = $1', '{1}');
 ALTER TABLE items ADD COLUMN note text;
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT live.set_params('star', '{2}');
 SELECT live.refresh('star');
 SELECT count(*) FROM live.snapshot('star');

@@ -99,7 +99,7 @@ FROM live.poll() p;
 -- Two subscriptions of one transaction: only the last message says that there is no more.
 CALL watch('b', 'SELECT id FROM orders WHERE id > 0');
 INSERT INTO orders VALUES (17, 0, 1, 'new');
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT row_number() OVER () AS number, message->>'more' AS more,
        seq = first_value(seq) OVER () AS same_seq
 FROM live.poll();
@@ -148,14 +148,14 @@ SELECT key FROM live.snapshot('a');
 SELECT * FROM feed() WHERE id = 'a';
 -- Nor is what was waiting when it was unsubscribed.
 INSERT INTO orders VALUES (106, 0, 1, 'new');
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 BEGIN;
 SELECT live.unsubscribe('a');
 SELECT * FROM feed() WHERE id = 'a';
 ROLLBACK;
 SELECT * FROM feed() WHERE id = 'a';
 INSERT INTO orders VALUES (107, 0, 1, 'new');
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT count(*) FROM live.poll(0);
 SELECT live.refresh('a');
 SELECT count(*) FROM live.snapshot('a');

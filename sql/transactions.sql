@@ -130,7 +130,7 @@ ROLLBACK;
 SELECT * FROM feed();
 INSERT INTO t VALUES (13, 3);
 INSERT INTO t VALUES (14, 4);
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 BEGIN;
 SELECT message->'changes'->0->>'key' AS key FROM live.poll(1);
 SAVEPOINT s;
@@ -289,7 +289,7 @@ SELECT count(*) FROM live.subscribe('b', 'SELECT id FROM both_of WHERE id > 0', 
 SELECT count(*) FROM live.snapshot('a') UNION ALL SELECT count(*) FROM live.snapshot('b');
 INSERT INTO both_of VALUES (1);
 INSERT INTO both_of VALUES (2);
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 BEGIN;
 SELECT message ->> 'more' AS more FROM live.poll(1);
 SELECT id AS second FROM live.poll(1) AS p (seq, id, message) \gset
@@ -306,7 +306,7 @@ DROP TABLE both_of;
 SELECT count(*) FROM live.subscribe('a', 'SELECT id FROM t', delivery => 'poll');
 SELECT count(*) > 0 AS rows FROM live.snapshot('a');
 INSERT INTO t VALUES (1000);
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 BEGIN;
 DELETE FROM t WHERE id = 1000;
 SELECT live.unsubscribe('a');

@@ -48,7 +48,7 @@ SELECT live.unsubscribe_all() > 40 AS all;
 -- Everything selected: as row_to_json gives it.
 CALL watch('q', 'SELECT * FROM t');
 UPDATE t SET small = 2 WHERE id = 1;
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT (message->'changes'->0->'row')::text = row_to_json(t)::text AS same, message->'changes'->0->'row' AS row
 FROM live.poll(), t WHERE id = 1;
 SELECT live.unsubscribe_all();

@@ -193,7 +193,7 @@ for my $step (qw(client-take client-taken)) {
                 $client->rows('SELECT 1'); # takes all that has been published
                 release($node, $decoder_step) if $decoder_step;
             } else {
-                $writer->value('SELECT live.wait_for()');
+                $writer->arrived;
                 release($node, $step);
             }
             change_rows($writer);
@@ -211,7 +211,7 @@ for my $decoder_step ('', 'mailbox-spill', 'decoder-published') {
         my $client = watch(connect_client($node));
         $client->rows('BEGIN');
         change_much($writer);
-        $writer->value('SELECT live.wait_for()');
+        $writer->arrived;
         hold($node, 'client-unspill');
         $client->send_query('COMMIT');
         wait_held($node, 'client-unspill');
@@ -225,7 +225,7 @@ for my $decoder_step ('', 'mailbox-spill', 'decoder-published') {
             change_rows($writer);
             release($node, $decoder_step) if $decoder_step;
         } else {
-            $writer->value('SELECT live.wait_for()');
+            $writer->arrived;
             release($node, 'client-unspill');
             is($client->finish->{error}, undef, 'the client reads its file');
         }
@@ -288,7 +288,7 @@ for my $mutation ('', 'attach_at_once') {
     $stuck->send_query('UPDATE t SET n = n + 1 WHERE id = -5');
     poll_ok($node, q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'), 'a commit waits for a standby');
     change_rows($writer);
-    $writer->value('SELECT live.wait_for()'); # it is decoded
+    $writer->arrived; # it is decoded
     $client->send_query($ways{subscribe});
     if ($mutation) {
         finish_held($client, 'subscribe');
@@ -319,7 +319,7 @@ for my $mutation ('', 'lose_before_spill') {
     $client->rows('BEGIN');
     $writer->rows(q(INSERT INTO t SELECT i, 1, repeat('x', 1000) FROM generate_series(1000001, 1003000) i));
     change_rows($writer);
-    $writer->value('SELECT live.wait_for()');
+    $writer->arrived;
     $client->rows('COMMIT');
     if ($mutation) {
         ok(!agrees($client), 'with lose_before_spill: changes are lost, and seen to be');
@@ -341,7 +341,7 @@ for my $mutation ('', 'lose_before_spill') {
     wait_held($node, 'mailbox-spill-ahead');
     sleep 0.3;
     release($node, 'mailbox-spill-ahead');
-    $writer->value('SELECT live.wait_for()');
+    $writer->arrived;
     $client->rows('COMMIT');
     is_exact($client, 'a disk that takes its time');
     set_server('live_queries.evaluation_timeout', '5s');

@@ -248,7 +248,7 @@ sub have_unread {
     $victim->rows(q{SELECT live.subscribe('more', '} . query_text() . q{')});
     $victim->rows(q{BEGIN; SELECT live.snapshot('more', 5); ROLLBACK});
     change_rows($writer);
-    $writer->value('SELECT live.wait_for()');
+    $writer->arrived;
     return;
 }
 
@@ -307,7 +307,7 @@ sub let_wait {
     my ($changes) = @_;
     $victim->rows('BEGIN');
     ($changes // \&change_rows)->($writer);
-    $writer->value('SELECT live.wait_for()');
+    $writer->arrived;
     return;
 }
 
@@ -370,7 +370,7 @@ sub polls_all {
     $victim->rows(q{SELECT live.pause('more')});
     is($victim->value(q{SELECT count(*) FROM live.poll()}), 0, "$name: nothing while it is paused");
     change_rows($writer);
-    $victim->value('SELECT live.wait_for()');
+    $victim->arrived;
     $victim->rows(q{SELECT live.resume('more')});
     ok(eval { apply_polled($victim->rows('SELECT message FROM live.poll()')); 1 }, "$name: the polled messages fit") or diag $@;
     is_deeply($victim->state_of('more'), $victim->rows_now(query_text()), "$name: and are complete");
@@ -384,7 +384,7 @@ sub keeps_params {
     for my $param (0, 2) {
         $victim->rows(qq{SELECT live.set_params('more', '{$param}')});
         change_rows($writer);
-        $victim->value('SELECT live.wait_for()');
+        $victim->arrived;
         ok(eval { apply_polled($victim->rows('SELECT message FROM live.poll()')); 1 }, "$name: what is polled fits") or diag $@;
         is_deeply($victim->state_of('more'), $victim->rows_now(query_with($param)), "$name: and is complete with the parameter $param");
     }

@@ -26,7 +26,7 @@ sub set_server {
     return;
 }
 
-sub all_arrived { return $writer->value('SELECT live.wait_for()') }
+sub all_arrived { return $writer->arrived }
 
 sub is_fault {
     my ($connection, $point, $sql, $name) = @_;
@@ -280,7 +280,7 @@ sub random_errors {
               q{SELECT live.unsubscribe('b')}, q{SELECT live.resume('a')}, 'SELECT live.poll(5)'),
         # A poll that fails has polled nothing.
         sub { $poller->poll(1 + $random->(4)) if $works->() },
-        sub { $connection->value('SELECT live.wait_for()') if $works->() });
+        sub { $connection->arrived if $works->() });
     for my $turn (1 .. $turns) {
         my $point = $points[ $random->(scalar @points) ];
         $other->rows('BEGIN'); # it takes nothing meanwhile
@@ -289,7 +289,7 @@ sub random_errors {
             eval { $steps[ $random->(scalar @steps) ]->(); 1 } or ($@ =~ /fault point/ ? ++$failed : die $@) for 1 .. 8;
             release($node, $point);
             $connection->rows(q{SELECT live.resume('a'), live.resume('b')});
-            $connection->value('SELECT live.wait_for()');
+            $connection->arrived;
             $poller->poll;
             1;
         };

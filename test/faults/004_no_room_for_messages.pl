@@ -30,7 +30,7 @@ sub set_server {
 sub add_row {
     my ($id, $bytes) = @_;
     $writer->rows("INSERT INTO t VALUES ($id, 1, repeat('x', $bytes))");
-    $writer->value('SELECT live.wait_for()');
+    $writer->arrived;
     return;
 }
 

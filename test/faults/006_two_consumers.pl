@@ -88,7 +88,7 @@ all_exact($client, 'both', qw(first second third));
     change_rows($writer);
     wait_held($node, 'second-consumer');
     is($client->value(q(SELECT live.wait_for(timeout => '300ms'))), 'f', 'live.wait_for waits for both');
-    is($other->value('SELECT live.wait_for()'), 't', 'but not for one that has nothing to do with the connection');
+    is($other->arrived, 't', 'but not for one that has nothing to do with the connection');
     release($node, 'second-consumer');
     all_exact($client, 'one was held', qw(first second third));
     all_exact($other, 'one was held, another client', 'first');
@@ -169,7 +169,7 @@ sub polling_client {
     release($node, 'second-consumer');
     is(points(waits_for($client, 6)), $expected[0], 'then it is told both transactions, each as one point');
     my @polled = map { $json->decode($_->[0]) } @{ $poller->finish->{rows} };
-    is($poller->value('SELECT live.wait_for()'), 't', 'who polls has waited until there was something');
+    is($poller->arrived, 't', 'who polls has waited until there was something');
     is(points(@polled, poll_all($poller)), $expected[1], 'and has polled the same');
     all_exact($client, 'held, then told', qw(first second third));
 
@@ -177,7 +177,7 @@ sub polling_client {
     hold($node, 'second-consumer');
     write_for_all();
     wait_held($node, 'second-consumer');
-    is($other->value('SELECT live.wait_for()'), 't', 'the first consumer is as far');
+    is($other->arrived, 't', 'the first consumer is as far');
     is_deeply([ poll_all($poller) ], [], 'one waits for the other');
     $poller->rows(q(SELECT live.unsubscribe('second')));
     is(points(poll_all($poller)), 'first; ', 'without the other it does not');
@@ -190,13 +190,13 @@ sub polling_client {
         hold($node, 'second-consumer');
         write_for_all();
         wait_held($node, 'second-consumer');
-        is($other->value('SELECT live.wait_for()'), 't', "$point: the first consumer is as far");
+        is($other->arrived, 't', "$point: the first consumer is as far");
         is($client->value('SELECT 1'), 1, "$point: the client takes what is there");
         is_deeply([ $client->taken, poll_all($leaver) ], [], "$point: and is told nothing");
         $leaver->disconnect;
         $client->rows('BEGIN');
         release($node, 'second-consumer');
-        is($client->value('SELECT live.wait_for()'), 't', "$point: it could be told");
+        is($client->arrived, 't', "$point: it could be told");
         set_fault($node, $point, 'error');
         like($client->error('COMMIT')->{M}, qr/fault point $point/, "$point: an error");
         is(points(waits_for($client, 3)), 'first second third; ', "$point: then it is");

@@ -288,7 +288,7 @@ for my $command ('UNLISTEN channel', 'UNLISTEN *', 'DISCARD ALL') {
     $psql->query_safe(q(SELECT * FROM live.snapshot('p')));
     $writer->rows('INSERT INTO orders VALUES (1101, 1100)');
     like(
-        scalar $psql->query_safe('SELECT live.wait_for()'),
+        scalar $psql->query_safe(q(SELECT live.wait_for(timeout => '60s'))),
         qr/Asynchronous notification "live_queries_[0-9a-f]+" with payload "\{"type":"changes","subscription_id":"p",.*\[1101\].*"more":false\}" received from server process with PID \d+\./,
         'psql shows a change');
     $psql->quit;

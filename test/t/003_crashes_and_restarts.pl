@@ -154,7 +154,7 @@ sub recovers {
     $client->subscribe('q', $query);
     $client->rows('BEGIN');
     $writer->rows(q(INSERT INTO t SELECT i * 7 + 1, repeat('x', 1000) FROM generate_series(1001, 1500) i));
-    $writer->value('SELECT live.wait_for()');
+    $writer->arrived;
     $client->rows('COMMIT');
     recovers($client, $writer, 'no space to spill', qr/too many/);
     $_->disconnect for $client, $writer;
@@ -201,7 +201,7 @@ for my $victim (qw(client decoder)) {
     $client->subscribe('q', $query);
     $client->rows('BEGIN');
     $writer->rows(q(UPDATE t SET a = repeat('z', 1000)));
-    $writer->value('SELECT live.wait_for()');
+    $writer->arrived;
     my $log_start = -s $node->logfile;
     kill 'KILL', $victim eq 'client' ? $client->pid : decoder_pid($node);
     ok(wait_until(sub { $client->error('SELECT 1')->{C} =~ /^(57P02|08006)$/ }), "$victim killed: connections end");

@@ -98,7 +98,7 @@ set('live_queries.spill_size = 100MB');
         $writer->rows("UPDATE t SET a = 'round $round ' || id WHERE id % 20 = $_") for 0 .. 19;
         $writer->rows(q(DELETE FROM t WHERE id % 13 = 0));
         $writer->rows("INSERT INTO t SELECT i * 13, repeat('y', 700) FROM generate_series(1, 1500) i");
-        $writer->value('SELECT live.wait_for()');
+        $writer->arrived;
         cmp_ok(temp_bytes($node), '>', 1_000_000, "round $round: messages wait in a file");
         my ($messages, $bytes) = split /\|/, $node->safe_psql('postgres', 'SELECT pending_messages, pending_bytes FROM live_queries');
         cmp_ok($messages, '>', 20, "round $round: the view counts them");

@@ -54,7 +54,7 @@ sub play {
     for my $step (@steps) {
         if ($step eq 'write') {
             write_all();
-            $client->rows('SELECT live.wait_for()');
+            $client->arrived;
         } elsif ($step eq 'take') {
             $take->();
         } elsif ($step =~ /^live: (.*)/) {
@@ -70,7 +70,7 @@ sub play {
         }
     }
     $take->();
-    $client->rows('SELECT live.wait_for()');
+    $client->arrived;
     $take->();
     for (sort keys %live) {
         die "$_ shows $shows{$_} at the end, and $written were written" if $shows{$_} != $written;
@@ -151,7 +151,7 @@ for my $order ([ 'read a', 'resume a' ], [ 'resume a', 'read a' ]) {
         my @after = $end eq 'COMMIT' ? () : ('live: b', 'take', @$order, @both);
         my $told = eval {
             play('poll', ['b'], 'subscribe b', 'read b', @paused, 'SAVEPOINT s', @$order, 'write', 'ROLLBACK TO s', @$order, @both,
-                'write', "SELECT count(*) FROM live.wait_for()", ($end eq 'COMMIT' ? 'take' : 'SELECT count(*) FROM live.poll()'), 'write', $end, @after);
+                'write', "SELECT count(*) FROM live.wait_for(timeout => '60s')", ($end eq 'COMMIT' ? 'take' : 'SELECT count(*) FROM live.poll()'), 'write', $end, @after);
         };
         ok(defined $told, "poll: polled after @$order, $end") or diag($@);
     }
@@ -177,12 +177,12 @@ for my $delivery (qw(notify poll)) {
     for my $end ('ROLLBACK', 'COMMIT') {
         $client->rows(q(SELECT live.pause('a')));
         write_all();
-        $client->rows('SELECT live.wait_for()');
+        $client->arrived;
         is($polled->(), $end eq 'ROLLBACK' ? 1 : 2, 'polled: one message, and what was polled in vain');
         is($told->(), 'b', 'one is told, and one is paused');
         $client->rows(q(BEGIN; SELECT live.resume('a')));
         write_all();
-        $client->rows('SELECT live.wait_for()');
+        $client->arrived;
         is($polled->(), 1, 'one is polled in the transaction that resumes');
         is($told->(), '', 'nothing is told in it');
         $client->rows($end);

@@ -194,7 +194,7 @@ $client->rows(q(SELECT live.unsubscribe('locked')));
 $writer->rows('UPDATE orders SET total = total + 1') for 1 .. 5;
 told($client);
 ok(wait_until(sub {
-            $writer->value('SELECT live.wait_for()');
+            $writer->arrived;
             $writer->rows('VACUUM orders');
             $writer->rows('SELECT pg_stat_force_next_flush()');
             $writer->value(q(SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'orders')) == 0;

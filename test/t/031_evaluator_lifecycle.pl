@@ -40,7 +40,7 @@ my $change = q(UPDATE t SET n = n + 1 WHERE id % 7 = 3; UPDATE u SET name = name
         return;
     };
     $refused->('max_replication_slots', 'no slot for the evaluator');
-    is($stream->value('SELECT live.wait_for()'), 't', 'the stream goes on');
+    is($stream->arrived, 't', 'the stream goes on');
     $stream->disconnect;
 
     # Places become free.
@@ -60,7 +60,7 @@ my $change = q(UPDATE t SET n = n + 1 WHERE id % 7 = 3; UPDATE u SET name = name
     $stream = connect_client($node);
     $stream->rows(q(SELECT live.subscribe('s', 'SELECT id FROM t', delivery => 'poll')));
     $refused->('max_worker_processes', 'no worker for the evaluator');
-    is($stream->value('SELECT live.wait_for()'), 't', 'the stream goes on');
+    is($stream->arrived, 't', 'the stream goes on');
     $stream->disconnect;
     $node->stop;
 }

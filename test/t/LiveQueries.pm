@@ -370,11 +370,18 @@ sub taken {
     return @taken;
 }
 
+# arrived(): waits until all that has committed by now is in the connection's mailbox; dies if it does not get there.
+sub arrived {
+    my ($self) = @_;
+    my $reached = $self->value("SELECT live.wait_for(timeout => '${PostgreSQL::Test::Utils::timeout_default}s')");
+    die 'live.wait_for() timed out' if $reached ne 't';
+    return $reached;
+}
+
 # The messages of all that has committed by now.
 sub synced {
     my ($self) = @_;
-    my $reached = $self->value('SELECT live.wait_for()');
-    die 'live.wait_for() timed out' if $reached ne 't';
+    $self->arrived;
     return $self->taken;
 }
 
