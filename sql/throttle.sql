@@ -17,7 +17,7 @@ BEGIN
                     p.message->>'type'),
            p.message->>'xid' IS NOT NULL, CASE WHEN p.subscription_id <> 'sum' THEN json_array_length(p.message->'xids') END,
            p.message->>'more'
-    FROM live.poll(timeout => '20s') WITH ORDINALITY AS p(seq, subscription_id, message, number)
+    FROM live.poll(timeout => '60s') WITH ORDINALITY AS p(seq, subscription_id, message, number)
     ORDER BY p.number;
 END $$;
 CREATE FUNCTION waiting() RETURNS bigint LANGUAGE plpgsql AS $$
@@ -147,7 +147,7 @@ INSERT INTO t SELECT 200 + i, i, repeat('x', 100000) FROM generate_series(1, 3) 
 CALL hold(false);
 SELECT p.message->>'more' AS more, json_array_length(p.message->'changes') AS changes, json_array_length(p.message->'xids') AS xids,
        dense_rank() OVER (ORDER BY p.seq) AS point
-FROM live.poll(timeout => '20s') AS p;
+FROM live.poll(timeout => '60s') AS p;
 -- A rollback gives it back.
 CALL hold(true);
 DELETE FROM t WHERE id > 100;
@@ -155,7 +155,7 @@ UPDATE t SET a = -1;
 CALL hold(false);
 SELECT live.wait_for(timeout => '60s');
 BEGIN;
-SELECT json_array_length(message->'changes') AS changes FROM live.poll(timeout => '20s');
+SELECT json_array_length(message->'changes') AS changes FROM live.poll(timeout => '60s');
 ROLLBACK;
 INSERT INTO t VALUES (12, 1, 'x');
 SELECT p.message->>'more' AS more, json_array_length(p.message->'changes') AS changes FROM live.poll(1) p;
@@ -291,7 +291,7 @@ UPDATE t SET a = 99 WHERE id = 1;
 CALL hold(false);
 SELECT p.subscription_id AS id, c->>'op' AS op, c->>'key' AS key, c->'row'->>'a' AS a, c->>'position' AS position,
        dense_rank() OVER (ORDER BY p.seq) AS point, p.number AS message, p.message->>'more' AS more
-FROM live.poll(timeout => '20s') WITH ORDINALITY AS p(seq, subscription_id, message, number),
+FROM live.poll(timeout => '60s') WITH ORDINALITY AS p(seq, subscription_id, message, number),
      json_array_elements(p.message->'changes') WITH ORDINALITY AS j(c, place)
 ORDER BY p.number, j.place;
 -- Where all that has happened is that rows have left, there is no position.
