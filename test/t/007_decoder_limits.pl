@@ -188,8 +188,10 @@ if ($node->pg_version >= 17) {
           'BEGIN PERFORM pg_sleep(60); RETURN 1; END';
         CREATE FUNCTION takes(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN 1; END';
         SQL
+    # The sessions here are not to be ended by it.
+    $_->rows('SET transaction_timeout = 0') for $writer, $watcher;
     $node->reload;
-    my $client = connect_client($node);
+    my $client = connect_client($node, options => { transaction_timeout => 0 });
     $client->rows(q(SELECT * FROM live.subscribe('s', 'SELECT takes(id) AS s FROM other', "snapshot" => false)));
     $client->rows('INSERT INTO other VALUES (3)');
     is($client->next_message->{message}{type}, 'changes', q(the server's transaction_timeout is not the decoder's));
