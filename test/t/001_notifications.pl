@@ -194,16 +194,18 @@ my $writer = connect_client($node);
     my $client = connect_client($node);
     $client->subscribe('async', 'SELECT id FROM orders WHERE customer = 700');
     my $asynchronous = connect_client($node, options => { synchronous_commit => 'off' });
-    my $slowest = 0;
+    my @seconds;
     for my $id (701 .. 710) {
-        my $seconds = seconds_of(sub {
+        push @seconds, seconds_of(sub {
             $asynchronous->rows("INSERT INTO orders VALUES ($id, 700)");
             $client->next_message;
         });
-        $slowest = $seconds if $seconds > $slowest;
     }
-    cmp_ok($slowest, '<', 4, 'asynchronous commits are delivered quickly');
-    note("the slowest took $slowest s");
+    # If they waited for it, nearly each would wait for about as long as it sleeps. One may be slow
+    # because the machine is.
+    @seconds = sort { $a <=> $b } @seconds;
+    cmp_ok($seconds[4], '<', 4, 'asynchronous commits are delivered quickly');
+    note("the slowest took $seconds[-1] s");
     $asynchronous->rows('INSERT INTO orders VALUES (711, 700)');
     is(scalar(map { $_->{message} } $client->synced), 1, 'live.wait_for waits for one');
     $_->disconnect for $client, $asynchronous;

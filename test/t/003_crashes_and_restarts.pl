@@ -184,7 +184,7 @@ for my $mode (qw(fast immediate)) {
     my $client = connect_client($node);
     $client->subscribe('q', $query);
     my $seconds = seconds_of(sub { $node->stop($mode) });
-    cmp_ok($seconds, '<', 10, "$mode shutdown does not wait for the decoder");
+    cmp_ok($seconds, '<', 30, "$mode shutdown does not wait for the decoder");
     $node->start;
     is($node->safe_psql('postgres', 'SELECT count(*) FROM live_queries'), 0, "$mode: nothing is left");
     is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_replication_slots'), 0, "$mode: no slot either");

@@ -12,11 +12,11 @@ my $node = new_node('no_worker', <<~CONF);
 $node->safe_psql('postgres', 'CREATE TABLE t (id int PRIMARY KEY)');
 my $subscribe = q{SELECT * FROM live.subscribe('q', 'SELECT id FROM t', delivery => 'poll')};
 
-# refuses(SETTING, CODE, NAME): within a second, with the setting in the hint.
+# refuses(SETTING, NAME): at once, which is long before subscribe_timeout, with the setting in the hint.
 sub refuses {
     my ($setting, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my ($client, $error) = refused_at_once($node, $subscribe, 2, $setting, $name);
+    my ($client, $error) = refused_at_once($node, $subscribe, 15, $setting, $name);
     is($client->value(q{SELECT problem FROM live.workers WHERE database = 'postgres'}),
         "53400: $error->{M}", "$name: live.workers shows it");
     is($client->value(q{SELECT count(*) FROM live_queries}), 0, "$name: nothing is half made");

@@ -33,7 +33,7 @@ my $change = q(UPDATE t SET n = n + 1 WHERE id % 7 = 3; UPDATE u SET name = name
     # refused(SETTING, NAME): at once, with the setting in the hint, and nothing is left of it.
     my $refused = sub {
         my ($setting, $name) = @_;
-        my ($client) = refused_at_once($node, $subscribe, 5, $setting, $name);
+        my ($client) = refused_at_once($node, $subscribe, 15, $setting, $name);
         like($client->value(q(SELECT problem FROM live.workers WHERE kind = 'evaluator')) // '', qr/^53400/, "$name: live.workers shows it");
         is($client->value('SELECT count(*) FROM live_queries'), 1, "$name: nothing is half made");
         $client->disconnect;
