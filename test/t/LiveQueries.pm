@@ -28,6 +28,7 @@ sub new_node {
         max_prepared_transactions = 5
         max_connections = 100
         autovacuum = off
+        live_queries.evaluation_timeout = 20s
         CONF
     $node->append_conf('postgresql.conf', $lines) if defined $lines;
     $node->start;
