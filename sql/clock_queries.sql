@@ -167,7 +167,7 @@ END $$;
 -- Until each has been told by the clock alone so often again.
 CREATE PROCEDURE check_steps(step text, often int) LANGUAGE plpgsql AS $$
 DECLARE
-  give_up timestamptz := clock_timestamp() + interval '60 s';
+  give_up timestamptz := clock_timestamp() + interval '300 s';
 BEGIN
   UPDATE steps SET n = 0;
   COMMIT;
@@ -235,7 +235,7 @@ END $$;
 -- Until that has told so often, or is over.
 CREATE PROCEDURE wait_for_far(which text, often int, OUT told text) LANGUAGE plpgsql AS $$
 DECLARE
-  give_up timestamptz := clock_timestamp() + interval '60 s';
+  give_up timestamptz := clock_timestamp() + interval '300 s';
   one record;
 BEGIN
   told := '';
