@@ -102,10 +102,18 @@ my $twice = 'SELECT d.id, o.title FROM document d JOIN document o ON o.id = d.ow
     . ' WHERE d.team IN (SELECT team FROM members WHERE who = $1) AND o.team IN (SELECT team FROM members WHERE who = $1)';
 $client->subscribe("twice $_", $twice, $_) for 1 .. 70;
 $client->told;
-my $cost_before = $writer->value(q(SELECT sum(query_ms) FROM live.workers WHERE kind = 'evaluator'));
-is_deeply(told_of($client, 'UPDATE document SET title = $$changed$$ WHERE team = 50'), [ sort map { "twice $_" } 1 .. 70 ], 'seventy of three thousand are told');
-cmp_ok($writer->value(q(SELECT sum(query_ms) FROM live.workers WHERE kind = 'evaluator')) - $cost_before, '<', 2500,
-    'and nobody else\'s rows are evaluated');
+# What others do on the machine can only make it look more: the least of a few tries counts.
+my $spent = sub { return $writer->value(q(SELECT sum(query_ms) FROM live.workers WHERE kind = 'evaluator')) };
+my $cost;
+for my $try (1 .. 5) {
+    my $before = $spent->();
+    is_deeply(told_of($client, "UPDATE document SET title = 'changed $try' WHERE team = 50"), [ sort map { "twice $_" } 1 .. 70 ],
+        "seventy of three thousand are told, $try");
+    $cost = $spent->() - $before;
+    last if $cost < 2500;
+}
+note("evaluating took $cost ms");
+cmp_ok($cost, '<', 2500, 'and nobody else\'s rows are evaluated');
 is_exact($client, 'a large team', map { ("twice $_" => $twice =~ s/\$1/$_/gr) } 1, 70);
 $client->rows('SELECT live.unsubscribe_all()');
 $writer->rows('DELETE FROM document WHERE team = 50; DELETE FROM members WHERE team = 50');
