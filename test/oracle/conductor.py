@@ -27,11 +27,11 @@ from relations import Relations
 from rights import Warden, at_first
 from selects import Accepted, random_select
 from story import told_small
-from server import DIRTY_LOG, HALF_WAY, MUTATION, SMALL, TINY, CannotRun, Server
+from server import DIRTY_LOG, HALF_WAY, MUTATION, PATIENT, SMALL, TINY, CannotRun, Server
 from subscribers import Client
 from writers import Alterations, Prepared, WriteLog, Writer
 
-REST = 150  # seconds that the threads have to come to rest
+REST = 300  # seconds that the threads have to come to rest
 EXTENSION = "CREATE EXTENSION live_queries"
 LONGEST_SLEEP = 20  # milliseconds, of a fault point
 
@@ -130,7 +130,7 @@ class Run:
 
     def _prepare(self):
         options = self.options
-        settings = {}
+        settings = {} if options.reference_only else dict(PATIENT)
         if options.tiny_mailboxes:
             settings.update(TINY)
         if options.small_decoding_mem:

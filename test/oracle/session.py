@@ -17,7 +17,7 @@ import schema
 from state import Violation
 from traces import Subscription, Trace
 
-PATIENCE = 60  # seconds for what has to come
+PATIENCE = 120  # seconds for what has to come
 
 
 def lsn_number(text):
