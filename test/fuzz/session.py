@@ -375,15 +375,15 @@ class Session(threading.Thread):
                 self.end("ROLLBACK")
             self.sql("RESET SESSION AUTHORIZATION")
             self.calm()
-            self.sql("SET statement_timeout = '30s'")
+            self.sql("SET statement_timeout = '90s'")
             if not self._hear():
-                raise Problem("live.wait_for gave up after 20 s")
+                raise Problem("live.wait_for gave up after 60 s")
         except Gone:
             pass  # ended by what it has called last
 
     def _hear(self):
         """Takes the messages that there are, if all can be told by now."""
-        if self.known and self.sql("SELECT live.wait_for(NULL, '20 s')") != [(True,)]:
+        if self.known and self.sql("SELECT live.wait_for(NULL, '60 s')") != [(True,)]:
             return False
         self.settle_effects()
         if not self.perform(Call("poll", "live.poll()", True)):

@@ -31,7 +31,7 @@ LOCKS = """SELECT coalesce(string_agg(concat_ws(' ', backend_type, locktype, mod
 EVALUATORS = """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
     WHERE datname = current_database() AND backend_type = 'live_queries evaluator'"""
 CLIENTS = "SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' AND backend_type = 'client backend'"
-PATIENCE = 30
+PATIENCE = 90
 
 
 class Verdict:
