@@ -49,6 +49,20 @@ choose_server() {
   fi
 }
 
+# Patience with an archive that does not answer at once, and with whoever else installs something.
+apt_options=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+
+# in_rounds COMMAND...: until it succeeds, three times at most, with a pause: an archive may change
+# between the list of its packages and the packages.
+in_rounds() {
+  local pause
+  for pause in 10 30 0; do
+    "$@" && return
+    sleep "$pause"
+  done
+  return 1
+}
+
 # ensure_packages WHAT...: fails with a list of what is missing if it may not install it.
 ensure_packages() {
   local what packages=() missing=() package
@@ -81,16 +95,19 @@ ensure_packages() {
     sudo -n true 2>/dev/null || die "as root: apt-get install --no-install-recommends ${missing[*]}"
   fi
   echo "installing ${missing[*]}"
-  {
-    "${root[@]}" apt-get -q update &&
-      "${root[@]}" env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a \
-        apt-get -q -y install --no-install-recommends "${missing[@]}"
-  } </dev/null >"${TMPDIR:-/tmp}/live_queries-apt.$$" 2>&1 || {
+  in_rounds install_packages "${missing[@]}" </dev/null >"${TMPDIR:-/tmp}/live_queries-apt.$$" 2>&1 || {
     tail -n 20 "${TMPDIR:-/tmp}/live_queries-apt.$$" >&2
     rm -f "${TMPDIR:-/tmp}/live_queries-apt.$$"
     die "could not install ${missing[*]}"
   }
   rm -f "${TMPDIR:-/tmp}/live_queries-apt.$$"
+}
+
+# install_packages NAME...: with the command `root`, of ensure_packages, before it.
+install_packages() {
+  "${root[@]}" apt-get -q "${apt_options[@]}" update &&
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a \
+      apt-get -q -y "${apt_options[@]}" install --no-install-recommends "$@"
 }
 
 # A server refuses to run as root: root hands over to the user that Debian's package makes.
@@ -402,7 +419,7 @@ start_cluster() {
   } >>"$data/postgresql.conf"
   mapfile -t environment < <(server_environment "$kind")
   echo "$bin" >"$run_dir/$name/bin"
-  as_user env "${environment[@]}" "$bin/pg_ctl" -D "$data" -p "${server_program:-$bin/postgres}" -w -t 60 -l "$run_dir/log/$name.log" \
+  as_user env "${environment[@]}" "$bin/pg_ctl" -D "$data" -p "${server_program:-$bin/postgres}" -w -t 180 -l "$run_dir/log/$name.log" \
     start </dev/null >"$run_dir/log/$name-start.log" 2>&1 || {
     tail -n 20 "$run_dir/log/$name-start.log" "$run_dir/log/$name.log" >&2
     return 1
@@ -410,16 +427,16 @@ start_cluster() {
   export PGHOST=$socket PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
 }
 
-# stop_cluster NAME: a server that does not stop within half a minute, or whose log shows a crash or something
+# stop_cluster NAME: a server that does not stop within two minutes, or whose log shows a crash or something
 # leaked, is a failure: returns 1.
 stop_cluster() {
   local name=$1 data=$run_dir/$1/data log=$run_dir/log/$1.log status=0 bin
   [[ -e $data/postmaster.pid ]] || { warn "$name: the server is not running" && return 1; }
   bin=$(cat "$run_dir/$name/bin")
-  if ! as_user "$bin/pg_ctl" -D "$data" -m fast -w -t 30 stop </dev/null >/dev/null 2>&1; then
-    warn "$name: the server did not stop within 30 s"
+  if ! as_user "$bin/pg_ctl" -D "$data" -m fast -w -t 120 stop </dev/null >/dev/null 2>&1; then
+    warn "$name: the server did not stop within 120 s"
     ps -o pid,stat,wchan:20,args --ppid "$(head -n 1 "$data/postmaster.pid")" >&2 || true
-    as_user "$bin/pg_ctl" -D "$data" -m immediate -w -t 10 stop </dev/null >/dev/null 2>&1 || true
+    as_user "$bin/pg_ctl" -D "$data" -m immediate -w -t 30 stop </dev/null >/dev/null 2>&1 || true
     status=1
   fi
   if grep -m 5 -E 'PANIC:|TRAP:|was terminated by signal|WARNING: .*(leak|still referenced|AbortTransaction while)' "$log" >&2; then
