@@ -7,6 +7,8 @@ CREATE TABLE part (id int, at int, v int, PRIMARY KEY (id, at)) PARTITION BY RAN
 CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (10);
 CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (10) TO (20);
 CREATE VIEW open_order AS SELECT id, customer_id, total FROM ord WHERE status = 'open';
+CREATE VIEW thing AS SELECT id, name AS label FROM customer UNION ALL SELECT id, status FROM ord;
+CREATE VIEW idle AS SELECT id FROM customer EXCEPT SELECT customer_id FROM ord;
 INSERT INTO customer VALUES (1, 'Ada', 'north', NULL), (2, 'Bob', 'south', 1), (3, 'Cyd', NULL, 1), (4, NULL, 'north', 2);
 INSERT INTO ord VALUES (10, 1, 5.00, 'open'), (11, 1, 7.50, 'paid'), (12, 2, 1.25, 'open'), (13, NULL, 9.99, 'open'), (14, 3, 0, NULL);
 INSERT INTO item VALUES (10, 1, 'nut', 3), (10, 2, 'bolt', 1), (11, 1, 'nut', 2), (12, 1, NULL, NULL), (13, 1, 'gear', 7);
@@ -34,6 +36,9 @@ INSERT INTO form (id, query) VALUES
   ('union all, twice', 'SELECT 0 AS id FROM (SELECT DISTINCT customer_id, status, customer_id AS again FROM ord) d UNION ALL SELECT id FROM customer'),
   ('intersect', 'SELECT id FROM customer INTERSECT SELECT customer_id FROM ord'),
   ('except all', 'SELECT customer_id FROM ord EXCEPT ALL SELECT id FROM customer'),
+  ('view of union all', 'SELECT id, label FROM thing WHERE id < 15'),
+  ('view of except', 'SELECT c.id, c.name FROM idle JOIN customer c ON c.id = idle.id'),
+  ('in a view of union all', 'SELECT id, status FROM ord WHERE status IN (SELECT label FROM thing WHERE id < 12)'),
   ('exists', 'SELECT id, name FROM customer c WHERE EXISTS (SELECT FROM ord o WHERE o.customer_id = c.id AND o.status = ''open'')'),
   ('not exists', 'SELECT id, name FROM customer c WHERE NOT EXISTS (SELECT FROM ord o WHERE o.customer_id = c.id)'),
   ('in', 'SELECT id, total FROM ord WHERE customer_id IN (SELECT id FROM customer WHERE region = ''north'')'),
@@ -239,6 +244,6 @@ SELECT subscription_id, change->>'op' AS op, change->>'key' AS key, change->>'ro
 FROM live.poll() p, json_array_elements(p.message->'changes') change WHERE subscription_id ~ 'shown|listed' ORDER BY subscription_id;
 SELECT live.unsubscribe_all();
 DROP TABLE amount;
-DROP VIEW open_order;
+DROP VIEW open_order, thing, idle;
 DROP TABLE customer, ord, item, tag, part, form, shown, noted;
 DROP PROCEDURE apply, watch_all, check_all;

@@ -126,7 +126,7 @@ Level PlanSetOperation(Planner* planner, Query* query) {
   planner->decided = true;
   List* probe = NIL;
   ListCell* cell;
-  foreach (cell, query->rtable) {
+  foreach (cell, CombinedBy(*query)) {
     const Level leaf = PlanLevel(planner, CopyOf(lfirst_node(RangeTblEntry, cell)->subquery));
     probe = list_concat(probe, ProbeLeaf(*planner, leaf, operation));
   }

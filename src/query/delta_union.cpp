@@ -120,8 +120,9 @@ Level PlanUnionAll(Planner* planner, Query* query) {
   List* levels = NIL;
   List* added = list_make1(MakeAdded(-1, nullptr, 0));
   Level result = {query, list_make1_int(shown + 1), false, NIL};
+  List* branches = CombinedBy(*query);
   ListCell* cell;
-  foreach (cell, query->rtable) {
+  foreach (cell, branches) {
     const int branch = foreach_current_index(cell);
     Level* level = static_cast<Level*>(palloc(sizeof(Level)));
     *level = PlanLevel(planner, lfirst_node(RangeTblEntry, cell)->subquery);
@@ -147,7 +148,7 @@ Level PlanUnionAll(Planner* planner, Query* query) {
   List* values = NIL;
   foreach (cell, added) values = lappend(values, ValueIn(*static_cast<Added*>(lfirst(cell)), 0));
   const auto* first = castNode(Var, linitial_node(TargetEntry, query->targetList)->expr);
-  foreach (cell, query->rtable)
+  foreach (cell, branches)
     AddColumns(lfirst_node(RangeTblEntry, cell),
                static_cast<Level*>(list_nth(levels, foreach_current_index(cell)))->query,
                foreach_current_index(cell), added, *operation);

@@ -200,7 +200,7 @@ List* WitnessesOfOpen(Planner* planner, Query* inner) {
 List* WitnessesOfLeaves(Planner* planner, const SubLink& link, const Query* body) {
   List* witnesses = NIL;
   ListCell* cell;
-  foreach (cell, body->rtable) {
+  foreach (cell, CombinedBy(*body)) {
     Query* leaf = lfirst_node(RangeTblEntry, cell)->subquery;
     if (ReadsOuterLevels(AsNode(leaf))) {
       witnesses = list_concat(witnesses, WitnessesOfOpen(planner, leaf));

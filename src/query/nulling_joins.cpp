@@ -101,7 +101,7 @@ void NoteLevel(Query* query, const LevelAround* outer) {
   LevelAround around = {query, nullptr, outer};
   ListCell* cell;
   if (query->setOperations != nullptr)  // the join tree does not name what it combines
-    foreach (cell, query->rtable) NoteEntry(lfirst_node(RangeTblEntry, cell), &around);
+    foreach (cell, CombinedBy(*query)) NoteEntry(lfirst_node(RangeTblEntry, cell), &around);
   else
     NoteJoinTree(AsNode(query->jointree), &around);
   (void)Visit(AsNode(query->targetList), &around);

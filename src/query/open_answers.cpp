@@ -205,7 +205,7 @@ bool VisitInner(Node* node, Undecided* undecided) {
   if (!IsA(node, Query) || castNode(Query, node)->setOperations == nullptr)
     return WalkChildren(node, VisitInner, undecided);
   ListCell* cell;
-  foreach (cell, castNode(Query, node)->rtable)
+  foreach (cell, CombinedBy(*castNode(Query, node)))
     (void)VisitAll(AsNode(lfirst_node(RangeTblEntry, cell)->subquery), undecided);
   return false;
 }

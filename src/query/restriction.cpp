@@ -69,7 +69,7 @@ void RestrictColumn(Query* query, AttrNumber number, const SetColumn& column) {
 void RestrictLeaves(Query* query, AttrNumber number, const SetColumn& column) {
   const auto* operation = castNode(SetOperationStmt, query->setOperations);
   ListCell* cell;
-  foreach (cell, query->rtable) {
+  foreach (cell, CombinedBy(*query)) {
     RangeTblEntry* entry = lfirst_node(RangeTblEntry, cell);
     Query* leaf = entry->subquery;
     if (!MayRestrictColumn(leaf, number)) leaf = Wrapped(leaf);

@@ -24,6 +24,15 @@ const char* FindLocation(const char* text) {
 
 }  // namespace
 
+List* CombinedBy(const Query& level) {
+  List* combined = NIL;
+  ListCell* cell;
+  foreach (cell, level.rtable)
+    if (lfirst_node(RangeTblEntry, cell)->rtekind == RTE_SUBQUERY)
+      combined = lappend(combined, lfirst(cell));
+  return combined;
+}
+
 Expr* MakeParam(int number, Oid type) {
   Param* param = makeNode(Param);
   param->paramkind = PARAM_EXTERN;

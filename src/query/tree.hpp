@@ -22,6 +22,10 @@ T* CopyOf(const T* tree) {
   return static_cast<T*>(copyObjectImpl(tree));
 }
 
+// RangeTblEntry*: the queries that the set operation of a level combines. Before 16, the entries of
+// a view that has become one stand beside them.
+List* CombinedBy(const Query& level);
+
 // A parameter of what is run.
 Expr* MakeParam(int number, Oid type);
 

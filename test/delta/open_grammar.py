@@ -1,6 +1,11 @@
 """Random queries of which SQL leaves the answer open: ties, orders within arrays, values that are equal and not the same; and
 much else besides (test/oracle/grammar.py has only those that have one answer). Over the tables and views of random_batches.py.
 Pure: no server, everything random by the caller's rng."""
+import re
+def outside(text):
+    """A text without what it has in parentheses."""
+    while (inner := re.search(r"\([^()]*\)", text)): text = text[:inner.start()] + text[inner.end():]
+    return text
 class OpenGrammar:
     def __init__(self, rng, tables, views):
         self.r = rng; self.n = 0; self.subs = 2
@@ -186,7 +191,7 @@ class OpenGrammar:
             if r.random() < .3: order = order[:1]; self.open = True
             else: self.open = self.open or any(t in ("num", "flt") for _, t in cols)
             tail = r.choice(["LIMIT %d", "LIMIT %d OFFSET 1", "FETCH FIRST %d ROWS WITH TIES"]) % r.randint(1, 4)
-            q = "SELECT * FROM (%s) %s ORDER BY %s %s" % (q, self.fresh(), ", ".join(order), tail) if r.random() < .3 else "%s ORDER BY %s %s" % (q, ", ".join(order), tail) if "ORDER BY" not in q.split(") ")[-1] else q
+            q = "SELECT * FROM (%s) %s ORDER BY %s %s" % (q, self.fresh(), ", ".join(order), tail) if r.random() < .3 else "%s ORDER BY %s %s" % (q, ", ".join(order), tail) if "ORDER BY" not in outside(q) else q
         return q, cols
     def body(self, depth, top=False):
         r = self.r; k = r.random()

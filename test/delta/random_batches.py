@@ -41,13 +41,16 @@ CREATE INDEX ON c (ts);
 ALTER TABLE s REPLICA IDENTITY FULL;
 CREATE VIEW va WITH (security_barrier) AS SELECT id, x, t FROM a WHERE x <> 3 OR EXISTS (SELECT FROM c WHERE c.b_id = a.id);
 CREATE VIEW vb AS SELECT b.id, b.y, a.t FROM b LEFT JOIN a ON a.id = b.a_id;
+CREATE VIEW vu AS SELECT id, t FROM a UNION ALL SELECT y, t FROM b;
+CREATE VIEW ve AS SELECT x AS y FROM a EXCEPT SELECT a_id FROM b;
 ALTER TABLE b ENABLE ROW LEVEL SECURITY;
 ALTER TABLE c ENABLE ROW LEVEL SECURITY;
 CREATE POLICY p ON b USING (y IS NULL OR y < 4 OR a_id IN (SELECT x FROM a));
 CREATE POLICY p ON c USING (z IS NULL OR z <> 2 OR EXISTS (SELECT FROM a WHERE a.id = c.b_id));
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO live_queries_reader;
 """
-VIEWS = {"va": COLS["a"], "vb": [("id","int"),("y","int"),("t","text")]}
+VIEWS = {"va": COLS["a"], "vb": [("id","int"),("y","int"),("t","text")],
+         "vu": [("id","int"),("t","text")], "ve": [("y","int")]}
 VALUES = {"int": [None, 0, 1, 2, 3, 4], "text": [None, "x", "y", "z"], "num": [None, "1", "1.0", "1.00", "2", "3.5"],
           "flt": [None, "0", "-0", "1e20", "1", "-1e20", "0.1"], "fix": [None, "1", "2.50", "3"]}
 # When a query is asked, at first and after each batch, and in which zone.
@@ -277,7 +280,7 @@ def definitions(case):
     """The statements that make what a case is about."""
     named = set(re.findall(r"\w+", " ".join([case.sql] + [one[1] for one in case.setup] + [one[1] for batch in case.batches for one in batch.statements]).replace("%s", "")))
     hidden = case.role != "none"
-    if hidden or named & {"va", "vb"}: named |= {"a", "b", "c"}
+    if hidden or named & set(VIEWS): named |= {"a", "b", "c"}
     made = ["CREATE TABLE %s %s;" % (t, d) for t, d in TABLES.items() if t in named]
     for line in MORE.strip().split("\n"):
         about = re.search(r"PARTITION OF (\w+)|^CREATE VIEW (\w+)|^ALTER TABLE (\w+)|^CREATE \w+ (?:p )?ON (\w+)", line)

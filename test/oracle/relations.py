@@ -34,8 +34,11 @@ SEEN = {  # what a query may name, and its columns
     "team_load": [("team", INT), ("tasks", INT), ("points", INT)],
     "open_task": [("id", INT), ("team", INT), ("points", INT)],
     "noted": [("task", INT), ("points", INT), ("weight", INT)],
+    "weighed": [("task", INT), ("weight", INT)],
+    "idle": [("team", INT)],
 }
-VIEWS = {"team_load": ["task"], "open_task": ["task"], "noted": ["task", "note"]}  # and the tables below
+VIEWS = {"team_load": ["task"], "open_task": ["task"], "noted": ["task", "note"], "weighed": ["task", "note"],  # and the tables below
+         "idle": ["team", "task"]}
 
 DEFINITIONS = """
 CREATE {unlogged} TABLE team (id int PRIMARY KEY, lead int, name text);
@@ -61,6 +64,8 @@ CREATE INDEX ON task (team); CREATE INDEX ON tag (task); CREATE INDEX ON doc (te
 CREATE VIEW team_load AS SELECT team, count(*)::int AS tasks, sum(points)::int AS points FROM task GROUP BY team;
 CREATE VIEW open_task WITH (security_barrier) AS SELECT id, team, points FROM task WHERE state = 'open';
 CREATE VIEW noted AS SELECT t.id AS task, t.points, n.weight FROM task t LEFT JOIN note n ON n.task = t.id;
+CREATE VIEW weighed AS SELECT id AS task, points AS weight FROM task UNION ALL SELECT task, weight FROM note;
+CREATE VIEW idle AS SELECT id AS team FROM team EXCEPT SELECT team FROM task;
 GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO PUBLIC;
 """
 ROWS = """
