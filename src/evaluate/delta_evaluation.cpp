@@ -22,6 +22,7 @@ constexpr double kManyRows = 10;
 struct RowsOfSide {
   const ResultEncoder* encoder;
   const BatchSource* source;
+  ListBoundaries* boundaries;  // nullptr: of no list
   Difference* difference;
   MemoryContext row_context;
   int side;
@@ -30,7 +31,8 @@ struct RowsOfSide {
 };
 
 // Adds it unless nobody gets it. Values that are equal and have other bytes are of one route.
-void AddEncoded(const RowsOfSide& rows, EncodedRow encoded) {
+void AddRow(const RowsOfSide& rows, TupleTableSlot* slot) {
+  EncodedRow encoded = Encode(*rows.encoder, slot);
   const Datum* watched = nullptr;
   if (rows.encoder->route_count > 0) {
     const BatchSource& source = *rows.source;
@@ -39,11 +41,12 @@ void AddEncoded(const RowsOfSide& rows, EncodedRow encoded) {
   }
   encoded.routing = {reinterpret_cast<const char*>(&watched), sizeof(watched)};
   rows.difference->Add(encoded, rows.side);
+  if (rows.boundaries != nullptr && rows.side > 0) NoteRow(rows.boundaries, watched, slot);
 }
 
 void TakeRow(RowsOfSide* rows, TupleTableSlot* slot) {
   MemoryContextReset(rows->row_context);
-  InMemoryContext(rows->row_context, [&] { AddEncoded(*rows, Encode(*rows->encoder, slot)); });
+  InMemoryContext(rows->row_context, [&] { AddRow(*rows, slot); });
   ++rows->rows;
   if (rows->max_bytes != 0 && rows->difference->bytes() > rows->max_bytes)
     ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -136,6 +139,7 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
   RowsOfSide rows = {};
   rows.encoder = &encoder;
   rows.source = &source;
+  rows.boundaries = evaluation.sets.boundaries;
   rows.difference =
       Difference::Create(evaluation.plan->bag, evaluation.plan->list, encoder.route_lengths,
                          encoder.route_by_value, encoder.route_count);
@@ -148,6 +152,7 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
   cost.whole = evaluation.plan->why_whole != nullptr ||
                (evaluation.plan->windows.why_none != nullptr && clock.before != clock.after);
   StaleValues values = {};
+  if (rows.boundaries != nullptr) BeginLists(rows.boundaries);
   if (!cost.whole) {
     const int moved = evaluation.moving == nullptr ? -1 : SetOfMoving(*evaluation.moving);
     values = FindStaleValues(evaluation.sets, snapshots, clock, source, moved);
@@ -155,7 +160,8 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
   }
   cost.probe_us = MicrosecondsSince(&last);
   if (cost.whole) {
-    if (evaluation.moving != nullptr) ForgetMoving(evaluation.moving);
+    ForgetKept(evaluation);
+    if (rows.boundaries != nullptr) BeginLists(rows.boundaries);
     AddWhole(evaluation, snapshots, clock, source, &rows);
   } else if (!AddMoved(evaluation, snapshots, source, &values, &rows, &cost)) {
     cost.whole = values.whole;
@@ -165,9 +171,11 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
       AddStale(evaluation, snapshots, source, &values, &rows);
   }
   PopActiveSnapshot();
+  if (rows.boundaries != nullptr) EndLists(rows.boundaries);
   cost.query_us = MicrosecondsSince(&last);
   cost.rows = rows.rows;
   cost.spared = values.spared;
+  cost.beyond = values.beyond;
   rows.difference->Report(report, context);
   cost.difference_us = MicrosecondsSince(&last);
   return cost;
@@ -188,6 +196,9 @@ DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& 
     evaluation->encoder = MakeResultEncoder(spec, *plan, routing);
     if (plan->moving != nullptr)
       evaluation->moving = PrepareMoving(context, *plan->moving, evaluation->encoder);
+    if (plan->boundary != nullptr)
+      evaluation->sets.boundaries =
+          PrepareBoundaries(context, *plan->boundary, evaluation->encoder);
     return evaluation;
   });
 }
@@ -206,6 +217,7 @@ DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& s
 
 void ForgetKept(const DeltaEvaluation& evaluation) {
   if (evaluation.moving != nullptr) ForgetMoving(evaluation.moving);
+  if (evaluation.sets.boundaries != nullptr) ForgetLists(evaluation.sets.boundaries);
 }
 
 void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot, TimestampTz clock,

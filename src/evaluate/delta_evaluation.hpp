@@ -38,6 +38,7 @@ struct DeltaCost {
   uint64 rows;    // read at both snapshots
   uint64 moved;   // groups that were not evaluated
   uint64 spared;  // StaleValues::spared
+  uint64 beyond;  // StaleValues::beyond
 };
 
 // Finds the changes of the result between two snapshots and reports them; whatever they are told of

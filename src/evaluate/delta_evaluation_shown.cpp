@@ -39,6 +39,7 @@ LIVE_QUERIES_FUNCTION(live_queries_delta_watch);
 LIVE_QUERIES_FUNCTION(live_queries_delta_logged);
 LIVE_QUERIES_FUNCTION(live_queries_delta_read_log);
 LIVE_QUERIES_FUNCTION(live_queries_delta_woken);
+LIVE_QUERIES_FUNCTION(live_queries_delta_away);
 }
 
 namespace live_queries {
@@ -54,7 +55,8 @@ struct Shown {
   ClockPair clock;
   TimestampTz transaction;  // of the snapshots
   PlanWatches watches;
-  bool asked;  // what has changed between the snapshots
+  bool asked;    // what has changed between the snapshots
+  bool is_away;  // who watches the route that is shown
 };
 
 MemoryContext shown_context = nullptr;
@@ -266,6 +268,7 @@ const Datum* FindWatched(const Datum* values, const bool* nulls, void*) {
   const int count = list_length(shown->routing);
   for (int i = 0; i < count; ++i)
     if (nulls[i]) return nullptr;
+  if (shown->is_away && IsOfRoute(values, nulls)) return nullptr;
   ListCell* cell;
   foreach (cell, shown->watched)
     if (IsSameRoute(static_cast<Datum*>(lfirst(cell)), values))
@@ -283,7 +286,9 @@ const Datum* FindWatched(const Datum* values, const bool* nulls, void*) {
 
 void ForEachWatched(void (*visit)(const Datum* values, void* visitor), void* visitor, void*) {
   ListCell* cell;
-  foreach (cell, shown->watched) visit(static_cast<Datum*>(lfirst(cell)), visitor);
+  foreach (cell, shown->watched)
+    if (!shown->is_away || foreach_current_index(cell) > 0)
+      visit(static_cast<Datum*>(lfirst(cell)), visitor);
 }
 
 struct Showing {
@@ -297,8 +302,9 @@ void ShowChange(const ResultChange& change, void* context) {
   StringInfo out = &static_cast<Showing*>(context)->out;
   StringInfoSink sink{out};
   if (out->len > 1) appendStringInfoChar(out, ',');
-  if (change.op == ChangeOp::kInsert) WriteInsert(sink, change.key, change.row);
-  if (change.op == ChangeOp::kUpdate) WriteUpdate(sink, change.key, change.row, change.old);
+  if (change.op == ChangeOp::kInsert) WriteInsert(sink, change.key, change.row, change.position);
+  if (change.op == ChangeOp::kUpdate)
+    WriteUpdate(sink, change.key, change.row, change.old, change.position);
   if (change.op == ChangeOp::kDelete) WriteDelete(sink, change.key, change.row);
 }
 
@@ -332,13 +338,13 @@ text* ShowChanges(const GivenRows* given, DirtyBatch* batch) {
   shown->asked = true;
   const DeltaCost cost = EvaluateDelta(*shown->evaluation, shown->snapshots, shown->clock, 0,
                                        SourceOf(&showing), ShowChange, &showing);
-  return cstring_to_text(psprintf("{\"whole\":%s,\"rows\":%llu,\"moved\":%llu,\"us\":[" INT64_FORMAT
-                                  "," INT64_FORMAT "],\"spared\":%llu,\"bag\":%s,\"changes\":%s]}",
-                                  cost.whole ? "true" : "false",
-                                  static_cast<unsigned long long>(cost.rows),
-                                  static_cast<unsigned long long>(cost.moved), cost.probe_us,
-                                  cost.query_us, static_cast<unsigned long long>(cost.spared),
-                                  shown->plan.bag ? "true" : "false", showing.out.data));
+  return cstring_to_text(psprintf(
+      "{\"whole\":%s,\"rows\":%llu,\"moved\":%llu,\"us\":[" INT64_FORMAT "," INT64_FORMAT
+      "],\"spared\":%llu,\"beyond\":%llu,\"bag\":%s,\"list\":%s,\"changes\":%s]}",
+      cost.whole ? "true" : "false", static_cast<unsigned long long>(cost.rows),
+      static_cast<unsigned long long>(cost.moved), cost.probe_us, cost.query_us,
+      static_cast<unsigned long long>(cost.spared), static_cast<unsigned long long>(cost.beyond),
+      shown->plan.bag ? "true" : "false", shown->plan.list ? "true" : "false", showing.out.data));
 }
 
 const char* NameOf(DirtyKind kind) {
@@ -426,6 +432,14 @@ Datum live_queries_delta_changes(PG_FUNCTION_ARGS) {
   const live_queries::GivenRows given =
       live_queries::ReadGiven(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_ARRAYTYPE_P(1));
   PG_RETURN_TEXT_P(live_queries::ShowChanges(&given, nullptr));
+}
+
+// live_queries_delta_away(away boolean): whether who watches the route that is shown is away.
+// Returns false if there are no others: then nothing is evaluated.
+Datum live_queries_delta_away(PG_FUNCTION_ARGS) {
+  live_queries::Shown* shown = live_queries::shown;
+  shown->is_away = PG_GETARG_BOOL(0) && shown->routing != NIL;
+  PG_RETURN_BOOL(shown->routing != NIL);
 }
 
 // From now on, the tables of the query are watched in the dirty log.

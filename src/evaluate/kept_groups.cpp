@@ -45,6 +45,20 @@ void DropBeyond(uint64 bytes) {
   }
 }
 
+// As a row has it that was stored: what a function returns may have other bytes around it.
+Datum AsStored(Datum value, int16 length) {
+  switch (length) {
+    case sizeof(char):
+      return CharGetDatum(DatumGetChar(value));
+    case sizeof(int16):
+      return Int16GetDatum(DatumGetInt16(value));
+    case sizeof(int32):
+      return Int32GetDatum(DatumGetInt32(value));
+    default:
+      return value;
+  }
+}
+
 }  // namespace
 
 KeptGroups* KeptGroups::Create(MemoryContext context, const int16* lengths, const bool* by_value,
@@ -137,7 +151,14 @@ void KeptGroups::Drop(KeptGroup* group) {
   MemoryContextDelete(group->context);
 }
 
-std::string_view KeptGroups::KeyOf(const Datum* values, const bool* nulls) const {
+std::string_view KeptGroups::TakeKey(Datum* values, const bool* nulls) const {
+  for (int i = 0; i < columns_; ++i) {
+    if (nulls[i]) continue;
+    if (by_value_[i])
+      values[i] = AsStored(values[i], lengths_[i]);
+    else if (lengths_[i] == -1)
+      values[i] = PointerGetDatum(PG_DETOAST_DATUM(values[i]));
+  }
   Size bytes = 0;
   for (int i = 0; i < columns_; ++i)
     bytes += datumEstimateSpace(values[i], nulls[i], by_value_[i], lengths_[i]);

@@ -1,5 +1,6 @@
 // What is kept of the groups of a plan from batch to batch: the states of their aggregates, of
-// those that have changed. All plans of the process together keep a bounded amount; what has not
+// those that have changed. Of the lists of another plan, which are groups of rows here, where they
+// end. All plans of the process together keep a bounded amount; what has not
 // changed for the longest time goes. Process: evaluator.
 #pragma once
 
@@ -29,7 +30,9 @@ struct KeptGroup {
   MovingState* states;
   int64 rows;
   uint64 bytes;
-  bool known;  // the states are those of all its rows
+  bool known;         // the states are those of all its rows; it is known where the list ends
+  const Datum* last;  // of a list that is known, in `context`: by what its last row is ordered
+  const bool* last_nulls;
   // Of the batch in which it changes.
   KeptGroup* next_touched;
   bool touched;
@@ -39,7 +42,8 @@ struct KeptGroup {
 
 class KeptGroups {
  public:
-  // In `context`, with which it goes, as the columns it groups by and the aggregates do.
+  // In `context`, with which it goes, as the columns it groups by and the aggregates do; of lists
+  // there are none.
   static KeptGroups* Create(MemoryContext context, const int16* lengths, const bool* by_value,
                             int columns, const MovingAggregate* aggregates, int aggregate_count);
 
@@ -54,8 +58,9 @@ class KeptGroups {
   void Drop(KeptGroup* group);
   void DropAll();
 
-  // What tells its values from those of other groups, in CurrentMemoryContext.
-  std::string_view KeyOf(const Datum* values, const bool* nulls) const;
+  // What tells these values from those of other groups, in CurrentMemoryContext. They are put in
+  // one form.
+  std::string_view TakeKey(Datum* values, const bool* nulls) const;
 
   // That it has changed.
   static void Touch(KeptGroup* group);

@@ -106,8 +106,8 @@ struct RowReceiver {
 
 bool OnRow(TupleTableSlot* row, DestReceiver* destination) {
   auto* receiver = reinterpret_cast<RowReceiver*>(destination);
-  InMemoryContext(receiver->memory, [&] { receiver->receive(row, receiver->receive_context); });
-  return true;
+  return InMemoryContext(receiver->memory,
+                         [&] { return receiver->receive(row, receiver->receive_context); });
 }
 
 }  // namespace

@@ -37,10 +37,11 @@ KeptPlan* KeepPlan(MemoryContext context, const Query* query);
 // (sub)transaction. Needs an active snapshot.
 const PlannedStmt* PlanQuery(KeptPlan* kept, ParamListInfo params, bool generic);
 
-using ReceiveRow = void (*)(TupleTableSlot* row, void* context);
+// Returns false if it needs no more rows.
+using ReceiveRow = bool (*)(TupleTableSlot* row, void* context);
 
-// Executes it under `snapshot`, until `limit` rows (0: all of them) were received. Within `receive`
-// the current memory context is that of the caller.
+// Executes it under `snapshot`, until `limit` rows (0: all of them) were received. Within `receive`,
+// which may return nothing, the current memory context is that of the caller.
 void Execute(const PlannedStmt* plan, ParamListInfo params, Snapshot snapshot, uint64 limit,
              ReceiveRow receive, void* context);
 
@@ -50,7 +51,13 @@ void Execute(const PlannedStmt* plan, ParamListInfo params, Snapshot snapshot, u
   Execute(
       plan, params, snapshot, limit,
       [](TupleTableSlot* row, void* body) {
-        (*static_cast<std::remove_reference_t<Receive>*>(body))(row);
+        auto& receive_row = *static_cast<std::remove_reference_t<Receive>*>(body);
+        if constexpr (std::is_void_v<decltype(receive_row(row))>) {
+          receive_row(row);
+          return true;
+        } else {
+          return receive_row(row);
+        }
       },
       &receive);
 }

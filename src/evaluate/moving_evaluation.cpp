@@ -129,32 +129,10 @@ bool IsTooMuch(const Moving& moving) {
   return moving.count > kMostGroups || moving.row_bytes > kMostRowBytes;
 }
 
-// As a row has it that was stored: what a function returns may have other bytes around it.
-Datum AsStored(Datum value, int16 length) {
-  switch (length) {
-    case sizeof(char):
-      return CharGetDatum(DatumGetChar(value));
-    case sizeof(int16):
-      return Int16GetDatum(DatumGetInt16(value));
-    case sizeof(int32):
-      return Int32GetDatum(DatumGetInt32(value));
-    default:
-      return value;
-  }
-}
-
 // The values as they are told apart: in one form. In CurrentMemoryContext.
 std::string_view TakeKey(const MovingEvaluation& evaluation, TupleTableSlot* row) {
   slot_getallattrs(row);
-  for (int i = 0; i < evaluation.columns; ++i) {
-    Datum* value = &row->tts_values[i];
-    if (row->tts_isnull[i]) continue;
-    if (evaluation.by_value[i])
-      *value = AsStored(*value, evaluation.lengths[i]);
-    else if (evaluation.lengths[i] == -1)
-      *value = PointerGetDatum(PG_DETOAST_DATUM(*value));
-  }
-  return evaluation.kept->KeyOf(row->tts_values, row->tts_isnull);
+  return evaluation.kept->TakeKey(row->tts_values, row->tts_isnull);
 }
 
 KeptGroup* TouchedGroup(Moving* moving, std::string_view key, const TupleTableSlot* row) {

@@ -84,22 +84,35 @@ void ForEachSide(const SnapshotPair& snapshots, StaleValues* values, int set, Vi
   visit(snapshots.after, params.after);
 }
 
+// `boundaries`: those of the only list of the set, or nullptr.
 void RunProbe(const RestrictedPlan& probe, const SnapshotPair& snapshots, StaleValues* values,
-              bool one_row, Found* found) {
+              ListBoundaries* boundaries, Found* found) {
   const PlannedStmt* plan = PlanFor(probe.plan, *values);
   ForEachSide(snapshots, values, probe.set, [&](Snapshot snapshot, ParamListInfo params) {
     if (found->IsEnough()) return;
-    Execute(plan, params, snapshot, one_row ? 1 : 0, [&](TupleTableSlot* row) { found->Add(row); });
+    Execute(plan, params, snapshot, 0, [&](TupleTableSlot* row) {
+      const bool beyond = boundaries != nullptr && IsBeyond(boundaries, nullptr, row);
+      values->beyond += beyond;
+      if (!beyond) found->Add(row);
+      return !found->IsEnough();
+    });
   });
+}
+
+// nullptr: its values are of no lists, or where these end is not kept.
+ListBoundaries* BoundariesOf(const StaleSets& sets, const StaleSet& set) {
+  const bool of_lists = sets.boundaries != nullptr && sets.plan->boundary->set == set.number;
+  return of_lists ? sets.boundaries : nullptr;
 }
 
 void Probe(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snapshots,
            StaleValues* values) {
+  ListBoundaries* boundaries = BoundariesOf(sets, set);
   Found found(set);
   ListCell* cell;
   foreach (cell, sets.probes[set.number]) {
     const auto& probe = *static_cast<RestrictedPlan*>(lfirst(cell));
-    if (values->any[probe.set]) RunProbe(probe, snapshots, values, set.columns == NIL, &found);
+    if (values->any[probe.set]) RunProbe(probe, snapshots, values, boundaries, &found);
   }
   values->any[set.number] = found.any();
   if (set.found_param != 0)
@@ -169,6 +182,7 @@ class FoundRoutes {
 
 void ProbeRoutes(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snapshots,
                  const BatchSource& source, StaleValues* values) {
+  ListBoundaries* boundaries = BoundariesOf(sets, set);
   FoundRoutes found(set);
   const int columns = list_length(set.columns);
   ListCell* cell;
@@ -181,7 +195,9 @@ void ProbeRoutes(const StaleSets& sets, const StaleSet& set, const SnapshotPair&
         slot_getsomeattrs(row, columns);
         const Datum* watched =
             source.find_watched(row->tts_values, row->tts_isnull, source.context);
-        if (watched != nullptr) found.Add(watched);
+        const bool beyond = boundaries != nullptr && IsBeyond(boundaries, watched, row);
+        values->beyond += beyond;
+        if (watched != nullptr && !beyond) found.Add(watched);
       });
     });
   }
@@ -260,7 +276,7 @@ List* PrepareRestricted(MemoryContext context, List* restricted) {
 StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const StaleSet* watched) {
   const size_t bytes = sizeof(List*) * (list_length(plan.sets) + 1);
   StaleSets sets = {&plan, static_cast<List**>(MemoryContextAllocZero(context, bytes)), watched,
-                    PrepareClockPlans(context, plan.windows)};
+                    PrepareClockPlans(context, plan.windows), nullptr};
   ListCell* cell;
   foreach (cell, plan.sets) {
     const auto& set = *static_cast<StaleSet*>(lfirst(cell));

@@ -6,6 +6,7 @@
 
 #include "evaluate/clock_rows.hpp"
 #include "evaluate/kept_plan.hpp"
+#include "evaluate/list_boundaries.hpp"
 #include "evaluate/value_set.hpp"
 #include "pg/postgres.hpp"
 #include "query/delta_plan.hpp"
@@ -61,9 +62,10 @@ struct RestrictedPlan {
 // The stale sets of a plan, ready to be filled for each batch.
 struct StaleSets {
   const DeltaPlan* plan;
-  List** probes;            // by number of the set: RestrictedPlan*
-  const StaleSet* watched;  // WatchedRows::values
-  ClockPlans clock;         // what the time makes a difference for
+  List** probes;               // by number of the set: RestrictedPlan*
+  const StaleSet* watched;     // WatchedRows::values
+  ClockPlans clock;            // what the time makes a difference for
+  ListBoundaries* boundaries;  // nullptr: of no list
 };
 
 // In `context`, with which they go; `plan` and `watched` stay the caller's.
@@ -84,6 +86,7 @@ struct StaleValues {
   int* param_sizes;  // by number of the parameter, from 1: how many values the array has
   bool whole;        // they are too many, or not known: all may be stale
   uint64 spared;     // queries that were not run at the older snapshot for that reason
+  uint64 beyond;     // rows that were found behind the last one of a list
 };
 
 // The parameters of the whole query, in CurrentMemoryContext: the times if it asks for them, and

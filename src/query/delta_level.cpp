@@ -2,6 +2,7 @@
 // set operations, and the hidden columns that the level around it has to know. Process: client
 // backend, evaluator.
 #include "query/delta_planner.hpp"
+#include "query/list_boundary.hpp"
 #include "query/open_answers.hpp"
 #include "query/open_groups.hpp"
 #include "query/restriction.hpp"
@@ -57,7 +58,11 @@ void PlanSteps(Planner* planner, const Query* query, PlannedRelation* relation) 
       GiveUp(planner, "it contains DISTINCT of window functions");
     Coarsen(planner, query, Step::kDistinct, relation->key, relation);
   }
-  if (query->limitCount != nullptr || query->limitOffset != nullptr)
+  if (query->limitCount == nullptr && query->limitOffset == nullptr) return;
+  if (query == planner->outermost) planner->boundary = PlanBoundary(*query);
+  if (planner->boundary != nullptr)
+    CoarsenToLists(planner, query, NIL, relation);
+  else
     Coarsen(planner, query, Step::kLimit, NIL, relation);
 }
 
@@ -140,13 +145,22 @@ Level PlanSetOperation(Planner* planner, Query* query) {
 
 }  // namespace
 
+void CoarsenToLists(Planner* planner, const Query* query, List* routes, PlannedRelation* relation) {
+  Coarsen(planner, query, Step::kGroup, routes, relation, planner->boundary->values);
+  if (relation->parts == NIL)
+    planner->boundary = nullptr;
+  else
+    planner->boundary->set = static_cast<Part*>(linitial(relation->parts))->set;
+}
+
 void Coarsen(Planner* planner, const Query* query, Step first, List* expressions,
-             PlannedRelation* relation) {
+             PlannedRelation* relation, List* beside) {
   List* probe = NIL;
+  List* selected = list_concat_copy(expressions, beside);
   ListCell* cell;
   foreach (cell, relation->parts) {
     const Part& part = *static_cast<Part*>(lfirst(cell));
-    Query* rows = Selecting(query, first, expressions);
+    Query* rows = Selecting(query, first, selected);
     RestrictTo(rows, *planner, part);
     probe = lappend(probe, MakeRestricted(part.set, rows));
   }
@@ -200,7 +214,10 @@ Level PlanLevel(Planner* planner, Query* query) {
   PlanSubLinks(planner, query, &relation);
   DecideOpen(planner, query, &relation);
   PlanSteps(planner, query, &relation);
-  return Finish(query, relation);
+  const Level level = Finish(query, relation);
+  if (query == planner->outermost && planner->boundary != nullptr)
+    planner->boundary->columns = SelectOrder(query);
+  return level;
 }
 
 }  // namespace live_queries

@@ -120,6 +120,7 @@ DeltaPlan PlanByRules(const Query* query, Planner* planner) {
   if (planner->why_whole != nullptr || planner->refused != nullptr) return plan;
   plan.query = level.query;
   plan.moving = PlanMovingGroups(*planner, level);
+  plan.boundary = planner->boundary;
   plan.key = level.key;
   plan.bag = level.bag;
   plan.restricted = RestrictedResult(*planner, level);

@@ -8,6 +8,7 @@
 
 namespace live_queries {
 
+struct ListBoundary;
 struct MovingGroups;
 
 struct DeltaPlan {
@@ -18,10 +19,11 @@ struct DeltaPlan {
   bool list;         // ORDER BY and LIMIT: subscribers are told where a row stands
   List* sets;        // StaleSet*
   List* restricted;  // Restricted*: what of the result may differ, each row in one of them
-  const MovingGroups* moving;  // nullptr: groups are not kept (query/moving_groups.hpp)
-  int params;                  // of all these queries
-  bool asks_clock;             // kClockParam (query/clock.hpp) is one of those
-  ClockWindows windows;        // if it does, and not the whole query is evaluated anyway
+  const MovingGroups* moving;    // nullptr: groups are not kept (query/moving_groups.hpp)
+  const ListBoundary* boundary;  // nullptr: of no list (query/list_boundary.hpp)
+  int params;                    // of all these queries
+  bool asks_clock;               // kClockParam (query/clock.hpp) is one of those
+  ClockWindows windows;          // if it does, and not the whole query is evaluated anyway
   const char* why_whole;  // nullptr; or why the whole query is evaluated whenever a table changes:
                           // then the sets are the tables
   List* tables;           // oids of those that it reads

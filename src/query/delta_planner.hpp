@@ -8,6 +8,8 @@
 
 namespace live_queries {
 
+struct ListBoundary;
+
 struct Planner {
   List* sets;             // StaleSet*
   int params;             // of all queries
@@ -17,6 +19,7 @@ struct Planner {
   bool decided;            // what SQL leaves open has been decided for what is being planned
   const Query* outermost;  // the level that gives the result
   List* grouped;           // Part*: of the rows that it groups
+  ListBoundary* boundary;  // of the list that it gives; nullptr: none is kept
 };
 
 // What of a relation a stale set makes stale: the rows for which these expressions, beside its
@@ -153,9 +156,12 @@ Level PlanLevel(Planner* planner, Query* query);
 void DecideOpen(Planner* planner, Query* query, PlannedRelation* relation);
 
 // Puts a set of what `expressions` are in the stale rows before the step `first` in the place of
-// the parts of `relation`.
+// the parts of `relation`. Its probe selects `beside` behind them.
 void Coarsen(Planner* planner, const Query* query, Step first, List* expressions,
-             PlannedRelation* relation);
+             PlannedRelation* relation, List* beside = NIL);
+
+// The same for the lists of `routes`, expressions, none: one list, of a level that has a boundary.
+void CoarsenToLists(Planner* planner, const Query* query, List* routes, PlannedRelation* relation);
 
 // `query` with all that the level around it has to know in its result columns.
 Level Finish(Query* query, const PlannedRelation& relation);

@@ -1,6 +1,8 @@
 // What is evaluated for one value of its routing columns after the other: stale are the values that
 // stale rows have, before the level groups or limits them. Process: client backend, evaluator.
 #include "query/delta_planner.hpp"
+#include "query/equal_values.hpp"
+#include "query/list_boundary.hpp"
 #include "query/open_groups.hpp"
 #include "query/restriction.hpp"
 #include "query/small_key.hpp"
@@ -24,6 +26,14 @@ List* ColumnsOf(List* tests) {
   ListCell* cell;
   foreach (cell, tests) columns = lappend(columns, linitial(lfirst_node(OpExpr, cell)->args));
   return columns;
+}
+
+// Whether the lists of their values can be told apart by their bytes.
+bool HaveOneImageEach(List* columns) {
+  ListCell* cell;
+  foreach (cell, columns)
+    if (!HaveOneImage(static_cast<Expr*>(lfirst(cell)))) return false;
+  return true;
 }
 
 // What names the rows of one value, once they are grouped and so on.
@@ -59,6 +69,17 @@ void ReadValues(Planner* planner, const Query* query, const StaleSet& set) {
   }
 }
 
+// The column of `query` that is that one of an entry; nullptr: there is none.
+const TargetEntry* ColumnIn(const Query& query, int entry, AttrNumber number) {
+  ListCell* cell;
+  foreach (cell, query.targetList) {
+    const auto* target = lfirst_node(TargetEntry, cell);
+    const auto* column = reinterpret_cast<const Var*>(target->expr);
+    if (IsA(column, Var) && column->varno == entry && column->varattno == number) return target;
+  }
+  return nullptr;
+}
+
 // The numbers of the columns `numbers` of `level` in the result of `query`, to which they are added
 // where it lacks them.
 List* NumbersIn(Query* query, const Query& level, int shown, List* numbers) {
@@ -69,6 +90,11 @@ List* NumbersIn(Query* query, const Query& level, int shown, List* numbers) {
     const auto number = static_cast<AttrNumber>(lfirst_int(cell));
     if (number <= shown) {
       in_query = lappend_int(in_query, number);
+      continue;
+    }
+    const TargetEntry* known = ColumnIn(*query, list_length(query->rtable), number);
+    if (known != nullptr) {
+      in_query = lappend_int(in_query, known->resno);
       continue;
     }
     TargetEntry* target = get_tle_by_resno(level.targetList, number);
@@ -102,7 +128,11 @@ Level PlanValueByValue(Planner* planner, Query* query) {
   DecideOpen(planner, level, &relation);
   NameRows(planner, level, &relation);
   planner->grouped = relation.parts;
-  Coarsen(planner, level, Step::kGroup, ColumnsOf(tests), &relation);
+  if (HaveOneImageEach(ColumnsOf(tests))) planner->boundary = PlanBoundary(*level);
+  if (planner->boundary != nullptr)
+    CoarsenToLists(planner, level, ColumnsOf(tests), &relation);
+  else
+    Coarsen(planner, level, Step::kGroup, ColumnsOf(tests), &relation);
   if (relation.parts == NIL) {
     GiveUp(planner, "nothing of it can be stale");
     return {query, NIL, true, NIL};
@@ -113,11 +143,14 @@ Level PlanValueByValue(Planner* planner, Query* query) {
   ReadValues(planner, query, *set);
   relation.parts = NIL;
   const Level of_value = Finish(level, relation);
+  List* order = planner->boundary == nullptr ? NIL : SelectOrder(level);
   quals = level->jointree->quals;
   List* conjuncts = list_concat(make_ands_implicit(reinterpret_cast<Expr*>(quals)), tests);
   level->jointree->quals = AsNode(make_ands_explicit(conjuncts));
-  return {query, NumbersIn(query, *level, shown, of_value.key), of_value.bag,
-          list_make1(MakePart(number, NIL))};
+  List* key = NumbersIn(query, *level, shown, of_value.key);
+  if (planner->boundary != nullptr)
+    planner->boundary->columns = NumbersIn(query, *level, shown, order);
+  return {query, key, of_value.bag, list_make1(MakePart(number, NIL))};
 }
 
 }  // namespace live_queries

@@ -95,4 +95,12 @@ bool EqualMeansSame(const Expr* expression) {
   return IsA(node, Const);
 }
 
+bool HaveOneImage(const Expr* value) {
+  const Oid type = getBaseType(exprType(reinterpret_cast<const Node*>(value)));
+  const char kind = get_typtype(type);
+  const bool made_of_others =
+      OidIsValid(get_element_type(type)) || (kind != TYPTYPE_BASE && kind != TYPTYPE_ENUM);
+  return !made_of_others && EqualMeansSame(value);
+}
+
 }  // namespace live_queries

@@ -16,4 +16,8 @@ bool EqualMeansSame(Oid type, int32 typmod, Oid collation);
 // Of what an expression can give.
 bool EqualMeansSame(const Expr* expression);
 
+// Whether the values that an expression can give have the same bytes where they are equal. Those
+// that are made of others may have not.
+bool HaveOneImage(const Expr* value);
+
 }  // namespace live_queries

@@ -32,15 +32,6 @@ bool IsExact(Oid type) {
          type == BOOLOID;
 }
 
-// Whether values that are equal have the same bytes. Those that are made of others may have not.
-bool HaveOneImage(const Expr* value) {
-  const Oid type = getBaseType(exprType(reinterpret_cast<const Node*>(value)));
-  const char kind = get_typtype(type);
-  const bool made_of_others =
-      OidIsValid(get_element_type(type)) || (kind != TYPTYPE_BASE && kind != TYPTYPE_ENUM);
-  return !made_of_others && EqualMeansSame(value);
-}
-
 bool HasInverse(Oid aggregate) {
   HeapTuple tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate));
   if (!HeapTupleIsValid(tuple)) return false;

@@ -2,6 +2,7 @@
 #include "query/clock.hpp"
 #include "query/delta_plan.hpp"
 #include "query/delta_routing.hpp"
+#include "query/list_boundary.hpp"
 #include "query/moving_groups.hpp"
 #include "query/planner.hpp"
 #include "query/table_facts.hpp"
@@ -187,6 +188,14 @@ void ExplainMoving(const MovingGroups& moving, ResultRows* rows) {
                          QueryText(static_cast<Restricted*>(lfirst(cell))->query)));
 }
 
+void ExplainBoundary(const ListBoundary& boundary, ResultRows* rows) {
+  AddProperty(rows, "boundary is kept",
+              psprintf("of each list of " INT64_FORMAT
+                       " rows: a change behind the last one is compared with that, and nothing is "
+                       "evaluated",
+                       boundary.rows));
+}
+
 // How a result is kept live: what may be stale after a batch of changes, and what is evaluated
 // then.
 void ExplainDelta(const Plan& plan, ResultRows* rows) {
@@ -199,6 +208,7 @@ void ExplainDelta(const Plan& plan, ResultRows* rows) {
   ListCell* cell;
   foreach (cell, delta.sets) ExplainSet(*static_cast<StaleSet*>(lfirst(cell)), rows);
   if (delta.moving != nullptr) ExplainMoving(*delta.moving, rows);
+  if (delta.boundary != nullptr) ExplainBoundary(*delta.boundary, rows);
   foreach (cell, delta.restricted)
     AddProperty(rows, "evaluated", QueryText(static_cast<Restricted*>(lfirst(cell))->query));
 }

@@ -3,7 +3,7 @@
 Usage: random_batches.py SEED CASES [FORM,...]: without queries of these forms (test/oracle/grammar.py). A server with the build with fault points; connects by the environment.
 The first case that differs in some way is shown small, for psql: what of its query and statements it differs without is left out, as far as
 one comes in a minute.
-ONLY_KEPT=1: only queries whose groups are kept from batch to batch.
+ONLY_KEPT=1: only queries whose groups are kept from batch to batch; ONLY_LISTS=1: only lists, of which it is kept where they end.
 PLANTED=1: the client here loses all updates; it ends well if that was found and made small. CLOCKED: how many of the queries may ask the clock (0.3). ONLY_NEW: how many of the batches only insert (0.3).
 MUTATION: a deliberate bug that is switched on; the first case that differs ends it."""
 import json, os, random, re, sys, time, psycopg2, psycopg2.extras
@@ -14,6 +14,7 @@ from open_grammar import OpenGrammar
 from clock_grammar import TIMES, ZONES, ClockGrammar, OpenClockGrammar, at_time, condition, time_value, times
 from shrinking import SECONDS, count_statements, shrink_case
 ONLY_KEPT = os.environ.get("ONLY_KEPT") == "1"
+ONLY_LISTS = os.environ.get("ONLY_LISTS") == "1"
 PLANTED = os.environ.get("PLANTED") == "1"
 MUTATION = os.environ.get("MUTATION", "")
 ONLY_NEW = float(os.environ.get("ONLY_NEW", .3))
@@ -67,14 +68,15 @@ def row_without_times(r, t):
             "s": lambda: (value(r, "int"), value(r, "int"))}
     return vals[t]()
 KEYS = {"a": ["id"], "b": ["id"], "c": ["k1", "k2"], "d": ["p"], "s": ["u"]}
-def changes(r, clock, only_new=False):
-    """Statements, each with its table and what it returns: the identities of the rows that it has changed."""
+def changes(r, clock, only_new=False, of=""):
+    """Statements, each with its table and what it returns: the identities of the rows that it has changed. `of`: mostly of these tables, with more rows."""
     tables = "aabbccds" if not only_new or r.random() < .6 else "c"  # keys of two columns, of which new ones cross old ones
+    if of and r.random() < .8: tables = of
     for _ in range(r.randint(1, 4)):
         t = r.choice(tables); k = 0 if only_new else r.random()
         key = KEYS[t]; ks = ", ".join(key)
         row = row_of(r, t, clock)
-        if only_new and t != "s" and r.random() < .5: row = (r.randint(1, 12),) + row[1:]
+        if (only_new and t != "s" or of and t not in "sc") and r.random() < .5: row = (r.randint(1, 12),) + row[1:]
         if k < 0.45:
             yield t, "INSERT INTO %s VALUES (%s) ON CONFLICT DO NOTHING RETURNING %s" % (t, ", ".join(["%s"] * len(row)), ks), row
         elif k < 0.7:
@@ -94,9 +96,22 @@ def bulk(r):
     return "b", "INSERT INTO b SELECT n, n %% 7, n %% 5, 'x', date '2026-03-01' + n %% 60 FROM generate_series(%s, %s) n ON CONFLICT DO NOTHING RETURNING id", (lo, lo + MANY)
 class Client:
     """What a subscriber has: it applies messages, and does not forgive."""
-    def __init__(self, bag, rows):
-        self.bag, self.state = bag, Counter() if bag else {}
-        for change in rows: self.apply(change)
+    def __init__(self, told, rows):
+        self.bag, self.list = told["bag"], told["list"]
+        self.state = [] if self.list else Counter() if self.bag else {}
+        self.take([dict(change, position=n) for n, change in enumerate(rows)] if self.list else rows)
+    def take(self, changes):
+        """Of one message."""
+        if not self.list: return [self.apply(change) for change in changes]
+        for change in changes:
+            if change["op"] == "insert": continue
+            key = [one["key"] for one in self.state].index(change["key"])
+            was = self.state.pop(key)["row"]
+            assert change["op"] == "update" and change["old"] == {c: v for c, v in was.items() if v != change["row"][c]} or change["row"] == was, change
+        for change in sorted((change for change in changes if change["op"] != "delete"), key=lambda change: change["position"]):
+            assert self.bag or all(one["key"] != change["key"] for one in self.state), change
+            assert change["position"] <= len(self.state), change
+            self.state.insert(change["position"], {"key": change["key"], "row": change["row"]})
     def apply(self, change):
         if PLANTED and change["op"] == "update": return
         key, row = json.dumps(change["key"]), json.dumps(change["row"])
@@ -152,16 +167,54 @@ def kept_query(r, asks_clock):
     if group: sql += " GROUP BY " + group
     if r.random() < .3: sql += " HAVING " + r.choice(["count(*) > 1", "sum(%s) > 2" % values[0], "count(%s) = 0" % values[0], function() + " IS NOT NULL"])
     return sql
+# One level that orders rows of one table or several and counts them off: what it is of, what it may be ordered by, what names a row, and
+# conditions, equalities and others.
+LISTS = [("a", ["x", "t", "id"], ["id"], ["x", "t"], ["x > 0", "t IS NOT NULL", "EXISTS (SELECT FROM c WHERE c.b_id = a.id)"]),
+         ("b", ["y", "t", "a_id"], ["id"], ["a_id", "y"], ["y > 1", "a_id IN (SELECT x FROM a)"]),
+         ("c", ["z", "b_id", "k2", "k1"], ["k1", "k2"], ["k2", "b_id"], ["z IS NOT NULL", "z < 3"]),
+         ("d", ["m", "n", "f", "p"], ["p"], ["m"], ["n > 1", "p > 2"]),
+         ("s", ["u", "w"], [], ["w", "u"], ["u > 0"]),
+         ("va", ["x", "t"], ["id"], ["x", "t"], ["x > 1"]), ("vb", ["y", "t"], ["id"], ["y", "t"], ["y > 0"]),
+         ("b JOIN a ON a.id = b.a_id", ["a.x", "b.y", "b.t"], ["b.id"], ["a.x", "b.t"], ["b.y > 0", "a.t IS NOT NULL"]),
+         ("b LEFT JOIN a ON a.id = b.a_id", ["a.x", "b.y", "a.t"], ["b.id"], ["b.t", "b.y"], ["b.y > 0", "a.x IS NULL"]),
+         ("a FULL JOIN b ON b.a_id = a.x", ["a.x", "b.y", "a.t"], ["a.id", "b.id"], [], []),
+         ("b", ["y", "id"], ["id"], [], ["a_id IN (SELECT b_id FROM c WHERE k1 = 2)", "EXISTS (SELECT FROM a WHERE a.id = b.a_id AND a.x = 1)"]),
+         ("(SELECT DISTINCT x, t FROM a) a", ["x", "t"], ["x", "t"], ["t"], ["x > 0"]),
+         ("(SELECT a_id, count(*) AS n, max(y) AS y FROM b GROUP BY a_id) g", ["n", "y"], ["a_id"], [], ["n > 1"])]
+def list_query(r, asks_clock):
+    """And whether SQL leaves its answer open."""
+    source, orders, key, equal, others = r.choice(LISTS)
+    timed = ["%s.%s" % (t, c) for t in re.findall(r"\b[abc]\b", source) * (source[0] != "(") for c, _ in TIMES[t]] if asks_clock else []
+    order = r.sample(orders, r.choice([1, 1, 1, min(2, len(orders))]))
+    if timed and r.random() < .3: order[0] = r.choice(timed)
+    if r.random() < .1: order[-1] = r.choice(["coalesce(%s::text, 'y')", "(%s) IS NULL", "(%s)::text || 'x'"]) % order[-1]
+    is_open = not key or r.random() < .3
+    if not is_open: order += [k for k in key if k not in order]
+    shown = r.sample(orders + key, r.randint(1, len(orders + key)))
+    if r.random() < .2: shown += ["(SELECT count(*) FROM c q WHERE q.z = %s)" % r.choice(["1", orders[0]]) if orders[0] in ("x", "y", "z") else "1"]
+    sql = "SELECT %s FROM %s" % (", ".join("%s AS l%d" % (e, i) for i, e in enumerate(shown)), source)
+    conditions = [condition(r, [(c, dict(TIMES[c[0]])[c[2:]]) for c in timed])] if timed and r.random() < .7 else []
+    if equal and r.random() < .5:
+        conditions += ["%s = '%s'" % (c, r.choice({"t": "xyz", "k2": "pq"}.get(c.split(".")[-1], "01234"))) for c in r.sample(equal, r.choice([1, 1, min(2, len(equal))]))]
+    if others and r.random() < .4: conditions.append(r.choice(others))
+    if conditions: sql += " WHERE " + " AND ".join(conditions)
+    way = lambda: r.choice(["", "", " DESC"]) + r.choice(["", "", " NULLS FIRST", " NULLS LAST"])
+    sql += " ORDER BY " + ", ".join(c + way() for c in order) + " LIMIT %d" % r.choice([1, 1, 2, 2, 3, 5])
+    if r.random() < .25: sql += " OFFSET %d" % r.choice([1, 1, 2, 4])
+    return sql, is_open
 # A query, who asks, whether the dirty log is read, whether SQL leaves the answer open; statements before it, its batches, and when it is asked
 # at first. Of a batch: statements, a table of which nobody knows what has changed, and when it is asked then.
+# Whether who asks is away meanwhile, and reads the result anew.
 Case = namedtuple("Case", "sql role logged left_open setup batches clock")
-Batch = namedtuple("Batch", "statements unknown moment")
+Batch = namedtuple("Batch", "statements unknown moment away")
 def make_case(r, without):
-    kept = ONLY_KEPT or r.random() < .25
+    listed = ONLY_LISTS or not ONLY_KEPT and r.random() < .2
+    kept = not listed and (ONLY_KEPT or r.random() < .25)
     clock = Clock(r.random() < CLOCKED, r.choice(ZONES), times(r, KEPT_BATCHES + 1))
-    setup = [one for _ in range(14) for one in changes(r, clock)]
     tables = TIMED if clock.asked else COLS
-    if kept:
+    if listed:
+        sql, left_open = list_query(r, clock.asked)
+    elif kept:
         sql, left_open = kept_query(r, clock.asked), False
     elif r.random() < .4:
         made = (ClockGrammar if clock.asked else Grammar)(r, {t: tables[t] for t in "abc"}, equalities=.4)
@@ -172,10 +225,12 @@ def make_case(r, without):
         made = (OpenClockGrammar if clock.asked else OpenGrammar)(r, tables, VIEWS)
         sql, _ = made.query(2)
         left_open = made.open
+    of = "".join(sorted(set(re.sub("va", "ac", re.sub("vb", "ab", " ".join(re.findall(r"\b(?:[abcds]|va|vb)\b", sql))))) - {" "})) if listed else ""
+    setup = [one for _ in range(14) for one in changes(r, clock, of=of)]
     role, logged = r.choice(["none", "none", "live_queries_reader"]), r.random() < .7
-    batches = [[one for _ in range(r.randint(1, 4)) for one in changes(r, clock, only_new)] + ([bulk(r)] if r.random() < .05 else [])
-               for only_new in (r.random() < ONLY_NEW for _ in range(KEPT_BATCHES if kept else BATCHES))]
-    batches = [Batch(statements, r.choice(list(TABLES)) if r.random() < .05 else None, moment) for statements, moment in zip(batches, clock.times[1:])]
+    batches = [[one for _ in range(r.randint(1, 4)) for one in changes(r, clock, only_new, of)] + ([bulk(r)] if r.random() < .05 else [])
+               for only_new in (r.random() < ONLY_NEW for _ in range(KEPT_BATCHES if kept or listed else BATCHES))]
+    batches = [Batch(statements, r.choice(list(TABLES)) if r.random() < .05 else None, moment, r.random() < .1) for statements, moment in zip(batches, clock.times[1:])]
     return Case(sql, role, logged, left_open, setup, batches, clock)
 class Refused(Exception): "The query is not watched."
 class Lab:
@@ -219,7 +274,7 @@ class Lab:
         except psycopg2.errors.FeatureNotSupported as error:
             raise Refused("no plan: " + str(error).split("\n")[0])
         rows, client = loads(e.fetchone()[0]), None
-        for statements, unknown, moment in case.batches:
+        for statements, unknown, moment, away in case.batches:
             dirty = {t: set() for t in TABLES}
             for t, statement, values in statements:
                 ac.execute(statement, values)
@@ -228,14 +283,21 @@ class Lab:
             if unknown: given.append((self.oids[unknown], None))
             e.execute("SELECT delta_clock(%s)", (moment,))
             e.execute("SELECT delta_move()")
+            e.execute("SELECT delta_away(%s)", (away,))
+            away = away and e.fetchone()[0]
             if case.logged: e.execute("SELECT delta_logged()")
             else: e.execute("SELECT delta_changes(%s::oid[], %s)", ([o for o, _ in given], [i for _, i in given]))
             told = loads(e.fetchone()[0])
-            client = client or Client(told["bag"], rows)
-            for one in told["changes"]: client.apply(one)
+            if away:
+                assert not told["changes"], "somebody is away, and told %s" % told["changes"]
+                e.execute("SELECT delta_away(false)")
+                e.execute("SELECT delta_result()")
+                rows, client = loads(e.fetchone()[0]), None
+            client = client or Client(told, rows)
+            client.take(told["changes"])
             e.execute("SELECT delta_result()")
             now = loads(e.fetchone()[0])
-            assert client.state == Client(told["bag"], now).state, "the client has %s\nthe result is %s" % (client.state, Client(told["bag"], now).state)
+            assert client.state == Client(told, now).state, "the client has %s\nthe result is %s" % (client.state, Client(told, now).state)
             found = Counter(json.dumps(one["row"]) for one in now)
             truth = found
             if case.left_open and shown: truth = otherwise(cc, r, at_time(plan["query"], moment) if case.clock.asked else plan["query"])
@@ -245,7 +307,8 @@ class Lab:
                 truth = Counter(json.dumps(row) for row, in cc.fetchall())
             assert found == truth, "not as the query: %s\nnot %s" % (now, truth)
             stats["batches"] += 1; stats["whole"] += told["whole"]; stats["by windows"] += plan["windows"] > 0 and not told["whole"]; stats["bag"] += told["bag"]
-            stats["changed"] += bool(told["changes"]); stats["spared"] += bool(told["spared"]); stats["moved"] += bool(told["moved"]); stats["groups moved"] += told["moved"]; stats["partial"] += told["rows"] < 2 * len(now)
+            stats["changed"] += bool(told["changes"]); stats["spared"] += bool(told["spared"]); stats["moved"] += bool(told["moved"]); stats["groups moved"] += told["moved"]; stats["beyond"] += bool(told["beyond"]); stats["rows beyond"] += told["beyond"]; stats["only beyond"] += bool(told["beyond"]) and not told["rows"]; stats["away"] += away
+            stats["partial"] += told["rows"] < 2 * len(now)
     def how(self, case):
         """How a case fails: a word for it, or None."""
         try: self.play(case, Counter(), random.Random(0), "5s")
@@ -258,7 +321,7 @@ class Lab:
         fails = lambda one: self.how(one) == how
         return shrink_case(case, fails, SECONDS, SIMPLER) if fails(case) else None
 SIMPLER = (lambda case: case._replace(role="none"), lambda case: case._replace(logged=False),
-           lambda case: case._replace(batches=[batch._replace(unknown=None) for batch in case.batches]))
+           lambda case: case._replace(batches=[batch._replace(unknown=None, away=False) for batch in case.batches]))
 def kind_of(error):
     """What errors of one cause have in common."""
     return getattr(error, "pgcode", None) or re.sub(r"[^a-z ].*", "", str(error), flags=re.S)[:30]
@@ -295,7 +358,7 @@ def main():
     ac.execute("DROP TABLE IF EXISTS a, b, c, d, s CASCADE; CREATE EXTENSION IF NOT EXISTS live_queries")
     ac.execute("DO $$ BEGIN IF to_regrole('live_queries_reader') IS NULL THEN CREATE ROLE live_queries_reader; END IF; END $$")
     for name, arguments, result in (("begin", "text", "void"), ("move", "", "void"), ("clock", "timestamptz", "void"), ("result", "", "text"), ("changes", "oid[], text[]", "text"),
-                                    ("watch", "", "void"), ("logged", "", "text"), ("read_log", "", "text"), ("plan", "text", "text")):
+                                    ("watch", "", "void"), ("logged", "", "text"), ("read_log", "", "text"), ("plan", "text", "text"), ("away", "boolean", "boolean")):
         ac.execute("CREATE OR REPLACE FUNCTION delta_%s(%s) RETURNS %s LANGUAGE c STRICT AS 'live_queries', 'live_queries_delta_%s'" % (name, arguments, result, name))
     for t, d in TABLES.items(): ac.execute("CREATE TABLE %s %s" % (t, d))
     ac.execute(MORE)
