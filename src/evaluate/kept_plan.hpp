@@ -40,8 +40,8 @@ const PlannedStmt* PlanQuery(KeptPlan* kept, ParamListInfo params, bool generic)
 // Returns false if it needs no more rows.
 using ReceiveRow = bool (*)(TupleTableSlot* row, void* context);
 
-// Executes it under `snapshot`, until `limit` rows (0: all of them) were received. Within `receive`,
-// which may return nothing, the current memory context is that of the caller.
+// Executes it under `snapshot`, until `limit` rows (0: all of them) were received. Within
+// `receive`, which may return nothing, the current memory context is that of the caller.
 void Execute(const PlannedStmt* plan, ParamListInfo params, Snapshot snapshot, uint64 limit,
              ReceiveRow receive, void* context);
 

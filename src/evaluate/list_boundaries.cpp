@@ -26,9 +26,13 @@ struct ListBoundaries {
   bool* by_value;
   AttrNumber* columns;    // of the result
   MemoryContext scratch;  // for one row
+  int compared;           // rows of the batch with the end of the only list
 };
 
 namespace {
+
+// Of a list alone, more of them are not worth it to be read, where one tells that it is stale.
+constexpr int kMostCompared = 1000;
 
 void PrepareOrder(MemoryContext context, ListBoundaries* lists) {
   const ListBoundary& plan = *lists->plan;
@@ -125,6 +129,7 @@ void BeginLists(ListBoundaries* lists) {
                                          ALLOCSET_DEFAULT_SIZES);
   lists->first = nullptr;
   lists->end = &lists->first;
+  lists->compared = 0;
 }
 
 void EndLists(ListBoundaries* lists) {
@@ -143,19 +148,19 @@ void EndLists(ListBoundaries* lists) {
 bool IsBeyond(ListBoundaries* lists, const Datum* watched, TupleTableSlot* row) {
   slot_getallattrs(row);
   if (!IsInList(*lists, row)) return false;
-  const bool is_watched = watched != nullptr || lists->route_count == 0;
+  const bool is_only = lists->route_count == 0;
   MemoryContextReset(lists->scratch);
-  KeptGroup* list = InMemoryContext(lists->scratch, [&] {
-    return FindList(*lists, watched == nullptr ? row->tts_values : watched);
+  return InMemoryContext(lists->scratch, [&] {
+    KeptGroup* list = FindList(*lists, watched == nullptr ? row->tts_values : watched);
+    if (list == nullptr) return false;
+    const bool compared = is_only ? ++lists->compared <= kMostCompared : watched != nullptr;
+    const bool behind = compared && IsBehind(*lists, *list, row);
+    if (behind)
+      KeptGroups::Touch(list);
+    else
+      lists->kept->Drop(list);
+    return behind;
   });
-  if (list == nullptr) return false;
-  const bool behind =
-      is_watched && InMemoryContext(lists->scratch, [&] { return IsBehind(*lists, *list, row); });
-  if (behind)
-    KeptGroups::Touch(list);
-  else
-    lists->kept->Drop(list);
-  return behind;
 }
 
 void NoteRow(ListBoundaries* lists, const Datum* watched, TupleTableSlot* row) {

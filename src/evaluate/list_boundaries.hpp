@@ -22,9 +22,10 @@ void ForgetLists(ListBoundaries* lists);
 void BeginLists(ListBoundaries* lists);
 void EndLists(ListBoundaries* lists);
 
-// Of a row of the probe: whether its list is full, and ends before it. If not, or if nobody watches
-// the list, it is not known any more where that ends. `watched`: the values of the list that
-// somebody watches; nullptr: nobody does, or there is but one list.
+// Of a row of the probe: whether its list is full, and ends before it. If not, if nobody watches
+// the list, or if too many rows were asked for, it is not known any more where that ends.
+// `watched`: the values of the list that somebody watches; nullptr: nobody does, or there is but
+// one list.
 bool IsBeyond(ListBoundaries* lists, const Datum* watched, TupleTableSlot* row);
 
 // Of a row of the result at the newer snapshot: that it is the next one of its list. In the memory

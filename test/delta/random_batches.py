@@ -199,7 +199,9 @@ def list_query(r, asks_clock):
     if others and r.random() < .4: conditions.append(r.choice(others))
     if conditions: sql += " WHERE " + " AND ".join(conditions)
     way = lambda: r.choice(["", "", " DESC"]) + r.choice(["", "", " NULLS FIRST", " NULLS LAST"])
-    sql += " ORDER BY " + ", ".join(c + way() for c in order) + " LIMIT %d" % r.choice([1, 1, 2, 2, 3, 5])
+    if key and r.random() < .05: is_open = True  # the key decides
+    else: sql += " ORDER BY " + ", ".join(c + way() for c in order)
+    sql += " LIMIT %d" % r.choice([1, 1, 2, 2, 3, 5])
     if r.random() < .25: sql += " OFFSET %d" % r.choice([1, 1, 2, 4])
     return sql, is_open
 # A query, who asks, whether the dirty log is read, whether SQL leaves the answer open; statements before it, its batches, and when it is asked
@@ -226,7 +228,7 @@ def make_case(r, without):
         sql, _ = made.query(2)
         left_open = made.open
     of = "".join(sorted(set(re.sub("va", "ac", re.sub("vb", "ab", " ".join(re.findall(r"\b(?:[abcds]|va|vb)\b", sql))))) - {" "})) if listed else ""
-    setup = [one for _ in range(14) for one in changes(r, clock, of=of)]
+    setup = [one for _ in range(30 if listed else 14) for one in changes(r, clock, of=of)]
     role, logged = r.choice(["none", "none", "live_queries_reader"]), r.random() < .7
     batches = [[one for _ in range(r.randint(1, 4)) for one in changes(r, clock, only_new, of)] + ([bulk(r)] if r.random() < .05 else [])
                for only_new in (r.random() < ONLY_NEW for _ in range(KEPT_BATCHES if kept or listed else BATCHES))]
