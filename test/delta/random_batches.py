@@ -87,6 +87,8 @@ def changes(r, clock, only_new=False, of=""):
 BATCHES = 3
 # Of queries whose groups are kept from batch to batch.
 KEPT_BATCHES = 8
+# Of lists, which are known after one of them; these are small.
+LIST_BATCHES = 20
 CLOCKED = float(os.environ.get("CLOCKED", .3))
 MANY = 300
 def array(values): return "{%s}" % ",".join('"%s"' % str(v).replace("\\", "\\\\").replace('"', '\\"') for v in values)
@@ -194,14 +196,14 @@ def list_query(r, asks_clock):
     if r.random() < .2: shown += ["(SELECT count(*) FROM c q WHERE q.z = %s)" % r.choice(["1", orders[0]]) if orders[0] in ("x", "y", "z") else "1"]
     sql = "SELECT %s FROM %s" % (", ".join("%s AS l%d" % (e, i) for i, e in enumerate(shown)), source)
     conditions = [condition(r, [(c, dict(TIMES[c[0]])[c[2:]]) for c in timed])] if timed and r.random() < .7 else []
-    if equal and r.random() < .5:
-        conditions += ["%s = '%s'" % (c, r.choice({"t": "xyz", "k2": "pq"}.get(c.split(".")[-1], "01234"))) for c in r.sample(equal, r.choice([1, 1, min(2, len(equal))]))]
+    if equal and r.random() < .6:
+        conditions += ["%s = '%s'" % (c, r.choice({"t": "xyz", "k2": "pq"}.get(c.split(".")[-1], "01234"))) for c in r.sample(equal, r.choice([1, 1, 1, min(2, len(equal))]))]
     if others and r.random() < .4: conditions.append(r.choice(others))
     if conditions: sql += " WHERE " + " AND ".join(conditions)
     way = lambda: r.choice(["", "", " DESC"]) + r.choice(["", "", " NULLS FIRST", " NULLS LAST"])
     if key and r.random() < .05: is_open = True  # the key decides
     else: sql += " ORDER BY " + ", ".join(c + way() for c in order)
-    sql += " LIMIT %d" % r.choice([1, 1, 2, 2, 3, 5])
+    sql += " LIMIT %d" % r.choice([1, 1, 2, 2, 3])
     if r.random() < .25: sql += " OFFSET %d" % r.choice([1, 1, 2, 4])
     return sql, is_open
 # A query, who asks, whether the dirty log is read, whether SQL leaves the answer open; statements before it, its batches, and when it is asked
@@ -212,7 +214,7 @@ Batch = namedtuple("Batch", "statements unknown moment away")
 def make_case(r, without):
     listed = ONLY_LISTS or not ONLY_KEPT and r.random() < .2
     kept = not listed and (ONLY_KEPT or r.random() < .25)
-    clock = Clock(r.random() < CLOCKED, r.choice(ZONES), times(r, KEPT_BATCHES + 1))
+    clock = Clock(r.random() < CLOCKED, r.choice(ZONES), times(r, LIST_BATCHES + 1))
     tables = TIMED if clock.asked else COLS
     if listed:
         sql, left_open = list_query(r, clock.asked)
@@ -230,9 +232,9 @@ def make_case(r, without):
     of = "".join(sorted(set(re.sub("va", "ac", re.sub("vb", "ab", " ".join(re.findall(r"\b(?:[abcds]|va|vb)\b", sql))))) - {" "})) if listed else ""
     setup = [one for _ in range(30 if listed else 14) for one in changes(r, clock, of=of)]
     role, logged = r.choice(["none", "none", "live_queries_reader"]), r.random() < .7
-    batches = [[one for _ in range(r.randint(1, 4)) for one in changes(r, clock, only_new, of)] + ([bulk(r)] if r.random() < .05 else [])
-               for only_new in (r.random() < ONLY_NEW for _ in range(KEPT_BATCHES if kept or listed else BATCHES))]
-    batches = [Batch(statements, r.choice(list(TABLES)) if r.random() < .05 else None, moment, r.random() < .1) for statements, moment in zip(batches, clock.times[1:])]
+    batches = [[one for _ in range(1 if listed else r.randint(1, 4)) for one in changes(r, clock, only_new, of)] + ([bulk(r)] if r.random() < .05 else [])
+               for only_new in (r.random() < ONLY_NEW for _ in range(LIST_BATCHES if listed else KEPT_BATCHES if kept else BATCHES))]
+    batches = [Batch(statements, r.choice(list(TABLES)) if r.random() < .05 else None, moment, r.random() < (.2 if listed else .1)) for statements, moment in zip(batches, clock.times[1:])]
     return Case(sql, role, logged, left_open, setup, batches, clock)
 class Refused(Exception): "The query is not watched."
 class Lab:
@@ -339,6 +341,7 @@ def shown_small(ac, case):
     for batch in case.batches:
         if batch.statements: lines += ["BEGIN;"] + [text(one) for one in batch.statements] + ["COMMIT;"]
         if batch.unknown: lines.append("-- of %s nobody knows what has changed" % batch.unknown)
+        if batch.away: lines.append("-- who asks is away meanwhile, and reads the result anew")
         lines.append("SELECT live.wait_for(); SELECT message FROM live.poll();" + (" -- at %s" % batch.moment if case.clock.asked else ""))
     return "\n".join(line for line in lines + [become, case.sql + ";", again] if line)
 def definitions(case):
