@@ -59,8 +59,9 @@ void PlanSteps(Planner* planner, const Query* query, PlannedRelation* relation) 
     Coarsen(planner, query, Step::kDistinct, relation->key, relation);
   }
   if (query->limitCount == nullptr && query->limitOffset == nullptr) return;
-  if (query == planner->outermost) planner->boundary = PlanBoundary(*query);
-  if (planner->boundary != nullptr)
+  const bool gives_list = query == planner->outermost;
+  if (gives_list) planner->boundary = PlanBoundary(*query);
+  if (gives_list && planner->boundary != nullptr)
     CoarsenToLists(planner, query, NIL, relation);
   else
     Coarsen(planner, query, Step::kLimit, NIL, relation);
