@@ -3,7 +3,8 @@
 Usage: random_batches.py SEED CASES [FORM,...]: without queries of these forms (test/oracle/grammar.py). A server with the build with fault points; connects by the environment.
 The first case that differs in some way is shown small, for psql: what of its query and statements it differs without is left out, as far as
 one comes in a minute.
-ONLY_KEPT=1: only queries whose groups are kept from batch to batch; ONLY_LISTS=1: only lists, of which it is kept where they end.
+ONLY_KEPT=1: only queries whose groups are kept from batch to batch; ONLY_LISTS=1: only lists, of which it is kept where they end; ONLY_HIDING=1:
+only two sub-selects as conditions.
 PLANTED=1: the client here loses all updates; it ends well if that was found and made small. CLOCKED: how many of the queries may ask the clock (0.3). ONLY_NEW: how many of the batches only insert (0.3).
 MUTATION: a deliberate bug that is switched on; the first case that differs ends it."""
 import json, os, random, re, sys, time, psycopg2, psycopg2.extras
@@ -14,6 +15,7 @@ from open_grammar import OpenGrammar
 from clock_grammar import TIMES, ZONES, ClockGrammar, OpenClockGrammar, at_time, condition, time_value, times
 from shrinking import SECONDS, count_statements, shrink_case
 ONLY_KEPT = os.environ.get("ONLY_KEPT") == "1"
+ONLY_HIDING = os.environ.get("ONLY_HIDING") == "1"
 ONLY_LISTS = os.environ.get("ONLY_LISTS") == "1"
 PLANTED = os.environ.get("PLANTED") == "1"
 MUTATION = os.environ.get("MUTATION", "")
@@ -206,20 +208,26 @@ def list_query(r, asks_clock):
     sql += " LIMIT %d" % r.choice([1, 1, 2, 2, 3])
     if r.random() < .25: sql += " OFFSET %d" % r.choice([1, 1, 2, 4])
     return sql, is_open
+def hiding_query(r):
+    """Two sub-selects as conditions, which change in one batch: each could hide the other."""
+    one = lambda sub, column: r.choice(["", "NOT "]) + r.choice(["EXISTS (%s AND %s)" % (sub, column), "a.id IN (SELECT %s FROM %s)" % (column.split(" = ")[0], sub.split("FROM ")[1])])
+    return "SELECT id, x FROM a WHERE %s AND %s" % (one("SELECT FROM b WHERE y = %d" % r.randint(0, 4), "a_id = a.id"), one("SELECT FROM c WHERE z = %d" % r.randint(0, 4), "b_id = a.id"))
 # A query, who asks, whether the dirty log is read, whether SQL leaves the answer open; statements before it, its batches, and when it is asked
 # at first. Of a batch: statements, a table of which nobody knows what has changed, and when it is asked then.
 # Whether who asks is away meanwhile, and reads the result anew.
 Case = namedtuple("Case", "sql role logged left_open setup batches clock")
 Batch = namedtuple("Batch", "statements unknown moment away")
 def make_case(r, without):
-    listed = ONLY_LISTS or not ONLY_KEPT and r.random() < .2
-    kept = not listed and (ONLY_KEPT or r.random() < .25)
+    listed = ONLY_LISTS or not ONLY_KEPT and not ONLY_HIDING and r.random() < .2
+    kept = not listed and not ONLY_HIDING and (ONLY_KEPT or r.random() < .25)
     clock = Clock(r.random() < CLOCKED, r.choice(ZONES), times(r, LIST_BATCHES + 1))
     tables = TIMED if clock.asked else COLS
     if listed:
         sql, left_open = list_query(r, clock.asked)
     elif kept:
         sql, left_open = kept_query(r, clock.asked), False
+    elif ONLY_HIDING or r.random() < .05:
+        sql, left_open = hiding_query(r), False
     elif r.random() < .4:
         made = (ClockGrammar if clock.asked else Grammar)(r, {t: tables[t] for t in "abc"}, equalities=.4)
         sql, _ = made.statement()
