@@ -6,12 +6,12 @@
 // into the cursor's store, where any place can be gone back to.
 #include "client/first_result.hpp"
 
+#include "analyze/settings_capture.hpp"
 #include "client/consumer_wait.hpp"
 #include "client/snapshot_cursor.hpp"
 #include "client/undo_log.hpp"
 #include "pg/fault.hpp"
 #include "pg/try_catch.hpp"
-#include "query/settings_capture.hpp"
 #include "registry/connection.hpp"
 
 extern "C" {

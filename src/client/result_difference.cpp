@@ -4,15 +4,15 @@
 
 #include <utility>
 
+#include "delta/delta_plan.hpp"
+#include "delta/value_by_value.hpp"
 #include "evaluate/kept_plan.hpp"
 #include "evaluate/result_row.hpp"
 #include "model/flow_control.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/settings.hpp"
-#include "query/delta_plan.hpp"
 #include "query/key.hpp"
-#include "query/value_by_value.hpp"
 
 extern "C" {
 #include "catalog/pg_collation.h"

@@ -3,6 +3,10 @@
 
 #include <algorithm>
 
+#include "analyze/clock.hpp"
+#include "analyze/settings_capture.hpp"
+#include "analyze/tree.hpp"
+#include "analyze/unsupported.hpp"
 #include "client/consumer_wait.hpp"
 #include "client/first_result.hpp"
 #include "client/new_params.hpp"
@@ -16,12 +20,8 @@
 #include "pg/log_end.hpp"
 #include "pg/memory.hpp"
 #include "pg/settings.hpp"
-#include "query/clock.hpp"
 #include "query/planner.hpp"
 #include "query/result_columns.hpp"
-#include "query/settings_capture.hpp"
-#include "query/tree.hpp"
-#include "query/unsupported.hpp"
 #include "registry/problem.hpp"
 #include "registry/registration.hpp"
 

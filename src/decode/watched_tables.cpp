@@ -2,10 +2,10 @@
 // Process: decoder.
 #include "decode/watched_tables.hpp"
 
+#include "analyze/table_facts.hpp"
 #include "decode/table_storage.hpp"
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
-#include "query/table_facts.hpp"
 
 extern "C" {
 #include "utils/hsearch.h"

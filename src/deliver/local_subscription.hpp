@@ -52,7 +52,7 @@ struct LocalSubscription {
   FirstResult first;
   char* query;
   List* params;
-  char* settings;  // query/settings_capture.hpp
+  char* settings;  // analyze/settings_capture.hpp
   int refresh_ms;  // model/clock_steps.hpp
   // What waits: for the commit, the end of the first result, a resume, or live.poll.
   RecordQueue* held;

@@ -1,12 +1,12 @@
 // The rows of tables for which the time makes a difference, where a query does nothing with it but
-// compare it with their columns (query/clock_windows.hpp): found by the columns, between two times.
+// compare it with their columns (delta/clock_windows.hpp): found by the columns, between two times.
 // Process: evaluator.
 #pragma once
 
+#include "delta/clock_windows.hpp"
 #include "evaluate/kept_plan.hpp"
 #include "evaluate/value_set.hpp"
 #include "pg/postgres.hpp"
-#include "query/clock_windows.hpp"
 
 namespace live_queries {
 

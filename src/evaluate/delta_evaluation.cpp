@@ -1,9 +1,9 @@
 // Stale sets, then the queries that they restrict, then the difference. Process: evaluator.
 #include "evaluate/delta_evaluation.hpp"
 
+#include "delta/watched_rows.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
-#include "query/watched_rows.hpp"
 
 extern "C" {
 #include "utils/snapmgr.h"

@@ -4,12 +4,12 @@
 // subscribed, and neither knows the dirty log here nor the subscribers. Process: evaluator.
 #pragma once
 
+#include "delta/delta_plan.hpp"
 #include "evaluate/difference.hpp"
 #include "evaluate/moving_evaluation.hpp"
 #include "evaluate/result_row.hpp"
 #include "evaluate/stale_values.hpp"
 #include "pg/postgres.hpp"
-#include "query/delta_plan.hpp"
 
 namespace live_queries {
 
@@ -43,7 +43,7 @@ struct DeltaCost {
 
 // Finds the changes of the result between two snapshots and reports them; whatever they are told of
 // lives as long as the call. `clock`: for a query that asks it; where it moves, the whole result is
-// evaluated, unless the plan has windows (query/clock_windows.hpp). Takes memory of `max_bytes` at
+// evaluated, unless the plan has windows (delta/clock_windows.hpp). Takes memory of `max_bytes` at
 // most for rows that did not cancel out (0: any); raises 54000 past it. Raises whatever the queries
 // raise.
 DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,

@@ -3,6 +3,8 @@
 // all within one transaction. The changed rows are given, or read from the dirty log as the last
 // consumer of the database, which has no worker. No part of the extension.
 #ifdef LIVE_QUERIES_FAULTS
+#include "analyze/analyzed_query.hpp"
+#include "delta/delta_routing.hpp"
 #include "evaluate/delta_evaluation.hpp"
 #include "evaluate/dirty_batch.hpp"
 #include "evaluate/plan_watches.hpp"
@@ -10,8 +12,6 @@
 #include "model/message.hpp"
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
-#include "query/analyzed_query.hpp"
-#include "query/delta_routing.hpp"
 #include "query/delta_strategy.hpp"
 #include "registry/database.hpp"
 #include "registry/dirty_log_users.hpp"

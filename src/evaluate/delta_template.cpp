@@ -3,12 +3,12 @@
 // evaluator.
 #include "evaluate/delta_template.hpp"
 
+#include "delta/delta_routing.hpp"
 #include "evaluate/pending_transactions.hpp"
 #include "pg/fault.hpp"
 #include "pg/local_setting.hpp"
 #include "pg/log_end.hpp"
 #include "pg/memory.hpp"
-#include "query/delta_routing.hpp"
 #include "registry/consumer.hpp"
 #include "registry/database.hpp"
 #include "template/guard.hpp"

@@ -1,9 +1,9 @@
 // What plancache.c does for queries that have a text. Process: evaluator.
 #include "evaluate/kept_plan.hpp"
 
+#include "analyze/tree.hpp"
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
-#include "query/tree.hpp"
 
 extern "C" {
 #include "executor/executor.h"

@@ -1,10 +1,10 @@
 // Rows are compared as the server's sort does it. Process: evaluator.
 #include "evaluate/list_boundaries.hpp"
 
+#include "analyze/tree.hpp"
 #include "evaluate/kept_groups.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
-#include "query/tree.hpp"
 
 extern "C" {
 #include "utils/datum.h"

@@ -1,11 +1,11 @@
-// Where the lists of a plan end (query/list_boundary.hpp), of those that were evaluated and full:
+// Where the lists of a plan end (delta/list_boundary.hpp), of those that were evaluated and full:
 // kept from batch to batch, so that what changes behind its last row does not let a list be
 // evaluated. As of the older snapshot of a batch until its lists are evaluated. Process: evaluator.
 #pragma once
 
+#include "delta/list_boundary.hpp"
 #include "evaluate/result_row.hpp"
 #include "pg/postgres.hpp"
-#include "query/list_boundary.hpp"
 
 namespace live_queries {
 

@@ -3,9 +3,9 @@
 // finalize_windowaggregate. Process: evaluator.
 #include "evaluate/moving_aggregate.hpp"
 
+#include "analyze/tree.hpp"
 #include "pg/compat.hpp"
 #include "pg/memory.hpp"
-#include "query/tree.hpp"
 
 extern "C" {
 #include "access/htup_details.h"

@@ -1,8 +1,8 @@
 // One aggregate whose state takes rows in and out again. Process: evaluator.
 #pragma once
 
+#include "delta/moving_groups.hpp"
 #include "pg/postgres.hpp"
-#include "query/moving_groups.hpp"
 
 namespace live_queries {
 

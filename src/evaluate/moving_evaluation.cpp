@@ -2,10 +2,10 @@
 // on the way. Process: evaluator.
 #include "evaluate/moving_evaluation.hpp"
 
+#include "analyze/tree.hpp"
 #include "evaluate/kept_groups.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
-#include "query/tree.hpp"
 
 extern "C" {
 #include "executor/executor.h"

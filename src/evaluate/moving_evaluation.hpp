@@ -1,12 +1,12 @@
 // The groups of a plan that a batch changes, by the rows that it adds to them and takes from them
-// (query/moving_groups.hpp). What is not kept of a group is read once, at the older snapshot.
+// (delta/moving_groups.hpp). What is not kept of a group is read once, at the older snapshot.
 // Process: evaluator.
 #pragma once
 
+#include "delta/moving_groups.hpp"
 #include "evaluate/result_row.hpp"
 #include "evaluate/stale_values.hpp"
 #include "pg/postgres.hpp"
-#include "query/moving_groups.hpp"
 
 namespace live_queries {
 

@@ -1,8 +1,8 @@
 // The tables of a plan, watched in the dirty log. Process: evaluator.
 #pragma once
 
+#include "delta/delta_plan.hpp"
 #include "pg/postgres.hpp"
-#include "query/delta_plan.hpp"
 #include "registry/identity_watches.hpp"
 
 namespace live_queries {

@@ -1,7 +1,7 @@
 // Encodes rows of results. Process: evaluator.
 #include "evaluate/result_row.hpp"
 
-#include "query/tree.hpp"
+#include "analyze/tree.hpp"
 
 extern "C" {
 #include "executor/executor.h"

@@ -2,9 +2,9 @@
 // values. Process: evaluator.
 #pragma once
 
+#include "delta/delta_plan.hpp"
 #include "evaluate/difference.hpp"
 #include "pg/postgres.hpp"
-#include "query/delta_plan.hpp"
 #include "template/row_encoder.hpp"
 
 namespace live_queries {

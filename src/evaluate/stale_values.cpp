@@ -1,9 +1,9 @@
 // Set by set, in the order in which they depend on each other. Process: evaluator.
 #include "evaluate/stale_values.hpp"
 
+#include "analyze/clock.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
-#include "query/clock.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"

@@ -4,12 +4,12 @@
 // evaluator.
 #pragma once
 
+#include "delta/delta_plan.hpp"
 #include "evaluate/clock_rows.hpp"
 #include "evaluate/kept_plan.hpp"
 #include "evaluate/list_boundaries.hpp"
 #include "evaluate/value_set.hpp"
 #include "pg/postgres.hpp"
-#include "query/delta_plan.hpp"
 
 extern "C" {
 #include "datatype/timestamp.h"

@@ -3,7 +3,7 @@
 // delta_plan.hpp. Process: client backend, evaluator.
 #pragma once
 
-#include "query/analyzed_query.hpp"
+#include "analyze/analyzed_query.hpp"
 #include "query/plan.hpp"
 
 namespace live_queries {

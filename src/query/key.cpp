@@ -2,9 +2,9 @@
 // Process: client backend, decoder.
 #include "query/key.hpp"
 
-#include "query/text_form.hpp"
-#include "query/tree.hpp"
-#include "query/type_components.hpp"
+#include "analyze/text_form.hpp"
+#include "analyze/tree.hpp"
+#include "analyze/type_components.hpp"
 #include "registry/shared_memory.hpp"
 
 extern "C" {

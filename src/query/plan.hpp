@@ -2,9 +2,9 @@
 // subscribes, explains or checks again reads this. Process: client backend, decoder.
 #pragma once
 
+#include "analyze/frozen_values.hpp"
 #include "model/strategy.hpp"
 #include "pg/postgres.hpp"
-#include "query/frozen_values.hpp"
 #include "query/spec.hpp"
 
 extern "C" {

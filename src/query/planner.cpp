@@ -2,11 +2,11 @@
 // client backend, decoder.
 #include "query/planner.hpp"
 
+#include "analyze/analyzed_query.hpp"
+#include "analyze/type_shapes.hpp"
 #include "pg/settings.hpp"
-#include "query/analyzed_query.hpp"
 #include "query/delta_strategy.hpp"
 #include "query/stream_plan.hpp"
-#include "query/type_shapes.hpp"
 
 namespace live_queries {
 

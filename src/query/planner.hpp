@@ -1,4 +1,4 @@
-// From text to plan. query/README.md draws the stages. Process: client backend (at subscribe,
+// From text to plan. query/README.md draws it. Process: client backend (at subscribe,
 // refresh and explain), decoder (to check again what was allowed).
 #pragma once
 

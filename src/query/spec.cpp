@@ -1,7 +1,7 @@
 // Writes and reads the text form of a QuerySpec. Process: client backend, decoder.
 #include "query/spec.hpp"
 
-#include "query/tree.hpp"
+#include "analyze/tree.hpp"
 
 extern "C" {
 #include "nodes/makefuncs.h"

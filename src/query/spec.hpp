@@ -4,8 +4,8 @@
 // Process: client backend (writes), decoder (reads).
 #pragma once
 
+#include "analyze/query_dependencies.hpp"
 #include "pg/postgres.hpp"
-#include "query/called_functions.hpp"
 
 extern "C" {
 #include "nodes/parsenodes.h"
@@ -13,21 +13,9 @@ extern "C" {
 
 namespace live_queries {
 
-// What the answer to a query depends on in the catalogs, whatever its strategy.
-struct QueryDependencies {
-  List* relations;            // oids of those that it names or reads, views too
-  char* access;               // text that names what was checked for privileges
-  CalledFunctions called;     // by the expressions, inlined ones and those of types too
-  List* inlined;              // hashes in the catalog cache of functions, some within `called`
-  List* of_roles;             // FrozenValues::of_roles: what may change for one, changes for all
-  List* types;                // oids of the users' types that the query names or shows
-  bool params_read_catalogs;  // which values its parameters are depends on more than their texts
-  List* shapes;               // query/type_shapes.hpp
-};
-
 // Of a query on one table, watched by the stream: all expressions are about that, as varno 1, and
 // are ready for the executor. Of any other query, whose result has no table: they are about the
-// columns of the result, hidden ones too (query/delta_plan.hpp); there are no conditions.
+// columns of the result, hidden ones too (delta/delta_plan.hpp); there are no conditions.
 struct QuerySpec {
   Query* query;              // analysed; nullptr: the stream watches it
   Oid relation;              // the table that the query names

@@ -2,17 +2,17 @@
 // that cannot be. Process: client backend, decoder.
 #include "query/stream_plan.hpp"
 
+#include "analyze/clock.hpp"
+#include "analyze/functions.hpp"
+#include "analyze/pull_up.hpp"
+#include "analyze/routing_conditions.hpp"
+#include "analyze/table_facts.hpp"
+#include "analyze/tree.hpp"
+#include "analyze/type_shapes.hpp"
 #include "pg/compat.hpp"
-#include "query/clock.hpp"
-#include "query/functions.hpp"
 #include "query/key.hpp"
 #include "query/own_rights.hpp"
-#include "query/pull_up.hpp"
 #include "query/result_columns.hpp"
-#include "query/routing_conditions.hpp"
-#include "query/table_facts.hpp"
-#include "query/tree.hpp"
-#include "query/type_shapes.hpp"
 
 extern "C" {
 #include "access/htup_details.h"

@@ -4,9 +4,9 @@
 
 #include <optional>
 
-#include "query/analyzed_query.hpp"
+#include "analyze/analyzed_query.hpp"
+#include "analyze/unsupported.hpp"
 #include "query/plan.hpp"
-#include "query/unsupported.hpp"
 
 namespace live_queries {
 

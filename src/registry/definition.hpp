@@ -15,13 +15,13 @@ enum class DefinitionField : uint8_t {
   kParams,    // for people: a text[] literal
   kValues,    // node tree: the parameters' texts
   kTables,    // for people: a text[] literal
-  kSettings,  // query/settings_capture.hpp
+  kSettings,  // analyze/settings_capture.hpp
   kSpec,      // query/spec.hpp: the template
   kRoute,     // node tree: the constants that select this subscription within the template
-  // query/frozen_values.hpp, as of subscribe time; node trees.
+  // analyze/frozen_values.hpp, as of subscribe time; node trees.
   kSessionValues,
   kCatalogValues,
-  kOwnSettings,  // query/settings_capture.hpp: those without which kCatalogValues would differ
+  kOwnSettings,  // analyze/settings_capture.hpp: those without which kCatalogValues would differ
 };
 inline constexpr int kDefinitionFields = 10;
 using DefinitionFields = std::span<const std::string_view, kDefinitionFields>;

@@ -1,11 +1,11 @@
 // live.explain: what live.subscribe would do. Process: client backend.
-#include "query/clock.hpp"
-#include "query/delta_plan.hpp"
-#include "query/delta_routing.hpp"
-#include "query/list_boundary.hpp"
-#include "query/moving_groups.hpp"
+#include "analyze/clock.hpp"
+#include "analyze/table_facts.hpp"
+#include "delta/delta_plan.hpp"
+#include "delta/delta_routing.hpp"
+#include "delta/list_boundary.hpp"
+#include "delta/moving_groups.hpp"
 #include "query/planner.hpp"
-#include "query/table_facts.hpp"
 #include "sql_api/arguments.hpp"
 
 extern "C" {

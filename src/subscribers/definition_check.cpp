@@ -6,13 +6,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "analyze/settings_capture.hpp"
 #include "decode/recent_commits.hpp"
 #include "pg/fault.hpp"
 #include "pg/local_setting.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
 #include "query/planner.hpp"
-#include "query/settings_capture.hpp"
 #include "subscribers/definition_copy.hpp"
 #include "subscribers/mirror.hpp"
 #include "subscribers/resetting.hpp"

@@ -2,9 +2,9 @@
 // Process: decoder.
 #include "template/dependencies.hpp"
 
+#include "analyze/tree.hpp"
+#include "analyze/type_components.hpp"
 #include "pg/memory.hpp"
-#include "query/tree.hpp"
-#include "query/type_components.hpp"
 
 extern "C" {
 #include "access/transam.h"

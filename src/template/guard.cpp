@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "query/settings_capture.hpp"
+#include "analyze/settings_capture.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/no_trace.hpp"
 

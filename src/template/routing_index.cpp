@@ -2,8 +2,8 @@
 // change is looked up once, however many watch. Process: decoder.
 #include "template/routing_index.hpp"
 
+#include "analyze/routing_conditions.hpp"
 #include "pg/memory.hpp"
-#include "query/routing_conditions.hpp"
 #include "template/guard.hpp"
 
 extern "C" {

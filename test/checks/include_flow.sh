@@ -6,7 +6,7 @@
 
 sources=$(realpath "${1:-src}")
 cd "$sources"
-top_to_bottom=(sql_api client worker deliver subscribers match evaluate template decode query registry model pg)
+top_to_bottom=(sql_api client worker deliver subscribers match evaluate template decode query delta analyze registry model pg)
 declare -A level=()
 for at in "${!top_to_bottom[@]}"; do
   level[${top_to_bottom[at]}]=$at

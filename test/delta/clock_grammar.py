@@ -1,5 +1,5 @@
 """Random queries that ask the clock: grammars whose conditions compare columns of times with the present, in forms that are
-windowed (src/query/clock_windows.hpp) and some that are not; the times at which they are asked, and values of such columns around
+windowed (src/delta/clock_windows.hpp) and some that are not; the times at which they are asked, and values of such columns around
 what they are compared with. Pure: no server, everything random by the caller's rng."""
 import os, re, sys
 from datetime import datetime, timedelta, timezone

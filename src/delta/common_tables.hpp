@@ -1,0 +1,18 @@
+// WITH: each reference to one of its queries becomes that query. Process: client backend,
+// evaluator.
+#pragma once
+
+#include "delta/undecided.hpp"
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "nodes/parsenodes.h"
+}
+
+namespace live_queries {
+
+// Changes `query`. Returns false, and leaves it in pieces, if it contains WITH RECURSIVE. What SQL
+// leaves open in a query that is referred to twice is decided, or noted.
+bool InlineCommonTables(Query* query, Undecided* undecided);
+
+}  // namespace live_queries
