@@ -102,7 +102,17 @@ SELECT * FROM start('join', 'SELECT s.name FROM score s LEFT JOIN score o ON o.i
 SELECT * FROM start('none', 'SELECT id FROM score ORDER BY id LIMIT 0');
 SELECT * FROM start('ties', 'SELECT id FROM score ORDER BY points FETCH FIRST 3 ROWS WITH TIES');
 SELECT * FROM start('groups', 'SELECT game, sum(points) AS sum FROM score GROUP BY game ORDER BY sum LIMIT 1');
-SELECT * FROM start('value of a number', 'SELECT id FROM score WHERE points::numeric = $1 ORDER BY id LIMIT 1', '{10}');
+-- A value that is watched may have other bytes than that of the rows.
+SELECT * FROM start('other', 'SELECT id, points FROM score WHERE at = $1 ORDER BY points LIMIT 2', '{2}');
+SELECT * FROM start('value of a number', 'SELECT id, points FROM score WHERE at = $1 ORDER BY points LIMIT 2', '{7}');
+INSERT INTO score SELECT n, 0, n, 'of 7', 7 FROM generate_series(110, 130, 10) n;
+SELECT * FROM told() WHERE id LIKE 'value%';
+SELECT live.set_params('value of a number', '{2}');
+DELETE FROM score WHERE id IN (7, 110);
+SELECT live.set_params('value of a number', '{7}');
+SELECT count(*) FROM told();
+INSERT INTO score VALUES (125, 0, 125, 'of 7', 7);
+SELECT * FROM told();
 SELECT live.unsubscribe_all();
 DROP TABLE score, quiet;
 DROP FUNCTION told, start, shown;

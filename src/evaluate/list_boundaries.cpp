@@ -27,12 +27,17 @@ struct ListBoundaries {
   AttrNumber* columns;    // of the result
   MemoryContext scratch;  // for one row
   int compared;           // rows of the batch with the end of the only list
+  int noted;              // lists that have rows in the batch
 };
 
 namespace {
 
 // Of a list alone, more of them are not worth it to be read, where one tells that it is stale.
 constexpr int kMostCompared = 1000;
+
+// Where one batch evaluates more lists, it is not known of the others where they end: what is kept
+// would go beyond what may be, and others' with it.
+constexpr int kMostNoted = 5000;
 
 void PrepareOrder(MemoryContext context, ListBoundaries* lists) {
   const ListBoundary& plan = *lists->plan;
@@ -130,6 +135,7 @@ void BeginLists(ListBoundaries* lists) {
   lists->first = nullptr;
   lists->end = &lists->first;
   lists->compared = 0;
+  lists->noted = 0;
 }
 
 void EndLists(ListBoundaries* lists) {
@@ -173,6 +179,8 @@ void NoteRow(ListBoundaries* lists, const Datum* watched, TupleTableSlot* row) {
     list = nullptr;
   }
   if (list == nullptr) {
+    if (lists->noted == kMostNoted) return;
+    ++lists->noted;
     list = lists->kept->Add(key, values, nulls);
     list->touched = true;
     *lists->end = list;
