@@ -3,6 +3,7 @@
 #include "analyze/analyzed_query.hpp"
 
 #include "analyze/clock.hpp"
+#include "analyze/constant_rows.hpp"
 #include "analyze/domain_checks.hpp"
 #include "analyze/functions.hpp"
 #include "analyze/pull_up.hpp"
@@ -81,7 +82,8 @@ AnalyzedQuery AnalyzeQuery(const char* text, List* params, const FrozenValues& f
   RequireNoClock(tree);  // what was inlined
   tree = Freeze(tree, &result.frozen);
   dependencies.of_roles = result.frozen.of_roles;
-  result.query = castNode(Query, Simplify(tree, &dependencies.inlined));
+  tree = Simplify(tree, &dependencies.inlined);
+  result.query = castNode(Query, WithoutConstantRows(tree));
   RequireSteadyNames(result.query->targetList);
   return result;
 }

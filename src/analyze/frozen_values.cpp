@@ -120,12 +120,18 @@ Node* FreezeArguments(RangeTblFunction* function, FrozenValues* frozen) {
   return AsNode(copy);
 }
 
+// As a constant it would be understood in this process alone (constant_rows.hpp).
+bool IsRowWithoutType(const Node* node) {
+  const Oid type = exprType(node);
+  return type == RECORDOID || type == RECORDARRAYOID;
+}
+
 Node* FreezeNode(Node* node, FrozenValues* frozen) {
   if (node == nullptr) return nullptr;
   if (IsA(node, RangeTblFunction) && castNode(RangeTblFunction, node)->funccolnames != NIL)
     return FreezeArguments(castNode(RangeTblFunction, node), frozen);
-  if (IsStructure(node) || IsA(node, CaseWhen) || NeedsSurroundings(node) ||
-      !contain_mutable_functions(node))
+  if (IsStructure(node) || IsA(node, CaseWhen) || IsJsonBehavior(node) || NeedsSurroundings(node) ||
+      !contain_mutable_functions(node) || IsRowWithoutType(node))
     return RewriteChildren(node, FreezeNode, frozen);
   node = KeepSession(node, frozen);
   if (!contain_mutable_functions(node)) return node;

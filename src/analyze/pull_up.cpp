@@ -83,6 +83,7 @@ Query* Merge(Query* query, Query* inner) {
   inner->sortClause = query->sortClause != NIL
                           ? query->sortClause
                           : OrderOfColumns(inner->sortClause, targets, &inner->targetList);
+  inner->windowClause = NIL;  // of functions that are not there
   inner->canSetTag = query->canSetTag;
   inner->hasRowSecurity = inner->hasRowSecurity || query->hasRowSecurity;
   return inner;

@@ -12,8 +12,13 @@ extern "C" {
 namespace live_queries {
 namespace {
 
+// Levels that are copied: each query that is used twice, of one that is used twice, ... would be
+// there very often.
+constexpr int kMostCopied = 500;
+
 struct CteContext {
-  bool* failed;
+  const char** why_not;
+  int* copied;
   Undecided* undecided;
   List* levels;  // Query*, from the innermost
 };
@@ -31,10 +36,21 @@ const CommonTableExpr* FindCte(const CteContext& context, const RangeTblEntry& e
   return nullptr;
 }
 
+bool CountLevels(Node* node, int* count) {
+  if (node == nullptr) return false;
+  if (IsA(node, Query)) ++*count;
+  return WalkChildren(node, CountLevels, count);
+}
+
 void InlineCte(RangeTblEntry* entry, const CteContext& context) {
   const CommonTableExpr* cte = FindCte(context, *entry);
   if (entry->self_reference || cte == nullptr || cte->cterecursive) {
-    *context.failed = true;
+    *context.why_not = "it contains WITH RECURSIVE";
+    return;
+  }
+  (void)CountLevels(cte->ctequery, context.copied);
+  if (*context.copied > kMostCopied) {
+    *context.why_not = "it uses queries of WITH too often";
     return;
   }
   entry->rtekind = RTE_SUBQUERY;
@@ -50,7 +66,9 @@ bool InlineCtesIn(Node* node, CteContext* context) {
   if (node == nullptr) return false;
   if (!IsA(node, Query)) return WalkChildren(node, InlineCtesIn, context);
   Query* query = castNode(Query, node);
-  CteContext here = {context->failed, context->undecided, lcons(query, list_copy(context->levels))};
+  CHECK_FOR_INTERRUPTS();
+  CteContext here = {context->why_not, context->copied, context->undecided,
+                     lcons(query, list_copy(context->levels))};
   ListCell* cell;
   foreach (cell, query->cteList) {  // before they are copied
     const auto* cte = lfirst_node(CommonTableExpr, cell);
@@ -68,11 +86,12 @@ bool InlineCtesIn(Node* node, CteContext* context) {
 
 }  // namespace
 
-bool InlineCommonTables(Query* query, Undecided* undecided) {
-  bool failed = false;
-  CteContext context = {&failed, undecided, NIL};
+const char* InlineCommonTables(Query* query, Undecided* undecided) {
+  const char* why_not = nullptr;
+  int copied = 0;
+  CteContext context = {&why_not, &copied, undecided, NIL};
   (void)InlineCtesIn(AsNode(query), &context);
-  return !failed;
+  return why_not;
 }
 
 }  // namespace live_queries

@@ -11,8 +11,8 @@ extern "C" {
 
 namespace live_queries {
 
-// Changes `query`. Returns false, and leaves it in pieces, if it contains WITH RECURSIVE. What SQL
+// Changes `query`. Returns nullptr; or why that cannot be done, and leaves it in pieces. What SQL
 // leaves open in a query that is referred to twice is decided, or noted.
-bool InlineCommonTables(Query* query, Undecided* undecided);
+const char* InlineCommonTables(Query* query, Undecided* undecided);
 
 }  // namespace live_queries

@@ -109,7 +109,8 @@ DeltaPlan PlanByRules(const Query* query, Planner* planner) {
   Undecided undecided = {};
   ForgetNullingJoins(copy);
   if (FlattenGroups(AsNode(copy), nullptr)) GiveUp(planner, "it contains GROUPING SETS");
-  if (!InlineCommonTables(copy, &undecided)) GiveUp(planner, "it contains WITH RECURSIVE");
+  const char* why_not = InlineCommonTables(copy, &undecided);
+  if (why_not != nullptr) GiveUp(planner, why_not);
   if (planner->why_whole != nullptr) return plan;
   if (AsksClock(query)) plan.windows = FindClockWindows(copy, &planner->params);
   SelectWholeRows(copy);

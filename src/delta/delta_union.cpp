@@ -110,8 +110,8 @@ List* NumbersOf(const List* of, int branch, const List* added, int shown) {
 }  // namespace
 
 bool HasBranches(const Query& query) {
-  return IsUnionAll(query.setOperations) && query.limitCount == nullptr &&
-         query.limitOffset == nullptr && query.sortClause == NIL;
+  return IsUnionAll(query.setOperations) && query.targetList != NIL &&
+         query.limitCount == nullptr && query.limitOffset == nullptr && query.sortClause == NIL;
 }
 
 Level PlanUnionAll(Planner* planner, Query* query) {

@@ -313,9 +313,11 @@ void JoinSameConstants(List* quals, int first) {
 Query* JoinMembers(const Query* query, bool of_policies) {
   if (query->setOperations != nullptr || query->jointree->fromlist == NIL) return nullptr;
   Query* joined = CopyOf(query);
+  const bool of_sets = query->groupingSets != NIL;
+  if (!of_sets) FlattenGroupVars(joined);
   Conditions conditions = TakeApart(joined->jointree->quals);
   const int count = list_length(conditions.others);
-  if (of_policies && IsDiscreet(*query)) {
+  if (of_policies && !of_sets && IsDiscreet(*joined)) {
     List* entries = NIL;
     CollectEntries(AsNode(joined->jointree), joined, &entries);
     ListCell* cell;

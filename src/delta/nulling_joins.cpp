@@ -36,6 +36,7 @@ bool FindNulling(Node* node, int index, Bitmapset** nulling) {
     return false;
   }
   const auto* join = castNode(JoinExpr, node);
+  if (join->rtindex == index) return true;  // a column of the join, as USING has
   const bool left = FindNulling(join->larg, index, nulling);
   if (!left && !FindNulling(join->rarg, index, nulling)) return false;
   const JoinType by_other = left ? JOIN_RIGHT : JOIN_LEFT;
@@ -90,6 +91,9 @@ void NoteJoinTree(Node* node, LevelAround* around) {
     return;
   }
   auto* join = castNode(JoinExpr, node);
+  // What its own columns stand for is above it.
+  if (join->rtindex != 0)
+    (void)Visit(AsNode(rt_fetch(join->rtindex, around->query->rtable)->joinaliasvars), around);
   LevelAround below = *around;
   below.joins = bms_add_member(bms_copy(around->joins), join->rtindex);
   NoteJoinTree(join->larg, &below);

@@ -18,7 +18,7 @@ struct UseContext {
   int levels_up;
   int index;
   AttrNumber column;  // that takes the place of the whole row; 0: look for it alone
-  bool found;
+  Oid type;           // of the row, where it was found; InvalidOid: it was not
 };
 
 bool ReplaceUses(Node* node, UseContext* context) {
@@ -34,23 +34,24 @@ bool ReplaceUses(Node* node, UseContext* context) {
     if (static_cast<int>(var->varlevelsup) != context->levels_up || var->varno != context->index ||
         var->varattno != InvalidAttrNumber)
       return false;
-    context->found = true;
+    context->type = var->vartype;
     if (context->column != 0) var->varattno = context->column;
     return false;
   }
   return WalkChildren(node, ReplaceUses, context);
 }
 
-bool UseRow(Query* query, int index, AttrNumber column) {
-  UseContext context = {0, index, column, false};
+// The type of the row; InvalidOid: it is not used.
+Oid UseRow(Query* query, int index, AttrNumber column) {
+  UseContext context = {0, index, column, InvalidOid};
   (void)WalkChildren(AsNode(query), ReplaceUses, &context);
-  return context.found;
+  return context.type;
 }
 
-void SelectRow(RangeTblEntry* entry) {
+void SelectRow(RangeTblEntry* entry, Oid type) {
   Query* level = Wrapped(entry->subquery);
   RowExpr* row = makeNode(RowExpr);
-  row->row_typeid = RECORDOID;
+  row->row_typeid = type;
   row->row_format = COERCE_IMPLICIT_CAST;
   row->location = -1;
   ListCell* cell;
@@ -75,8 +76,9 @@ bool SelectIn(Node* node, void* unused) {
     const int count = list_length(query->rtable);
     for (int index = 1; index <= count; ++index) {
       RangeTblEntry* entry = rt_fetch(index, query->rtable);
-      if (entry->rtekind != RTE_SUBQUERY || !UseRow(query, index, 0)) continue;
-      SelectRow(entry);
+      const Oid type = entry->rtekind == RTE_SUBQUERY ? UseRow(query, index, 0) : InvalidOid;
+      if (!OidIsValid(type)) continue;
+      SelectRow(entry, type);
       (void)UseRow(query, index, static_cast<AttrNumber>(list_length(entry->eref->colnames)));
     }
   }

@@ -160,6 +160,16 @@ inline void AppendRangeTable(Query* query, Query* source) {
 #endif
 }
 
+// Whether it is what an SQL/JSON function does ON EMPTY or ON ERROR: no expression by itself, and
+// below it is one (commit 6185c9737, in 17).
+inline bool IsJsonBehavior([[maybe_unused]] const Node* node) {
+#if PG_VERSION_NUM >= 170000
+  return IsA(node, JsonBehavior);
+#else
+  return false;
+#endif
+}
+
 // The type that an SQL/JSON function reads from a part of `*json` by the type's input function, if
 // `node` is one. They exist since 17 (commit 6185c9737).
 inline Oid TypeReadFromJson([[maybe_unused]] Node* node, [[maybe_unused]] Node** json) {

@@ -92,7 +92,23 @@ Expr* Call(Oid function, Oid type, Oid collation, List* arguments) {
       makeFuncExpr(function, type, arguments, collation, InvalidOid, COERCE_EXPLICIT_CALL));
 }
 
+// Of more values than a function takes: an array of what each is as JSON.
+Expr* LongJsonArray(List* values) {
+  ArrayExpr* array = makeNode(ArrayExpr);
+  array->array_typeid = JSONARRAYOID;
+  array->element_typeid = JSONOID;
+  array->location = -1;
+  ListCell* cell;
+  foreach (cell, values)
+    array->elements =
+        lappend(array->elements, Call(F_TO_JSON, JSONOID, InvalidOid, list_make1(lfirst(cell))));
+  Expr* call = Call(F_JSON_BUILD_ARRAY_ANY, JSONOID, InvalidOid, list_make1(array));
+  reinterpret_cast<FuncExpr*>(call)->funcvariadic = true;
+  return call;
+}
+
 Expr* JsonArray(List* values) {
+  if (list_length(values) > FUNC_MAX_ARGS) return LongJsonArray(values);
   const Oid function = values == NIL ? F_JSON_BUILD_ARRAY_ : F_JSON_BUILD_ARRAY_ANY;
   return Call(function, JSONOID, InvalidOid, values);
 }
