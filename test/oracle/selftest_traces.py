@@ -294,6 +294,20 @@ def killed_and_told():
     script.walk()
 
 
+def throttled_before_a_termination():
+    """It is told of a point that ends with a termination, and of the next one nothing."""
+    script = Script(steps=STEPS, other=[(1, {"[1]": ONE})], delivery="poll")
+    script.read(script.subscribe(throttle=1))
+    made = script.subscribe("k", query=OTHER)
+    script.read(made)
+    script.send(101, INSERT, more="true")
+    script.trace.add("killing", made)
+    script.message(type='"terminated"', subscription_id='"k"', code='"57014"', reason='"r"')
+    script.read(script.subscribe("o", at=1500, query=OTHER))
+    script.send(102, INSERT, name="o")
+    script.walk()
+
+
 def ended_by_a_row_of_its_own():
     """A group of transactions is taken together: it is not told of the first, and ends because of the last."""
     script = Script(steps=STEPS, failing=[2])
@@ -446,5 +460,5 @@ CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_bet
          parts_of_several_transactions, other_parameters, other_parameters_in_vain,
          backlog_behind_what_was_announced, first_result_that_is_ahead, throttled, throttled_and_polled,
          default_identity, null_that_became_a_json_null,
-         seq_of_each_subscription, resets_for_good_reasons, killed_and_told, ended_by_a_row_of_its_own,
+         seq_of_each_subscription, resets_for_good_reasons, killed_and_told, throttled_before_a_termination, ended_by_a_row_of_its_own,
          any_select, any_select_at_a_time, any_select_that_was_emptied_and_went_on, lists, a_page_turns, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]

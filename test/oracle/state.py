@@ -414,6 +414,7 @@ class ConnectionState:
         self.open_states = []    # subscriptions that received a part of it
         self.loose = False       # a call may have taken away what was announced
         self.grown = False       # another subscription shows its first result, or was resumed: the point is later
+        self.ended = False       # with a termination, the point may be over
         self.closed = False
 
     def add(self, subscription):
@@ -504,7 +505,7 @@ class ConnectionState:
                 or (state.altered and state.subscription.endangered and message["code"] == FORBIDDEN),
                 "%s was terminated, and not by the oracle: %s %s", state.subscription.id, message["code"],
                 message["reason"])
-        state.over = True
+        state.over = self.ended = True
         self.disturb(state)
         return Received(state)
 
@@ -523,8 +524,8 @@ class ConnectionState:
         if self.open_seq is not None and self.open_seq != message["seq"]:
             later = self.grown or self.gathers()
             require(self.loose or later, "the point %s announced more, but %s came", self.open_seq, message["seq"])
-            self.open_states = self.open_states if later else []
-        self.grown = False
+            self.open_states = self.open_states if later and not self.ended else []
+        self.grown = self.ended = False
         # A kill, or an error of its own, takes effect at any time until it is told: what was announced of its
         # subscription may still go.
         self.loose = any((one.killed or one.failing) and not one.over for one in self.subscriptions.values())
