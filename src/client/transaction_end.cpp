@@ -16,6 +16,7 @@ extern "C" {
 #include "access/transam.h"
 #include "access/xact.h"
 #include "commands/async.h"
+#include "storage/ipc.h"
 }
 
 namespace live_queries {
@@ -98,8 +99,10 @@ void OnTransaction(XactEvent event, void*) {
     case XACT_EVENT_PRE_COMMIT:
       PrepareToCommit();
       // Not if notifications wait for the end; and a transaction that wrote holds locks, so it does
-      // not wait for the client to read. See OnCommit.
-      if (!TransactionIdIsValid(GetTopTransactionIdIfAny()) && !ChangesNotifications())
+      // not wait for the client to read. See OnCommit. Nor where a backend that ends drops its
+      // temporary tables: it has given back what it had taken, and would not give back any more.
+      if (!proc_exit_inprogress && !TransactionIdIsValid(GetTopTransactionIdIfAny()) &&
+          !ChangesNotifications())
         DeliverAndNotifyProgress();
       if (changed) LIVE_QUERIES_FAULT("session-commit");
       break;
