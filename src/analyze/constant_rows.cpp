@@ -1,3 +1,4 @@
+// ROW(1, 2) is simplified to a constant by the server; this makes it a row of constants again.
 // Process: client backend, worker.
 #include "analyze/constant_rows.hpp"
 
