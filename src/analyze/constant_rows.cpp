@@ -6,37 +6,31 @@
 #include "analyze/unsupported.hpp"
 
 extern "C" {
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
-#include "utils/typcache.h"
+#include "utils/expandedrecord.h"
 }
 
 namespace live_queries {
 namespace {
 
-// ROW(...) of the fields of a constant that is not NULL.
+// ROW(...) of the fields of a constant that is not NULL. The server's expanded record takes it
+// apart: DatumGetHeapTupleHeader is a function from 15.20 on, which 15.18 does not have.
 Node* MakeRow(const Const& constant) {
-  HeapTupleHeader header = DatumGetHeapTupleHeader(constant.constvalue);
-  TupleDesc fields = lookup_rowtype_tupdesc_copy(HeapTupleHeaderGetTypeId(header),
-                                                 HeapTupleHeaderGetTypMod(header));
-  HeapTupleData tuple = {};
-  tuple.t_len = HeapTupleHeaderGetDatumLength(header);
-  tuple.t_data = header;
-  const auto count = static_cast<size_t>(fields->natts);
-  Datum* values = static_cast<Datum*>(palloc(sizeof(Datum) * (count + 1)));
-  bool* nulls = static_cast<bool*>(palloc(sizeof(bool) * (count + 1)));
-  heap_deform_tuple(&tuple, fields, values, nulls);
+  ExpandedRecordHeader* record = DatumGetExpandedRecord(constant.constvalue);
+  deconstruct_expanded_record(record);
+  TupleDesc fields = expanded_record_get_tupdesc(record);
   RowExpr* row = makeNode(RowExpr);
   row->row_typeid = RECORDOID;
   row->row_format = COERCE_EXPLICIT_CALL;
   row->location = -1;
   for (int i = 0; i < fields->natts; ++i) {
     const auto* field = TupleDescAttr(fields, i);
-    Const* value = field->attisdropped
-                       ? makeNullConst(INT4OID, -1, InvalidOid)
-                       : makeConst(field->atttypid, field->atttypmod, field->attcollation,
-                                   field->attlen, values[i], nulls[i], field->attbyval);
+    Const* value =
+        field->attisdropped
+            ? makeNullConst(INT4OID, -1, InvalidOid)
+            : makeConst(field->atttypid, field->atttypmod, field->attcollation, field->attlen,
+                        record->dvalues[i], record->dnulls[i], field->attbyval);
     row->args = lappend(row->args, WithoutConstantRows(AsNode(value)));
     row->colnames = lappend(row->colnames, makeString(pstrdup(NameStr(field->attname))));
   }
