@@ -31,6 +31,10 @@ SELECT property, value FROM live.explain((
   SELECT 'WITH q0 AS (SELECT id FROM t), ' || string_agg(format('q%s AS (SELECT * FROM q%s UNION ALL SELECT * FROM q%s)', n, n - 1, n - 1), ', ' ORDER BY n)
     || ' SELECT count(*) FROM q30' FROM generate_series(1, 30) n))
 WHERE property IN ('strategy', 'why');
+-- Many branches: their rows are told apart by what they show.
+CALL watch('many branches', 'SELECT note FROM a' || repeat(' UNION ALL SELECT note FROM t WHERE k = 0', 32));
+SELECT property, value FROM live.explain('SELECT note FROM a' || repeat(' UNION ALL SELECT note FROM t WHERE k = 0', 300))
+WHERE property IN ('strategy', 'why', 'key');
 -- Keys of more columns than a function takes.
 DO $$
 BEGIN

@@ -110,8 +110,12 @@ List* NumbersOf(const List* of, int branch, const List* added, int shown) {
 }  // namespace
 
 bool HasBranches(const Query& query) {
-  return IsUnionAll(query.setOperations) && query.targetList != NIL &&
-         query.limitCount == nullptr && query.limitOffset == nullptr && query.sortClause == NIL;
+  // What names and restricts the rows of one branch is a column of each, in a query for each part:
+  // the size of the plan grows with the third power of their number.
+  constexpr int kMostBranches = 32;
+  return list_length(CombinedBy(query)) <= kMostBranches && IsUnionAll(query.setOperations) &&
+         query.targetList != NIL && query.limitCount == nullptr && query.limitOffset == nullptr &&
+         query.sortClause == NIL;
 }
 
 Level PlanUnionAll(Planner* planner, Query* query) {
