@@ -13,7 +13,7 @@ import json
 import select
 import time
 
-from bench_clients import NOTE
+from bench_clients import NOTE, SlotConsumer
 from bench_delivery import REPETITIONS
 from bench_load import WRITERS
 from bench_report import in_turns, percentile
@@ -56,6 +56,7 @@ CREATE TABLE sales (LIKE items INCLUDING ALL);
 CREATE SEQUENCE sales_id_seq OWNED BY sales.id;
 ALTER TABLE sales ALTER id SET DEFAULT nextval('sales_id_seq');
 CREATE INDEX ON sales (owner);
+ALTER PUBLICATION p ADD TABLE sales;
 CREATE TABLE sales_kept (LIKE sales INCLUDING ALL);
 CREATE SEQUENCE sales_kept_id_seq OWNED BY sales_kept.id;
 ALTER TABLE sales_kept ALTER id SET DEFAULT nextval('sales_kept_id_seq');
@@ -333,7 +334,7 @@ def any_batches(bench, server):
 
 @live_alone
 def any_writers(bench, server):
-    """Writers beside a live aggregate, beside none, and with a trigger that keeps it."""
+    """Writers beside a live aggregate, beside none, beside pg_recvlogical, and with a trigger that keeps it."""
     plain = server_with_tables(bench, "plain")
     query = "SELECT owner, count(*) AS n, sum(amount) AS amount FROM sales GROUP BY owner"
 
@@ -348,10 +349,17 @@ def any_writers(bench, server):
             return bench.clients.pgbench(server, "sales", 2 * bench.scale, WRITERS,
                                          synchronous_commit=commit)
 
+    def decoded(commit):
+        with SlotConsumer(plain) as consumer:
+            consumer.start()
+            return tps(plain, "sales", commit)
+
     for commit in ("on", "off"):
         bench.progress(f"any_writers: writers, synchronous_commit {commit}")
-        ours, alone, kept = in_turns(REPETITIONS, lambda: live(commit), lambda: tps(plain, "sales", commit),
-                                     lambda: tps(plain, "sales_kept", commit))
+        ours, alone, slot, kept = in_turns(
+            REPETITIONS, lambda: live(commit), lambda: tps(plain, "sales", commit), lambda: decoded(commit),
+            lambda: tps(plain, "sales_kept", commit))
         case = f"writers beside a live aggregate, synchronous_commit {commit}"
         bench.report.add("any_writers", case, "tps", ours, alone, "plain server", at_least=0.95)
+        bench.report.add("any_writers", case, "tps", ours, slot, "pg_recvlogical")
         bench.report.add("any_writers", case, "tps", ours, kept, "kept by a trigger")
