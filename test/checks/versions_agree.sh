@@ -1,4 +1,4 @@
-# The version is written in five places. They agree.
+# The version is written in six places. They agree.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 control=$(sed -nE "s/^default_version *= *'([^']+)'.*/\1/p" live_queries.control)
@@ -15,3 +15,5 @@ changelog=$(sed -nE '0,/^## /s/^## ([0-9.]+).*/\1/p' CHANGELOG.md)
 [[ $provided == "$distribution" ]] || complain "META.json provides $provided, and is of version $distribution"
 [[ $script == "live_queries--$control.sql" ]] || complain "META.json names $script"
 [[ $changelog == "$distribution" ]] || complain "CHANGELOG.md begins with $changelog, META.json has $distribution"
+packaged=$(sed -nE '1s/^live-queries \(([^)-]+)-.*/\1/p' debian/changelog)
+[[ $packaged == "$distribution" ]] || complain "debian/changelog begins with $packaged, META.json has $distribution"

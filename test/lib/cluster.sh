@@ -6,7 +6,7 @@
 # other, and no root is needed once the packages are there.
 #
 #   choose_server            sets pg_version, pg_config             (PG=NN or PG_CONFIG choose)
-#   ensure_packages WHAT     build | checks | clients | chroots | fuzz | valgrind: by apt, if anything is missing
+#   ensure_packages WHAT     build | checks | clients | chroots | fuzz | packaging | valgrind: by apt, if anything is missing
 #   choose_user              sets run_user; as_user runs a command as that user
 #   open_run                 a fresh directory, run_dir, removed at exit with all servers below it
 #   build_extension KIND     copies the tree, compiles, installs into a private server
@@ -76,6 +76,7 @@ ensure_packages() {
       clients) packages+=(libipc-run-perl python3 python3-psycopg2 procps) ;;
       chroots) packages+=(debootstrap) ;;
       fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
+      packaging) packages+=(debhelper dpkg-dev fakeroot postgresql-server-dev-all) ;;
       valgrind) packages+=(valgrind) ;;
     esac
   done

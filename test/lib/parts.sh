@@ -316,6 +316,35 @@ part_minor() {
   kind=minor installcheck minor ISOLATION= TAP_TESTS=
 }
 
+# What the Debian package has in it, and nothing else of ours, in a copy of the server: a few of the regression tests.
+part_package() {
+  local directory=$run_dir/package
+  local files=$directory/files
+  if [[ $pg_config != /usr/lib/postgresql/* ]]; then
+    note "package: this PostgreSQL is none of Debian's"
+    return
+  fi
+  ensure_packages packaging
+  show_on_failure "$run_dir/log/package.log"
+  make_user_dir "$directory"
+  copy_tree "$source_root" "$directory/live-queries"
+  (
+    cd "$directory/live-queries"
+    as_user pg_buildext updatecontrol
+    as_user dpkg-buildpackage --no-sign --build=binary
+    as_user dpkg-deb -x ../"postgresql-$pg_version-live-queries"_*.deb "$files"
+  ) </dev/null >"$run_dir/log/package.log" 2>&1 || {
+    echo "no package could be built"
+    failed
+    return
+  }
+  passed
+  copy_server "$run_dir/server-package"
+  (cd "$files/usr" && as_user cp -r lib share "$run_dir/server-package")
+  touch "$run_dir/server-package/.installed"
+  kind=package installcheck package REGRESS="setup subscribe changes any_select" ISOLATION= TAP_TESTS=
+}
+
 # The decoder names its plugin in output_plugin_libraries, where there is such a setting. Of 17 and 18, Debian's archive has no
 # release without it. So this is a copy of the server in which it has another name, under which it allows the plugin from the
 # start: as if there were none.
