@@ -138,7 +138,7 @@ void PlanJoinSubLinks(Planner* planner, const Query* query, const JoinExpr* join
 
 // ----- delta_union.cpp -----
 
-// Whether `query`, a set operation, is of branches, and not too many, whose rows can be named one by
+// Whether `query`, a set operation, is of branches, not too many, whose rows can be named one by
 // one. Otherwise its rows are told apart by what is shown of them.
 bool HasBranches(const Query& query);
 Level PlanUnionAll(Planner* planner, Query* query);

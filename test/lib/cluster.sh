@@ -76,7 +76,7 @@ ensure_packages() {
       clients) packages+=(libipc-run-perl python3 python3-psycopg2 procps) ;;
       chroots) packages+=(debootstrap) ;;
       fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
-      packaging) packages+=(debhelper dpkg-dev fakeroot postgresql-server-dev-all) ;;
+      packaging) packages+=(build-essential debhelper dpkg-dev fakeroot postgresql-server-dev-all) ;;
       valgrind) packages+=(valgrind) ;;
     esac
   done
