@@ -276,6 +276,39 @@ RESET live_queries.progress_interval;
 SELECT waiting();
 SELECT live.unsubscribe_all();
 
+-- ----- resets -----
+-- What was gathered goes with a reset. So that is told before anything that others are told of the time in between: here a point of
+-- which a part was polled, and which is that of another first result by now.
+TRUNCATE t;
+CREATE TABLE u (id int PRIMARY KEY, a int);
+SELECT strategy FROM live.subscribe('fast', 'SELECT DISTINCT a FROM u', delivery => 'poll', "snapshot" => false);
+SELECT strategy FROM live.subscribe('slow', 'SELECT DISTINCT a FROM t', delivery => 'poll', throttle => '1 hour', "snapshot" => false);
+BEGIN;
+INSERT INTO u VALUES (1, 1);
+INSERT INTO t VALUES (1, 1);
+COMMIT;
+SELECT * FROM one_more();
+DELETE FROM t;
+SELECT live.wait_for(timeout => '60s');
+SELECT strategy FROM live.subscribe('late', 'SELECT DISTINCT a FROM u', delivery => 'poll');
+SELECT "row" FROM live.snapshot('late');
+TRUNCATE t;
+SELECT id, changes, more FROM told();
+SELECT live.unsubscribe_all();
+-- And where another one of the same throttle is told what it has gathered up to then.
+TRUNCATE u;
+SELECT strategy FROM live.subscribe('slow', 'SELECT DISTINCT a FROM t', delivery => 'poll', throttle => '5 hours', "snapshot" => false);
+SELECT strategy FROM live.subscribe('too', 'SELECT DISTINCT a FROM u', delivery => 'poll', throttle => '5 hours', "snapshot" => false);
+BEGIN;
+INSERT INTO u VALUES (1, 1);
+INSERT INTO t VALUES (1, 1);
+COMMIT;
+SELECT live.wait_for(timeout => '60s');
+TRUNCATE t;
+SELECT id, changes, more FROM told();
+SELECT live.unsubscribe_all();
+DROP TABLE u;
+
 -- ----- lists -----
 -- A position is that of its own message, so they come one by one, as one point.
 TRUNCATE t;

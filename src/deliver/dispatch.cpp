@@ -3,6 +3,8 @@
 // Process: client backend.
 #include "deliver/dispatch.hpp"
 
+#include <algorithm>
+
 #include "deliver/held_merge.hpp"
 #include "deliver/lane_merge.hpp"
 #include "deliver/local_subscription.hpp"
@@ -54,9 +56,16 @@ void SendNow(const RecordView& record) {
 
 void Obey(LocalSubscription* subscription, Verdict verdict, const RecordView& record);
 
+// A reset or termination throws away what was gathered. So it stands where that begins: what others
+// are told from there on, this one does not show.
+uint64_t EndsAt(const LocalSubscription& subscription, uint64_t seq) {
+  return std::min(seq, GatheredFrom(subscription));
+}
+
 // Nothing more fits: what the client has not taken yet stays, then comes a reset.
 void ResetForRoom(LocalSubscription* subscription, uint64_t seq, std::string_view reason) {
-  const RecordView reset = {ResetHeader(subscription->serial, seq, reason), reason};
+  const RecordHeader header = ResetHeader(subscription->serial, EndsAt(*subscription, seq), reason);
+  const RecordView reset = {header, reason};
   FlowControl flow = subscription->flow;
   Obey(subscription, flow.OnHeldOverflow(), reset);
   ForgetGathered(subscription);
@@ -160,9 +169,14 @@ void Dispatch(const RecordView& record) {
     if (verdict != Verdict::kDrop) HoldForTime(subscription, record);
     return;
   }
-  Obey(subscription, verdict, record);
-  // Changes decide nothing, but what became of them may have.
-  if (changes) return;
+  // Changes decide nothing, but what becomes of them may.
+  if (changes) {
+    Obey(subscription, verdict, record);
+    return;
+  }
+  RecordView last = record;
+  last.header.seq = EndsAt(*subscription, record.header.seq);
+  Obey(subscription, verdict, last);
   if (verdict != Verdict::kDrop) ForgetGathered(subscription);
   if (verdict == Verdict::kDeliverAlone && subscription->held->unread() > 0) flow.OnTellingHeld();
   subscription->flow = flow;

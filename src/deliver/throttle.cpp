@@ -280,6 +280,12 @@ void Gather(LocalSubscription* subscription, const RecordView& record) {
   throttle->seq = record.header.seq;
 }
 
+uint64_t GatheredFrom(const LocalSubscription& subscription) {
+  const Throttle* throttle = subscription.throttle;
+  return throttle == nullptr || throttle->gathered->unread() == 0 ? UINT64_MAX
+                                                                  : throttle->first_seq;
+}
+
 void ForgetGathered(LocalSubscription* subscription) {
   Throttle* throttle = subscription->throttle;
   if (throttle == nullptr) return;

@@ -23,6 +23,9 @@ void Gather(LocalSubscription* subscription, const RecordView& record);
 // Makes room by what was gathered: it becomes what it comes to, unless that was done so lately that
 // the work would not be worth it. An error leaves it as it was.
 void ShrinkGathered(LocalSubscription* subscription);
+// The position of the oldest changes that were gathered; UINT64_MAX: there are none. Never
+// ereports.
+uint64_t GatheredFrom(const LocalSubscription& subscription);
 // Throws away what was gathered, if it is throttled at all. Never ereports.
 void ForgetGathered(LocalSubscription* subscription);
 // Changes of it were sent.

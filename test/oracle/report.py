@@ -98,16 +98,16 @@ def forms(world):
 def _subscription(world, watched):
     subscription = watched.state.subscription
     query = subscription.query
-    lines = ["  subscription %r, live_id %r, strategy %s, shape %r, snapshot %s" % (
+    lines = ["  subscription %r, live_id %r, strategy %s, shape %r, snapshot %s, throttle %s" % (
                  subscription.id, subscription.live_id, subscription.strategy, query.shape.name,
-                 subscription.snapshot),
+                 subscription.snapshot, subscription.throttle),
              "  query    %s" % query.subscribed_sql(world.tables),
              "  params   %s" % (query.params,),
              "  in plain %s" % query.plain_sql(world.tables),
              "  snapshot position %X, joined %s, last told transaction number %d" % (
                  watched.snapshot_lsn, "so" if watched.joined else "not", watched.last_index)]
     comparison = watched.comparison
-    if comparison and comparison.result is not None:
+    if comparison and (comparison.result is not None or getattr(comparison, "failed", None)):
         lines.append("  expected (as after transaction number %d) and got:" % comparison.index)
         lines += ["  " + line for line in comparison.describe()]
     return lines

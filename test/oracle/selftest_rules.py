@@ -46,6 +46,13 @@ def silent_whole(script):
     script.send(102, INSERT, name="o")
 
 
+def reset_late(script):
+    """What was wrong at a boundary is no more compared when the report is written."""
+    script.read(script.subscribe(query=WHOLE, strategy="delta"))
+    script.send(101, INSERT)
+    script.reset("a table of the query was truncated")
+
+
 def throttled_apart(script):
     """Of two with one throttle, one is told of a transaction that concerns the other as well."""
     script.read(script.subscribe(throttle=1))
@@ -344,6 +351,7 @@ ASKED = [
 
 WHOLES = [
     wrong("after transaction 101 the whole query gives another result", whole((101, INSERT, {})), past={(WHOLE, 0): Counter([TWO])}),
+    wrong("after transaction 101 the whole query gives another result", reset_late, past={(WHOLE, 0): Counter([TWO])}, truncated={"items"}),
     wrong("after transaction 102 the whole query gives another result: it was told nothing", silent_whole,
           other=[(1, {"[1]": ONE})], past={(WHOLE, 0): Counter([ONE]), (WHOLE, 1): Counter([TWO])}),
     wrong("after transaction number 1 the whole query gives", whole((102, INSERT, {"xid": "null", "xids": "[101,102]"})),

@@ -182,6 +182,9 @@ class Script:
             events = text[text.index("\nEvents of the subscription:\n"):text.index("\nEvents of the connection")]
             for event in watched.history:
                 assert " %s " % event.kind in events, (event, text)
+            assert ", throttle %s\n" % watched.state.subscription.throttle in text, text
+            if getattr(watched.comparison, "failed", None):
+                assert "; the last time that it was right: number " in text, text
         if self.check.xid is not None:
             assert "the transaction of the last message: %s\n" % self.check.xid in text, text
         return text

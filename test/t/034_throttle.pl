@@ -149,6 +149,24 @@ $client->rows('SELECT live.unsubscribe_all()');
 $writer->rows('DELETE FROM t WHERE id > 1');
 $writer->rows('INSERT INTO t VALUES (1, 0) ON CONFLICT DO NOTHING');
 
+# ---- a reset ---------------------------------------------------------------------------------------------------
+
+# Both wait for the end of a transaction that subscribes: a reset, and what another one of the same throttle has gathered before it.
+$writer->rows('CREATE TABLE emptied (id int PRIMARY KEY)');
+throttled('emptied', 'SELECT DISTINCT id FROM emptied', '2 h');
+throttled('kept', 'SELECT DISTINCT id FROM other', '2 h');
+$client->rows(q{BEGIN; SELECT live.subscribe('new', 'SELECT DISTINCT n FROM t', "snapshot" => false)});
+$writer->rows('WITH e AS (INSERT INTO emptied VALUES (1)) INSERT INTO other VALUES (2, 2)');
+$client->rows('SELECT live.wait_for()');
+$writer->rows('TRUNCATE emptied');
+$client->rows('SELECT live.wait_for(); SELECT live.poll(); COMMIT');
+@messages = map { $_->{message} } $client->synced;
+is(join(', ', map { "$_->{subscription_id} $_->{type}" } @messages),
+    'emptied reset, kept changes', 'a reset is told before what others are told of the time that was gathered');
+ok(!$messages[-1]{more}, 'which is a point of its own');
+$client->rows('SELECT live.unsubscribe_all()');
+$writer->rows('DELETE FROM other WHERE id = 2');
+
 # ---- much ------------------------------------------------------------------------------------------------------
 
 # Writes it so often, a few at a time, lest more waits for the client than there is room for. Returns what the client is told.
