@@ -3,6 +3,7 @@
 #include "analyze/table_facts.hpp"
 #include "analyze/tree.hpp"
 #include "delta/delta_planner.hpp"
+#include "delta/relevant_rows.hpp"
 #include "delta/restriction.hpp"
 
 extern "C" {
@@ -58,6 +59,7 @@ PlannedRelation PlanTable(Planner* planner, const Query* query, int index,
   set->relations = facts.relations;
   set->identity = facts.key;
   set->unique = identity != NIL && IsUnique(facts.key_index, set->columns);
+  set->relevant = PlanRelevantRows(query, index, *set);
   PlannedRelation table = {identity, identity == NIL, list_make1(MakePart(set->number, identity))};
   PlanPolicies(planner, query, index, &table);
   return table;

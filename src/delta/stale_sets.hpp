@@ -10,6 +10,8 @@ extern "C" {
 
 namespace live_queries {
 
+struct RelevantRows;
+
 // A column of a stale set, and the parameter that holds its values, an array.
 struct SetColumn {
   int param;       // $n
@@ -38,6 +40,7 @@ struct StaleSet {
   List* probe;      // Restricted*: their results together
   bool of_routes;   // only those values count that somebody watches
   bool unique;      // no two rows of `table` are equal in `columns`
+  const RelevantRows* relevant;  // those of `table` that matter; nullptr: any may
 };
 
 }  // namespace live_queries

@@ -28,6 +28,9 @@ namespace {
 constexpr int kLockBudgetMs = 500;
 // What of a result may wait in memory to be compared.
 constexpr uint64 kMostBytes = uint64{256} * 1024 * 1024;
+// From so many templates on, changed rows are looked through before: to read them takes as long as
+// it takes to evaluate one or two templates that they do not matter for.
+constexpr int kManyTemplates = 4;
 
 constexpr const char* kLockedReason = "a table of the query was locked for too long";
 constexpr const char* kTruncatedReason = "a table of the query was truncated";
@@ -200,14 +203,15 @@ void Report(const ResultChange& change, void* context) {
 
 void NoteCost(const DeltaCost& cost) {
   ConsumerShared* consumer = MyConsumer();
-  consumer->evaluations.Add(1);
+  if (!cost.nothing) consumer->evaluations.Add(1);
   if (cost.whole) consumer->refreshes.Add(1);
   consumer->probe_us.Add(static_cast<uint64>(cost.probe_us));
   consumer->query_us.Add(static_cast<uint64>(cost.query_us));
   consumer->difference_us.Add(static_cast<uint64>(cost.difference_us));
 }
 
-void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, const Sink& sink) {
+void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, ChangedRows* rows,
+                      const Sink& sink) {
   DeltaTables* tables = DeltaTablesOf(common);
   if (const char* reason = WhyLost(*common, *tables, batch)) {
     ForgetKeptOf(common);
@@ -225,7 +229,7 @@ void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, const Sink&
     WhileDoing(at.rows_are_known ? Doing::kEvaluating : Doing::kCatchingUp, [&] {
       NoteCost(EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},
                              ClockOf(*common, batch), kMostBytes,
-                             {FindDirty, FindWatched, ForEachWatched, common->listening, &at},
+                             {FindDirty, FindWatched, ForEachWatched, common->listening, rows, &at},
                              Report, &at));
     });
     BlamingNobody([&] { HandOverAll(&touched, at.origin, sink); });
@@ -244,9 +248,11 @@ void LockConcerned(const EvaluatorBatch& batch) {
 }
 
 void EvaluateConcerned(const EvaluatorBatch& batch, const Sink& sink) {
+  List* concerned = ConcernedTemplates(batch);
+  ChangedRows* rows = list_length(concerned) < kManyTemplates ? nullptr : NoChangedRows();
   ListCell* cell;
-  foreach (cell, ConcernedTemplates(batch))
-    EvaluateTemplate(static_cast<Template*>(lfirst(cell)), batch, sink);
+  foreach (cell, concerned)
+    EvaluateTemplate(static_cast<Template*>(lfirst(cell)), batch, rows, sink);
 }
 
 void AbandonBatch() {

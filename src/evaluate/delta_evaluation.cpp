@@ -130,11 +130,14 @@ int64 MicrosecondsSince(TimestampTz* last) {
   return elapsed;
 }
 
-DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
-                            const ClockPair& clock, uint64 max_bytes, const BatchSource& source,
-                            void (*report)(const ResultChange&, void*), void* context) {
-  DeltaCost cost = {};
-  TimestampTz last = GetCurrentTimestamp();
+bool IsNothingStale(const DeltaEvaluation& evaluation, const StaleValues& values) {
+  for (int i = 0; i < list_length(evaluation.plan->sets); ++i)
+    if (values.any[i]) return false;
+  return true;
+}
+
+RowsOfSide RowsInto(const DeltaEvaluation& evaluation, const BatchSource& source,
+                    uint64 max_bytes) {
   const ResultEncoder& encoder = evaluation.encoder;
   RowsOfSide rows = {};
   rows.encoder = &encoder;
@@ -146,22 +149,39 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
   rows.row_context = AllocSetContextCreate(CurrentMemoryContext, "live_queries row of a result",
                                            ALLOCSET_DEFAULT_SIZES);
   rows.max_bytes = max_bytes;
+  return rows;
+}
+
+DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
+                            const ClockPair& clock, uint64 max_bytes, const BatchSource& source,
+                            void (*report)(const ResultChange&, void*), void* context) {
+  DeltaCost cost = {};
+  TimestampTz last = GetCurrentTimestamp();
+  ListBoundaries* boundaries = evaluation.sets.boundaries;
   // Plans are made as of the newer state of the tables.
   PushActiveSnapshot(snapshots.after);
   // Where the time has moved, any row may differ, unless it is known for which it does.
   cost.whole = evaluation.plan->why_whole != nullptr ||
                (evaluation.plan->windows.why_none != nullptr && clock.before != clock.after);
   StaleValues values = {};
-  if (rows.boundaries != nullptr) BeginLists(rows.boundaries);
+  if (boundaries != nullptr) BeginLists(boundaries);
   if (!cost.whole) {
     const int moved = evaluation.moving == nullptr ? -1 : SetOfMoving(*evaluation.moving);
     values = FindStaleValues(evaluation.sets, snapshots, clock, source, moved);
     cost.whole = values.whole;
+    cost.irrelevant = values.irrelevant;
   }
   cost.probe_us = MicrosecondsSince(&last);
+  cost.nothing = !cost.whole && cost.irrelevant > 0 && IsNothingStale(evaluation, values);
+  if (cost.nothing) {
+    PopActiveSnapshot();
+    if (boundaries != nullptr) EndLists(boundaries);
+    return cost;
+  }
+  RowsOfSide rows = RowsInto(evaluation, source, max_bytes);
   if (cost.whole) {
     ForgetKept(evaluation);
-    if (rows.boundaries != nullptr) BeginLists(rows.boundaries);
+    if (boundaries != nullptr) BeginLists(boundaries);
     AddWhole(evaluation, snapshots, clock, source, &rows);
   } else if (!AddMoved(evaluation, snapshots, source, &values, &rows, &cost)) {
     cost.whole = values.whole;
@@ -171,7 +191,7 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
       AddStale(evaluation, snapshots, source, &values, &rows);
   }
   PopActiveSnapshot();
-  if (rows.boundaries != nullptr) EndLists(rows.boundaries);
+  if (boundaries != nullptr) EndLists(boundaries);
   cost.query_us = MicrosecondsSince(&last);
   cost.rows = rows.rows;
   cost.spared = values.spared;

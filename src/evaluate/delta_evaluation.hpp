@@ -31,14 +31,16 @@ DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& 
 
 // What a batch took.
 struct DeltaCost {
-  bool whole;  // the whole query was evaluated
+  bool whole;    // the whole query was evaluated
+  bool nothing;  // nothing was: none of the changed rows matters
   int64 probe_us;
   int64 query_us;
   int64 difference_us;
-  uint64 rows;    // read at both snapshots
-  uint64 moved;   // groups that were not evaluated
-  uint64 spared;  // StaleValues::spared
-  uint64 beyond;  // StaleValues::beyond
+  uint64 rows;        // read at both snapshots
+  uint64 moved;       // groups that were not evaluated
+  uint64 spared;      // StaleValues::spared
+  uint64 beyond;      // StaleValues::beyond
+  uint64 irrelevant;  // StaleValues::irrelevant
 };
 
 // Finds the changes of the result between two snapshots and reports them; whatever they are told of

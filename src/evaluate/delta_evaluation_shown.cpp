@@ -326,8 +326,9 @@ DirtyRows FindShown(const StaleSet& set, void* context) {
 BatchSource SourceOf(Showing* showing) {
   static bool many = false;
   many = !many;
-  return {FindShown, FindWatched, ForEachWatched, many ? INT_MAX : list_length(shown->watched),
-          showing};
+  return {FindShown,       FindWatched,
+          ForEachWatched,  many ? INT_MAX : list_length(shown->watched),
+          NoChangedRows(), showing};
 }
 
 // The changes; rows are given, or those of a batch of the log.
@@ -340,10 +341,12 @@ text* ShowChanges(const GivenRows* given, DirtyBatch* batch) {
                                        SourceOf(&showing), ShowChange, &showing);
   return cstring_to_text(psprintf(
       "{\"whole\":%s,\"rows\":%llu,\"moved\":%llu,\"us\":[" INT64_FORMAT "," INT64_FORMAT
-      "],\"spared\":%llu,\"beyond\":%llu,\"bag\":%s,\"list\":%s,\"changes\":%s]}",
+      "],\"spared\":%llu,\"beyond\":%llu,\"irrelevant\":%llu,\"nothing\":%s,\"bag\":%s,\"list\":%s,"
+      "\"changes\":%s]}",
       cost.whole ? "true" : "false", static_cast<unsigned long long>(cost.rows),
       static_cast<unsigned long long>(cost.moved), cost.probe_us, cost.query_us,
       static_cast<unsigned long long>(cost.spared), static_cast<unsigned long long>(cost.beyond),
+      static_cast<unsigned long long>(cost.irrelevant), cost.nothing ? "true" : "false",
       shown->plan.bag ? "true" : "false", shown->plan.list ? "true" : "false", showing.out.data));
 }
 

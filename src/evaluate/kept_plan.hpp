@@ -16,6 +16,10 @@ extern "C" {
 
 namespace live_queries {
 
+// From so many values of a parameter on, a plan that knows them is worth its making: a generic one
+// takes every array for ten values.
+constexpr int kPlannedAnew = 100;
+
 struct KeptPlan {
   KeptPlan* next;         // of all in this process
   MemoryContext context;  // of what is below, and of the kept plan

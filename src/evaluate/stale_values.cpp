@@ -1,6 +1,8 @@
 // Set by set, in the order in which they depend on each other. Process: evaluator.
 #include "evaluate/stale_values.hpp"
 
+#include <algorithm>
+
 #include "analyze/clock.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -17,9 +19,6 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-// From so many values on, a plan that knows them is worth its making: a generic one takes every
-// array for ten values.
-constexpr int kPlannedAnew = 100;
 // With more than that, the whole result is faster; it also bounds the memory.
 constexpr int kTooManyValues = 1'000'000;
 
@@ -240,6 +239,26 @@ bool AreNew(const StaleSet& set, const DirtyRows& dirty) {
   return set.unique && dirty.all_new && (of_many <= 1 || LIVE_QUERIES_MUTATION("pairs_are_new"));
 }
 
+// Those of the rows that matter where the query reads the table, at either snapshot.
+DirtyRows LookThrough(const StaleSets& sets, const StaleSet& set, const DirtyRows& dirty,
+                      const SnapshotPair& snapshots, const BatchSource& source,
+                      StaleValues* values) {
+  const RowFilter* filter = sets.filters[set.number];
+  if (filter == nullptr || source.rows == nullptr || dirty.all) return dirty;
+  int count = 0;
+  for (int i = 0; i < list_length(set.columns); ++i)
+    count = std::max(count, dirty.columns[i].count);
+  if (count == 0 || count > kMostLookedThrough) return dirty;
+  const bool only_after =
+      values->all_new[set.number] || LIVE_QUERIES_MUTATION("look_at_new_rows_alone");
+  ValueSet* columns =
+      FindRelevant(*filter, dirty.columns, count, only_after ? nullptr : snapshots.before,
+                   snapshots.after, source.rows);
+  // Those of several columns are counted by one of them.
+  values->irrelevant += std::max(dirty.columns->count - columns->count, 0);
+  return {false, dirty.all_new, columns};
+}
+
 // `by_clock`: nullptr, or the rows for which the time makes a difference.
 void TakeRows(const StaleSet& set, const DirtyRows& dirty, const ValueSet* by_clock,
               StaleValues* values) {
@@ -275,12 +294,17 @@ List* PrepareRestricted(MemoryContext context, List* restricted) {
 
 StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const StaleSet* watched) {
   const size_t bytes = sizeof(List*) * (list_length(plan.sets) + 1);
-  StaleSets sets = {&plan, static_cast<List**>(MemoryContextAllocZero(context, bytes)), watched,
-                    PrepareClockPlans(context, plan.windows), nullptr};
+  StaleSets sets = {&plan,
+                    static_cast<List**>(MemoryContextAllocZero(context, bytes)),
+                    static_cast<RowFilter**>(MemoryContextAllocZero(context, bytes)),
+                    watched,
+                    PrepareClockPlans(context, plan.windows),
+                    nullptr};
   ListCell* cell;
   foreach (cell, plan.sets) {
     const auto& set = *static_cast<StaleSet*>(lfirst(cell));
     sets.probes[set.number] = PrepareRestricted(context, set.probe);
+    sets.filters[set.number] = PrepareFilter(context, set);
   }
   return sets;
 }
@@ -328,8 +352,9 @@ StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots
     if (set.number == left_out) continue;
     if (OidIsValid(set.table)) {
       const DirtyRows dirty = source.find_dirty(set, source.context);
-      TakeRows(set, dirty, RowsOfTable(by_clock, set.table), &values);
       values.all_new[set.number] = !clock_moves && !dirty.all && AreNew(set, dirty);
+      TakeRows(set, LookThrough(sets, set, dirty, snapshots, source, &values),
+               RowsOfTable(by_clock, set.table), &values);
     } else {
       TakeProbed(sets, set, snapshots, source, &values);
     }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "delta/delta_plan.hpp"
+#include "evaluate/changed_rows.hpp"
 #include "evaluate/clock_rows.hpp"
 #include "evaluate/kept_plan.hpp"
 #include "evaluate/list_boundaries.hpp"
@@ -50,6 +51,8 @@ struct BatchSource {
                            void* context);
   // How many watch, at most as many values.
   int watchers;
+  // Those that have been read for the batch; nullptr: changed rows are not looked through.
+  ChangedRows* rows;
   void* context;
 };
 
@@ -63,6 +66,7 @@ struct RestrictedPlan {
 struct StaleSets {
   const DeltaPlan* plan;
   List** probes;               // by number of the set: RestrictedPlan*
+  RowFilter** filters;         // by number of the set; nullptr: any row may matter
   const StaleSet* watched;     // WatchedRows::values
   ClockPlans clock;            // what the time makes a difference for
   ListBoundaries* boundaries;  // nullptr: of no list
@@ -81,12 +85,13 @@ struct ParamsPair {
 
 struct StaleValues {
   ParamsPair params;
-  bool* any;         // by number of the set: whether it has a value, or its probe found a row
-  bool* all_new;     // by number of the set: the older snapshot has no row of it
-  int* param_sizes;  // by number of the parameter, from 1: how many values the array has
-  bool whole;        // they are too many, or not known: all may be stale
-  uint64 spared;     // queries that were not run at the older snapshot for that reason
-  uint64 beyond;     // rows that were found behind the last one of a list
+  bool* any;          // by number of the set: whether it has a value, or its probe found a row
+  bool* all_new;      // by number of the set: the older snapshot has no row of it
+  int* param_sizes;   // by number of the parameter, from 1: how many values the array has
+  bool whole;         // they are too many, or not known: all may be stale
+  uint64 spared;      // queries that were not run at the older snapshot for that reason
+  uint64 beyond;      // rows that were found behind the last one of a list
+  uint64 irrelevant;  // changed rows that do not matter
 };
 
 // The parameters of the whole query, in CurrentMemoryContext: the times if it asks for them, and

@@ -7,6 +7,7 @@
 extern "C" {
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -147,6 +148,20 @@ inline void TakeOverAccess(Query* query, RangeTblEntry* entry, Query* source) {
   RTEPermissionInfo* info = getRTEPermissionInfo(source->rteperminfos, entry);
   query->rteperminfos = list_make1(info);
   entry->perminfoindex = 1;
+#endif
+}
+
+// Lets `query`, made by ourselves, read `entry`, its first, whoever runs it.
+inline void ReadAsServer([[maybe_unused]] Query* query, RangeTblEntry* entry) {
+#if PG_VERSION_NUM >= 160000
+  entry->perminfoindex = 0;
+  RTEPermissionInfo* info = addRTEPermissionInfo(&query->rteperminfos, entry);
+  info->requiredPerms = ACL_SELECT;
+  info->checkAsUser = BOOTSTRAP_SUPERUSERID;
+#else
+  entry->requiredPerms = ACL_SELECT;
+  entry->checkAsUser = BOOTSTRAP_SUPERUSERID;
+  entry->selectedCols = nullptr;
 #endif
 }
 

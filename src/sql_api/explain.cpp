@@ -5,6 +5,7 @@
 #include "delta/delta_routing.hpp"
 #include "delta/list_boundary.hpp"
 #include "delta/moving_groups.hpp"
+#include "delta/relevant_rows.hpp"
 #include "query/planner.hpp"
 #include "sql_api/arguments.hpp"
 
@@ -141,9 +142,14 @@ const char* Types(List* columns) {
 void ExplainSet(const StaleSet& set, ResultRows* rows) {
   const char* property = psprintf("stale set %d", set.number + 1);
   if (OidIsValid(set.table)) {
+    const char* changed = psprintf("%s: changed rows of %s, by %s", Types(set.columns),
+                                   QualifiedName(set.table), ColumnNames(set.table, set.identity));
+    const char* matter =
+        set.relevant == nullptr ? nullptr : Conditions(set.table, set.relevant->conditions);
     AddProperty(rows, property,
-                psprintf("%s: changed rows of %s, by %s", Types(set.columns),
-                         QualifiedName(set.table), ColumnNames(set.table, set.identity)));
+                matter == nullptr
+                    ? changed
+                    : psprintf("%s, that fulfil %s before or after", changed, matter));
     return;
   }
   const char* probes = nullptr;

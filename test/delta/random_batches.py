@@ -319,7 +319,7 @@ class Lab:
                 truth = Counter(json.dumps(row) for row, in cc.fetchall())
             assert found == truth, "not as the query: %s\nnot %s" % (now, truth)
             stats["batches"] += 1; stats["whole"] += told["whole"]; stats["by windows"] += plan["windows"] > 0 and not told["whole"]; stats["bag"] += told["bag"]
-            stats["changed"] += bool(told["changes"]); stats["spared"] += bool(told["spared"]); stats["moved"] += bool(told["moved"]); stats["groups moved"] += told["moved"]; stats["beyond"] += bool(told["beyond"]); stats["rows beyond"] += told["beyond"]; stats["only beyond"] += bool(told["beyond"]) and not told["rows"]; stats["away"] += away
+            stats["changed"] += bool(told["changes"]); stats["spared"] += bool(told["spared"]); stats["moved"] += bool(told["moved"]); stats["groups moved"] += told["moved"]; stats["beyond"] += bool(told["beyond"]); stats["rows beyond"] += told["beyond"]; stats["irrelevant"] += bool(told["irrelevant"]); stats["nothing"] += told["nothing"]; stats["only beyond"] += bool(told["beyond"]) and not told["rows"]; stats["away"] += away
             stats["partial"] += told["rows"] < 2 * len(now)
     def how(self, case):
         """How a case fails: a word for it, or None."""
