@@ -59,6 +59,7 @@ PlannedRelation PlanTable(Planner* planner, const Query* query, int index,
   set->relations = facts.relations;
   set->identity = facts.key;
   set->unique = identity != NIL && IsUnique(facts.key_index, set->columns);
+  set->entry = query == planner->outermost ? index : 0;
   set->relevant = PlanRelevantRows(query, index, *set);
   PlannedRelation table = {identity, identity == NIL, list_make1(MakePart(set->number, identity))};
   PlanPolicies(planner, query, index, &table);

@@ -244,12 +244,28 @@ const RelevantRows* PlanRelevantRows(const Query* level, int index, const StaleS
   ListCell* cell;
   foreach (cell, table.securityQuals)
     AddHarmless(static_cast<Node*>(lfirst(cell)), place, &conditions);
-  if (conditions == NIL) return nullptr;
+  if (conditions == NIL && set.entry == 0) return nullptr;
   ChangeVarNodes(AsNode(conditions), index, 1, 0);
   RelevantRows* rows = static_cast<RelevantRows*>(palloc(sizeof(RelevantRows)));
   Query* versions = VersionsOf(table, set);
   *rows = {conditions, versions, linitial_node(RangeTblEntry, versions->rtable)};
   return rows;
+}
+
+List* RoutesInTable(const DeltaPlan& plan, List* routing_columns, const StaleSet& set) {
+  if (set.entry == 0 || plan.moving != nullptr || plan.boundary != nullptr) return NIL;
+  if (IsNullable(AsNode(plan.query->jointree), set.entry, false)) return NIL;
+  const Place place = {set.entry, set.table};
+  List* numbers = NIL;
+  ListCell* cell;
+  foreach (cell, routing_columns) {
+    const auto* target =
+        get_tle_by_resno(plan.query->targetList, static_cast<AttrNumber>(lfirst_int(cell)));
+    Node* column = WithoutRelabel(AsNode(target->expr));
+    if (!IsA(column, Var) || !IsHarmless(column, place) || !IsPlain(exprType(column))) return NIL;
+    numbers = lappend_int(numbers, castNode(Var, column)->varattno);
+  }
+  return numbers;
 }
 
 }  // namespace live_queries

@@ -40,6 +40,7 @@ struct StaleSet {
   List* probe;      // Restricted*: their results together
   bool of_routes;   // only those values count that somebody watches
   bool unique;      // no two rows of `table` are equal in `columns`
+  int entry;        // of `table` in the range table of the outermost level; 0: it stands elsewhere
   const RelevantRows* relevant;  // those of `table` that matter; nullptr: any may
 };
 

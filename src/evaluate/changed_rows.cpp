@@ -2,6 +2,7 @@
 // Process: evaluator.
 #include "evaluate/changed_rows.hpp"
 
+#include "analyze/routing_conditions.hpp"
 #include "analyze/tree.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -69,6 +70,18 @@ TableVersions* Read(const RowFilter& filter, const ValueSet* columns, int count,
   return versions;
 }
 
+bool IsWatched(const RowFilter& filter, TupleTableSlot* row, const Watching& watching) {
+  if (filter.routes == NIL) return true;
+  Datum values[kMaxRoutingColumns] = {};
+  bool nulls[kMaxRoutingColumns] = {};
+  ListCell* cell;
+  foreach (cell, filter.routes) {
+    const int i = foreach_current_index(cell);
+    values[i] = slot_getattr(row, lfirst_int(cell), &nulls[i]);
+  }
+  return watching.find(values, nulls, watching.context) != nullptr;
+}
+
 void AddIdentity(const StaleSet& set, TupleTableSlot* row, ValueSet* columns) {
   ListCell* cell;
   foreach (cell, set.identity) {
@@ -86,11 +99,12 @@ ChangedRows* NoChangedRows() {
   return rows;
 }
 
-RowFilter* PrepareFilter(MemoryContext context, const StaleSet& set) {
-  if (set.relevant == nullptr) return nullptr;
+RowFilter* PrepareFilter(MemoryContext context, const StaleSet& set, List* routes) {
+  if (set.relevant == nullptr || (set.relevant->conditions == NIL && routes == NIL)) return nullptr;
   return InMemoryContext(context, [&] {
     RowFilter* filter = AllocateIn<RowFilter>(context);
     filter->relevant = set.relevant;
+    filter->routes = routes;
     filter->set = &set;
     filter->versions = KeepPlan(context, set.relevant->versions);
     Expr* all = expression_planner(make_ands_explicit(CopyOf(set.relevant->conditions)));
@@ -101,7 +115,7 @@ RowFilter* PrepareFilter(MemoryContext context, const StaleSet& set) {
 }
 
 ValueSet* FindRelevant(const RowFilter& filter, const ValueSet* columns, int count, Snapshot before,
-                       Snapshot after, ChangedRows* rows) {
+                       Snapshot after, const Watching& watching, ChangedRows* rows) {
   const StaleSet& set = *filter.set;
   ValueSet* found = static_cast<ValueSet*>(palloc(sizeof(ValueSet) * list_length(set.columns)));
   for (int i = 0; i < list_length(set.columns); ++i)
@@ -116,7 +130,8 @@ ValueSet* FindRelevant(const RowFilter& filter, const ValueSet* columns, int cou
     ExecStoreMinimalTuple(static_cast<MinimalTuple>(lfirst(cell)), versions->slot, false);
     filter.context->ecxt_scantuple = versions->slot;
     ResetExprContext(filter.context);
-    if (ExecQual(filter.condition, filter.context)) AddIdentity(set, versions->slot, found);
+    if (ExecQual(filter.condition, filter.context) && IsWatched(filter, versions->slot, watching))
+      AddIdentity(set, versions->slot, found);
   }
   return found;
 }

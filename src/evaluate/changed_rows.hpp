@@ -26,23 +26,30 @@ struct ChangedRows {
 // In CurrentMemoryContext, with which they go.
 ChangedRows* NoChangedRows();
 
+// Who watches a value of the routing columns; nullptr: nobody does.
+struct Watching {
+  const Datum* (*find)(const Datum* values, const bool* nulls, void* context);
+  void* context;
+};
+
 // What is relevant of one stale set, ready to be looked for.
 struct RowFilter {
   const RelevantRows* relevant;
+  List* routes;  // RoutesInTable
   const StaleSet* set;
   KeptPlan* versions;
   ExprState* condition;
   ExprContext* context;
 };
 
-// In `context`, with which it goes; nullptr for a set of which any row may matter.
-RowFilter* PrepareFilter(MemoryContext context, const StaleSet& set);
+// In `context`, with which it goes; `routes` stay the caller's. nullptr: any row may matter.
+RowFilter* PrepareFilter(MemoryContext context, const StaleSet& set, List* routes);
 
 // Of the rows with these identities (one ValueSet a column, none of more than `count`), those that
 // matter, at one of the snapshots. Of several columns, it may be rows that have not changed. They
 // are in CurrentMemoryContext. `before` is nullptr if none of them was there. Raises what reading
 // raises.
 ValueSet* FindRelevant(const RowFilter& filter, const ValueSet* columns, int count, Snapshot before,
-                       Snapshot after, ChangedRows* rows);
+                       Snapshot after, const Watching& watching, ChangedRows* rows);
 
 }  // namespace live_queries

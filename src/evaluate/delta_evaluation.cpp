@@ -209,7 +209,7 @@ DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& 
     DeltaEvaluation* evaluation = AllocateIn<DeltaEvaluation>(context);
     const WatchedRows watched = RestrictToWatched(routing, plan);
     evaluation->plan = plan;
-    evaluation->sets = PrepareStaleSets(context, *plan, watched.values);
+    evaluation->sets = PrepareStaleSets(context, *plan, watched.values, routing);
     evaluation->restricted = PrepareRestricted(context, plan->restricted);
     evaluation->of_watched = PrepareRestricted(context, watched.restricted);
     evaluation->whole = KeepPlan(context, watched.whole);

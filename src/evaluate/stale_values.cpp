@@ -253,7 +253,7 @@ DirtyRows LookThrough(const StaleSets& sets, const StaleSet& set, const DirtyRow
       values->all_new[set.number] || LIVE_QUERIES_MUTATION("look_at_new_rows_alone");
   ValueSet* columns =
       FindRelevant(*filter, dirty.columns, count, only_after ? nullptr : snapshots.before,
-                   snapshots.after, source.rows);
+                   snapshots.after, {source.find_watched, source.context}, source.rows);
   // Those of several columns are counted by one of them.
   values->irrelevant += std::max(dirty.columns->count - columns->count, 0);
   return {false, dirty.all_new, columns};
@@ -292,7 +292,8 @@ List* PrepareRestricted(MemoryContext context, List* restricted) {
   });
 }
 
-StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const StaleSet* watched) {
+StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const StaleSet* watched,
+                           List* routing) {
   const size_t bytes = sizeof(List*) * (list_length(plan.sets) + 1);
   StaleSets sets = {&plan,
                     static_cast<List**>(MemoryContextAllocZero(context, bytes)),
@@ -304,7 +305,7 @@ StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const S
   foreach (cell, plan.sets) {
     const auto& set = *static_cast<StaleSet*>(lfirst(cell));
     sets.probes[set.number] = PrepareRestricted(context, set.probe);
-    sets.filters[set.number] = PrepareFilter(context, set);
+    sets.filters[set.number] = PrepareFilter(context, set, RoutesInTable(plan, routing, set));
   }
   return sets;
 }

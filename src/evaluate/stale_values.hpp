@@ -73,7 +73,9 @@ struct StaleSets {
 };
 
 // In `context`, with which they go; `plan` and `watched` stay the caller's.
-StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const StaleSet* watched);
+// `routing`: the numbers of the result columns by which rows are routed.
+StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const StaleSet* watched,
+                           List* routing);
 List* PrepareRestricted(MemoryContext context, List* restricted);
 
 // The parameters of all queries of a plan at the one and at the other: they differ in the time, if
