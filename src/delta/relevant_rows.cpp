@@ -5,6 +5,7 @@
 #include "analyze/tree.hpp"
 #include "delta/restriction.hpp"
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 
 extern "C" {
 #include "access/stratnum.h"
@@ -253,7 +254,8 @@ const RelevantRows* PlanRelevantRows(const Query* level, int index, const StaleS
 }
 
 List* RoutesInTable(const DeltaPlan& plan, List* routing_columns, const StaleSet& set) {
-  if (set.entry == 0 || plan.moving != nullptr || plan.boundary != nullptr) return NIL;
+  const bool kept = plan.moving != nullptr || plan.boundary != nullptr;
+  if (set.entry == 0 || (kept && !LIVE_QUERIES_MUTATION("forget_unwatched_rows"))) return NIL;
   if (IsNullable(AsNode(plan.query->jointree), set.entry, false)) return NIL;
   const Place place = {set.entry, set.table};
   List* numbers = NIL;

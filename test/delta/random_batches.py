@@ -163,7 +163,7 @@ def kept_query(r, asks_clock):
     if r.random() < .3: shown.append("'%s' AS fixed" % r.choice("xy"))
     sql = "SELECT " + ", ".join(([group] if group and r.random() < .8 else []) + shown) + " FROM " + source
     conditions = [moment()] if timed and r.random() < .7 else []
-    if not group and r.random() < .6:
+    if r.random() < (.3 if group else .6):
         columns = [c for one in groups + rare for c in one.split(", ") if re.fullmatch(r"[a-z0-9.]+", c)]
         equal = lambda c: "%s = '%s'" % (c, r.choice({"t": "xyz", "k2": "pq"}.get(c.split(".")[-1], "01234")))
         conditions += [equal(c) for c in r.sample(columns, min(len(columns), r.choice([1, 1, 2])))]
