@@ -69,7 +69,7 @@ bool IsHarmlessOperator(Oid operation, Oid collation, Node* argument) {
 
 // A constant that becomes one of another type does so as well where the query is planned.
 bool IsHarmlessCall(const FuncExpr& call) {
-  if (!IsHarmlessFunction(call.funcid)) return false;
+  if (!IsHarmlessFunction(call.funcid) || call.funcretset) return false;
   const bool converts_constant = call.funcformat == COERCE_IMPLICIT_CAST &&
                                  list_length(call.args) == 1 && IsA(linitial(call.args), Const);
   return converts_constant || (get_func_leakproof(call.funcid) && !OidIsValid(call.inputcollid));
