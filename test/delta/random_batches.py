@@ -4,7 +4,7 @@ Usage: random_batches.py SEED CASES [FORM,...]: without queries of these forms (
 The first case that differs in some way is shown small, for psql: what of its query and statements it differs without is left out, as far as
 one comes in a minute.
 ONLY_KEPT=1: only queries whose groups are kept from batch to batch; ONLY_LISTS=1: only lists, of which it is kept where they end; ONLY_HIDING=1:
-only two sub-selects as conditions.
+only two sub-selects as conditions; ONLY_OUTER=1: only joins with conditions on their tables.
 PLANTED=1: the client here loses all updates; it ends well if that was found and made small. CLOCKED: how many of the queries may ask the clock (0.3). ONLY_NEW: how many of the batches only insert (0.3).
 MUTATION: a deliberate bug that is switched on; the first case that differs ends it."""
 import json, os, random, re, sys, time, psycopg2, psycopg2.extras
@@ -16,6 +16,7 @@ from clock_grammar import TIMES, ZONES, ClockGrammar, OpenClockGrammar, at_time,
 from shrinking import SECONDS, count_statements, shrink_case
 ONLY_KEPT = os.environ.get("ONLY_KEPT") == "1"
 ONLY_HIDING = os.environ.get("ONLY_HIDING") == "1"
+ONLY_OUTER = os.environ.get("ONLY_OUTER") == "1"
 ONLY_LISTS = os.environ.get("ONLY_LISTS") == "1"
 PLANTED = os.environ.get("PLANTED") == "1"
 MUTATION = os.environ.get("MUTATION", "")
@@ -212,22 +213,39 @@ def hiding_query(r):
     """Two sub-selects as conditions, which change in one batch: each could hide the other."""
     one = lambda sub, column: r.choice(["", "NOT "]) + r.choice(["EXISTS (%s AND %s)" % (sub, column), "a.id IN (SELECT %s FROM %s)" % (column.split(" = ")[0], sub.split("FROM ")[1])])
     return "SELECT id, x FROM a WHERE %s AND %s" % (one("SELECT FROM b WHERE y = %d" % r.randint(0, 4), "a_id = a.id"), one("SELECT FROM c WHERE z = %d" % r.randint(0, 4), "b_id = a.id"))
+def outer_query(r):
+    """A join, mostly an outer one, with conditions on either side of it, in it and behind it; of its rows, or of groups of them."""
+    conditions = {"a": ["a.x IS NULL", "a.t IS NULL", "a.x IS DISTINCT FROM 1", "a.x = 1", "a.t IN ('x', 'y')"],
+                  "b": ["b.y IS NULL", "b.t IS NULL", "b.y IS DISTINCT FROM 2", "b.y > 1", "b.t = 'x'"],
+                  "c": ["c.z IS NULL", "c.b_id IS NULL", "c.z IS DISTINCT FROM 3", "c.z < 3", "c.k2 = 'p'"]}
+    some = lambda tables, chance: [r.choice(conditions[t]) for t in tables if r.random() < chance]
+    kind = r.choice(["LEFT", "LEFT", "RIGHT", "FULL", "INNER"])
+    sql, tables = "FROM a %s JOIN b ON %s" % (kind, " AND ".join([r.choice(["b.a_id = a.id", "b.a_id = a.x"])] + some("ab" * (kind != "FULL"), .3))), "ab"
+    if r.random() < .4:
+        sql, tables = sql + " %s JOIN c ON %s" % (r.choice(["LEFT", "LEFT", "RIGHT", "INNER"]), " AND ".join([r.choice(["c.b_id = b.id", "c.z = b.y"])] + some("abc", .2))), "abc"
+    behind = some(tables, .6)
+    if behind: sql += " WHERE " + " AND ".join(behind)
+    if r.random() < .3: return "SELECT a.x, count(*) AS n, max(b.y) AS y %s GROUP BY a.x" % sql
+    return "SELECT %s %s" % (", ".join("%s.%s AS %s%s" % (t, c, t, c) for t in tables for c in KEYS[t] + [conditions[t][0][2]]), sql)
 # A query, who asks, whether the dirty log is read, whether SQL leaves the answer open; statements before it, its batches, and when it is asked
 # at first. Of a batch: statements, a table of which nobody knows what has changed, and when it is asked then.
 # Whether who asks is away meanwhile, and reads the result anew.
 Case = namedtuple("Case", "sql role logged left_open setup batches clock")
 Batch = namedtuple("Batch", "statements unknown moment away")
 def make_case(r, without):
-    listed = ONLY_LISTS or not ONLY_KEPT and not ONLY_HIDING and r.random() < .2
-    kept = not listed and not ONLY_HIDING and (ONLY_KEPT or r.random() < .25)
+    others = ONLY_HIDING or ONLY_OUTER
+    listed = ONLY_LISTS or not ONLY_KEPT and not others and r.random() < .2
+    kept = not listed and not others and (ONLY_KEPT or r.random() < .25)
     clock = Clock(r.random() < CLOCKED, r.choice(ZONES), times(r, LIST_BATCHES + 1))
     tables = TIMED if clock.asked else COLS
     if listed:
         sql, left_open = list_query(r, clock.asked)
     elif kept:
         sql, left_open = kept_query(r, clock.asked), False
-    elif ONLY_HIDING or r.random() < .05:
+    elif ONLY_HIDING or not ONLY_OUTER and r.random() < .05:
         sql, left_open = hiding_query(r), False
+    elif ONLY_OUTER or r.random() < .1:
+        sql, left_open = outer_query(r), False
     elif r.random() < .4:
         made = (ClockGrammar if clock.asked else Grammar)(r, {t: tables[t] for t in "abc"}, equalities=.4)
         sql, _ = made.statement()
