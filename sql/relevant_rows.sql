@@ -84,6 +84,25 @@ DELETE FROM sale WHERE kind = 'open';
 SELECT * FROM told();
 SELECT live.unsubscribe_all();
 
+-- A row whose kind nobody watches matters for none of those that are told apart by it.
+SELECT start('join', $$SELECT s.id, town FROM sale s JOIN shop ON shop.id = s.shop WHERE s.kind = 'open'$$);
+SELECT start('late', $$SELECT s.id, town FROM sale s JOIN shop ON shop.id = s.shop WHERE s.kind = 'late'$$);
+SELECT start('left join', $$SELECT s.id, town FROM sale s LEFT JOIN shop ON shop.id = s.shop WHERE s.kind = 'open'$$);
+SELECT start('distinct', $$SELECT DISTINCT s.shop, town FROM sale s JOIN shop ON shop.id = s.shop WHERE s.kind = 'open'$$);
+SELECT start('in', $$SELECT id FROM sale WHERE kind = 'open' AND shop IN (SELECT id FROM shop)$$);
+SELECT evaluated() >= 0;
+UPDATE sale SET amount = amount + 1 WHERE kind = 'paid';
+INSERT INTO sale VALUES (40, 1, 'returned', 40);
+SELECT evaluated();
+UPDATE sale SET kind = 'late' WHERE id = 40;
+SELECT * FROM told();
+UPDATE sale SET kind = 'open' WHERE id = 40;
+SELECT * FROM told();
+DELETE FROM sale WHERE id = 40;
+SELECT * FROM told();
+SELECT evaluated() > 0;
+SELECT live.unsubscribe_all();
+
 -- Row security, a partitioned table, and a key of two columns, of which both change places.
 CREATE TABLE part (a int, b text, owner text NOT NULL, v int, PRIMARY KEY (a, b)) PARTITION BY RANGE (a);
 CREATE TABLE part_low PARTITION OF part FOR VALUES FROM (0) TO (10);
