@@ -317,7 +317,7 @@ CALL compare_keys('float8', '0.1', '0.10000000000000002', '1e300', 'NaN');
 CALL compare_keys('money', '1', '-1', '0.01', '100', '1000', '-1000');
 CALL compare_keys('oid', '1', '4294967295');
 CALL compare_keys('xid8', '1', '4294967297');
-CALL compare_keys('pg_lsn', '0/1', '1/0');
+CALL compare_keys('pg_lsn', '1/10000000', 'A/12345678');
 CALL compare_keys('tid', '(0,1)', '(1,0)');
 CALL compare_keys('text', 'a', 'A', 'a ', '', ' ', '"', '\"', '\', '\\', 'null', '["a"]', E'\t', E'\n', E'\x01', 'é', U&'e\0301');
 CALL compare_keys('varchar', 'a', 'a ');
@@ -364,7 +364,8 @@ WHERE opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree') AND opcintype <
   'time'::regtype, 'timetz'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'interval'::regtype,
   'uuid'::regtype, 'inet'::regtype, 'macaddr'::regtype, 'macaddr8'::regtype, 'varbit'::regtype, 'bit'::regtype,
   'jsonb'::regtype, 'oidvector'::regtype, 'tsvector'::regtype, 'tsquery'::regtype, 'record'::regtype,
-  'anyarray'::regtype, 'anyrange'::regtype, 'anymultirange'::regtype, 'anyenum'::regtype) ORDER BY 1;
+  'anyarray'::regtype, 'anyrange'::regtype, 'anymultirange'::regtype, 'anyenum'::regtype)
+  AND opcintype::regtype::text <> 'oid8' ORDER BY 1; -- which 19 has, and which is like xid8
 -- Styles of intervals are complete.
 SET intervalstyle = 'sql_standard';
 CALL compare_keys('interval', '1 mon', '31 days', '1 day', '-1 day', '1 mon -1 day', '-1 mon 1 day', '-1 mon -1 day', '1 day -00:00:01', '-1 day 00:00:01', '-1 day -00:00:01', '00:00:01', '-00:00:01', '1 year', '1 mon 1 day', '0');

@@ -61,7 +61,14 @@ Node* SimplifySublinks(Node* node, PlannerInfo* root) {
 
 Node* SimplifyTree(Node* node, PlannerInfo* root) {
   if (node == nullptr) return nullptr;
-  if (IsStructure(node)) return RewriteChildren(node, SimplifyTree, root);
+  if (IsStructure(node)) {
+    // 19 looks there for the tables of columns, which it knows nothing else of here.
+    Query* const outer = root->parse;
+    if (IsA(node, Query)) root->parse = castNode(Query, node);
+    node = RewriteChildren(node, SimplifyTree, root);
+    root->parse = outer;
+    return node;
+  }
   node = eval_const_expressions(root, SimplifySublinks(node, root));
   fix_opfuncids(node);
   return node;

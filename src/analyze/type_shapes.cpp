@@ -7,6 +7,7 @@
 #include "analyze/type_functions.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "access/tupdesc.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"

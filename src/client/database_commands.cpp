@@ -7,12 +7,14 @@
 #include <csignal>
 
 #include "pg/compat.hpp"
+#include "pg/compat_decoding.hpp"
 #include "pg/locks.hpp"
 #include "pg/try_catch.hpp"
 #include "registry/connection.hpp"
 #include "registry/shared_memory.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "access/twophase.h"
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
@@ -148,8 +150,8 @@ bool HasForeignSlot(Oid database) {
   LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
   for (int i = 0; i < max_replication_slots; ++i) {
     const ReplicationSlot* slot = &ReplicationSlotCtl->replication_slots[i];
-    found = found || (slot->in_use && slot->data.database == database && slot->active_pid != 0 &&
-                      !IsOurs(database, slot->active_pid));
+    found = found || (slot->in_use && slot->data.database == database && UserOfSlot(*slot) != 0 &&
+                      !IsOurs(database, UserOfSlot(*slot)));
   }
   LWLockRelease(ReplicationSlotControlLock);
   return found;

@@ -9,6 +9,7 @@
 #include "evaluate/kept_plan.hpp"
 #include "evaluate/result_row.hpp"
 #include "model/flow_control.hpp"
+#include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/settings.hpp"
@@ -64,7 +65,7 @@ TupleDesc MakeDescriptor() {
   TupleDescInitEntry(descriptor, kAfter + 1, "after", BOOLOID, -1, 0);
   TupleDescInitEntry(descriptor, kRow + 1, "row", TEXTOID, -1, 0);
   TupleDescInitEntry(descriptor, kOffsets + 1, "offsets", BYTEAOID, -1, 0);
-  return descriptor;
+  return Finished(descriptor);
 }
 
 Tuplesortstate* BeginSort(TupleDesc descriptor) {
@@ -140,7 +141,7 @@ void AddRows(ResultDifference* difference, const Plan& plan, bool after) {
   side.row_context = AllocSetContextCreate(CurrentMemoryContext, "live_queries row of a result",
                                            ALLOCSET_DEFAULT_SIZES);
   // Not in parallel: workers have no room for what snapshots at a position hide.
-  const PlannedStmt* planned = pg_plan_query(QueryWithKey(plan), kText, 0, nullptr);
+  const PlannedStmt* planned = PlanRewritten(QueryWithKey(plan), kText, 0, nullptr);
   Execute(planned, KeyParams(plan.spec), GetActiveSnapshot(), 0, [&](TupleTableSlot* row) {
     MemoryContextReset(side.row_context);
     InMemoryContext(side.row_context, [&] { AddRow(&side, row); });

@@ -90,7 +90,7 @@ void OpenSnapshotCursor(const char* name, const char* query_text, const Plan& pl
   const CursorQuery query = InMemoryContext(portal->portalContext, [&] {
     const char* text = pstrdup(query_text);
     Query* tree = MakeSnapshotQuery(plan);
-    PlannedStmt* planned = pg_plan_query(tree, text, kOptions, nullptr);
+    PlannedStmt* planned = PlanRewritten(tree, text, kOptions, nullptr);
     return CursorQuery{text, planned, KeyParams(plan.spec)};
   });
   StartCursor(portal, query, GetActiveSnapshot());

@@ -7,6 +7,7 @@
 #include "decode/recent_commits.hpp"
 #include "decode/watched_tables.hpp"
 #include "pg/compat.hpp"
+#include "pg/compat_decoding.hpp"
 #include "pg/fault.hpp"
 
 extern "C" {
@@ -134,8 +135,7 @@ void NoteDirtyCommit(const ReorderBufferTXN& transaction) {
                            reinterpret_cast<const char*>(node) - offsetof(ReorderBufferTXN, node))
                            ->xid;
   FinishDirtyTransaction({transaction.xid, subxids, count, transaction.end_lsn,
-                          transaction.xact_time.commit_time,
-                          rbtxn_has_catalog_changes(&transaction)});
+                          CommitTimeOf(transaction), rbtxn_has_catalog_changes(&transaction)});
   pfree(subxids);
 }
 
@@ -145,7 +145,7 @@ void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr
   NoteNewStorage(*transaction);
   catalogs_changed = catalogs_changed || transaction->ninvalidations > 0;
   if (DirtyLogIsKept()) NoteDirtyCommit(*transaction);
-  FinishBatch(transaction->xid, transaction->end_lsn, transaction->xact_time.commit_time);
+  FinishBatch(transaction->xid, transaction->end_lsn, CommitTimeOf(*transaction));
 }
 
 void InitCallbacks(OutputPluginCallbacks* callbacks) {

@@ -4,6 +4,7 @@
 #include "decode/wal_stream.hpp"
 
 #include "pg/compat.hpp"
+#include "pg/compat_decoding.hpp"
 #include "pg/fault.hpp"
 
 extern "C" {
@@ -73,7 +74,8 @@ void WriteCatalogChange() {
 
 // As a filter, asked at each change and at each commit: there, a transaction is forgotten as a
 // whole. The plugin does not hear of it.
-bool IsCommit(LogicalDecodingContext* context, RepOriginId) {
+template <class Origin>
+bool IsCommit(LogicalDecodingContext* context, Origin) {
   return XLogRecGetRmid(context->reader) == RM_XACT_ID;
 }
 
@@ -90,7 +92,7 @@ void PassOverlookedCommits(uint64 catalog_messages) {
   if (SharedInvalidMessageCounter != catalog_messages) {
     WriteCatalogChange();
     const TransactionId next = XidFromFullTransactionId(ReadNextFullTransactionId());
-    while (TransactionIdPrecedes(GetOldestActiveTransactionId(), next)) {
+    while (TransactionIdPrecedes(OldestRunningTransaction(), next)) {
       CHECK_FOR_INTERRUPTS();
       (void)WaitLatch(nullptr, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPollMs, WaitEventDecoderMain());
       ReadTo(GetFlushRecPtr(nullptr));
@@ -108,14 +110,13 @@ void OpenWalStream(const char* name) {
   routine.segment_open = wal_segment_open;
   routine.segment_close = wal_segment_close;
   AllowOutputPlugin("live_queries");
-  CheckLogicalDecodingRequirements();
+  RequireLogicalDecoding();
   CreateTemporarySlot(name, SlotKind::kLogical);
   LIVE_QUERIES_FAULT("slot-created");
   AcceptInvalidationMessages();
   const uint64 catalog_messages = SharedInvalidMessageCounter;
   MemoryContext outer = MemoryContextSwitchTo(TopMemoryContext);
-  decoding = CreateInitDecodingContext("live_queries", NIL, false, InvalidXLogRecPtr, &routine,
-                                       nullptr, nullptr, nullptr);
+  decoding = BeginDecoding("live_queries", &routine);
   MemoryContextSwitchTo(outer);
   ProtectOwnSnapshots();
   DecodingContextFindStartpoint(decoding);

@@ -3,7 +3,7 @@
 // for that, and it is over within microseconds. Process: evaluator.
 #include "evaluate/evaluation_transaction.hpp"
 
-#include "pg/compat.hpp"
+#include "pg/compat_decoding.hpp"
 #include "pg/fault.hpp"
 #include "registry/consumer.hpp"
 
@@ -70,7 +70,7 @@ void Publish() {
 }  // namespace
 
 void PrepareEvaluationTransaction(const char* name) {
-  CheckSlotRequirements();
+  RequireSlots();
   CreateTemporarySlot(name, SlotKind::kPhysical);
 }
 

@@ -33,7 +33,8 @@ void OnRelationChange(Datum, Oid relation) {
 }
 
 // A function or type, by its hash; 0: any.
-void OnObjectChange(Datum, int cache, uint32 hash) {
+template <class CacheId>  // a type of its own since 19
+void OnObjectChange(Datum, CacheId cache, uint32 hash) {
   for (KeptPlan* kept = first_kept; kept != nullptr; kept = kept->next) {
     if (!kept->valid || kept->generic == nullptr) continue;
     ListCell* cell;
@@ -45,7 +46,8 @@ void OnObjectChange(Datum, int cache, uint32 hash) {
 }
 
 // Of what changes so rarely that nobody asks which plans depend on it.
-void OnAnyChange(Datum, int, uint32) {
+template <class CacheId>
+void OnAnyChange(Datum, CacheId, uint32) {
   for (KeptPlan* kept = first_kept; kept != nullptr; kept = kept->next) kept->valid = false;
 }
 
@@ -75,7 +77,7 @@ PlannedStmt* MakePlan(const KeptPlan& kept, ParamListInfo params) {
   Query* query = static_cast<Query*>(copyObjectImpl(kept.query));
   AcquireRewriteLocks(query, false, false);
   // Not in parallel: workers have no room for the transactions that such snapshots hide.
-  PlannedStmt* plan = pg_plan_query(query, kText, 0, params);
+  PlannedStmt* plan = PlanRewritten(query, kText, 0, params);
   // It would take longer than what is executed.
   plan->jitFlags = PGJIT_NONE;
   return plan;
@@ -114,9 +116,10 @@ bool OnRow(TupleTableSlot* row, DestReceiver* destination) {
 
 void PrepareKeptPlans() {
   CacheRegisterRelcacheCallback(OnRelationChange, 0);
-  for (const int cache : {PROCOID, TYPEOID})
+  for (const auto cache : {PROCOID, TYPEOID})
     CacheRegisterSyscacheCallback(cache, OnObjectChange, 0);
-  for (const int cache : {NAMESPACEOID, OPEROID, AMOPOPID, FOREIGNSERVEROID, FOREIGNDATAWRAPPEROID})
+  for (const auto cache :
+       {NAMESPACEOID, OPEROID, AMOPOPID, FOREIGNSERVEROID, FOREIGNDATAWRAPPEROID})
     CacheRegisterSyscacheCallback(cache, OnAnyChange, 0);
 }
 

@@ -4,6 +4,7 @@
 
 #include "analyze/tree.hpp"
 #include "evaluate/kept_groups.hpp"
+#include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 
@@ -62,7 +63,7 @@ TupleDesc GroupRowOf(const MovingGroups& plan) {
   foreach (cell, plan.groups) add(static_cast<Node*>(lfirst(cell)));
   foreach (cell, plan.aggregates)
     add(reinterpret_cast<const Node*>(static_cast<MovingInput*>(lfirst(cell))->aggregate));
-  return descriptor;
+  return Finished(descriptor);
 }
 
 void PrepareColumns(MovingEvaluation* moving) {

@@ -3,13 +3,13 @@
 // ended as well. Process: evaluator, client backend.
 #include "evaluate/old_indexes.hpp"
 
+#include "pg/compat.hpp"
 #include "pg/fault.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "nodes/pathnodes.h"
-#include "optimizer/plancat.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 }
@@ -17,7 +17,6 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-get_relation_info_hook_type previous_hook = nullptr;
 bool only_old_ones = false;
 
 bool IsOld(Oid index) {
@@ -28,8 +27,7 @@ bool IsOld(Oid index) {
   return TransactionIdPrecedes(written_by, TransactionXmin);
 }
 
-void OnRelationInfo(PlannerInfo* root, Oid table, bool inheritance_parent, RelOptInfo* relation) {
-  if (previous_hook != nullptr) previous_hook(root, table, inheritance_parent, relation);
+void OnTableInfo(PlannerInfo* root, Oid, RelOptInfo* relation) {
   if (!only_old_ones) return;
   List* old_ones = NIL;
   ListCell* cell;
@@ -45,10 +43,7 @@ void OnRelationInfo(PlannerInfo* root, Oid table, bool inheritance_parent, RelOp
 
 }  // namespace
 
-void InstallIndexAgeHook() {
-  previous_hook = get_relation_info_hook;
-  get_relation_info_hook = OnRelationInfo;
-}
+void InstallIndexAgeHook() { HookTableInfo<OnTableInfo>::Install(); }
 
 bool UseOldIndexesOnly(bool only_old) {
   const bool outer = only_old_ones;

@@ -30,7 +30,7 @@ TupleDesc MakeDescriptor(const QuerySpec& spec) {
                        column->vartype, column->vartypmod, 0);
     TupleDescInitEntryCollation(descriptor, column->varattno, column->varcollid);
   }
-  return descriptor;
+  return Finished(descriptor);
 }
 
 bool UsesOnly(Expr* expression, List* columns) {

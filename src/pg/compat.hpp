@@ -15,16 +15,17 @@ extern "C" {
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/plancat.h"
 #include "pgstat.h"
 #include "postmaster/bgworker_internals.h"
-#include "replication/reorderbuffer.h"
-#include "replication/slot.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
 #include "storage/buffile.h"
 #include "storage/fd.h"
 #include "storage/proc.h"
 #include "storage/procsignal.h"
+#include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -216,36 +217,6 @@ inline void ReadBufFile(BufFile* file, void* bytes, size_t size) {
 #endif
 }
 
-// 17 hands over plain tuples (commit 08e6344fd).
-inline HeapTuple OldTuple(const ReorderBufferChange* change) {
-#if PG_VERSION_NUM >= 170000
-  return change->data.tp.oldtuple;
-#else
-  return change->data.tp.oldtuple == nullptr ? nullptr : &change->data.tp.oldtuple->tuple;
-#endif
-}
-
-inline HeapTuple NewTuple(const ReorderBufferChange* change) {
-#if PG_VERSION_NUM >= 170000
-  return change->data.tp.newtuple;
-#else
-  return change->data.tp.newtuple == nullptr ? nullptr : &change->data.tp.newtuple->tuple;
-#endif
-}
-
-// A slot that goes with its process: a logical one of its database, or a physical one. 17 asks
-// whether it follows a failover, or was synchronized from another server.
-enum class SlotKind : uint8_t { kPhysical, kLogical };
-
-inline void CreateTemporarySlot(const char* name, SlotKind kind) {
-  const bool of_database = kind == SlotKind::kLogical;
-#if PG_VERSION_NUM >= 170000
-  ReplicationSlotCreate(name, of_database, RS_TEMPORARY, false, false, false);
-#else
-  ReplicationSlotCreate(name, of_database, RS_TEMPORARY, false);
-#endif
-}
-
 // Whether rows that a held snapshot sees may be removed after a time all the same. 17 has no such
 // setting any more (commit f691f5b80).
 inline bool SnapshotsGrowTooOld() {
@@ -351,6 +322,58 @@ inline bool IsRegisteredWorker(const char* name) {
   return false;
 }
 
+// `descriptor`, of which all columns are initialized. 19 wants to be told.
+inline TupleDesc Finished(TupleDesc descriptor) {
+#if PG_VERSION_NUM >= 190000
+  TupleDescFinalize(descriptor);
+#endif
+  return descriptor;
+}
+
+// Plans what was rewritten. 19 asks for whom it is explained.
+inline PlannedStmt* PlanRewritten(Query* query, const char* text, int options,
+                                  ParamListInfo params) {
+#if PG_VERSION_NUM >= 190000
+  return pg_plan_query(query, text, options, params, nullptr);
+#else
+  return pg_plan_query(query, text, options, params);
+#endif
+}
+
+// From now on `note` is told of each table in a query that is planned, and of what the planner knows
+// of it, after whoever had the hook. 19 has one for all kinds of relations.
+template <void (*note)(PlannerInfo* root, Oid table, RelOptInfo* relation)>
+class HookTableInfo {
+ public:
+#if PG_VERSION_NUM >= 190000
+  static void Install() {
+    previous_ = build_simple_rel_hook;
+    build_simple_rel_hook = Run;
+  }
+
+ private:
+  static void Run(PlannerInfo* root, RelOptInfo* relation, RangeTblEntry* entry) {
+    if (previous_ != nullptr) previous_(root, relation, entry);
+    if (entry->rtekind == RTE_RELATION) note(root, entry->relid, relation);
+  }
+
+  static inline build_simple_rel_hook_type previous_ = nullptr;
+#else
+  static void Install() {
+    previous_ = get_relation_info_hook;
+    get_relation_info_hook = Run;
+  }
+
+ private:
+  static void Run(PlannerInfo* root, Oid table, bool is_parent, RelOptInfo* relation) {
+    if (previous_ != nullptr) previous_(root, table, is_parent, relation);
+    note(root, table, relation);
+  }
+
+  static inline get_relation_info_hook_type previous_ = nullptr;
+#endif
+};
+
 // Executes forwards, until `limit` rows (0: all) were sent. 18 does not ask any more whether that
 // is the only run of it (commit 3eea7a0c9).
 inline void RunExecutor(QueryDesc* query, uint64 limit) {
@@ -444,30 +467,11 @@ inline bool MayExecute(Oid function, Oid role) {
 #endif
 }
 
-// Lets the process run the output plugin `library`: 15.20, 17.11 and 18.6 run only those that this
-// setting names.
-inline void AllowOutputPlugin(const char* library) {
-  constexpr const char* kSetting = "output_plugin_libraries";
-  if (GetConfigOption(kSetting, true, false) == nullptr) return;
-  SetConfigOption(kSetting, library, PGC_SUSET, PGC_S_OVERRIDE);
-}
-
 // 17 ends a process whose transaction takes long, where somebody has set that (commit 51efe38cb).
 inline void IgnoreTransactionTimeout() {
   constexpr const char* kSetting = "transaction_timeout";
   if (GetConfigOption(kSetting, true, false) == nullptr) return;
   SetConfigOption(kSetting, "0", PGC_SUSET, PGC_S_OVERRIDE);
-}
-
-// Lets go of this process's slot, and of its temporary ones for ever. 17 asks whether only those
-// synchronized from another server.
-inline void DropOwnSlots() {
-  if (MyReplicationSlot != nullptr) ReplicationSlotRelease();
-#if PG_VERSION_NUM >= 170000
-  ReplicationSlotCleanup(false);
-#else
-  ReplicationSlotCleanup();
-#endif
 }
 
 }  // namespace live_queries

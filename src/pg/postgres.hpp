@@ -24,10 +24,12 @@ extern "C" {
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 }
-
-// The server's headers define these as macros; they break C++ code that has methods of that name.
-#undef Min
-#undef Max
+// The servers before 16 have this in postgres.h.
+#if __has_include("varatt.h")
+extern "C" {
+#include "varatt.h"
+}
+#endif
 
 // PG_FUNCTION_INFO_V1 for a function that is exported before 16 as well.
 #define LIVE_QUERIES_FUNCTION(name)         \

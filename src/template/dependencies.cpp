@@ -18,7 +18,7 @@ namespace {
 
 uint32 database_hash = 0;  // of ours
 
-List* HashesOf(int cache, List* oids) {
+List* HashesOf(SysCacheIdentifier cache, List* oids) {
   List* hashes = NIL;
   ListCell* cell;
   foreach (cell, oids) {
@@ -79,8 +79,8 @@ bool DependsOnCatalog(const Dependencies& dependencies, int cache, uint32 hash) 
 }
 
 void ListenToCatalogs(SyscacheCallbackFunction callback) {
-  for (int cache : {AUTHOID, AUTHMEMROLEMEM, NAMESPACEOID, PROCOID, TYPEOID, CONSTROID, OPEROID,
-                    CASTSOURCETARGET, ENUMTYPOIDNAME, COLLOID, DATABASEOID})
+  for (const auto cache : {AUTHOID, AUTHMEMROLEMEM, NAMESPACEOID, PROCOID, TYPEOID, CONSTROID,
+                           OPEROID, CASTSOURCETARGET, ENUMTYPOIDNAME, COLLOID, DATABASEOID})
     CacheRegisterSyscacheCallback(cache, callback, 0);
 }
 

@@ -45,9 +45,10 @@ int64 free_us = 0;
 volatile sig_atomic_t stuck = false;
 volatile sig_atomic_t asked = false;
 
-void OnTerminate(int signal) {
+template <class... Info>  // which the server's handlers get since 19
+void OnTerminate(int signal, Info... info) {
   asked = true;
-  die(signal);
+  die(signal, info...);
 }
 
 // As die() does, in a signal handler.

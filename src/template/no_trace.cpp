@@ -13,6 +13,7 @@
 #include "pg/hooks.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_language.h"
@@ -34,7 +35,6 @@ namespace live_queries {
 namespace {
 
 planner_hook_type previous_planner_hook = nullptr;
-get_relation_info_hook_type previous_relation_info_hook = nullptr;
 get_relation_stats_hook_type previous_relation_stats_hook = nullptr;
 get_index_stats_hook_type previous_index_stats_hook = nullptr;
 
@@ -103,20 +103,20 @@ void OnUtility(const UtilityCall& call) {
 }
 
 // A parallel worker is another process, without this guard.
-PlannedStmt* OnPlan(Query* query, const char* text, int options, ParamListInfo params) {
+template <class... Explain>  // for whom it is explained, since 19
+PlannedStmt* OnPlan(Query* query, const char* text, int options, ParamListInfo params,
+                    Explain... explain) {
   if (IsEvaluating()) options &= ~CURSOR_OPT_PARALLEL_OK;
-  return previous_planner_hook != nullptr ? previous_planner_hook(query, text, options, params)
-                                          : standard_planner(query, text, options, params);
+  return (previous_planner_hook != nullptr ? previous_planner_hook : standard_planner)(
+      query, text, options, params, explain...);
 }
 
 // What happens on another server, or in the program behind a file, is out of reach. Planning asks
 // the foreign server already; here it has not yet.
-void OnRelationInfo(PlannerInfo* root, Oid relation, bool is_parent, RelOptInfo* info) {
+void OnTableInfo(PlannerInfo*, Oid relation, RelOptInfo* info) {
   if (IsEvaluating() && info->fdwroutine != nullptr)
     ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
             errmsg("a live query cannot read foreign table \"%s\"", get_rel_name(relation)));
-  if (previous_relation_info_hook != nullptr)
-    previous_relation_info_hook(root, relation, is_parent, info);
 }
 
 // Whether a query, or one around it, calls a volatile function in a condition. Those of SQL
@@ -156,8 +156,7 @@ void PrepareNoTrace() {
   HookUtility<OnUtility>::Install();
   previous_planner_hook = planner_hook;
   planner_hook = OnPlan;
-  previous_relation_info_hook = get_relation_info_hook;
-  get_relation_info_hook = OnRelationInfo;
+  HookTableInfo<OnTableInfo>::Install();
   previous_relation_stats_hook = get_relation_stats_hook;
   get_relation_stats_hook = OnRelationStats;
   previous_index_stats_hook = get_index_stats_hook;

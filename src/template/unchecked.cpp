@@ -42,7 +42,8 @@ void OnRelationChange(Datum, Oid relation) {
     ForEachTemplate([](Template* common) { MustCheck(common); });
 }
 
-void OnCatalogChange(Datum, int cache, uint32 hash) {
+template <class CacheId>  // a type of its own since 19
+void OnCatalogChange(Datum, CacheId cache, uint32 hash) {
   if (flushing) return;
   auto must_check = [&](Template* common) {
     MustCheck(common);
@@ -59,7 +60,8 @@ void OnCatalogChange(Datum, int cache, uint32 hash) {
 }
 
 // Of a catalog of the whole server, in which other databases' transactions write too.
-void OnSharedCatalogChange(Datum, int, uint32) {
+template <class CacheId>
+void OnSharedCatalogChange(Datum, CacheId, uint32) {
   if (!flushing) shared_catalog_changed = true;
 }
 
@@ -85,7 +87,7 @@ void PrepareUnchecked(bool decodes) {
   decodes_log = decodes;
   CacheRegisterRelcacheCallback(OnRelationChange, 0);
   ListenToCatalogs(OnCatalogChange);
-  for (int cache : {AUTHOID, AUTHMEMROLEMEM, DATABASEOID, TABLESPACEOID, PARAMETERACLOID})
+  for (const auto cache : {AUTHOID, AUTHMEMROLEMEM, DATABASEOID, TABLESPACEOID, PARAMETERACLOID})
     CacheRegisterSyscacheCallback(cache, OnSharedCatalogChange, 0);
 }
 

@@ -2,6 +2,7 @@
 #include "worker/consumer_process.hpp"
 
 #include "pg/compat.hpp"
+#include "pg/compat_decoding.hpp"
 #include "pg/fault.hpp"
 #include "pg/locks.hpp"
 #include "pg/settings.hpp"
@@ -51,9 +52,10 @@ void OnExit(int, Datum) {
 
 // A timeout of an evaluation arrives as this signal too. Another cancel has nothing to cancel: it
 // would only end the process, and with that reset its subscriptions.
-void OnCancelSignal(int signal) {
+template <class... Info>  // which the server's handlers get since 19
+void OnCancelSignal(int signal, Info... info) {
   if (get_timeout_indicator(STATEMENT_TIMEOUT, false) || get_timeout_indicator(LOCK_TIMEOUT, false))
-    StatementCancelHandler(signal);
+    StatementCancelHandler(signal, info...);
 }
 
 }  // namespace

@@ -27,6 +27,6 @@ while read -r file; do
       ;;
   esac
   [[ $file == src/pg/try_catch.hpp ]] || ban "$file" '\bPG_(TRY|CATCH|FINALLY|END_TRY)\b' "use TryCatch of pg/try_catch.hpp"
-  [[ $file == src/pg/compat.hpp ]] || ban "$file" '\bPG_VERSION_NUM\b|\bPG_MAJORVERSION' "version differences live in src/pg/compat.hpp"
+  [[ $file == src/pg/compat*.hpp ]] || ban "$file" '\bPG_VERSION_NUM\b|\bPG_MAJORVERSION' "version differences live in src/pg/compat*.hpp"
   ban "$file" '\busing\s+namespace\b' "name what is used"
 done < <(files src cpp hpp)

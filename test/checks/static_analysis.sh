@@ -45,6 +45,8 @@ check_as() {
     complain "cppcheck found something, as for version $1"
 }
 check_as 150000 src
-for version in 160000 170000 180000; do
-  check_as "$version" src/pg/compat.hpp
+for version in 160000 170000 180000 190000; do
+  for file in src/pg/compat*.hpp; do
+    check_as "$version" "$file"
+  done
 done

@@ -8,10 +8,13 @@ chroot_suite() {
   case $1 in
     15) echo bookworm ;;
     17) echo trixie ;;
-    18) echo sid ;;
+    18 | 19) echo sid ;;
     *) return 1 ;;
   esac
 }
+
+# chroot_addition VERSION: the suite on top of that one which has this PostgreSQL before its release, or nothing.
+chroot_addition() { [[ $1 != 19 ]] || echo experimental; }
 
 # chroot_path VERSION: where its chroot is kept. CHROOT_17=/some/where moves one, CHROOT_BASE all of them.
 chroot_path() {
