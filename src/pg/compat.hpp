@@ -340,7 +340,7 @@ inline PlannedStmt* PlanRewritten(Query* query, const char* text, int options,
 #endif
 }
 
-// From now on `note` is told of each table in a query that is planned, and of what the planner knows
+// From now on `note` is told of each table of a query that is planned, with what the planner knows
 // of it, after whoever had the hook. 19 has one for all kinds of relations.
 template <void (*note)(PlannerInfo* root, Oid table, RelOptInfo* relation)>
 class HookTableInfo {
