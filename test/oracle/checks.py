@@ -8,20 +8,20 @@ thread, while writers and clients are parked.
 import re
 import time
 from collections import Counter, deque
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 import relations
 import rows
 import schema
 import selects
 import state as model
+from clocks import Clock, times
 from state import Violation, require
 from story import story_of
 from traces import START
 from whole import Examiner, WholeComparison
 
 SLACK = 5.0    # seconds that a call may take, which is recorded when it is done
-SILENT = 300       # steps that it may have gone without a word
 STANDSTILL = 20.0  # seconds that the time of a query may stand still, of whatever steps it is
 NEARBY = 5     # transactions before a snapshot that it may not see all the same
 HISTORY = 300  # events kept for a report, of a connection and of each subscription
@@ -119,26 +119,8 @@ class Watched:
         self.since = 0.0                  # when its snapshot was taken
         self.history = deque(maxlen=HISTORY)
         self.whole = state.subscription.query.whole
-        self.asks_clock = self.whole and bool(state.subscription.query.refresh_every)
-        self.told_clock = None            # by the last message, if the query asks the clock
-        self.clock = None                 # by that, or by rows; None: by neither, since the first result
-        self.clocks = ()                  # the times that it may show, if it asks for it
-
-    def look_at_clock(self, told, now):
-        """At a boundary: all rows tell one time, which is that of the last message, if it was told anything. Where there is no row,
-        the query may have gone on since then."""
-        shown = selects.times(self.state.result.as_bag())
-        require(len(shown) <= 1, "the rows show several times: %s", sorted(shown))
-        self.clocks = tuple(shown)
-        if told:
-            require(shown <= {self.told_clock}, "committed_at is %s, and the rows show %s", self.told_clock, shown)
-            if not shown:
-                step = timedelta(seconds=self.state.subscription.query.step())
-                steps = min(max(now - self.told_clock, timedelta()) // step, SILENT)
-                self.clocks = tuple(self.told_clock + number * step for number in range(steps + 1))
-        for clock in self.clocks[:1]:
-            require(self.clock is None or clock >= self.clock, "the time goes back from %s to %s", self.clock, clock)
-        self.clock = next(iter(self.clocks), None)
+        query = state.subscription.query
+        self.clock = Clock(query) if self.whole and query.refresh_every else None
 
     def refollow(self):
         """Lets the comparison use the present result."""
@@ -197,7 +179,8 @@ class ConnectionCheck:
     def quiet(self, truth):
         """Compares with plain SELECTs; truth is a function(query, time) that returns a Counter of rows."""
         self.xid = None
-        for watched in list(self.watched.values()):
+        shown = {}
+        for watched in self._in_order():
             if not watched.state.flowing():
                 continue
             self.subject = watched
@@ -209,13 +192,14 @@ class ConnectionCheck:
                 require(not watched.comparison.mismatched, "at the quiet point the result differs")
             if not watched.state.result.complete:
                 continue
-            if watched.asks_clock:
-                watched.look_at_clock(False, None)
-                if watched.clock is None:
+            if watched.clock:
+                self._look_at_clock(watched, False, shown)
+                if not watched.clock.possible or self.state.open_seq is not None:
                     continue
             got = watched.state.result.as_bag()
-            expected = truth(subscription.query, watched.clock)
-            if got != expected:
+            found = [truth(subscription.query, at) for at in (watched.clock.possible if watched.clock else [None])]
+            expected = found[0]
+            if got not in found:
                 raise Violation("at the quiet point the result is not what SELECT gives: client alone %s,"
                                 " SELECT alone %s" % (_show(got - expected), _show(expected - got)))
             self.counters["quiet comparisons"] += 1
@@ -336,7 +320,8 @@ class ConnectionCheck:
         watched.state.unread = True
         watched.state.forget()
         watched.snapshot_lsn = event.data
-        watched.clock = None
+        if watched.clock:
+            watched.clock.forget()
         watched.since = event.at - SLACK
         if watched.state.asked:
             self._lead_over(watched, self.reference.replay.index_before(event.data))
@@ -365,9 +350,9 @@ class ConnectionCheck:
         self.state.drained()
         now = _when(event)
         for watched in self.watched.values():
-            if watched.asks_clock and watched.state.flowing() and watched.joined:
+            if watched.clock and watched.clock.is_shown and watched.state.flowing() and watched.joined:
                 self.subject = watched
-                shown = max(selects.times(watched.state.result.as_bag()), default=now)
+                shown = max(times(watched.state.result.as_bag()), default=now)
                 require((now - shown).total_seconds() < STANDSTILL, "the time stands still: it is %s, and the rows show %s", now, shown)
 
     def _closed(self, *_):
@@ -407,8 +392,8 @@ class ConnectionCheck:
             self._lead_over(watched, self.reference.replay.index_before(int(message["seq"], 16)))
         if watched.comparison is not None:
             at = self._check_time(message)
-            if watched.asks_clock:
-                watched.told_clock = at
+            if watched.clock:
+                watched.clock.told = at
             xids = message.get("xids", ())
             # Each part of what several transactions did lists all of them.
             if received.xid is not None or xids != watched.xids:
@@ -452,7 +437,7 @@ class ConnectionCheck:
                 message["seq"], "%016X" % done.end_lsn)
         watched.begun = done.index
         at = self._check_time(message)
-        require(done.time is None or "xids" in message or watched.asks_clock or at == done.time, "committed_at is %s, but it was %s",
+        require(done.time is None or "xids" in message or watched.clock or at == done.time, "committed_at is %s, but it was %s",
                 message["committed_at"], done.time)
 
     @staticmethod
@@ -467,9 +452,9 @@ class ConnectionCheck:
         """A point is complete: what is live has to be exactly as it was there, however it came to be live."""
         index = self.reference.replay.index_before(seq)
         after = xid if xid is not None else "number %d" % index
-        balances = {}
+        balances, shown = {}, {}
         throttles = {state.subscription.throttle for state in states}
-        for watched in list(self.watched.values()):
+        for watched in self._in_order():
             told = watched.state in states
             if told:
                 watched.last_index, watched.xids = watched.begun, None
@@ -496,8 +481,8 @@ class ConnectionCheck:
                 continue  # it has ended, maybe before this point, and is told so below
             self.subject = watched
             comparison.advance(index)
-            if watched.asks_clock:
-                watched.look_at_clock(told, _when(self.history[-1]))
+            if watched.clock:
+                self._look_at_clock(watched, told, shown)
             if watched.whole:
                 self.examiner.take(self, watched, index, after, told)
                 self._balance(watched, after, balances)
@@ -505,6 +490,17 @@ class ConnectionCheck:
                     "" if told else ": it was told nothing of it, or of one before")
             watched.compared = index
             self.counters["boundary comparisons"] += 1
+
+    def _in_order(self):
+        """Those that tell the time come before others that ask it."""
+        return sorted(self.watched.values(), key=lambda watched: watched.clock is not None and not watched.clock.is_shown)
+
+    def _look_at_clock(self, watched, told, shown):
+        """shown: what those before it have told of the time, by the length of their steps and their throttle."""
+        alike = watched.clock.step, watched.state.subscription.throttle
+        found = watched.clock.look(watched.state.result.as_bag(), told, _when(self.history[-1]), shown.get(alike))
+        if found:
+            shown[alike] = found
 
     def _balance(self, watched, after, balances):
         """What the accounts hold together never changes: no two live queries of one connection may tell otherwise.
@@ -592,7 +588,8 @@ class Checker:
             if self.story is None:
                 failed = getattr(watched.comparison, "failed", None)
                 index = failed.index if failed else len(self.reference.replay.lsns) - 1
-                self.story = story_of(self.past, watched.state.subscription.query, index)
+                clock = (failed and failed.clocks[0]) or datetime.now(timezone.utc)
+                self.story = story_of(self.past, watched.state.subscription.query, index, clock)
 
     def _walk(self, trace, truth=None):
         check = self.connections.get(trace)

@@ -7,7 +7,8 @@ queries; test/delta runs them through the evaluation alone. Pure: no server, eve
 
 from dataclasses import dataclass, field
 
-INT, TEXT, OTHER = "int", "text", "other"  # a column of another type is selected, and used in no condition
+INT, TEXT = "int", "text"
+SORTED, OTHER = "sorted", "other"  # columns of other types: those by which rows are sorted, grouped and told apart, too, and others
 
 JOINS = [("JOIN", 12), ("LEFT JOIN", 6), ("RIGHT JOIN", 3), ("FULL JOIN", 1), ("CROSS JOIN", 1), ("LATERAL", 1)]
 SET_OPERATIONS = ["UNION", "UNION ALL", "INTERSECT", "EXCEPT", "EXCEPT ALL", "INTERSECT ALL"]

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import grammar
 import schema
-from grammar import INT, TEXT
+from clocks import TimeGrammar, random_time
+from grammar import INT, SORTED, TEXT
 
 TOTAL = 1000  # that checking and saving hold together, after every transaction
 MOST = 8      # of what ids are drawn from
@@ -21,6 +22,7 @@ IDENTITIES = {  # table -> which replica identities it may have; as the name of 
     "team": ["default", "full"], "task": ["default", "full", "task_alt", "nothing"], "note": ["default", "full", "nothing"],
     "tag": ["full", "nothing"], "code": ["default", "full", "code_alt"], "place": ["default", "full"], "member": ["default", "full"],
     "doc": ["default", "full"], "checking": ["default", "full"], "saving": ["default", "full"],
+    "lease": ["default", "full"],
 }
 SEEN = {  # what a query may name, and its columns
     "team": [("id", INT), ("lead", INT), ("name", TEXT)],
@@ -31,6 +33,7 @@ SEEN = {  # what a query may name, and its columns
     "place": [("id", INT), ("region", TEXT), ("team", INT), ("n", INT)],
     "member": [("who", TEXT), ("team", INT)],
     "doc": [("id", INT), ("team", INT), ("owner", TEXT), ("n", INT)],
+    "lease": [("id", INT), ("team", INT), ("n", INT), ("since", SORTED), ("until", SORTED)],
     "team_load": [("team", INT), ("tasks", INT), ("points", INT)],
     "open_task": [("id", INT), ("team", INT), ("points", INT)],
     "noted": [("task", INT), ("points", INT), ("weight", INT)],
@@ -60,6 +63,8 @@ CREATE POLICY of_team ON doc USING (team IN (SELECT m.team FROM member m WHERE m
 CREATE POLICY own ON doc FOR SELECT USING (owner = current_user);
 CREATE {unlogged} TABLE checking (id int PRIMARY KEY, owner int, amount int);
 CREATE {unlogged} TABLE saving (id int PRIMARY KEY, owner int, amount int);
+CREATE {unlogged} TABLE lease (id int PRIMARY KEY, team int, n int, since timestamptz, until timestamptz);
+CREATE INDEX ON lease (until);
 CREATE INDEX ON task (team); CREATE INDEX ON tag (task); CREATE INDEX ON doc (team);
 CREATE VIEW team_load AS SELECT team, count(*)::int AS tasks, sum(points)::int AS points FROM task GROUP BY team;
 CREATE VIEW open_task WITH (security_barrier) AS SELECT id, team, points FROM task WHERE state = 'open';
@@ -71,6 +76,7 @@ GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO PUBLIC;
 ROWS = """
 INSERT INTO team SELECT n, n % 3, 'x' FROM generate_series(1, 6) n;
 INSERT INTO task SELECT n, n, n % 5 + 1, 'open', n % 4 FROM generate_series(1, 10) n;
+INSERT INTO lease SELECT n, n % 5, n % 4, now() + n * interval '0.3 s', now() + n * interval '0.4 s' FROM generate_series(1, 10) n;
 INSERT INTO checking SELECT n, n % 3, 100 FROM generate_series(1, 5) n;
 INSERT INTO saving SELECT n, n % 3, 100 FROM generate_series(1, 5) n;
 """
@@ -110,6 +116,8 @@ def tables(users):
                      {"who": _of(*owners, nulls=0), "team": _id()}, weight=4),
         schema.Table("doc", {"id": "int", "team": "int", "owner": "text", "n": "int"}, ("id",),
                      {"id": _id(15), "team": team, "owner": _of(*owners), "n": _SMALL}, weight=5),
+        schema.Table("lease", {"id": "int", "team": "int", "n": "int", "since": "timestamptz", "until": "timestamptz"}, ("id",),
+                     {"id": _id(14), "team": team, "n": _SMALL, "since": random_time, "until": random_time}, weight=7),
         schema.Table("checking", {"id": "int", "owner": "int", "amount": "int"}, ("id",), {}, weight=0),
         schema.Table("saving", {"id": "int", "owner": "int", "amount": "int"}, ("id",), {}, weight=0)]}
 
@@ -168,6 +176,12 @@ def grammar_for(rng, role):
     """Returns a Grammar over these tables; role: also over those that ask who asks."""
     seen = {name: columns for name, columns in SEEN.items() if role or name not in ("doc", "member")}
     return grammar.Grammar(rng, seen, params=.15, seldom=("tag",), equalities=.3)
+
+
+def time_grammar_for(rng):
+    """Returns a Grammar over the table whose rows come and go with the time, and a few others."""
+    chosen = rng.sample(["team", "task", "place", "noted", "code"], 2)
+    return TimeGrammar(rng, {name: SEEN[name] for name in ["lease"] + chosen}, params=.15, seldom=chosen, equalities=.3, most_joins=2)
 
 
 def transfer(rng):

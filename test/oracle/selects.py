@@ -5,17 +5,17 @@ their results say of accounts. They stand beside shapes.Query, whose questions t
 """
 
 import itertools
-import json
 import re
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
+import clocks
 import grammar
 import relations
 import schema
 import shapes
+from clocks import NOW
 from grammar import INT, TEXT
 from rows import Number
 
@@ -25,8 +25,8 @@ MEMBERSHIPS = 0.08  # how often a query is one that each member of a team asks
 LISTS = 0.09  # how often a query is one whose rows move without being changed themselves
 SHARED = 0.2  # how often one that shares its evaluation with others of its shape
 ACCOUNTS = 0.12  # how often a query is one of accounts
-CLOCK = 0.12     # and how often it asks the clock
-NOW = "now()"
+CLOCK = 0.12     # and how often it asks the clock, and tells it
+WINDOWS = 0.12   # how often its rows come and go with the time, which it does not tell
 
 # What all accounts hold together is always the same; these tell a part of it: the query, which part, the column that has it.
 BALANCES = [
@@ -108,7 +108,8 @@ class Select:
     below: frozenset = field(compare=False)              # the names of the tables that it reads
     forms: frozenset = field(default=frozenset(), compare=False)
     balance: tuple = field(default=(), compare=False)    # of accounts: (which part, column)
-    refresh_every: str = field(default="", compare=False)  # where it asks the clock: each row has the column "clock"
+    refresh_every: str = field(default="", compare=False)  # where it asks the clock
+    shows_clock: bool = field(default=True, compare=False)  # then each row has the column "clock"
     equal: tuple = field(default=(), compare=False)      # (index of a parameter, type): others of its shape have another there
 
     shape = SHAPE
@@ -196,10 +197,16 @@ def random_select(rng, user, world):
                           equal=tuple(enumerate(kinds))).another(rng)
     if not user.renamed and rng.random() < MEMBERSHIPS:
         return of_who(rng, user)
-    made = relations.grammar_for(rng, role=not user.renamed)
+    windows = rng.random() < WINDOWS
+    if windows and rng.random() < .4:
+        return written_window(rng, user)
+    made = relations.time_grammar_for(rng) if windows else relations.grammar_for(rng, role=not user.renamed)
     text, columns = made.statement()
-    refresh_every = rng.choice(["0.1 s", "0.3 s", "1 s"]) if rng.random() < CLOCK else ""
-    if refresh_every:
+    windows = NOW in text
+    refresh_every = rng.choice(["0.1 s", "0.3 s", "1 s"]) if windows or rng.random() < CLOCK else ""
+    if windows:
+        made.form("time window")
+    elif refresh_every:
         text = with_clock(rng, text, columns)
         made.form("clock")
     below = world.relations.below(made.used)
@@ -214,7 +221,20 @@ def random_select(rng, user, world):
     text = re.sub(r"\$(\d+)", lambda match: "$%d" % (used.index(int(match.group(1))) + 1), text)
     equal = tuple((used.index(number), kind) for number, kind in made.equal if number in used)
     return Select(text, tuple(made.params_made[number - 1] for number in used), user, below, frozenset(forms),
-                  refresh_every=refresh_every, equal=equal)
+                  refresh_every=refresh_every, shows_clock=not windows, equal=equal)
+
+
+def written_window(rng, user):
+    """Returns a Select of rows that come and go with the time."""
+    text, kinds = rng.choice(clocks.WRITTEN)
+    return Select(text, (None,) * len(kinds), user, frozenset({"lease"}), frozenset({"time window"}),
+                  refresh_every=rng.choice(["0.1 s", "0.3 s", "1 s"]), shows_clock=False, equal=tuple(enumerate(kinds))).another(rng)
+
+
+def clock_hand(user, refresh_every):
+    """Returns a Select that tells what time those of the same steps show, always."""
+    return Select("SELECT count(*) AS n, now() AS clock FROM saving", (), user, frozenset({"saving"}), frozenset({"clock"}),
+                  refresh_every=refresh_every)
 
 
 def with_clock(rng, text, columns):
@@ -228,11 +248,6 @@ def with_clock(rng, text, columns):
     if rng.random() < .4:
         return "SELECT count(*) AS n, %s AS clock FROM (%s) q%s" % (NOW, text, where)
     return "SELECT q.*, %s AS clock FROM (%s) q%s" % (NOW, text, where)
-
-
-def times(bag):
-    """Returns the times that the rows of a query which asks the clock tell."""
-    return {datetime.fromisoformat(json.loads(dict(row)["clock"])) for row in bag}
 
 
 def held(select, bag):

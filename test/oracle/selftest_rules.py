@@ -11,7 +11,7 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 
 import rows
-from selftest_script import (ALL, CLOCK, DELETE, INSERT, LISTED, ONE, OTHER, STEPS, SUM, TENANTS, TIME, TWO, UPDATE, WHOLE, altered, flow,
+from selftest_script import (ALL, CLOCK, DELETE, INSERT, LISTED, ONE, OTHER, STEPS, SUM, TENANTS, TIME, TWO, UPDATE, WHOLE, WINDOW, altered, flow,
                              refuted, wrong)
 from selftest_traces import ALTERED, CHANGED, EMPTIED, GONE, LOCKED, RESTARTED, ROLLED_BACK, TOO_MANY, TOO_MANY_HELD, TRUNCATED
 
@@ -218,6 +218,33 @@ def clocks_back(script):
     script.send(102, '{"op":"update","key":[1],"row":{"id":1,"clock":"%s"},"old":{"clock":"%s"}}' % (TIME, LATER))
 
 
+def window_beside_clock(script):
+    """A row is to leave with the time, which another query tells."""
+    first, second = (datetime.now(timezone.utc) + timedelta(seconds=ago) for ago in (-2, -1))
+    row = '{"id":1,"clock":"%s"}'
+    script.read(script.subscribe("c", query=CLOCK, strategy="delta"), ("[1]", row % first.isoformat()))
+    script.read(script.subscribe(query=WINDOW, strategy="delta"), ("[1]", '{"id":1}'))
+    script.examiner.past.results = {(CLOCK, n, at): Counter([rows.row_from(row % at.isoformat())]) for n in range(3) for at in (first, second)}
+    script.examiner.past.results.update({(WINDOW, n, first): Counter([rows.row_from('{"id":1}')]) for n in range(3)})
+    script.send(101, '{"op":"update","key":[1],"row":%s,"old":{"clock":"%s"}}' % (row % second.isoformat(), first.isoformat()), name="c",
+                committed_at='"%s"' % second.isoformat())
+
+
+def clock_is_behind(script):
+    """What shows the time shows an earlier one than a message has told."""
+    row = '{"id":1,"clock":"%s"}'
+    script.read(script.subscribe("c", query=CLOCK, strategy="delta"), ("[1]", row % TIME))
+    script.read(script.subscribe(query=WINDOW, strategy="delta"), ("[1]", '{"id":1}'))
+    script.send(101, '{"op":"delete","key":[1],"row":{"id":1}}', committed_at='"%s"' % LATER)
+
+
+def clocks_differ(script):
+    """Two queries that show the time, of the same steps."""
+    for name, at in (("s", TIME), ("t", LATER)):
+        script.read(script.subscribe(name, query=CLOCK, strategy="delta"), ("[1]", '{"id":1,"clock":"%s"}' % at))
+    script.progress(1500, '"101:102:"')
+
+
 def total(amount):
     """Returns a row of a first result: the sum of accounts."""
     return "[]", '{"total":%d}' % amount
@@ -386,13 +413,16 @@ CLOCKS = [
     wrong("the rows show several times", clocks((LATER, LATER), snapshot=[TIME])),
     wrong("committed_at is 2026-11-21 22:45:01.500000+00:00, and the rows show", clocks((TIME, LATER))),
     wrong("the time goes back", clocks_back),
+    wrong("the whole query gives another result: it was told nothing of it", window_beside_clock),
+    wrong("the rows show", clocks_differ),
+    wrong("it shows 2026-11-21 22:45:01", clock_is_behind),
     wrong("the time stands still", clocks(snapshot=["2020-01-01T00:00:00+00:00"])),
 ]
 
 
 def rules():
     """Returns the texts of all rules, as patterns."""
-    for name in ("state.py", "checks.py", "whole.py"):
+    for name in ("state.py", "checks.py", "whole.py", "clocks.py"):
         with open(os.path.join(os.path.dirname(os.path.realpath(__file__)), name), encoding="utf-8") as file:
             tree = ast.parse(file.read())
         for call in ast.walk(tree):

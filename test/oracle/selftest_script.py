@@ -31,6 +31,7 @@ TENANTS = shapes.Query(shapes.Shape("tenants", "SELECT id FROM {wallets} WHERE t
 WHOLE = selects.Select("SELECT * FROM team JOIN task", (), USER, frozenset(["team", "task"]))
 SUM = selects.Select("SELECT sum(amount) AS total FROM saving", (), USER, frozenset(["saving"]), balance=("saving", "total"))
 CLOCK = selects.Select("SELECT id, now() AS clock FROM team", (), USER, frozenset(["team"]), refresh_every="1 s")
+WINDOW = selects.Select("SELECT id FROM team WHERE until > now()", (), USER, frozenset(["team"]), refresh_every="1 s", shows_clock=False)
 ALL = selects.Select("SELECT sum(amount) AS total FROM a", (), USER, frozenset(["saving"]), balance=("all", "total"))
 LISTED = selects.Select("SELECT id, v FROM task ORDER BY v, id LIMIT 2", (), USER, frozenset(["task"]))
 TABLES = schema.tables([USER])

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 import report
 from rows import row_from
-from selftest_script import (ALL, CLOCK, DELETE, INSERT, LISTED, ONE, OTHER, QUERY, STEPS, TENANTS, TWO, UPDATE, WHOLE, WORLD, Script,
+from selftest_script import (ALL, CLOCK, DELETE, INSERT, LISTED, ONE, OTHER, QUERY, STEPS, TENANTS, TWO, UPDATE, WHOLE, WINDOW, WORLD, Script,
                              altered, assert_told)
 from state import Violation
 
@@ -419,6 +419,29 @@ def any_select_that_was_emptied_and_went_on():
     script.walk()
 
 
+def window_of_time():
+    """Its rows do not tell the time. Another query of the same steps does; without one it is any time since the last message."""
+    now = datetime.now(timezone.utc)
+    first, second = now - timedelta(seconds=2), now - timedelta(seconds=1)
+    row = '{"id":1,"clock":"%s"}'
+    results = {(CLOCK, n, at): Counter([row_from(row % at.isoformat())]) for n in range(3) for at in (first, second)}
+    results.update({(WINDOW, 0, first): Counter([ONE]), (WINDOW, 1, second): Counter([TWO]), (WINDOW, 2, first): Counter([ONE]),
+                    (WINDOW, 2, second): Counter([TWO])})
+    script = Script(past=results)
+    clock, window = script.subscribe("c", query=CLOCK, strategy="delta"), script.subscribe(query=WINDOW, strategy="delta")
+    script.read(clock, ("[1]", row % first.isoformat()))
+    script.read(window, ("[1]", '{"id":1,"v":1.50}'))
+    script.progress(1500, '"101:102:"')
+    script.send(102, UPDATE, more="true", committed_at='"%s"' % second.isoformat())
+    script.send(102, '{"op":"update","key":[1],"row":%s,"old":{"clock":"%s"}}' % (row % second.isoformat(), first.isoformat()), name="c",
+                committed_at='"%s"' % second.isoformat())
+    script.call(clock, "leaving", "left")
+    script.progress(3500)
+    script.walk()
+    assert script.examiner.counters["boundary comparisons at a time that is known"] == 4, script.examiner.counters
+    assert script.examiner.counters["boundary comparisons at a time that is not known exactly"] == 1, script.examiner.counters
+
+
 def report_shows_the_first_boundary_that_is_wrong():
     script = Script(count=60, past={(WHOLE, index): Counter([ONE if index < 5 else TWO]) for index in range(60)})
     script.read(script.subscribe(query=WHOLE, strategy="delta"), ("[1]", '{"id":1,"v":1.50}'))
@@ -461,4 +484,4 @@ CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_bet
          backlog_behind_what_was_announced, first_result_that_is_ahead, throttled, throttled_and_polled,
          default_identity, null_that_became_a_json_null,
          seq_of_each_subscription, resets_for_good_reasons, killed_and_told, throttled_before_a_termination, ended_by_a_row_of_its_own,
-         any_select, any_select_at_a_time, any_select_that_was_emptied_and_went_on, lists, a_page_turns, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]
+         any_select, any_select_at_a_time, any_select_that_was_emptied_and_went_on, window_of_time, lists, a_page_turns, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]

@@ -13,14 +13,13 @@ import psycopg2
 
 import rows
 import schema
+from clocks import NOW
 from rows import Malformed
-from selects import NOW
 from shrinking import count_statements, shrink_case
 from state import ListResult, Violation, WholeResult
 
 MOST = 40  # transactions of a story
 PATIENCE = "10 s"  # for one statement, and for messages
-STILL = "timestamptz '2026-11-21 12:00:00+00'"  # where a query asks the clock
 
 Batch = namedtuple("Batch", "statements")
 # query: a selects.Select; sql and params are in the place of its own. tables: by name, those below it.
@@ -52,15 +51,15 @@ def statement(table, change):
     return "UPDATE %s SET %s WHERE %s" % (table.name, ", ".join(changed) or "{0} = {0}".format(schema.identifier(next(iter(after)))), where)
 
 
-def story_of(past, query, index):
-    """Returns the Story of what a query felt in this interval up to a transaction; None: of nothing."""
+def story_of(past, query, index, clock):
+    """Returns the Story of what a query felt in this interval up to a transaction, at one time if it asks that; None: of nothing."""
     tables = {name: past.relations.tables[name] for name in query.below}
     leaves = {leaf: table for table in tables.values() for leaf in table.leaves or (table.name,)}
     felt = [done for done in past.reference.replay.transactions
             if done.index <= index and any(change[1] in leaves for change in done.changes)][-MOST:]
     if not felt:
         return None
-    query = replace(query, text=query.text.replace(NOW, STILL), refresh_every="")
+    query = replace(query, text=query.text.replace(NOW, "timestamptz '%s'" % clock), refresh_every="")
     past.go(felt[0].index - 1)
     setup = [_insert(name, row) for name, table in tables.items() for row in past.rows_of(table)]
     batches = [Batch([statement(leaves[change[1]], change) for change in done.changes if change[1] in leaves]) for done in felt]

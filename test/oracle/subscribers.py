@@ -28,7 +28,7 @@ MOST_ROWS = 400    # and that it has
 ACTIONS = {  # name -> how often
     "subscribe": 14, "read": 22, "listen": 30, "pause": 4, "resume": 6, "refresh": 3, "set_params": 12, "leave": 5, "leave_all": 0.4,
     "transaction": 5, "rolled_back": 3, "rolled_back_savepoint": 3, "in_vain": 4, "twice": 1.5,
-    "read_in_vain": 6, "after_writing": 1, "long": 1, "stall": 1, "kill": 1, "disconnect": 0.8, "unlisten": 0.5, "wait": 3,
+    "read_in_vain": 6, "tell_time": 6, "after_writing": 1, "long": 1, "stall": 1, "kill": 1, "disconnect": 0.8, "unlisten": 0.5, "wait": 3,
 }
 
 
@@ -214,12 +214,13 @@ class Client(Actor):
     def _subscribe(self):
         if len(self.session.subscriptions) >= LIMIT:
             return self._leave()
-        query = self._query()
+        query, throttle = self._query(), self._throttle()
+        self._tell_time_of(query, throttle)
         keyed = query.shape.pointwise and query.source_table(self.world.tables).key
         try:
             # Without a first result, what came and went between two messages would be missing.
             snapshot = not (keyed and self.rng.random() < 0.08)
-            subscription = self.session.subscribe(self._free_id(), query, snapshot, self._throttle() if snapshot else 0)
+            subscription = self.session.subscribe(self._free_id(), query, snapshot, throttle if snapshot else 0)
         except psycopg2.Error as error:
             if self._may_fail(query, error) or (query.shape.sometimes and not query.endangered(self.world.tables)
                                                 and error.pgcode in REFUSED):
@@ -235,6 +236,20 @@ class Client(Actor):
         if subscription.unread and self.rng.random() < 0.6:
             self._read(subscription)
         return None
+
+    def _tell_time_of(self, query, throttle):
+        """Mostly, one that shows the time goes with those that do not."""
+        if not (query.whole and query.refresh_every and not query.shows_clock) or self.rng.random() < 0.15:
+            return
+        hand = selects.clock_hand(query.user, query.refresh_every)
+        known = [s.query for s in self._those(throttle=throttle, unread=False) if s.query == hand and s.query.refresh_every == hand.refresh_every]
+        if not known and len(self.session.subscriptions) < LIMIT:
+            self._read_batch(self.session.subscribe(self._free_id(), hand, throttle=throttle), None)
+
+    def _tell_time(self):
+        subscription = self._one()
+        if subscription:
+            self._tell_time_of(subscription.query, subscription.throttle)
 
     def _read(self, subscription=None):
         subscription = subscription or self._one(not self.session.in_transaction, unread=True)

@@ -40,7 +40,7 @@ class WholeComparison:
         self.index = index
         self.result = None    # the client's; None: nothing to compare with yet
         self.changed = True   # since the last moment
-        self.felt = None      # by the last moment
+        self.felt = None      # by the last moment, and the times that it may show
         self.right = -1       # index of the last transaction after which it was right
         self.failed = None    # the Moment that was wrong
         self.expected_bag = None
@@ -71,6 +71,9 @@ class WholeComparison:
             return []
         got, expected = self.failed.bag, self.expected_bag
         lines = ["after transaction number %d; the last time that it was right: number %d" % (self.failed.index, self.right)]
+        if None not in self.failed.clocks:
+            lines.append("expected at %s%s" % (self.failed.clocks[0], ", and others at the times up to %s" % self.failed.clocks[-1]
+                                               if len(self.failed.clocks) > 1 else ""))
         for what, some in (("alone expected", expected - got), ("alone got", got - expected), ("both", got & expected)):
             lines += ["%-15s %d × %s" % (what, count, rows.show_row(row)) for row, count in list(some.items())[:20]]
         if self.failed.order is not None:
@@ -92,19 +95,21 @@ class Examiner:
     def take(self, check, watched, index, after, told):
         """Keeps what a client has at a boundary."""
         comparison = watched.comparison
-        if watched.asks_clock and not watched.clocks:
-            return  # nothing tells the time
+        clocks = watched.clock.possible if watched.clock else (None,)
+        if not clocks:
+            self.counters["boundaries of which the time is not known"] += 1
+            return
         if index < self.past.start:
             return  # of what was held back since before the last quiet point
         subscription = watched.state.subscription
         felt = self.past.felt(subscription.query, index)
-        if not comparison.changed and felt == comparison.felt:
+        if not comparison.changed and (felt, clocks) == comparison.felt:
             return
-        comparison.changed, comparison.felt = False, felt
+        comparison.changed, comparison.felt = False, (felt, clocks)
         result = watched.state.result
         order = result.order() if subscription.query.ordered else None
         self.moments.append(Moment(check, watched, subscription, comparison, index, felt, after, told,
-                                   result.as_bag(), order, watched.clocks or (None,)))
+                                   result.as_bag(), order, clocks))
 
     def examine(self):
         """Compares; returns the pairs of (ConnectionCheck, Violation), of each subscription the first."""
@@ -119,6 +124,8 @@ class Examiner:
         return [self._violation(moment) for moment in found.values()]
 
     def _right(self, moment):
+        if None not in moment.clocks:
+            self.counters["boundary comparisons at a time that is %s" % ("known" if len(moment.clocks) == 1 else "not known exactly")] += 1
         return any(self._right_at(moment, clock) for clock in moment.clocks)
 
     def _right_at(self, moment, clock):
