@@ -9,6 +9,8 @@
 #   make SANITIZE=undefined|address         a test build that ends the server's process at the first mistake it finds;
 #                                           test/lib/cluster.sh knows how the server is started with it
 #   make SEPARATE_CHUNKS=1                  a test build for memory checkers: see test/lib/separate_chunks.hpp
+#   make PG_LIVE=no                         without the terminal client, pg_live; yes: with it, or not at all. Unless told,
+#                                           it is built where its libraries are
 
 # PGXS has a `check` of its own, which only says that there is none.
 ifneq (,$(filter check soak,$(MAKECMDGOALS)))
@@ -67,7 +69,38 @@ include $(PGXS)
 
 -include $(SOURCES:.cpp=.d)
 
-.PHONY: unit
+# The terminal client: a program of its own, with flags of its own.
+PG_LIVE_HEADERS := ncurses.h nlohmann/json.hpp libpq-fe.h
+ifndef PG_LIVE
+HASH := \#
+PG_LIVE_MISSING := $(strip $(foreach header,$(PG_LIVE_HEADERS),$(shell \
+	printf '$(HASH)if !__has_include(<$(header)>)\n$(HASH)error\n$(HASH)endif\n' | \
+	$(CXX) -x c++ -isystem $(shell $(PG_CONFIG) --includedir) -E - >/dev/null 2>&1 || echo $(header))))
+PG_LIVE := $(if $(PG_LIVE_MISSING),no,yes)
+endif
+
+PG_LIVE_GOALS := all install uninstall clean unit
+PG_LIVE_MAKE = +$(MAKE) -C clients/pg_live PG_CONFIG="$(PG_CONFIG)"
+.PHONY: $(PG_LIVE_GOALS:%=pg_live-%) unit
+all: pg_live-all
+install: pg_live-install
+uninstall: pg_live-uninstall
+clean: pg_live-clean
+unit: pg_live-unit
+ifeq ($(PG_LIVE),yes)
+pg_live-all pg_live-install pg_live-unit:
+	$(PG_LIVE_MAKE) $(@:pg_live-%=%)
+else
+pg_live-all:
+	@test -z '$(PG_LIVE_MISSING)' || echo 'pg_live, the terminal client, is left out: $(PG_LIVE_MISSING) not found.' \
+	  'On Debian: apt install libncurses-dev nlohmann-json3-dev libpq-dev'
+pg_live-install pg_live-unit: ;
+endif
+# Not beside each other: both would compile.
+pg_live-install: pg_live-all
+pg_live-uninstall pg_live-clean:
+	$(PG_LIVE_MAKE) $(@:pg_live-%=%)
+
 unit:
 	$(MAKE) -C test/unit run
 

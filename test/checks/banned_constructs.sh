@@ -1,5 +1,6 @@
 # What must not stand in code that runs inside the server, where an error is a longjmp that runs no destructor
-# (CONTRIBUTING.md, "C++ inside PostgreSQL"). src/model is pure C++ and may use more, but never a server header.
+# (CONTRIBUTING.md, "C++ inside PostgreSQL"). src/model is pure C++ and may use more, but never a server header. Clients are
+# programs of their own, which may use all of C++, but nothing that has no bounds.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # ban FILE PATTERN WHY: a finding for each line of code that matches.
@@ -30,3 +31,10 @@ while read -r file; do
   [[ $file == src/pg/compat*.hpp ]] || ban "$file" '\bPG_VERSION_NUM\b|\bPG_MAJORVERSION' "version differences live in src/pg/compat*.hpp"
   ban "$file" '\busing\s+namespace\b' "name what is used"
 done < <(files src cpp hpp)
+
+while read -r file; do
+  ban "$file" '\busing\s+namespace\b' "name what is used"
+  ban "$file" '(?<!\w)(sprintf|strcpy|strcat|gets|atoi|atol|system|popen|usleep|sleep)\s*\(' "has no bounds, or waits deaf to signals"
+  [[ $file == */unit/* ]] || ban "$file" '\b(new|delete)\b(?!\s*;)(?<!= delete)' "memory belongs to an object"
+  ban "$file" '^\s*#\s*include\s*"(?!pg_live/|\.\./\.\./\.\./test/unit/)' "a client knows the extension by SQL alone"
+done < <(files clients cpp hpp)

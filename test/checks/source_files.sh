@@ -9,14 +9,14 @@ while read -r file; do
   if [[ $file == *.hpp ]] && ! grep -q '^#pragma once$' "$file"; then
     complain "$file has no #pragma once"
   fi
-done < <(files src cpp hpp)
+done < <(files src cpp hpp && files clients cpp hpp)
 
 while read -r name; do
   complain "several files are called $name: $(find src -name "$name" | sort | tr '\n' ' ')"
 done < <(files src cpp hpp | sed 's|.*/||' | sort | uniq -d)
 while read -r line; do
   complain "longer than 100 columns: $line"
-done < <(export LC_ALL=C.UTF-8 && { files src cpp hpp && files test/unit cpp hpp; } | xargs -r grep -HnE '^.{101,}' | cut -c1-80)
+done < <(export LC_ALL=C.UTF-8 && { files src cpp hpp && files test/unit cpp hpp && files clients cpp hpp; } | xargs -r grep -HnE '^.{101,}' | cut -c1-80)
 
 mapfile -t all < <(find . \( -name .git -o -name results -o -name output_iso -o -name tmp_check -o -path ./build \) -prune -o -type f \
   \( -name '*.?pp' -o -name '*.c' -o -name '*.h' -o -name '*.sql' -o -name '*.spec' -o -name '*.p[lmy]' -o -name '*.sh' -o -name '*.md' -o \

@@ -1,4 +1,5 @@
-# clang-tidy (with .clang-tidy), which includes clang's analyzer, gcc's analyzer, and cppcheck, over src. The one check that
+# clang-tidy (with .clang-tidy), which includes clang's analyzer, gcc's analyzer, and cppcheck, over src and clients (there
+# without gcc's analyzer, which takes exceptions and the standard library's containers for mistakes). The one check that
 # takes more than a moment: a few seconds a file. Where CHECKS_CACHE names a directory, a file that was found clean is
 # not looked at again before it, or any header, changes.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -8,6 +9,8 @@ command -v cppcheck >/dev/null || leave_out "no cppcheck"
 command -v g++-12 >/dev/null || leave_out "no g++-12"
 "$tidy" --version | grep -q 'version 14\.' || leave_out "clang-tidy is not version 14"
 include=$("${PG_CONFIG:-pg_config}" --includedir-server)
+client_include=$("${PG_CONFIG:-pg_config}" --includedir)
+echo '#include <nlohmann/json.hpp>' | g++-12 -x c++ -fsyntax-only - 2>/dev/null || leave_out "no nlohmann/json.hpp"
 
 # analyse FILE: by clang-tidy, and a source by gcc's analyzer, which knows less of C++ but follows other paths. What is
 # compiled for fault points alone is looked at as well. The analyzers follow the functions of the file that they are
@@ -17,20 +20,21 @@ analyse() {
   clean=$CHECKS_CACHE/$({ echo "$file $surroundings" && cat "$file"; } | sha256sum | cut -c1-64)
   [[ -z $CHECKS_CACHE || ! -e $clean ]] || return 0
   flags=(-x c++ -std=c++20 -fno-exceptions -fno-rtti -fno-threadsafe-statics -isystem "$include" -Isrc)
+  [[ $file != clients/* ]] || flags=(-x c++ -std=c++20 -D_GNU_SOURCE '-DPG_LIVE_VERSION="1"' -isystem "$client_include" -Iclients)
   ! grep -q '^#ifdef LIVE_QUERIES_FAULTS' "$file" || variants+=(-DLIVE_QUERIES_FAULTS)
   for variant in "${variants[@]}"; do
     "$tidy" --quiet "$file" -- "${flags[@]}" ${variant:+"$variant"} 2>/dev/null || return 1
-    [[ $file != *.cpp ]] ||
+    [[ $file != *.cpp || $file == clients/* ]] ||
       g++-12 -fanalyzer -Werror -O1 "${flags[@]}" ${variant:+"$variant"} -c -o /dev/null "$file" || return 1
   done
   [[ -z $CHECKS_CACHE ]] || touch "$clean"
 }
 
-mapfile -t headers < <(files src hpp)
+mapfile -t headers < <(files src hpp && files clients hpp)
 surroundings=$({ "${PG_CONFIG:-pg_config}" --version && cat .clang-tidy "${headers[@]}" "${BASH_SOURCE[0]}"; } | sha256sum | cut -c1-64)
 export -f analyse
-export tidy include surroundings CHECKS_CACHE=${CHECKS_CACHE:-}
-files src cpp hpp | xargs -r -d '\n' -n 1 -P "$(nproc)" bash -c 'analyse "$1"' analyse || complain "clang-tidy or gcc found something"
+export tidy include client_include surroundings CHECKS_CACHE=${CHECKS_CACHE:-}
+{ files src cpp hpp && files clients/pg_live cpp hpp | grep -v /unit/; } | xargs -r -d '\n' -n 1 -P "$(nproc)" bash -c 'analyse "$1"' analyse || complain "clang-tidy or gcc found something"
 [[ -z $CHECKS_CACHE ]] || find "$CHECKS_CACHE" -type f -mtime +30 -delete
 
 # check_as VERSION PLACE: cppcheck, which reads no server header: what it needs to know of the macros is said here. Types of
@@ -45,6 +49,9 @@ check_as() {
     complain "cppcheck found something, as for version $1"
 }
 check_as 150000 src
+cppcheck --quiet --std=c++20 --language=c++ --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+  -j "$(nproc)" -Iclients --suppress=missingInclude --suppress=noExplicitConstructor -i clients/pg_live/unit \
+  --template='{file}:{line}: {severity}: {message} [{id}]' clients || complain "cppcheck found something in clients"
 for version in 160000 170000 180000 190000; do
   for file in src/pg/compat*.hpp; do
     check_as "$version" "$file"

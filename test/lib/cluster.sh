@@ -69,11 +69,11 @@ ensure_packages() {
   for what; do
     case $what in
       build)
-        packages+=(g++ make patch perl libkrb5-dev)
+        packages+=(g++ make patch perl libkrb5-dev libpq-dev libncurses-dev nlohmann-json3-dev)
         [[ -n ${PG_CONFIG:-} ]] || packages+=("postgresql-$pg_version" "postgresql-server-dev-$pg_version")
         ;;
-      checks) packages+=(clang-format-14 clang-tidy-14 g++-12 cppcheck shellcheck python3 patch) ;;
-      clients) packages+=(libipc-run-perl python3 python3-psycopg2 procps) ;;
+      checks) packages+=(clang-format-14 clang-tidy-14 g++-12 cppcheck shellcheck python3 patch libncurses-dev nlohmann-json3-dev) ;;
+      clients) packages+=(libipc-run-perl python3 python3-psycopg2 procps tmux) ;;
       chroots) packages+=(debootstrap) ;;
       fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
       packaging) packages+=(build-essential debhelper dpkg-dev fakeroot postgresql-server-dev-all) ;;
@@ -291,10 +291,12 @@ with_build() {
 # make_flags KIND: what make is told, one a line.
 make_flags() {
   case $1 in
-    faults | mutated) echo FAULTS=1 ;;
-    undefined) echo SANITIZE=undefined,float-divide-by-zero,float-cast-overflow ;;
-    address) printf '%s\n' SANITIZE=address SEPARATE_CHUNKS=1 ;;
-    valgrind) echo SEPARATE_CHUNKS=1 ;;
+    release) echo PG_LIVE=yes ;;
+    faults) printf '%s\n' FAULTS=1 PG_LIVE=yes ;;
+    mutated) printf '%s\n' FAULTS=1 PG_LIVE=no ;;
+    undefined) printf '%s\n' SANITIZE=undefined,float-divide-by-zero,float-cast-overflow PG_LIVE=no ;;
+    address) printf '%s\n' SANITIZE=address SEPARATE_CHUNKS=1 PG_LIVE=no ;;
+    valgrind) printf '%s\n' SEPARATE_CHUNKS=1 PG_LIVE=no ;;
   esac
 }
 
@@ -374,7 +376,7 @@ copy_server() {
   cp -as "$share/." "$to${share#"$prefix"}"
   ln -s "$include" "$to${include#"$prefix"}"
   # An installed live_queries has no place in it.
-  find "$to" -name 'live_queries*' -prune -exec rm -rf {} +
+  find "$to" \( -name 'live_queries*' -o -name 'pg_live*' \) -prune -exec rm -rf {} +
   echo "${bin#"$prefix"}" >"$to/.bin"
   ((EUID != 0)) || chown -R -h "$run_user:" "$to"
 }

@@ -40,7 +40,7 @@ part_build() {
   fi
   with_build "$kind" as_user make -s -C "$(build_dir "$kind")" ${FAULTS:+FAULTS=1} PG_CONFIG="$(server_bin "$kind")/pg_config" \
     uninstall </dev/null >>"$run_dir/log/build-$kind.log" 2>&1 || failed
-  if find "$run_dir/server-$kind" -name 'live_queries*' | grep .; then
+  if find "$run_dir/server-$kind" -name 'live_queries*' -o -name 'pg_live*' | grep .; then
     echo "left behind by make uninstall"
     failed
   else
@@ -52,12 +52,17 @@ part_build() {
 part_unit() {
   local status=0
   with_build "$kind" copy_tree "$source_root" "$(build_dir "$kind")"
-  logged "$run_dir/log/unit.log" with_build "$kind" as_user make -s -C "$(build_dir "$kind")" PG_CONFIG="$pg_config" unit || status=$?
+  logged "$run_dir/log/unit.log" with_build "$kind" as_user make -s -C "$(build_dir "$kind")" PG_CONFIG="$pg_config" PG_LIVE=yes unit ||
+    status=$?
   count_summary "$run_dir/log/unit.log" "$status"
   status=0
   echo "the same, sanitized:"
   logged "$run_dir/log/unit-sanitized.log" with_build "$kind" as_user make -s -C "$(build_dir "$kind")/test/unit" sanitize || status=$?
   count_summary "$run_dir/log/unit-sanitized.log" "$status"
+  status=0
+  logged "$run_dir/log/unit-pg_live.log" with_build "$kind" as_user make -s -C "$(build_dir "$kind")/clients/pg_live" \
+    PG_CONFIG="$pg_config" sanitize || status=$?
+  count_summary "$run_dir/log/unit-pg_live.log" "$status"
 }
 
 # need_extension KIND: for the parts that run a server.

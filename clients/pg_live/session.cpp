@@ -1,0 +1,186 @@
+// A loop in a loop: the outer one connects, the inner one follows messages until the connection is
+// lost.
+#include "pg_live/session.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "pg_live/problem.hpp"
+
+namespace pg_live {
+
+Session::Session(EventLoop* loop, const Options& options, Output* output)
+    : loop_(loop), options_(options), output_(output) {
+  for (const QueryText& text : options.queries) queries_.emplace_back(queries_.size() + 1, text);
+}
+
+void Session::Run() {
+  bool first_try = true;
+  for (;;) {
+    try {
+      ConnectAndFollow();
+    } catch (const ConnectionLost& lost) {
+      if (!was_live_) {
+        output_->Say(lost.what());
+        throw Stop{kNoConnection};
+      }
+      first_try = connection_ != nullptr;
+      connection_.reset();
+      payloads_.clear();
+      output_->Lost(lost.what(), first_try);
+      Pause();
+    }
+  }
+}
+
+void Session::Pause() {
+  const double chance = std::uniform_real_distribution<double>(0, 1)(random_);
+  const Clock::time_point until = Clock::now() + backoff_.Next(chance);
+  while (Clock::now() < until) (void)loop_->Wait(-1, 0, until);
+}
+
+void Session::ConnectAndFollow() {
+  Connect();
+  for (LiveQuery& query : queries_) Subscribe(&query);
+  was_live_ = true;
+  backoff_.Reset();
+  output_->Connected(*connection_);
+  output_->AllRead();
+  at_a_point_ = true;
+  Follow();
+}
+
+void Session::Connect() {
+  const auto notice = [this](const std::string& message, const std::string& detail) {
+    output_->Say(WaitingText(message, detail));
+  };
+  Options options = options_;
+  // There may be a screen by now, and nobody before it.
+  if (was_live_) options.never_ask_password = true;
+  connection_ = std::make_unique<Connection>(loop_, options, &password_, notice);
+}
+
+void Session::Subscribe(LiveQuery* query) {
+  const bool is_first = !query->has_result();
+  try {
+    TakeOver(*query, is_first, query->Subscribe(connection_.get()));
+  } catch (const ServerError& error) {
+    RefuseOrRetry(error);
+  }
+}
+
+// What a server refuses that has served before may pass: it may be a standby that is still to be
+// promoted.
+void Session::RefuseOrRetry(const ServerError& error) {
+  if (was_live_ && PassesByItself(error.sqlstate)) throw ConnectionLost(ProblemText(error));
+  if (IsMissingExtension(error)) {
+    const std::string sql = "SELECT 1 FROM pg_available_extensions WHERE name = 'live_queries'";
+    output_->Say(MissingExtensionText(connection_->Database(), !connection_->Query(sql).empty()));
+  } else {
+    output_->Say(ProblemText(error));
+  }
+  throw Stop{kRefused};
+}
+
+void Session::TakeOver(const LiveQuery& query, bool is_first,
+                       const std::vector<Difference>& differences) {
+  if (is_first)
+    output_->FirstResult(query);
+  else if (!differences.empty())
+    output_->CaughtUp(query, differences);
+}
+
+void Session::Follow() {
+  for (;;) {
+    while (std::optional<std::string> payload = connection_->NextPayload())
+      payloads_.push_back(std::move(*payload));
+    if (!payloads_.empty()) {
+      const std::string payload = std::move(payloads_.front());
+      payloads_.pop_front();
+      Handle(payload);
+      EndIfDone();
+      continue;
+    }
+    EndIfDone();
+    output_->Flush();
+    (void)connection_->WaitForInput(EventLoop::kNever);
+    output_->Serve(connection_.get());
+  }
+}
+
+void Session::EndIfDone() {
+  const auto is_empty = [](const LiveQuery& query) { return query.result().rows().empty(); };
+  const bool done =
+      output_->complete() || (options_.until_empty && at_a_point_ &&
+                              std::all_of(queries_.begin(), queries_.end(), is_empty));
+  const auto has_ended = [](const LiveQuery& query) { return query.has_ended(); };
+  const bool ended = std::all_of(queries_.begin(), queries_.end(), has_ended);
+  if (!done && (!ended || output_->StaysOpen())) return;
+  output_->Flush();
+  throw Stop{done ? kDone : kTerminated};
+}
+
+void Session::Handle(const std::string& payload) {
+  const std::optional<Message> message = ParseMessage(payload);
+  if (!message) {
+    output_->Say("a message of the server could not be read: all results are read again");
+    for (LiveQuery& query : queries_)
+      if (!query.has_ended()) Refresh(&query, {});
+    return;
+  }
+  const auto query = std::find_if(queries_.begin(), queries_.end(), [&](const LiveQuery& other) {
+    return other.id() == message->subscription_id;
+  });
+  if (query == queries_.end()) return;
+  std::vector<Difference> differences;
+  switch (message->type) {
+    case Message::Type::kChanges:
+      at_a_point_ = !message->more;
+      if (!query->Apply(*message, &differences)) {
+        output_->Say("a message does not fit the result: it is read again");
+        Refresh(&*query, message->seq);
+        return;
+      }
+      output_->Told(*query, *message, differences);
+      break;
+    case Message::Type::kReset:
+      output_->Told(*query, *message, {});
+      Refresh(&*query, message->seq);
+      break;
+    case Message::Type::kTerminated:
+      query->End(message->reason);
+      output_->Told(*query, *message, {});
+      output_->Say("query " + std::to_string(query->number()) + " has ended: " + message->reason +
+                   " (" + message->code + ")");
+      break;
+    case Message::Type::kOther:
+      break;
+  }
+}
+
+void Session::Refresh(LiveQuery* query, const std::string& seq) {
+  try {
+    query->RequestRefresh(connection_.get());
+  } catch (const ServerError& error) {
+    constexpr std::string_view kHasEnded = "55000";  // its last message is to come, and says why
+    if (error.sqlstate == kHasEnded) return;
+    RefuseOrRetry(error);
+  }
+  // The server hands out messages between commands: what has come by now was told before the new
+  // snapshot.
+  while (std::optional<std::string> payload = connection_->NextPayload())
+    payloads_.push_back(std::move(*payload));
+  std::erase_if(payloads_, [&](const std::string& payload) {
+    const std::optional<Message> message = ParseMessage(payload);
+    return message && message->subscription_id == query->id() &&
+           message->type != Message::Type::kTerminated;
+  });
+  try {
+    TakeOver(*query, false, query->Refresh(connection_.get(), seq));
+  } catch (const ServerError& error) {
+    RefuseOrRetry(error);
+  }
+  at_a_point_ = payloads_.empty();
+}
+
+}  // namespace pg_live

@@ -1,0 +1,56 @@
+// The life of a watch: connects, subscribes, follows the messages, and connects again.
+//
+// Owns: the connection, the live queries, and what is done about resets, terminations and lost
+// connections.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "pg_live/backoff.hpp"
+#include "pg_live/connection.hpp"
+#include "pg_live/event_loop.hpp"
+#include "pg_live/live_query.hpp"
+#include "pg_live/options.hpp"
+#include "pg_live/output.hpp"
+
+namespace pg_live {
+
+class Session {
+ public:
+  Session(EventLoop* loop, const Options& options, Output* output);
+
+  // Until a Stop, which it throws.
+  [[noreturn]] void Run();
+
+  const std::vector<LiveQuery>& queries() const { return queries_; }
+
+ private:
+  void ConnectAndFollow();
+  void Connect();
+  void Subscribe(LiveQuery* query);
+  void RefuseOrRetry(const ServerError& error);
+  [[noreturn]] void Follow();
+  void Handle(const std::string& payload);
+  void Refresh(LiveQuery* query, const std::string& seq);
+  void TakeOver(const LiveQuery& query, bool is_first, const std::vector<Difference>& differences);
+  void EndIfDone();
+  void Pause();
+
+  EventLoop* loop_;
+  const Options& options_;
+  Output* output_;
+  std::vector<LiveQuery> queries_;
+  std::unique_ptr<Connection> connection_;
+  std::deque<std::string> payloads_;  // that have come, and are still to be handled
+  std::string password_;
+  bool was_live_ = false;
+  bool at_a_point_ = false;  // all results show one point in time
+  Backoff backoff_;
+  std::minstd_rand random_{std::random_device{}()};
+};
+
+}  // namespace pg_live

@@ -1,0 +1,110 @@
+// The command line, and what errors become.
+#include "../../../test/unit/check.hpp"
+#include "pg_live/array_literal.hpp"
+#include "pg_live/backoff.hpp"
+#include "pg_live/options.hpp"
+#include "pg_live/problem.hpp"
+
+using pg_live::Backoff;
+using pg_live::Mode;
+using pg_live::Options;
+using pg_live::ParseDuration;
+using pg_live::ParseOptions;
+using pg_live::ServerError;
+
+namespace {
+
+// The complaint about a command line; empty if there is none.
+std::string Complaint(const std::vector<std::string>& arguments) {
+  try {
+    ParseOptions(arguments);
+  } catch (const pg_live::UsageError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST(ConnectionOptionsAreThoseOfPsql) {
+  const Options options = ParseOptions({"-h", "box", "-p5433", "--username=me", "--dbname", "shop",
+                                        "-w", "SELECT $1", "-3", "--", "SELECT 2"});
+  CHECK_EQ(options.host, "box");
+  CHECK_EQ(options.port, "5433");
+  CHECK_EQ(options.user, "me");
+  CHECK_EQ(options.database, "shop");
+  CHECK(options.never_ask_password);
+  CHECK_EQ(options.queries.size(), 2U);
+  CHECK_EQ(options.queries[0].params.size(), 1U);
+  CHECK_EQ(options.queries[0].params[0], "-3");
+  CHECK_EQ(options.queries[1].query, "SELECT 2");
+  CHECK_EQ(ParseOptions({"--", "-x"}).queries[0].query, "-x");
+}
+
+TEST(ModesAndEnds) {
+  const Options options =
+      ParseOptions({"--changes", "--count=3", "--for", "10s", "--until-empty", "SELECT 1"});
+  CHECK(options.mode == Mode::kChanges);
+  CHECK_EQ(*options.count, 3U);
+  CHECK_EQ(options.time->count(), 10000);
+  CHECK(options.until_empty);
+  CHECK(ParseOptions({"--exec", "cat", "SELECT 1"}).mode == Mode::kExec);
+}
+
+TEST(WrongArguments) {
+  CHECK_EQ(Complaint({}), "a query is missing");
+  CHECK_EQ(Complaint({"--nothing"}), "there is no option \"--nothing\"");
+  CHECK_EQ(Complaint({"-h"}), "-h needs a value");
+  CHECK_EQ(Complaint({"--json=1", "SELECT 1"}), "--json takes no value");
+  CHECK(Complaint({"--json", "--changes", "SELECT 1"}).starts_with("--json, --changes"));
+  CHECK(Complaint({"--count", "0", "SELECT 1"}).starts_with("--count takes a number"));
+  CHECK(Complaint({"--for", "soon", "SELECT 1"}).starts_with("--for takes a time"));
+  CHECK_EQ(Complaint({"SELECT 1", "--json"}), "\"--json\": options stand before the query");
+  CHECK_EQ(Complaint({"SELECT 1", "--"}), "a query is missing after --");
+  CHECK(Complaint({"--list", "SELECT 1"}).starts_with("--list takes no query"));
+  CHECK_EQ(Complaint({"--list"}), "");
+  CHECK_EQ(Complaint({"-wW", "SELECT 1"}), "-w and -W exclude each other");
+}
+
+TEST(Durations) {
+  CHECK_EQ(ParseDuration("500ms")->count(), 500);
+  CHECK_EQ(ParseDuration("1.5s")->count(), 1500);
+  CHECK_EQ(ParseDuration("2")->count(), 2000);
+  CHECK_EQ(ParseDuration("2min")->count(), 120000);
+  CHECK_EQ(ParseDuration("1h")->count(), 3600000);
+  for (const char* text : {"", "s", "-1s", "1d", "nan", "inf", "1e300h"})
+    CHECK(!ParseDuration(text));
+}
+
+TEST(WaitsGrowToHalfAMinute) {
+  Backoff backoff;
+  CHECK_EQ(backoff.Next(1).count(), 250);
+  CHECK_EQ(backoff.Next(0).count(), 250);
+  CHECK_EQ(backoff.Next(1).count(), 1000);
+  for (int i = 0; i < 20; ++i) backoff.Next(1);
+  CHECK_EQ(backoff.Next(0).count(), 15000);
+  CHECK_EQ(backoff.Next(1).count(), 30000);
+  backoff.Reset();
+  CHECK_EQ(backoff.Next(1).count(), 250);
+}
+
+TEST(ProblemsAreOneLine) {
+  CHECK_EQ(
+      pg_live::ProblemText(ServerError("watching a query requires wal_level = logical", "55000", "",
+                                       "Set wal_level = logical and\nrestart the server.")),
+      "watching a query requires wal_level = logical. Set wal_level = logical and restart the "
+      "server.");
+  CHECK(
+      pg_live::IsMissingExtension(ServerError("schema \"live\" does not exist", "3F000", "", "")));
+  CHECK(!pg_live::IsMissingExtension(ServerError("schema \"x\" does not exist", "3F000", "", "")));
+  CHECK(pg_live::WaitingText("live_queries waits for older transactions to end",
+                             "Running: process 7.")
+            .find("Running: process 7. End them") != std::string::npos);
+  CHECK(pg_live::PassesByItself("57P03"));
+  CHECK(!pg_live::PassesByItself("42P01"));
+}
+
+TEST(ArrayLiterals) {
+  CHECK_EQ(pg_live::ArrayLiteral({}), "{}");
+  CHECK_EQ(pg_live::ArrayLiteral({"a\"b\\c", "", "NULL", "x,y"}), R"({"a\"b\\c","","NULL","x,y"})");
+}

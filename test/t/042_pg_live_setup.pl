@@ -1,0 +1,63 @@
+# What pg_live says of a server that is not set up for live queries: one line, with the cure.
+use strict;
+use warnings FATAL => 'all';
+use LiveQueries;
+use PgLive;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('setup');
+$node->init(allows_streaming => 1, extra => [ '--encoding=UTF8', '--no-locale' ]);
+$node->append_conf('postgresql.conf', 'autovacuum = off');
+$node->start;
+$node->safe_psql('postgres', 'CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
+my $query = 'SELECT id FROM t';
+
+# refused(PATTERN, NAME): in one line that matches.
+sub refused {
+    my ($where, $pattern, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $client = run_pg_live($where, '--json', $query);
+    is($client->{status}, 3, "$name: the status");
+    like($client->{err}, qr/\Apg_live: [^\n]*$pattern[^\n]*\n\z/, "$name: what is said");
+    is($client->{out}, '', "$name: nothing else");
+    return;
+}
+
+refused($node, qr/database "postgres" has no live queries yet.*CREATE EXTENSION live_queries/, 'no extension');
+$node->safe_psql('postgres', 'CREATE EXTENSION live_queries');
+refused($node, qr/shared_preload_libraries.*restart the server/, 'not preloaded');
+restart_with($node, q{shared_preload_libraries = 'live_queries'});
+refused($node, qr/wal_level = logical.*restart the server/, 'wal_level');
+restart_with($node, "wal_level = logical\nmax_replication_slots = 0");
+refused($node, qr/max_replication_slots.*restart the server/, 'no slots');
+restart_with($node, 'max_replication_slots = 10');
+
+# A transaction that runs has to end first; that is said, and then it goes on.
+my $old = connect_client($node);
+$old->rows('BEGIN; CREATE TABLE other (id int)');
+my $client = start_pg_live($node, '--json', $query);
+$client->wait_for('err', qr/\Apg_live: live_queries waits for older transactions[^\n]*process ${\$old->pid}\b[^\n]*live_queries\.databases[^\n]*\n\z/,
+    'waiting: for whom, and the cure');
+$client->signal('INT');
+is($client->finish->{status}, 130, 'waiting: can be ended');
+poll_ok($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pg_live'}, 'waiting: the server does not wait on');
+$client = start_pg_live($node, '--json', '--count', 1, $query);
+$client->wait_for('err', qr/waits/, 'waiting: again');
+$old->rows('COMMIT');
+$client->wait_for('out', qr/snapshot/, 'waiting: goes on');
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (2)');
+is($client->finish->{status}, 0, 'waiting: and is well');
+
+# A standby, where a query cannot be watched.
+$node->backup('copy');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'copy', has_streaming => 1);
+$standby->start;
+$node->wait_for_catchup($standby);
+refused($standby, qr/in recovery.*on the primary/, 'a standby');
+
+$standby->stop;
+$node->stop;
+done_testing();

@@ -1,0 +1,119 @@
+# pg_live on a terminal: what is drawn, what keys do, resizing, and what happens when the server is gone. The terminal is tmux's.
+use strict;
+use warnings FATAL => 'all';
+use LiveQueries;
+use PgLive;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('screen');
+$node->safe_psql('postgres', <<~SQL);
+    CREATE TABLE orders (id int PRIMARY KEY, note text, total numeric(10,2));
+    ALTER TABLE orders REPLICA IDENTITY FULL;
+    INSERT INTO orders SELECT g, 'note ' || g, g FROM generate_series(1, 50) g;
+    SQL
+my $terminal = PgLive::Terminal->new($node);
+
+sub shows { local $Test::Builder::Level = $Test::Builder::Level + 1; return $terminal->shows(@_) }
+sub ended { local $Test::Builder::Level = $Test::Builder::Level + 1; return $terminal->ended(@_) }
+sub keys_sent { return $terminal->keys_sent(@_) }
+sub tmux { return $terminal->tmux(@_) }
+sub start { return $terminal->start(80, 24, @_) }
+sub psql { return $node->safe_psql('postgres', $_[0]) }
+
+# ---- one query ----
+
+start('SELECT id, note, total FROM orders ORDER BY id');
+shows('the first result', qr/^1: 50 rows  stream  SELECT id/m, qr/^   1  note 1    1\.00$/m, qr/^ live  50 rows .* stream /m);
+psql(q{UPDATE orders SET total = 77 WHERE id = 2; INSERT INTO orders VALUES (0, E'new\n\x1b[2J', NULL); DELETE FROM orders WHERE id = 4});
+shows('changes are drawn in their places, and marked',
+    qr/^\+  0  new\\n\\x1b\[2J   NULL\n   1 .*\n~  2  note 2 +77\.00\n   3 .*\n-  4 .*\n   5 /m, qr/lag \d+ ms/);
+shows('for a moment', qr/^   0  .*\n   1 .*\n   2 .*\n   3 .*\n   5 /m);
+my $colours = tmux('capture-pane', '-p', '-e', '-t', 'main');
+unlike($colours, qr/\x1b\[[0-9;]*3[23]m/, 'and then in no colour');
+psql('UPDATE orders SET total = 78 WHERE id = 2');
+ok(wait_until(sub { tmux('capture-pane', '-p', '-e', '-t', 'main') =~ /\x1b\[(?:\d+;)*33m.*78\.00/ }), 'what has changed has a colour');
+
+keys_sent('End');
+shows('End', qr/^  50  note 50/m, [qr/^   1  note/m]);
+keys_sent('Up');
+shows('Up', qr/^  49  note 49.*\n live/m);
+keys_sent('PPage');
+shows('a page up', qr/^  29  note 29.*\n live/m);
+keys_sent('Home');
+shows('Home', qr/\A.*\n.*\n   0 /);
+keys_sent('NPage');
+shows('a page down', qr/\A.*\n.*\n  21 /);
+keys_sent('Home');
+keys_sent('Right');
+shows('to the right', qr/\A.*\n  note /);
+keys_sent('Left');
+
+keys_sent('/');
+keys_sent('-l', 'OTE 3');
+shows('a filter while it is typed', qr/^1: 50 rows, 11 shown/m, qr{^/OTE 3_}m, [qr/^   5  note 5/m]);
+keys_sent('BSpace');
+shows('backspace', qr{^/OTE _}m, qr/^1: 50 rows, 49 shown/m);
+keys_sent('4', 'Enter');
+shows('a filter that is kept', qr{^ live .*  /OTE 4  }m, qr/^1: 50 rows, 10 shown/m);
+keys_sent('Escape');
+shows('no filter', qr/^1: 50 rows  stream/m);
+
+keys_sent('Space');
+shows('held', qr/^ HELD, 0 changes/m);
+psql('DELETE FROM orders WHERE id < 10');
+shows('held: changes are counted', qr/^ HELD, 9 changes/m, qr/^   1  note 1/m);
+keys_sent('Space');
+shows('held no more', qr/^ live  41 rows/m, [qr/^   1  note 1/m]);
+
+keys_sent('?');
+shows('the page of help', qr/hold still/, qr/strategy +stream/, qr/tables +public\.orders/);
+keys_sent('x');
+shows('and back', qr/^1: 41 rows/m);
+
+tmux('resize-window', '-t', 'main', '-x', 60, '-y', 10);
+shows('smaller', qr/\A1: 41 rows.*\n.*\n(?:  1\d  .*\n){7} live/);
+tmux('resize-window', '-t', 'main', '-x', 30, '-y', 2);
+shows('too small for rows', qr/\A1: 41 rows.*\n live/);
+tmux('resize-window', '-t', 'main', '-x', 100, '-y', 30);
+shows('larger', qr/^  36  note 36.*\n live/m);
+
+# ---- the server goes, and comes back ----
+
+$node->stop('immediate');
+shows('no server: it is said, and the rows stay', qr/^ STALE  /m, qr/^  10  note 10/m);
+$node->start;
+shows('it connects again', qr/^ live  41 rows/m);
+psql(q{INSERT INTO orders VALUES (11111, 'after', 1)});
+keys_sent('End');
+shows('and goes on', qr/^\W +11111  after/m);
+psql(q{SELECT live.kill(live_id) FROM live_queries WHERE status = 'active'});
+shows('killed: it is said, and the rows stay', qr/ENDED/, qr/^\W +11111  after/m);
+keys_sent('q');
+ended(0, 'q ends it');
+poll_ok($node, q{SELECT count(*) = 0 FROM live_queries WHERE status = 'active'}, 'nothing stays on the server');
+
+# ---- several queries ----
+
+start('SELECT id FROM orders WHERE id < $1', '15', '--', 'SELECT note FROM orders ORDER BY id DESC LIMIT 3', '--', 'SELECT count(*) FROM orders');
+shows('tiles', qr/\A1: 5 rows .*SELECT id.*\[15\]\n(?:.*\n)*2: 3 rows  delta .*\n.*\n  after *\n  note 50\n  note 49\n(?:.*\n)*3: 1 row  delta .*\n.*\n +42\n/);
+psql(q{INSERT INTO orders VALUES (1000, 'between', 1)});
+shows('in the order of the query', qr/  after *\n[+ ] between\n  note 50\n/, qr/3: 1 row .*\n.*\n[~ ] +43\n/);
+keys_sent('Tab');
+keys_sent('?');
+shows('Tab: the query in focus', qr/How query 2 is watched/);
+keys_sent('x');
+keys_sent('C-c');
+ended(130, 'Ctrl-C ends it');
+
+start('SELECT nothing FROM orders');
+shows('what is refused is said on the terminal', qr/^pg_live: column "nothing" does not exist\.$/m);
+ended(3, 'with its status');
+
+start('--until-empty', 'SELECT id FROM orders WHERE id = 1000');
+shows('until empty', qr/^1: 1 row/m);
+psql('DELETE FROM orders WHERE id = 1000');
+ended(0, 'until empty: ends');
+
+$node->stop;
+done_testing();

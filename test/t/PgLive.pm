@@ -1,0 +1,156 @@
+# Running pg_live, the terminal client, in TAP tests: it is found in the server that the tests run on.
+package PgLive;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Exporter 'import';
+use IPC::Run ();
+use JSON::PP ();
+use LiveQueries;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(run_pg_live start_pg_live);
+
+my $json = JSON::PP->new->utf8;
+
+sub connection_of {
+    my ($node) = @_;
+    return ('-w', '-d', $node->connstr('postgres'));
+}
+
+# run_pg_live(NODE, ARGUMENTS...): until it ends by itself. Returns {status, out, err}.
+sub run_pg_live {
+    my ($node, @arguments) = @_;
+    my $client = start_pg_live($node, @arguments);
+    $client->finish;
+    return $client;
+}
+
+# start_pg_live(NODE, ARGUMENTS...): one that runs. Its output so far is in {out} and {err} once wait_for or finish has looked.
+sub start_pg_live {
+    my ($node, @arguments) = @_;
+    my $self = bless { out => '', err => '' }, __PACKAGE__;
+    my $timeout = $PostgreSQL::Test::Utils::timeout_default;
+    # PGAPPNAME would stand for the name that the program gives itself.
+    delete local $ENV{PGAPPNAME};
+    $self->{run} = IPC::Run::start([ 'pg_live', connection_of($node), @arguments ],
+        '<', \undef, '>', \$self->{out}, '2>', \$self->{err}, IPC::Run::timeout($timeout * 2));
+    return $self;
+}
+
+# Waits until what it has written to standard output ('out') or standard error ('err') matches; a test.
+sub wait_for {
+    my ($self, $stream, $pattern, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $there = wait_until(sub {
+        eval { $self->{run}->pump_nb } if $self->{run}->pumpable;
+        return $self->{$stream} =~ $pattern || !$self->{run}->pumpable;
+    });
+    return ok($there && $self->{$stream} =~ $pattern, $name)
+      || diag("out: $self->{out}\nerr: $self->{err}");
+}
+
+sub signal {
+    my ($self, $signal) = @_;
+    $self->{run}->signal($signal);
+    return;
+}
+
+# Waits for its end.
+sub finish {
+    my ($self) = @_;
+    $self->{run}->finish;
+    # 128 + n is its own doing, a signal itself would be a status below 128.
+    $self->{status} = $self->{run}->full_result(0) >> 8;
+    $self->{signal} = $self->{run}->full_result(0) & 127;
+    return $self;
+}
+
+# The messages that it has written so far.
+sub messages {
+    my ($self) = @_;
+    return map { $json->decode($_) } grep { /\}\n\z/ } split /(?<=\n)/, $self->{out};
+}
+
+# The rows, by key, that its messages come to.
+sub state_of_messages {
+    my ($self) = @_;
+    my $text = JSON::PP->new->canonical->allow_nonref;
+    my %state;
+    for my $message ($self->messages) {
+        if ($message->{type} eq 'snapshot') {
+            %state = map { $text->encode($_->{key}) => $text->encode($_->{row}) } @{ $message->{rows} };
+        } elsif ($message->{type} eq 'changes') {
+            apply_changes(\%state, $message);
+        }
+    }
+    return \%state;
+}
+
+# A terminal, which is tmux's, with pg_live in it.
+package PgLive::Terminal;
+
+use strict;
+use warnings FATAL => 'all';
+
+use IPC::Run ();
+use LiveQueries;
+use Test::More;
+
+sub new {
+    my ($class, $node) = @_;
+    # That of a person who has no configuration, apart from all others.
+    return bless { node => $node, tmux => [ 'tmux', '-u', '-L', "pg_live_$$", '-f', '/dev/null' ] }, $class;
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    local ($?, $@);
+    eval { IPC::Run::run([ @{ $self->{tmux} }, 'kill-server' ], '>&', \my $ignored) };
+    return;
+}
+
+sub tmux {
+    my ($self, @command) = @_;
+    my ($out, $err) = ('', '');
+    IPC::Run::run([ @{ $self->{tmux} }, @command ], '>', \$out, '2>', \$err) or die "tmux @command: $err";
+    return $out;
+}
+
+# start(WIDTH, HEIGHT, ARGUMENTS...): runs pg_live, and the shell says its status afterwards.
+sub start {
+    my ($self, $width, $height, @arguments) = @_;
+    my $command = join ' ', map { s/'/'\\''/gr =~ s/(.*)/'$1'/rs } 'pg_live', PgLive::connection_of($self->{node}), @arguments;
+    $self->tmux('new-session', '-d', '-s', 'main', '-x', $width, '-y', $height, "$command; echo \"status \$?\"; exec sleep 1000");
+    return;
+}
+
+sub keys_sent {
+    my ($self, @keys) = @_;
+    return $self->tmux('send-keys', '-t', 'main', @keys);
+}
+
+# shows(NAME, PATTERNS...): waits until the screen matches all of them, and none of those that stand in an array; a test.
+sub shows {
+    my ($self, $name, @patterns) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $screen = '';
+    my $there = wait_until(sub {
+        $screen = $self->tmux('capture-pane', '-p', '-t', 'main');
+        return !grep { ref $_ eq 'ARRAY' ? $screen =~ $_->[0] : $screen !~ $_ } @patterns;
+    });
+    return ok($there, $name) || diag($screen);
+}
+
+# ended(STATUS, NAME): waits for that status; a test.
+sub ended {
+    my ($self, $status, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $self->shows($name, qr/^status $status$/m);
+    $self->tmux('kill-session', '-t', 'main');
+    return;
+}
+
+1;
