@@ -40,6 +40,7 @@ SELECT * FROM matters($$SELECT a.id, b.id AS other FROM sale a JOIN sale b ON b.
 SELECT * FROM matters($$SELECT id FROM shop WHERE NOT EXISTS (SELECT FROM sale s WHERE s.shop = shop.id AND s.kind = 'open' AND shop.kind = 'large')$$);
 SELECT * FROM matters($$SELECT shop, sum(amount) AS sum FROM sale WHERE (note IS NULL OR note = 'x' COLLATE "C") AND twice IS DISTINCT FROM 4 GROUP BY shop HAVING shop > 1$$);
 SELECT * FROM matters($$SELECT shop, count(*) FROM sale WHERE note LIKE 'x%' AND 10 / amount > 1 AND abs(amount) > 1 GROUP BY shop$$);
+SELECT * FROM matters($$SELECT shop, count(*) FROM sale WHERE note ^@ 'x' AND 5 = ANY (ARRAY[ARRAY[shop], ARRAY[id]]) AND 5 = ANY (ARRAY[shop, id]) GROUP BY shop$$);
 SELECT * FROM matters($$SELECT shop, count(*) FROM sale WHERE id > (SELECT max(id) FROM shop WHERE kind = 'large') GROUP BY shop$$);
 
 -- Several, each of its own kind.
@@ -102,6 +103,18 @@ DELETE FROM sale WHERE id = 40;
 SELECT * FROM told();
 SELECT evaluated() > 0;
 SELECT live.unsubscribe_all();
+
+-- Of a key of two columns, values are looked for beside each other: where these are too many pairs, all is evaluated.
+CREATE TABLE grid (a int, b int, kind text NOT NULL, v int, PRIMARY KEY (a, b));
+INSERT INTO grid SELECT a, b, 'empty', 0 FROM generate_series(1, 40) a, generate_series(1, 40) b;
+SELECT start(format('grid %s', n), format('SELECT a, max(v) + %s AS max FROM grid WHERE kind IN (''full'', ''half'') GROUP BY a', n)) FROM generate_series(1, 4) n;
+SELECT evaluated() >= 0;
+UPDATE grid SET v = 1 WHERE a = 1;
+SELECT evaluated();
+UPDATE grid SET v = 2 WHERE a = b;
+SELECT evaluated();
+SELECT live.unsubscribe_all();
+DROP TABLE grid;
 
 -- Row security, a partitioned table, and a key of two columns, of which both change places.
 CREATE TABLE part (a int, b text, owner text NOT NULL, v int, PRIMARY KEY (a, b)) PARTITION BY RANGE (a);

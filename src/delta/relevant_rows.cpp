@@ -62,9 +62,11 @@ bool IsHarmlessFunction(Oid function) {
 bool IsHarmlessOperator(Oid operation, Oid collation, Node* argument) {
   const Oid function = get_opcode(operation);
   if (!IsHarmlessFunction(function)) return false;
-  // Without a collation that is certain, it is an error.
+  // Without a collation that is certain, it is an error; with one, what is leakproof may still be
+  // (`^@`, where that is not deterministic).
   if (OidIsValid(get_typcollation(exprType(argument))) && !OidIsValid(collation)) return false;
-  return get_func_leakproof(function) || IsComparison(operation, argument);
+  if (IsComparison(operation, argument)) return true;
+  return get_func_leakproof(function) && !OidIsValid(collation);
 }
 
 // A constant that becomes one of another type does so as well where the query is planned.
@@ -105,7 +107,9 @@ bool IsHarmless(Node* node, const Place& place) {
       return !castNode(NullTest, node)->argisrow &&
              IsHarmless(AsNode(castNode(NullTest, node)->arg), place);
     case T_ArrayExpr:
-      return AreHarmless(castNode(ArrayExpr, node)->elements, place);
+      // Arrays of arrays have to be of one size.
+      return !castNode(ArrayExpr, node)->multidims &&
+             AreHarmless(castNode(ArrayExpr, node)->elements, place);
     case T_OpExpr:
     case T_DistinctExpr: {
       const auto* test = reinterpret_cast<const OpExpr*>(node);

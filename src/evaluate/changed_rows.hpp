@@ -14,7 +14,7 @@ extern "C" {
 
 namespace live_queries {
 
-// A batch of more rows of a table than that is not looked through.
+// A batch by whose values more rows of a table than that may be found is not looked through.
 constexpr int kMostLookedThrough = 1000;
 
 // The tables that somebody has asked for.
@@ -45,7 +45,7 @@ struct RowFilter {
 // In `context`, with which it goes; `routes` stay the caller's. nullptr: any row may matter.
 RowFilter* PrepareFilter(MemoryContext context, const StaleSet& set, List* routes);
 
-// Of the rows with these identities (one ValueSet a column, none of more than `count`), those that
+// Of the rows with these identities (one ValueSet a column, `count` pairs of values), those that
 // matter, at one of the snapshots. Of several columns, it may be rows that have not changed. They
 // are in CurrentMemoryContext. `before` is nullptr if none of them was there. Raises what reading
 // raises.

@@ -245,10 +245,13 @@ DirtyRows LookThrough(const StaleSets& sets, const StaleSet& set, const DirtyRow
                       StaleValues* values) {
   const RowFilter* filter = sets.filters[set.number];
   if (filter == nullptr || source.rows == nullptr || dirty.all) return dirty;
-  int count = 0;
-  for (int i = 0; i < list_length(set.columns); ++i)
-    count = std::max(count, dirty.columns[i].count);
-  if (count == 0 || count > kMostLookedThrough) return dirty;
+  // Of several columns, each value is found beside each.
+  int count = 1;
+  for (int i = 0; i < list_length(set.columns); ++i) {
+    if (dirty.columns[i].count > kMostLookedThrough / count) return dirty;
+    count *= dirty.columns[i].count;
+    if (count == 0) return dirty;
+  }
   const bool only_after =
       values->all_new[set.number] || LIVE_QUERIES_MUTATION("look_at_new_rows_alone");
   ValueSet* columns =
