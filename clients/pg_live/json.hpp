@@ -41,7 +41,8 @@ Json JsonBool(bool value);
 Json JsonArray(std::vector<Json> items);
 Json JsonObject(std::vector<JsonMember> members);
 
-// Nothing unless `text` is one JSON value. Bytes that are not UTF-8 are read as U+FFFD.
+// Nothing unless `text` is one JSON value. Bytes that are not UTF-8, and escaped surrogates that
+// are no pair, are read as U+FFFD.
 std::optional<Json> ParseJson(std::string_view text);
 
 }  // namespace pg_live

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
-#include <map>
+#include <string_view>
 #include <utility>
 
 namespace pg_live {
@@ -48,9 +48,11 @@ std::string LiveResult::KeyBefore(Place place) {
 }
 
 LiveResult::Place LiveResult::InOrder(const Json& row) {
-  if (order_.empty()) return rows_.end();
-  return std::find_if(rows_.begin(), rows_.end(),
-                      [&](const Row& other) { return order_.Before(row, other.row); });
+  // From the end, where most rows belong that come later.
+  Place place = rows_.end();
+  if (order_.empty()) return place;
+  while (place != rows_.begin() && order_.Before(row, std::prev(place)->row)) --place;
+  return place;
 }
 
 void LiveResult::Clear(std::vector<Difference>* differences) {
@@ -60,23 +62,61 @@ void LiveResult::Clear(std::vector<Difference>* differences) {
   rows_.clear();
 }
 
-bool LiveResult::ApplyOne(const Change& change, std::vector<Difference>* differences) {
+// Whether there is what the changes delete or update, and whether their positions are those of a
+// list without gaps.
+bool LiveResult::Fits(const std::vector<Change>& changes, bool placed) const {
+  std::unordered_map<std::string_view, size_t> counts;
+  bool cleared = false;
+  const auto count_of = [&](const std::string& key) -> size_t& {
+    const auto [entry, is_new] = counts.try_emplace(key, 0);
+    if (is_new && !cleared) entry->second = places_.count(key);
+    return entry->second;
+  };
+  size_t size = rows_.size();
+  std::vector<size_t> positions;
+  for (const Change& change : changes) {
+    if (change.op == Change::Op::kClear) {
+      counts.clear();
+      cleared = true;
+      size = 0;
+      continue;
+    }
+    const bool takes_out =
+        change.op == Change::Op::kDelete || (placed && change.op == Change::Op::kUpdate);
+    if (change.op == Change::Op::kInsert) {
+      // In a list they come last.
+      if (!placed) ++count_of(change.key);
+    } else if (size_t& count = count_of(change.key); count == 0) {
+      return false;
+    } else if (takes_out) {
+      --count;
+      --size;
+    }
+    if (!placed || change.op == Change::Op::kDelete) continue;
+    if (!change.position) return false;
+    positions.push_back(*change.position);
+  }
+  std::sort(positions.begin(), positions.end());
+  return std::all_of(positions.begin(), positions.end(),
+                     [&](size_t position) { return position <= size++; });
+}
+
+void LiveResult::ApplyOne(const Change& change, std::vector<Difference>* differences) {
   if (change.op == Change::Op::kClear) {
     Clear(differences);
-    return true;
+    return;
   }
   if (change.op == Change::Op::kInsert) {
     Insert(InOrder(change.row), change.key, change.row);
     differences->push_back({Difference::Kind::kEntered, change.key, change.row, {}, {}});
-    return true;
+    return;
   }
   const Place place = Find(change.key);
-  if (place == rows_.end()) return false;
   if (change.op == Change::Op::kDelete) {
     // The row as it was shown: what the message has may be the key alone.
     differences->push_back({Difference::Kind::kLeft, change.key, place->row, {}, KeyBefore(place)});
     Erase(place);
-    return true;
+    return;
   }
   const Json old = change.old.IsNull() ? FormerValues(place->row, change.row) : change.old;
   differences->push_back({Difference::Kind::kChanged, change.key, change.row, old, {}});
@@ -87,12 +127,11 @@ bool LiveResult::ApplyOne(const Change& change, std::vector<Difference>* differe
     Erase(place);
     Insert(InOrder(row.row), row.key, row.row);
   }
-  return true;
 }
 
 // What the message deletes or updates is taken out of the list; then the updated and inserted rows
 // are put in at their positions, the least first.
-bool LiveResult::ApplyPlaced(const std::vector<Change>& changes,
+void LiveResult::ApplyPlaced(const std::vector<Change>& changes,
                              std::vector<Difference>* differences) {
   std::vector<const Change*> placed;
   for (const Change& change : changes) {
@@ -104,7 +143,6 @@ bool LiveResult::ApplyPlaced(const std::vector<Change>& changes,
       differences->push_back({Difference::Kind::kEntered, change.key, change.row, {}, {}});
     } else {
       const Place place = Find(change.key);
-      if (place == rows_.end()) return false;
       if (change.op == Change::Op::kDelete) {
         differences->push_back(
             {Difference::Kind::kLeft, change.key, place->row, {}, KeyBefore(place)});
@@ -114,9 +152,7 @@ bool LiveResult::ApplyPlaced(const std::vector<Change>& changes,
       }
       Erase(place);
     }
-    if (change.op == Change::Op::kDelete) continue;
-    if (!change.position) return false;
-    placed.push_back(&change);
+    if (change.op != Change::Op::kDelete) placed.push_back(&change);
   }
   std::stable_sort(placed.begin(), placed.end(), [](const Change* left, const Change* right) {
     return *left->position < *right->position;
@@ -124,20 +160,21 @@ bool LiveResult::ApplyPlaced(const std::vector<Change>& changes,
   Place at = rows_.begin();
   size_t position = 0;
   for (const Change* change : placed) {
-    for (; position < *change->position; ++position, ++at)
-      if (at == rows_.end()) return false;
+    for (; position < *change->position; ++position) ++at;
     Insert(at, change->key, change->row);
     ++position;
   }
-  return true;
 }
 
 bool LiveResult::Apply(const std::vector<Change>& changes, std::vector<Difference>* differences) {
   const bool placed = std::any_of(changes.begin(), changes.end(),
                                   [](const Change& change) { return change.position.has_value(); });
-  if (placed) return ApplyPlaced(changes, differences);
-  return std::all_of(changes.begin(), changes.end(),
-                     [&](const Change& change) { return ApplyOne(change, differences); });
+  if (!Fits(changes, placed)) return false;
+  if (placed)
+    ApplyPlaced(changes, differences);
+  else
+    for (const Change& change : changes) ApplyOne(change, differences);
+  return true;
 }
 
 std::vector<Difference> LiveResult::Replace(const std::vector<Row>& rows) {

@@ -45,14 +45,16 @@ class LiveResult {
   std::vector<Difference> Replace(const std::vector<Row>& rows);
 
   // Applies the changes of one message, and adds to `differences` what became of them. False if
-  // they do not fit: then the result is out of step, and needs another first result.
+  // they do not fit: then nothing is applied, the result is out of step, and needs another first
+  // result.
   bool Apply(const std::vector<Change>& changes, std::vector<Difference>* differences);
 
  private:
   using Place = Rows::iterator;
 
-  bool ApplyOne(const Change& change, std::vector<Difference>* differences);
-  bool ApplyPlaced(const std::vector<Change>& changes, std::vector<Difference>* differences);
+  bool Fits(const std::vector<Change>& changes, bool placed) const;
+  void ApplyOne(const Change& change, std::vector<Difference>* differences);
+  void ApplyPlaced(const std::vector<Change>& changes, std::vector<Difference>* differences);
   void Clear(std::vector<Difference>* differences);
   Place InOrder(const Json& row);
   void Insert(Place before, const std::string& key, const Json& row);

@@ -56,3 +56,23 @@ TEST(DeepNesting) {
   const std::string text = std::string(kDepth, '[') + std::string(kDepth, ']');
   CHECK(Again(text) == text);
 }
+
+TEST(HalfOfAPairOfSurrogatesIsReplaced) {
+  const std::string replaced = "\xEF\xBF\xBD";
+  CHECK_EQ(Again(R"("\ud800")"), "\"" + replaced + "\"");
+  CHECK_EQ(Again(R"("\uDC00a\ud83dx\ud83d\n")"),
+           "\"" + replaced + "a" + replaced + "x" + replaced + "\\n\"");
+  CHECK_EQ(Again(R"("\ud83d\ud83d\ude00")"), "\"" + replaced + "\xF0\x9F\x98\x80\"");
+  CHECK_EQ(Again(R"({"\udfff":["\\ud800","\"\\"]})"),
+           "{\"" + replaced + R"(":["\\ud800","\"\\"]})");
+  for (const char* text : {R"("\ud8")", R"("\ud800)", R"("\u)", R"("\)"}) CHECK(!ParseJson(text));
+}
+
+TEST(NumbersThatAreTooLargeKeepTheirDigits) {
+  CHECK_EQ(Again(R"([1,1e99999,{"1e99999":-2.5E+99999},"1e99999",3,0.5])"),
+           R"([1,1e99999,{"1e99999":-2.5E+99999},"1e99999",3,0.5])");
+  const std::string digits(100000, '7');
+  CHECK(Again("[" + digits + ",-" + digits + ".5,8]") == "[" + digits + ",-" + digits + ".5,8]");
+  for (const char* text : {"1e99999 1", "[1e99999", "1e99999-", "a1e99999"})
+    CHECK(!ParseJson(text));
+}

@@ -72,6 +72,28 @@ TEST(WhatDoesNotFitIsNoticed) {
            "out of step");
 }
 
+TEST(OfWhatDoesNotFitNothingIsApplied) {
+  LiveResult result = Numbers();
+  const std::string before = Rows(result);
+  const auto does_not_fit = [&](const std::string& changes) {
+    CHECK_EQ(Apply(&result, changes), "out of step");
+    CHECK_EQ(Rows(result), before);
+  };
+  const std::string insert = R"({"op":"insert","key":[3],"row":{"n":5}},)";
+  const std::string placed = R"({"op":"insert","key":[3],"row":{"n":5},"position":0},)";
+  const std::string twice =
+      R"({"op":"delete","key":[1],"row":{}},{"op":"delete","key":[1],"row":{}})";
+  does_not_fit(insert + R"({"op":"update","key":[7],"row":{"n":1}})");
+  does_not_fit(insert + twice);
+  does_not_fit(R"({"op":"clear"},{"op":"delete","key":[1],"row":{}})");
+  does_not_fit(placed + twice);
+  does_not_fit(placed + R"({"op":"update","key":[1],"row":{"n":1}})");
+  does_not_fit(R"({"op":"clear"},)" + placed +
+               R"({"op":"insert","key":[4],"row":{},"position":2})");
+  CHECK_EQ(Apply(&result, insert + R"({"op":"delete","key":[3],"row":{}})"), "+[3]-[3]");
+  CHECK_EQ(Rows(result), before);
+}
+
 TEST(EqualRowsAreCounted) {
   LiveResult result;
   result.Replace({RowOf("[5]", R"({"n":5})"), RowOf("[5]", R"({"n":5})")});
