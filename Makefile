@@ -73,14 +73,16 @@ include $(PGXS)
 PG_LIVE_HEADERS := ncurses.h nlohmann/json.hpp libpq-fe.h
 ifndef PG_LIVE
 HASH := \#
+# As in its Makefile.
+PG_LIVE_INCLUDEDIR := $(filter-out /usr/include,$(shell $(PG_CONFIG) --includedir))
 PG_LIVE_MISSING := $(strip $(foreach header,$(PG_LIVE_HEADERS),$(shell \
 	printf '$(HASH)if !__has_include(<$(header)>)\n$(HASH)error\n$(HASH)endif\n' | \
-	$(CXX) -x c++ -isystem $(shell $(PG_CONFIG) --includedir) -E - >/dev/null 2>&1 || echo $(header))))
+	$(CXX) -x c++ $(PG_LIVE_INCLUDEDIR:%=-isystem %) -E - >/dev/null 2>&1 || echo $(header))))
 PG_LIVE := $(if $(PG_LIVE_MISSING),no,yes)
 endif
 
 PG_LIVE_GOALS := all install uninstall clean unit
-PG_LIVE_MAKE = +$(MAKE) -C clients/pg_live PG_CONFIG="$(PG_CONFIG)"
+PG_LIVE_MAKE = +$(MAKE) -C clients/pg_live PG_CONFIG="$(PG_CONFIG)" CXX="$(CXX)"
 .PHONY: $(PG_LIVE_GOALS:%=pg_live-%) unit
 all: pg_live-all
 install: pg_live-install
@@ -97,7 +99,7 @@ pg_live-all:
 pg_live-install pg_live-unit: ;
 endif
 # Not beside each other: both would compile.
-pg_live-install: pg_live-all
+pg_live-install pg_live-unit: pg_live-all
 pg_live-uninstall pg_live-clean:
 	$(PG_LIVE_MAKE) $(@:pg_live-%=%)
 
