@@ -47,7 +47,8 @@ void Connection::Finish::operator()(pg_conn* connection) const { PQfinish(connec
 Connection::Connection(EventLoop* loop, const Options& options, std::string* password,
                        NoticeHandler notice)
     : loop_(loop), notice_(std::move(notice)) {
-  if (options.ask_password && password->empty()) *password = AskPassword("Password: ");
+  if (options.ask_password && !options.never_ask_password && password->empty())
+    *password = AskPassword("Password: ");
   try {
     Connect(options, *password);
   } catch (const ConnectionLost&) {

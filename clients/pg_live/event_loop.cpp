@@ -44,6 +44,11 @@ void SetHandler(int signal, void (*handler)(int)) {
   sigaction(signal, &action, nullptr);
 }
 
+bool IsIgnored(int signal) {
+  struct sigaction action = {};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 // Milliseconds for poll(2), rounded up: it is not to come back too early again and again.
 int PollTime(Clock::time_point until) {
   if (until == EventLoop::kNever) return -1;
@@ -59,12 +64,16 @@ int PollTime(Clock::time_point until) {
 EventLoop::EventLoop() {
   if (pipe2(signal_pipe.data(), O_CLOEXEC | O_NONBLOCK) != 0)
     throw std::runtime_error("cannot make a pipe");
-  for (const int signal : kSignals) SetHandler(signal, OnSignal);
+  // nohup(1) has it ignored.
+  const bool outlives_terminal = IsIgnored(SIGHUP);
+  for (const int signal : kSignals)
+    if (signal != SIGHUP || !outlives_terminal) SetHandler(signal, OnSignal);
   SetHandler(SIGPIPE, SIG_IGN);
 }
 
 EventLoop::~EventLoop() {
-  for (const int signal : kSignals) SetHandler(signal, SIG_DFL);
+  for (const int signal : kSignals)
+    if (!IsIgnored(signal)) SetHandler(signal, SIG_DFL);
   for (const int fd : signal_pipe) close(fd);
 }
 
@@ -72,6 +81,13 @@ void EventLoop::SetEnd(Clock::time_point end, int status) {
   end_ = end;
   end_status_ = status;
 }
+
+void EventLoop::Continue() {
+  stopped_ = true;
+  stop_signal = 0;
+}
+
+bool EventLoop::StoppedAgain() const { return stopped_ && stop_signal != 0; }
 
 void EventLoop::SetInput(int fd, std::function<void()> handler) {
   input_ = fd;

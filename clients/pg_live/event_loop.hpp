@@ -21,7 +21,8 @@ class EventLoop {
  public:
   static constexpr Clock::time_point kNever = Clock::time_point::max();
 
-  // Takes over SIGINT, SIGTERM, SIGHUP, SIGCHLD and SIGWINCH, and ignores SIGPIPE. One at a time.
+  // Takes over SIGINT, SIGTERM, SIGHUP (unless that is ignored), SIGCHLD and SIGWINCH, and ignores
+  // SIGPIPE. One at a time.
   EventLoop();
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
@@ -49,7 +50,10 @@ class EventLoop {
   void Interrupt() { interrupted_ = true; }
 
   // After a Stop: waits on, as for a child that has to be told.
-  void Continue() { stopped_ = true; }
+  void Continue();
+
+  // Whether another signal to end has come since.
+  bool StoppedAgain() const;
 
  private:
   void Tick();

@@ -19,8 +19,9 @@ constexpr int kNotRun = 127;
 
 // In the child; does not return.
 [[noreturn]] void BecomeCommand(const std::string& command, int input) {
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGWINCH, SIGPIPE})
+  for (const int number : {SIGINT, SIGTERM, SIGCHLD, SIGWINCH, SIGPIPE})
     (void)signal(number, SIG_DFL);
+  if (signal(SIGHUP, SIG_DFL) == SIG_IGN) (void)signal(SIGHUP, SIG_IGN);
   dup2(input, STDIN_FILENO);
   execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
   _exit(kNotRun);
@@ -38,8 +39,21 @@ void WriteAll(EventLoop* loop, int fd, std::string_view text) {
   }
 }
 
+constexpr std::chrono::milliseconds kLook(200);
+
+// The command may take its time to end, but not for ever, and not against a second signal.
+void EndCommand(EventLoop* loop, pid_t child) {
+  constexpr std::chrono::seconds kPatience(10);
+  const Clock::time_point until = Clock::now() + kPatience;
+  kill(child, SIGTERM);
+  loop->Continue();
+  while (waitpid(child, nullptr, WNOHANG) == 0) {
+    if (loop->StoppedAgain() || Clock::now() >= until) kill(child, SIGKILL);
+    (void)loop->Wait(-1, 0, Clock::now() + kLook);
+  }
+}
+
 int WaitForEnd(EventLoop* loop, pid_t child) {
-  constexpr std::chrono::milliseconds kLook(200);
   int status = 0;
   while (waitpid(child, &status, WNOHANG) == 0) (void)loop->Wait(-1, 0, Clock::now() + kLook);
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -63,9 +77,7 @@ int RunCommand(EventLoop* loop, const std::string& command, std::string_view inp
     return WaitForEnd(loop, child);
   } catch (const Stop&) {
     if (writes) close(ends[1]);
-    kill(child, SIGTERM);
-    loop->Continue();
-    (void)WaitForEnd(loop, child);
+    EndCommand(loop, child);
     throw;
   }
 }

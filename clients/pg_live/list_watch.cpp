@@ -174,7 +174,12 @@ void ListWatch::Kill(const std::string& live_id) {
 // ---- keys and drawing ---------------------------------------------------------------------------
 
 void ListWatch::OnKeys() {
-  while (const std::optional<KeyPress> press = terminal_->NextKey()) OnKey(*press);
+  bool any = false;
+  while (const std::optional<KeyPress> press = terminal_->NextKey()) {
+    any = true;
+    OnKey(*press);
+  }
+  if (!any && terminal_->IsGone()) throw Stop{kDone};
   Draw();
 }
 

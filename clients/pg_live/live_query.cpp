@@ -12,7 +12,6 @@ LiveQuery::LiveQuery(size_t number, QueryText text)
     : number_(number), id_("pg_live-" + std::to_string(number)), text_(std::move(text)) {}
 
 std::vector<Difference> LiveQuery::Subscribe(Connection* connection) {
-  ended_.clear();
   const Connection::Table table =
       connection->Query("SELECT strategy, seq, columns FROM live.subscribe($1, $2, $3::text[])",
                         {id_, text_.query, ArrayLiteral(text_.params)});

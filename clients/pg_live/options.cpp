@@ -190,6 +190,8 @@ Options ParseOptions(const std::vector<std::string>& arguments) {
   const size_t at = ParseLeadingOptions(arguments, &options);
   ParseQueries(arguments, at, &options);
   if (options.help || options.version) return options;
+  if (options.ask_password && options.never_ask_password)
+    throw UsageError("-w and -W exclude each other");
   if (options.mode == Mode::kList) {
     if (!options.queries.empty() || options.count || options.until_empty)
       throw UsageError("--list takes no query, and no --count or --until-empty");
@@ -198,8 +200,6 @@ Options ParseOptions(const std::vector<std::string>& arguments) {
   if (options.queries.empty()) throw UsageError("a query is missing");
   if (options.mode == Mode::kTableOnce && (options.count || options.until_empty))
     throw UsageError("--table-once ends by itself: it takes no --count or --until-empty");
-  if (options.ask_password && options.never_ask_password)
-    throw UsageError("-w and -W exclude each other");
   return options;
 }
 

@@ -5,12 +5,21 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <csignal>
+
 namespace pg_live {
 
 std::string AskPassword(const std::string& prompt) {
   const int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
   const int input = terminal < 0 ? STDIN_FILENO : terminal;
   const int output = terminal < 0 ? STDERR_FILENO : terminal;
+  // What the event loop takes over for another reason than to end must not end the reading.
+  sigset_t others;
+  sigset_t blocked_before;
+  sigemptyset(&others);
+  sigaddset(&others, SIGWINCH);
+  sigaddset(&others, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &others, &blocked_before);
   termios before{};
   const bool hides = tcgetattr(input, &before) == 0;
   if (hides) {
@@ -27,6 +36,7 @@ std::string AskPassword(const std::string& prompt) {
     (void)!write(output, "\n", 1);
   }
   if (terminal >= 0) close(terminal);
+  sigprocmask(SIG_SETMASK, &blocked_before, nullptr);
   return password;
 }
 

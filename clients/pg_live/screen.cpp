@@ -120,8 +120,7 @@ void Screen::OnKeys() {
     else
       OnKey(*press);
   }
-  // A terminal that is gone can always be read.
-  if (!any && isatty(STDIN_FILENO) == 0) throw Stop{kDone};
+  if (!any && terminal_->IsGone()) throw Stop{kDone};
   Draw();
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "pg_live/problem.hpp"
 
@@ -15,7 +16,6 @@ Session::Session(EventLoop* loop, const Options& options, Output* output)
 }
 
 void Session::Run() {
-  bool first_try = true;
   for (;;) {
     try {
       ConnectAndFollow();
@@ -24,10 +24,10 @@ void Session::Run() {
         output_->Say(lost.what());
         throw Stop{kNoConnection};
       }
-      first_try = connection_ != nullptr;
       connection_.reset();
       payloads_.clear();
-      output_->Lost(lost.what(), first_try);
+      output_->Flush();
+      output_->Lost(lost.what(), !std::exchange(said_lost_, true));
       Pause();
     }
   }
@@ -41,8 +41,10 @@ void Session::Pause() {
 
 void Session::ConnectAndFollow() {
   Connect();
-  for (LiveQuery& query : queries_) Subscribe(&query);
+  for (LiveQuery& query : queries_)
+    if (!query.has_ended()) Subscribe(&query);
   was_live_ = true;
+  said_lost_ = false;
   backoff_.Reset();
   output_->Connected(*connection_);
   output_->AllRead();
@@ -73,6 +75,9 @@ void Session::Subscribe(LiveQuery* query) {
 // promoted.
 void Session::RefuseOrRetry(const ServerError& error) {
   if (was_live_ && PassesByItself(error.sqlstate)) throw ConnectionLost(ProblemText(error));
+  // What was told so far is written before the end; without a first result of each query nothing
+  // was.
+  if (was_live_) output_->Flush();
   if (IsMissingExtension(error)) {
     const std::string sql = "SELECT 1 FROM pg_available_extensions WHERE name = 'live_queries'";
     output_->Say(MissingExtensionText(connection_->Database(), !connection_->Query(sql).empty()));
@@ -99,6 +104,9 @@ void Session::Follow() {
       payloads_.pop_front();
       Handle(payload);
       EndIfDone();
+      // Signals and keys do not have to wait until no message is left.
+      (void)loop_->Wait(-1, 0, Clock::now());
+      output_->Serve(connection_.get());
       continue;
     }
     EndIfDone();

@@ -48,6 +48,7 @@ class Session {
   std::deque<std::string> payloads_;  // that have come, and are still to be handled
   std::string password_;
   bool was_live_ = false;
+  bool said_lost_ = false;   // that the connection is lost, since it was live
   bool at_a_point_ = false;  // all results show one point in time
   Backoff backoff_;
   std::minstd_rand random_{std::random_device{}()};

@@ -140,6 +140,8 @@ void Terminal::PutLine(size_t line, std::string_view text, Style style) {
 
 void Terminal::Show() { wrefresh(stdscr); }
 
+bool Terminal::IsGone() const { return isatty(STDIN_FILENO) == 0; }
+
 std::optional<KeyPress> Terminal::NextKey() {
   constexpr wint_t kDelete = 127;
   wint_t code = 0;

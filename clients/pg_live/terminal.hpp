@@ -66,6 +66,10 @@ class Terminal {
   void PutLine(size_t line, std::string_view text, Style style);
   void Show();
 
+  // Whether nobody can press a key any more. Then standard input can always be read, and has
+  // nothing.
+  bool IsGone() const;
+
   // The next key that was pressed.
   std::optional<KeyPress> NextKey();
 };

@@ -69,9 +69,11 @@ like($client->{out}, qr/"old":\{"total":9.00\}/, 'JSON: former values');
 nothing_stays('JSON: nothing stays on the server');
 
 # It is what there is without a terminal, too.
-$client = run_pg_live($node, '--for', '200ms', $orders, '42');
-like($client->{out}, qr/^\{"type":"snapshot"/, 'JSON is what there is without a terminal');
-ended($client, 0, 'the time is over');
+$client = start_pg_live($node, $orders, '42');
+$client->wait_for('out', qr/^\{"type":"snapshot"/, 'JSON is what there is without a terminal');
+$client->signal('INT');
+ended($client->finish, 130, 'and it goes on until it is ended');
+ended(run_pg_live($node, '--for', '200ms', $orders, '42'), 0, 'the time is over');
 
 # Large ones come in parts.
 for my $strategy (qw(stream delta)) {
@@ -183,8 +185,36 @@ psql('DROP TABLE gone');
 $client->wait_for('err', qr/query 1 has ended/, 'dropped: said');
 psql(q{INSERT INTO orders VALUES (80, 42, 'on', 1)});
 $client->wait_for('out', qr/"id":80/, 'dropped: the other query goes on');
+psql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_live'});
+$client->wait_for('err', qr/connection lost/, 'dropped: then the connection is lost');
+psql(q{INSERT INTO orders VALUES (81, 42, 'on', 1)});
+$client->wait_for('out', qr/"id":81/, 'dropped: the other query goes on after that');
 $client->signal('INT');
 ended($client->finish, 130, 'dropped: until it is ended');
+
+$client = start_pg_live($node, '--json', 'SELECT id FROM orders', '--', $orders, '42');
+$client->wait_for('out', qr/snapshot.*\n.*snapshot/, 'one killed: runs');
+psql(q{SELECT live.kill(live_id) FROM live_queries WHERE status = 'active' AND live_id LIKE '%pg_live-1'});
+$client->wait_for('err', qr/query 1 has ended/, 'one killed: said');
+psql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_live'});
+$client->wait_for('err', qr/connection lost/, 'one killed: then the connection is lost');
+psql(q{INSERT INTO orders VALUES (82, 42, 'on', 1)});
+$client->wait_for('out', qr/"id":82/, 'one killed: the other query goes on after that');
+is(psql(q{SELECT count(*) FROM live_queries WHERE status = 'active'}), 1, 'one killed: it does not come back');
+$client->signal('INT');
+ended($client->finish, 130, 'one killed: until it is ended');
+
+# nohup(1) has it ignored.
+{
+    local $SIG{HUP} = 'IGNORE';
+    $client = start_pg_live($node, '--json', $orders, '42');
+}
+$client->wait_for('out', qr/snapshot/, 'SIGHUP ignored: runs');
+$client->signal('HUP');
+psql(q{INSERT INTO orders VALUES (83, 42, 'on', 1)});
+$client->wait_for('out', qr/"id":83/, 'SIGHUP ignored: goes on');
+$client->signal('INT');
+ended($client->finish, 130, 'SIGHUP ignored: until it is ended');
 
 # ---- a command for each message ----
 
@@ -207,6 +237,13 @@ ok(wait_until(sub { -s $file }), 'exec: a long command runs');
 $client->signal('TERM');
 ended($client->finish, 143, 'exec: SIGTERM');
 is(slurp_file($file), "ended\n", 'exec: the command is told, and waited for');
+unlink $file;
+$client = start_pg_live($node, '--exec', qq{trap '' TERM; echo runs >$file; while :; do sleep 0.1; done}, $orders, '42');
+ok(wait_until(sub { -s $file }), 'exec: a command that does not want to end runs');
+$client->signal('TERM');
+sleep 1;
+$client->signal('TERM');
+ended($client->finish, 143, 'exec: and is killed in the end');
 nothing_stays('exec: nothing stays on the server');
 
 $node->stop;

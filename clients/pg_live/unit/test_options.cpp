@@ -64,6 +64,7 @@ TEST(WrongArguments) {
   CHECK(Complaint({"--list", "SELECT 1"}).starts_with("--list takes no query"));
   CHECK_EQ(Complaint({"--list"}), "");
   CHECK_EQ(Complaint({"-wW", "SELECT 1"}), "-w and -W exclude each other");
+  CHECK_EQ(Complaint({"-wW", "--list"}), "-w and -W exclude each other");
 }
 
 TEST(Durations) {
