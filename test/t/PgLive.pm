@@ -89,7 +89,8 @@ sub state_of_messages {
     return \%state;
 }
 
-# A terminal, which is tmux's, with pg_live in it.
+# A terminal, which is tmux's, with pg_live in it. A server of tmux is no child of the test: its socket is in a directory of the
+# test, it ends with the one command that it runs, and that has a limit.
 package PgLive::Terminal;
 
 use strict;
@@ -97,33 +98,66 @@ use warnings FATAL => 'all';
 
 use IPC::Run ();
 use LiveQueries;
+use PostgreSQL::Test::Utils;
 use Test::More;
+
+my $longest = 900;    # seconds
+my $starts = 0;
+my %running;          # the names of the servers that may run
+my $directory;
 
 sub new {
     my ($class, $node) = @_;
-    # That of a person who has no configuration, apart from all others.
-    return bless { node => $node, tmux => [ 'tmux', '-u', '-L', "pg_live_$$", '-f', '/dev/null' ] }, $class;
+    $directory //= PostgreSQL::Test::Utils::tempdir_short();
+    return bless { node => $node }, $class;
+}
+
+# run_tmux(NAME, COMMAND...): with the server of that name, for a person who has no configuration. Returns whether it did,
+# and what it has written.
+sub run_tmux {
+    my ($name, @command) = @_;
+    my ($out, $err) = ('', '');
+    local $ENV{TMUX_TMPDIR} = $directory;
+    local $ENV{SHELL} = '/bin/sh';
+    delete local $ENV{TMUX};
+    my $done = IPC::Run::run([ 'tmux', '-u', '-L', $name, '-f', '/dev/null', @command ], '>', \$out, '2>', \$err);
+    return ($done, $out, $err);
+}
+
+sub end_server {
+    my ($name) = @_;
+    run_tmux($name, 'kill-server') if delete $running{$name};
+    return;
 }
 
 sub DESTROY {
     my ($self) = @_;
     local ($?, $@);
-    eval { IPC::Run::run([ @{ $self->{tmux} }, 'kill-server' ], '>&', \my $ignored) };
+    eval { end_server($self->{server}) if $self->{server} };
     return;
+}
+
+END {
+    local ($?, $@);
+    eval { end_server($_) for keys %running };
 }
 
 sub tmux {
     my ($self, @command) = @_;
-    my ($out, $err) = ('', '');
-    IPC::Run::run([ @{ $self->{tmux} }, @command ], '>', \$out, '2>', \$err) or die "tmux @command: $err";
+    my ($done, $out, $err) = run_tmux($self->{server}, @command);
+    die "tmux @command: $err" if !$done;
     return $out;
 }
 
-# start(WIDTH, HEIGHT, ARGUMENTS...): runs pg_live, and the shell says its status afterwards.
+# start(WIDTH, HEIGHT, ARGUMENTS...): runs pg_live, and the shell, which Ctrl-C does not end, says its status afterwards. A
+# server of its own each time: the one before may still be about to end.
 sub start {
     my ($self, $width, $height, @arguments) = @_;
     my $command = join ' ', map { s/'/'\\''/gr =~ s/(.*)/'$1'/rs } 'pg_live', PgLive::connection_of($self->{node}), @arguments;
-    $self->tmux('new-session', '-d', '-s', 'main', '-x', $width, '-y', $height, "$command; echo \"status \$?\"; exec sleep 1000");
+    $self->{server} = 's' . ++$starts;
+    $running{ $self->{server} } = 1;
+    $self->tmux('new-session', '-d', '-s', 'main', '-x', $width, '-y', $height,
+        'timeout', '--foreground', $longest, 'sh', '-c', "trap : INT; $command; echo \"status \$?\"; trap '' INT; exec sleep $longest");
     return;
 }
 
@@ -149,7 +183,7 @@ sub ended {
     my ($self, $status, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     $self->shows($name, qr/^status $status$/m);
-    $self->tmux('kill-session', '-t', 'main');
+    end_server($self->{server});
     return;
 }
 
