@@ -8,7 +8,6 @@
 
 extern "C" {
 #include "miscadmin.h"
-#include "port/pg_bitutils.h"
 }
 
 namespace live_queries {
@@ -18,9 +17,10 @@ constexpr uint64_t kNoBound = UINT64_MAX;
 
 Inboxes inboxes;  // by consumer, as are
 LaneReader lanes[kMaxConsumers];
-// Whether it was taken after this round's bound was known: if it is at its end, it has nothing more
-// up to there.
-bool taken[kMaxConsumers];
+IndexSet unread;  // the inboxes with something in them, if only that something was lost
+// Those of them that something was left in when this round's bound became known: at their end
+// there may be more up to there.
+IndexSet begun_before;
 uint64_t bound = 0;
 // The greatest seq that was told, or is held: nothing is to come before it any more.
 uint64_t passed = 0;
@@ -35,17 +35,15 @@ bool in_use = false;
 struct Positions {
   uint64_t least = kNoBound;  // of those that run; if it is one alone, it is no bound for itself
   bool evaluated = false;     // an evaluator is among them, if they are several
-  uint32_t gone = 0;          // those that do not run, if they are several: a bit for each
+  IndexSet gone;              // those that do not run, if they are several
 };
 
 // One that has ended counts until that is told: the last messages of its lane are bound as well.
 bool HasSeveralConsumers(const ConnectionShared& connection) {
-  uint32_t consumers = 0;  // a bit for each
-  for (int i = 0; i < kMaxConsumers; ++i)
-    if (connection.lanes[i].subscription_count.Load() > 0) consumers |= uint32_t{1} << i;
+  IndexSet consumers = UsedLanes(connection);
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    consumers |= uint32_t{1} << one->consumer;
-  return pg_popcount32(consumers) > 1;
+    consumers.Add(one->consumer);
+  return consumers.HasSeveral();
 }
 
 Positions LookAtConsumers(const ConnectionShared& connection) {
@@ -54,7 +52,7 @@ Positions LookAtConsumers(const ConnectionShared& connection) {
   // An evaluator, which comes first, is never ahead of the decoder, and so not seen to be.
   ForEachConsumer(connection, [&](const ConsumerShared* consumer) {
     if (consumer->state.Load() != ConsumerState::kRunning) {
-      positions.gone |= uint32_t{1} << consumer->index;
+      positions.gone.Add(consumer->index);
       return;
     }
     if (consumer->kind == ConsumerKind::kEvaluator) positions.evaluated = true;
@@ -88,35 +86,29 @@ void NoteLosses(int consumer, bool* lost) {
   *lost = true;
 }
 
+void BeginLane(int consumer) { lanes[consumer].Begin(consumer, &inboxes[consumer]); }
+
 // Of the lanes that are at their end.
 void Take(ConnectionShared* connection) {
-  bool empty[kMaxConsumers];
-  for (int i = 0; i < kMaxConsumers; ++i) empty[i] = inboxes[i].empty();
   LIVE_QUERIES_FAULT("client-take");
-  TakeMail(connection, &inboxes);
+  IndexSet taken = TakeMail(connection, unread, &inboxes);
+  unread = unread.With(taken);
   LIVE_QUERIES_FAULT("client-taken");
-  for (int i = 0; i < kMaxConsumers; ++i) {
-    if (!empty[i]) continue;
-    lanes[i].Begin(i, &inboxes[i]);
-    taken[i] = true;
-  }
+  while (!taken.empty()) BeginLane(taken.TakeFirst());
 }
 
-// Whether a lane has a record that is next. At the end of what an earlier delivery has left there
-// may be more in the mailbox, which comes before what others have beyond.
-bool HasRecord(ConnectionShared* connection, int consumer, bool* lost) {
-  for (;;) {
-    if (lanes[consumer].Next() != nullptr) return true;
-    NoteLosses(consumer, lost);
-    if (taken[consumer]) return false;
-    Take(connection);
-  }
+// Whether a lane has a record that is next.
+bool HasRecord(int consumer, bool* lost) {
+  if (lanes[consumer].Next() != nullptr) return true;
+  NoteLosses(consumer, lost);
+  unread.Remove(consumer);
+  return false;
 }
 
 }  // namespace
 
 void BeginLanes() {
-  for (int i = 0; i < kMaxConsumers; ++i) lanes[i].Begin(i, &inboxes[i]);
+  for (IndexSet left = unread; !left.empty();) BeginLane(left.TakeFirst());
   left_at = 0;
   in_use = true;
 }
@@ -126,20 +118,29 @@ void BeginRound(ConnectionShared* connection, bool* lost) {
   const Positions positions = LookAtConsumers(*connection);
   bound = BoundBy(positions);
   if (positions.evaluated && bound != kNoBound) common_point = bound;
-  for (int i = 0; i < kMaxConsumers; ++i) {
-    if ((positions.gone & uint32_t{1} << i) == 0) continue;
-    NoteEnded(i);
+  for (IndexSet gone = positions.gone; !gone.empty();) {
+    NoteEnded(gone.TakeFirst());
     *lost = true;
   }
-  for (bool& lane_taken : taken) lane_taken = false;
+  begun_before = unread;
   Take(connection);
 }
 
 LaneReader* OldestLane(ConnectionShared* connection, bool* lost) {
   LaneReader* oldest = nullptr;
-  for (int i = 0; i < kMaxConsumers; ++i)
-    if (HasRecord(connection, i, lost) && (oldest == nullptr || lanes[i].seq() < oldest->seq()))
+  // At the end of what an earlier delivery has left there may be more in the mailbox, which comes
+  // before what others have beyond.
+  for (IndexSet left = begun_before; !left.empty();) {
+    const int i = left.TakeFirst();
+    if (HasRecord(i, lost)) continue;
+    begun_before.Remove(i);
+    Take(connection);
+  }
+  for (IndexSet left = unread; !left.empty();) {
+    const int i = left.TakeFirst();
+    if (HasRecord(i, lost) && (oldest == nullptr || lanes[i].seq() < oldest->seq()))
       oldest = &lanes[i];
+  }
   return oldest == nullptr || oldest->seq() > bound ? nullptr : oldest;
 }
 
@@ -151,8 +152,10 @@ void NotePassed(const LaneReader& lane) {
 
 bool LanesAreDone() {
   left_at = 0;
-  for (LaneReader& lane : lanes)
+  for (IndexSet left = unread; !left.empty();) {
+    LaneReader& lane = lanes[left.TakeFirst()];
     if (lane.Next() != nullptr && (left_at == 0 || lane.seq() < left_at)) left_at = lane.seq();
+  }
   if (left_at == 0) return true;
   bool waits = false;
   ForEachConsumer(*MyConnectionIfAny(), [&](ConsumerShared* consumer) {
@@ -170,8 +173,9 @@ bool LanesAreWaiting() {
 }
 
 void DiscardLanes(ConnectionShared* connection) {
-  TakeMail(connection, &inboxes);
-  for (int i = 0; i < kMaxConsumers; ++i) {
+  unread = unread.With(TakeMail(connection, unread, &inboxes));
+  for (IndexSet left = unread; !left.empty();) {
+    const int i = left.TakeFirst();
     Inbox& inbox = inboxes[i];
     const dsa_pointer blocks = inbox.block;
     inbox.block = InvalidDsaPointer;
@@ -182,6 +186,8 @@ void DiscardLanes(ConnectionShared* connection) {
       ReleaseSpill(connection, i, inbox);
     }
     inbox.overflowed = false;
+    BeginLane(i);
+    unread.Remove(i);
   }
 }
 

@@ -37,7 +37,7 @@ bool PutInMemory(ConnectionShared* connection, std::span<const std::byte> record
   if (MailInMemory(*connection) + records.size() > mailbox_size_kb * kKilobyte ||
       !MayKeepMail(connection, records.size()))
     return false;
-  std::byte* place = AppendBlock(connection, MyLane(connection), records.size());
+  std::byte* place = AppendBlock(connection, MyConsumer()->index, records.size());
   if (place == nullptr) return false;
   memcpy(place, records.data(), records.size());
   return true;
@@ -136,10 +136,11 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
     LaneShared* lane = MyLane(connection);
     if (!written) {
       lane->spill_reserved = lane->spill_write;
-      lane->overflowed = true;
+      NoteOverflow(connection, MyConsumer()->index);
       return PutResult::kOverflowed;
     }
     lane->spill_write = lane->spill_reserved;
+    connection->mail_lanes.Add(MyConsumer()->index);
     CountAheadRecords(*connection, *writer);
     CountRecords(*connection, records);
     return PutResult::kPut;
@@ -191,21 +192,24 @@ void CloseSpill(SpillWriter* writer) {
   *writer = SpillWriter{};
 }
 
-void TakeMail(ConnectionShared* connection, Inboxes* inboxes) {
+IndexSet TakeMail(ConnectionShared* connection, IndexSet unread, Inboxes* inboxes) {
   // Before looking: who puts something after that sends a new signal.
   connection->wake_pending.Store(false);
   pg_memory_barrier();
-  WithLock(connection->lock, LW_EXCLUSIVE, [&] {
-    for (int consumer = 0; consumer < kMaxConsumers; ++consumer) {
+  return WithLock(connection->lock, LW_EXCLUSIVE, [&] {
+    const IndexSet taken = connection->mail_lanes.Without(unread);
+    for (IndexSet left = taken; !left.empty();) {
+      const int consumer = left.TakeFirst();
       LaneShared& lane = connection->lanes[consumer];
-      Inbox& inbox = (*inboxes)[consumer];
-      if (!inbox.empty()) continue;
-      inbox = {lane.mail_first, 0, lane.spill_read, lane.spill_write, lane.overflowed};
+      (*inboxes)[consumer] = {lane.mail_first, 0, lane.spill_read, lane.spill_write,
+                              lane.overflowed};
+      connection->mail_lanes.Remove(consumer);
       lane.mail_first = InvalidDsaPointer;
       lane.mail_last = InvalidDsaPointer;
       lane.mail_bytes = 0;
       lane.overflowed = false;
     }
+    return taken;
   });
 }
 

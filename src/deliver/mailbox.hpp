@@ -71,15 +71,14 @@ struct Inbox {
   uint64_t spill_read = 0;
   uint64_t spill_end = 0;
   bool overflowed = false;  // after all of the above
-
-  bool empty() const { return !DsaPointerIsValid(block) && spill_read == spill_end && !overflowed; }
 };
 
 // Of all lanes, each at the index of its consumer.
 using Inboxes = std::array<Inbox, kMaxConsumers>;
 
-// Takes all that is there, of each lane whose inbox is empty.
-void TakeMail(ConnectionShared* connection, Inboxes* inboxes);
+// Takes all that is there, of each lane whose inbox is not among those that are unread. Returns of
+// which lanes it was something.
+IndexSet TakeMail(ConnectionShared* connection, IndexSet unread, Inboxes* inboxes);
 
 // Gives back the space of the lane's spill file once all of its inbox is processed.
 void ReleaseSpill(ConnectionShared* connection, int consumer, const Inbox& inbox);

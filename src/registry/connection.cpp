@@ -41,6 +41,16 @@ void MakeUnguessableName(ChannelName& name) {
   name[FormatChannel(random, name)] = '\0';
 }
 
+void CountInLane(ConnectionShared* connection, int consumer) {
+  connection->lanes[consumer].subscription_count.Add(1);
+  connection->used_lanes.Store(UsedLanes(*connection).With(IndexSet::Of(consumer)).bits());
+}
+
+void UncountInLane(ConnectionShared* connection, int consumer) {
+  if (connection->lanes[consumer].subscription_count.Subtract(1) > 1) return;
+  connection->used_lanes.Store(UsedLanes(*connection).Without(IndexSet::Of(consumer)).bits());
+}
+
 SubscriptionShared* FindSubscription(const ConnectionShared& connection, uint64_t serial) {
   const int slot = SlotOfSerial(serial);
   if (serial == 0 || !DsaPointerIsValid(connection.slots) || slot >= connection.slot_capacity)

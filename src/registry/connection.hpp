@@ -4,6 +4,7 @@
 
 #include "model/delivery.hpp"
 #include "model/identifiers.hpp"
+#include "model/index_set.hpp"
 #include "model/strategy.hpp"
 #include "model/subscription_status.hpp"
 #include "pg/locks.hpp"
@@ -79,6 +80,8 @@ using ChannelName = char[kChannelBytes + 1];
 // A name that nobody can guess, for a channel or a cursor. May ereport.
 void MakeUnguessableName(ChannelName& name);
 
+static_assert(kMaxConsumers <= IndexSet::kCapacity);
+
 // One for each possible backend, at the index of its PGPROC. All guarded by `lock` but where said.
 struct ConnectionShared {
   // Never changed.
@@ -97,6 +100,9 @@ struct ConnectionShared {
   int32_t slots_used;  // those behind belong to no lane yet
 
   LaneShared lanes[kMaxConsumers];  // each at the index of its consumer
+  // Of which there is most often one, so that nobody has to look at all lanes for each message:
+  IndexSet mail_lanes;                // those whose mail, or its loss, the backend has not taken,
+  Atomic<IndexSet::Bits> used_lanes;  // and those that have counted subscriptions
 
   // What it takes (registry/limits.hpp): set with the connection.
   int usage;  // of its role: the index
@@ -105,12 +111,21 @@ struct ConnectionShared {
   Atomic<bool> wake_pending;  // a wake-up of the backend is under way
 };
 
-// The live queries that it has. Without the lock it may be wrong by those that end just now.
+// The lanes of the live queries that it has. Without the lock it may be wrong by those that end
+// just now, as is their number.
+inline IndexSet UsedLanes(const ConnectionShared& connection) {
+  return IndexSet(connection.used_lanes.Load());
+}
 inline int32_t CountSubscriptions(const ConnectionShared& connection) {
   int32_t count = 0;
-  for (const LaneShared& lane : connection.lanes) count += lane.subscription_count.Load();
+  for (IndexSet lanes = UsedLanes(connection); !lanes.empty();)
+    count += connection.lanes[lanes.TakeFirst()].subscription_count.Load();
   return count;
 }
+
+// One live query more, or less, of that consumer. The caller holds the lock.
+void CountInLane(ConnectionShared* connection, int consumer);
+void UncountInLane(ConnectionShared* connection, int consumer);
 
 // Visits each consumer that has live queries of `connection`, which is this backend's own: the
 // evaluators first.
@@ -118,8 +133,8 @@ template <class Visit>
 void ForEachConsumer(const ConnectionShared& connection, Visit&& visit) {
   DatabaseShared* database = FindDatabase(connection.database.Load());
   if (database == nullptr) return;
-  for (int i = kMaxConsumers - 1; i >= 0; --i)
-    if (connection.lanes[i].subscription_count.Load() > 0) visit(&database->consumers[i]);
+  for (IndexSet lanes = UsedLanes(connection); !lanes.empty();)
+    visit(&database->consumers[lanes.TakeLast()]);
 }
 
 ConnectionShared* ConnectionAt(int index);

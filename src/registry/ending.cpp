@@ -16,12 +16,13 @@ namespace {
 // connection's lock exclusively.
 void PutUrgentRecord(ConnectionShared* connection, SubscriptionShared* subscription,
                      const RecordHeader& header, std::string_view body) {
-  LaneShared& lane = connection->lanes[subscription->consumer];
   // So much again: somebody who never reads and is told over and over again is not told any more.
   const bool may = MailInMemory(*connection) <= 2 * mailbox_size_kb * kKilobyte;
-  std::byte* place = may ? AppendBlock(connection, &lane, RecordBytes(header.body_bytes)) : nullptr;
+  const int consumer = subscription->consumer;
+  std::byte* place =
+      may ? AppendBlock(connection, consumer, RecordBytes(header.body_bytes)) : nullptr;
   if (place == nullptr) {
-    lane.overflowed = true;
+    NoteOverflow(connection, consumer);
     return;
   }
   memcpy(place, &header, sizeof(header));

@@ -64,6 +64,7 @@ void InitConnection(ConnectionShared* connection, int index, LWLock* lock) {
     lane.subscription_count.Init(0);
     lane.awaits.Init(kNothingAwaited);
   }
+  connection->used_lanes.Init(0);
   connection->wake_pending.Init(false);
   connection->bytes.Init(0);
 }

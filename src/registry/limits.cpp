@@ -154,7 +154,7 @@ void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription)
     }
     serial = replaced->replaces;
   }
-  connection->lanes[subscription->consumer].subscription_count.Subtract(1);
+  UncountInLane(connection, subscription->consumer);
   ReleasePlaces(connection, subscription->consumer, 1);
 }
 

@@ -14,23 +14,28 @@ extern "C" {
 
 namespace live_queries {
 
-void ResetLane(LaneShared* lane) {
-  lane->free_slot = -1;
-  lane->dirty_slot = -1;
-  lane->subscription_count.Store(0);
-  lane->mail_first = InvalidDsaPointer;
-  lane->mail_last = InvalidDsaPointer;
-  lane->mail_bytes = 0;
-  lane->spill_read = 0;
-  lane->spill_write = 0;
-  lane->spill_reserved = 0;
-  lane->overflowed = false;
-  lane->awaits.Store(kNothingAwaited);
+void ResetLanes(ConnectionShared* connection) {
+  for (LaneShared& lane : connection->lanes) {
+    lane.free_slot = -1;
+    lane.dirty_slot = -1;
+    lane.subscription_count.Store(0);
+    lane.mail_first = InvalidDsaPointer;
+    lane.mail_last = InvalidDsaPointer;
+    lane.mail_bytes = 0;
+    lane.spill_read = 0;
+    lane.spill_write = 0;
+    lane.spill_reserved = 0;
+    lane.overflowed = false;
+    lane.awaits.Store(kNothingAwaited);
+  }
+  connection->mail_lanes = {};
+  connection->used_lanes.Store(0);
 }
 
 uint64_t MailInMemory(const ConnectionShared& connection) {
   uint64_t bytes = 0;
-  for (const LaneShared& lane : connection.lanes) bytes += lane.mail_bytes;
+  for (IndexSet lanes = connection.mail_lanes; !lanes.empty();)
+    bytes += connection.lanes[lanes.TakeFirst()].mail_bytes;
   return bytes;
 }
 
@@ -49,7 +54,8 @@ dsa_pointer MakeBlock(ConnectionShared* connection, size_t bytes) {
   return pointer;
 }
 
-std::byte* AppendBlock(ConnectionShared* connection, LaneShared* lane, size_t bytes) {
+std::byte* AppendBlock(ConnectionShared* connection, int consumer, size_t bytes) {
+  LaneShared* lane = &connection->lanes[consumer];
   // Before there is a block: it may have to be mapped.
   MailBlockShared* last =
       DsaPointerIsValid(lane->mail_last) ? FromArea<MailBlockShared>(lane->mail_last) : nullptr;
@@ -61,7 +67,13 @@ std::byte* AppendBlock(ConnectionShared* connection, LaneShared* lane, size_t by
     lane->mail_first = pointer;
   lane->mail_last = pointer;
   lane->mail_bytes += bytes;
+  connection->mail_lanes.Add(consumer);
   return reinterpret_cast<std::byte*>(FromArea<MailBlockShared>(pointer) + 1);
+}
+
+void NoteOverflow(ConnectionShared* connection, int consumer) {
+  connection->lanes[consumer].overflowed = true;
+  connection->mail_lanes.Add(consumer);
 }
 
 void FreeBlock(ConnectionShared* connection, dsa_pointer block) {

@@ -9,7 +9,6 @@
 namespace live_queries {
 
 struct ConnectionShared;
-struct LaneShared;
 
 // One of a list of blocks.
 struct MailBlockShared {
@@ -18,9 +17,9 @@ struct MailBlockShared {
   // The records follow.
 };
 
-// Makes a lane one without subscriptions and mail; its blocks are the caller's to free. The caller
-// holds the lock.
-void ResetLane(LaneShared* lane);
+// Makes its lanes ones without subscriptions and mail; the blocks are the caller's to free. The
+// caller holds the lock.
+void ResetLanes(ConnectionShared* connection);
 
 // What all lanes have that was not taken, in blocks and in spill files: the limits are those of a
 // connection. The caller holds the lock.
@@ -29,9 +28,11 @@ uint64_t MailInFiles(const ConnectionShared& connection);
 
 // A block with room for `bytes` of records; InvalidDsaPointer without memory. May ereport.
 dsa_pointer MakeBlock(ConnectionShared* connection, size_t bytes);
-// The same, as the last one of a lane: where the records go, or nullptr without memory. The caller
-// holds the lock.
-std::byte* AppendBlock(ConnectionShared* connection, LaneShared* lane, size_t bytes);
+// The same, as the last one of the lane of that consumer: where the records go, or nullptr without
+// memory. The caller holds the lock.
+std::byte* AppendBlock(ConnectionShared* connection, int consumer, size_t bytes);
+// What comes for a lane is lost: its subscriptions are to be reset. The caller holds the lock.
+void NoteOverflow(ConnectionShared* connection, int consumer);
 // Frees one of the connection's that nobody else knows of any more, or a list of them. May ereport
 // if one cannot be mapped.
 void FreeBlock(ConnectionShared* connection, dsa_pointer block);

@@ -139,7 +139,7 @@ void Reserve(ConnectionShared* connection, const NewSubscription& subscription) 
 bool TakePlace(ConnectionShared* connection, SubscriptionShared* subscription) {
   if (unfinished.counted) {
     subscription->replaces = 0;
-    connection->lanes[subscription->consumer].subscription_count.Add(1);
+    CountInLane(connection, subscription->consumer);
   } else {
     SubscriptionShared* replaced = FindSubscription(*connection, subscription->replaces);
     if (replaced == nullptr || !replaced->counted) return false;
@@ -219,11 +219,11 @@ void OnBackendExit(int, Datum) {
     connection->slots = InvalidDsaPointer;
     connection->slot_capacity = 0;
     for (int consumer = 0; consumer < kMaxConsumers; ++consumer) {
-      LaneShared& lane = connection->lanes[consumer];
+      const LaneShared& lane = connection->lanes[consumer];
       subscriptions[consumer] = static_cast<uint32>(lane.subscription_count.Load());
       mail[consumer] = lane.mail_first;
-      ResetLane(&lane);
     }
+    ResetLanes(connection);
   });
   RemoveSpillFiles(connection_id);
   for (int consumer = 0; consumer < kMaxConsumers; ++consumer)
@@ -256,7 +256,7 @@ ConnectionShared* MyConnection() {
     connection->slots = InvalidDsaPointer;
     connection->slot_capacity = 0;
     connection->slots_used = 0;
-    for (LaneShared& lane : connection->lanes) ResetLane(&lane);
+    ResetLanes(connection);
     connection->wake_pending.Store(false);
     connection->connection_id.Store(Control()->connections_created.Add(1) + 1);
   });
