@@ -7,21 +7,30 @@
 #include "pg/memory.hpp"
 #include "pg/postgres.hpp"
 #include "query/spec.hpp"
+#include "template/to_json.hpp"
 
 extern "C" {
 #include "executor/tuptable.h"
-#include "fmgr.h"
 #include "nodes/execnodes.h"
 }
 
 namespace live_queries {
 
+// Of json_build_array: each of its values by itself.
+struct KeyEncoder {
+  int count;
+  ExprState** values;
+  ToJson* to_json;
+};
+
 struct RowEncoder {
   int column_count;          // of the result; a row may have more
   std::string_view* names;   // of the result columns: `"name":`
-  FmgrInfo* to_json;         // beside those
-  ExprState* key;            // nullptr: the result is a bag, its key the whole row
-  ExprContext* expressions;  // that of the key
+  ToJson* to_json;           // beside those
+  bool bag;                  // the key is the whole row
+  KeyEncoder key;            // otherwise; of no values if it is none of this form
+  ExprState* whole_key;      // then
+  ExprContext* expressions;  // of either
 };
 
 // For the result of `spec`. In CurrentMemoryContext; `expressions` as well, with the parameters of
