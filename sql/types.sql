@@ -58,6 +58,30 @@ SELECT "row"::text = row_to_json(t)::text AS same, key FROM live.snapshot('q'), 
 WHERE ("row"->>'id')::int = t.id ORDER BY t.id;
 SELECT live.unsubscribe_all();
 
+-- Whatever the values are, in rows and in keys.
+CREATE DOMAIN label AS text;
+CREATE DOMAIN short_label AS label;
+CREATE DOMAIN document AS jsonb;
+CREATE TABLE edges (
+  word short_label, day date, at timestamptz, yes boolean, n numeric, small smallint, letter "char", called name,
+  single float4, double float8, ts timestamp, doc document, plain json, tree xml, price money, o oid, v int2vector,
+  padded char(4), raw bytea, since time, zoned timetz, span interval, address inet, spot point, ranges int4multirange,
+  PRIMARY KEY (word, day, at, yes, n, small, letter, called));
+ALTER TABLE edges REPLICA IDENTITY FULL;
+SELECT count(*) FROM live.subscribe('q', 'SELECT * FROM edges', '{}', false, 'poll');
+INSERT INTO edges VALUES
+  (E'a "b" \\ \n\t\x01 ü', 'infinity', '-infinity', true, 'NaN', -1, 'x', 'it', 'NaN', 'Infinity', 'infinity',
+   '{"a": "\u00e9", "b": 1.50}', '{"k" : [1,  null]}', '<a b="c"/>', 1.5, 4000000000, '1 2', 'ab', '\x00ff', '01:02:03.5',
+   '01:02:03+05:30', '1 mon -1 day', '::1', '(1,-0)', '{[1,2),[5,9)}'),
+  ('', '0044-03-15 BC', '0001-01-01 00:00:00+00 BC', false, 0.10, 32767, '', '', '-Infinity', 1e300, '-infinity',
+   'null', '"x"', '', -0.01, 0, '', '', '', '24:00', '24:00-15:59', '00:00', '0.0.0.0/0', NULL, '{}');
+SELECT live.wait_for(timeout => '60s');
+SELECT count(*), bool_and(change->>'row' = row_to_json(e)::text) AS rows,
+  bool_and(change->>'key' = json_build_array(word, day, at, yes, n, small, letter, called)::text) AS keys
+FROM live.poll(), json_array_elements(message->'changes') AS change, edges AS e
+WHERE change->'row'->>'word' = word;
+SELECT live.unsubscribe_all();
+
 -- NULL is a value of a parameter, given as NULL or within the array.
 CALL watch('equal', 'SELECT id FROM t WHERE txt = $1', NULL);
 CALL watch('is not distinct', 'SELECT id FROM t WHERE txt IS NOT DISTINCT FROM $1', NULL);

@@ -1,5 +1,5 @@
 // How the rows of a result become the JSON of messages: of key, row and former values, whichever
-// strategy has found them. Process: decoder.
+// strategy has found them. Process: decoder, evaluator, client backend.
 #pragma once
 
 #include <string_view>
