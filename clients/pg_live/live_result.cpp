@@ -101,6 +101,14 @@ bool LiveResult::Fits(const std::vector<Change>& changes, bool placed) const {
                      [&](size_t position) { return position <= size++; });
 }
 
+Difference LiveResult::DifferenceOf(const Change& change, Place place) {
+  // The row as it was shown: what the message has may be the key alone.
+  if (change.op == Change::Op::kDelete)
+    return {Difference::Kind::kLeft, change.key, place->row, {}, KeyBefore(place)};
+  Json old = change.old.IsNull() ? FormerValues(place->row, change.row) : change.old;
+  return {Difference::Kind::kChanged, change.key, change.row, std::move(old), {}};
+}
+
 void LiveResult::ApplyOne(const Change& change, std::vector<Difference>* differences) {
   if (change.op == Change::Op::kClear) {
     Clear(differences);
@@ -112,14 +120,11 @@ void LiveResult::ApplyOne(const Change& change, std::vector<Difference>* differe
     return;
   }
   const Place place = Find(change.key);
+  differences->push_back(DifferenceOf(change, place));
   if (change.op == Change::Op::kDelete) {
-    // The row as it was shown: what the message has may be the key alone.
-    differences->push_back({Difference::Kind::kLeft, change.key, place->row, {}, KeyBefore(place)});
     Erase(place);
     return;
   }
-  const Json old = change.old.IsNull() ? FormerValues(place->row, change.row) : change.old;
-  differences->push_back({Difference::Kind::kChanged, change.key, change.row, old, {}});
   const bool moves = order_.Before(place->row, change.row) || order_.Before(change.row, place->row);
   place->row = change.row;
   if (moves) {
@@ -143,13 +148,7 @@ void LiveResult::ApplyPlaced(const std::vector<Change>& changes,
       differences->push_back({Difference::Kind::kEntered, change.key, change.row, {}, {}});
     } else {
       const Place place = Find(change.key);
-      if (change.op == Change::Op::kDelete) {
-        differences->push_back(
-            {Difference::Kind::kLeft, change.key, place->row, {}, KeyBefore(place)});
-      } else {
-        const Json old = change.old.IsNull() ? FormerValues(place->row, change.row) : change.old;
-        differences->push_back({Difference::Kind::kChanged, change.key, change.row, old, {}});
-      }
+      differences->push_back(DifferenceOf(change, place));
       Erase(place);
     }
     if (change.op != Change::Op::kDelete) placed.push_back(&change);

@@ -53,6 +53,8 @@ class LiveResult {
   using Place = Rows::iterator;
 
   bool Fits(const std::vector<Change>& changes, bool placed) const;
+  // What a delete or an update makes of the row that is there.
+  Difference DifferenceOf(const Change& change, Place place);
   void ApplyOne(const Change& change, std::vector<Difference>* differences);
   void ApplyPlaced(const std::vector<Change>& changes, std::vector<Difference>* differences);
   void Clear(std::vector<Difference>* differences);
