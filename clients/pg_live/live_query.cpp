@@ -48,6 +48,7 @@ std::vector<Difference> LiveQuery::ReadSnapshot(Connection* connection) {
     batch = table.size();
   }
   has_result_ = true;
+  reset_at_.reset();
   return result_.Replace(rows);
 }
 

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pg_live/connection.hpp"
@@ -25,13 +27,22 @@ class LiveQuery {
   std::vector<Difference> Subscribe(Connection* connection);
   std::vector<Difference> Refresh(Connection* connection, const std::string& at_seq);
 
+  // The server could not keep the result: the rows stay as they were until it is read again.
+  void Reset(std::string seq) { reset_at_ = std::move(seq); }
+  bool is_reset() const { return reset_at_.has_value(); }
+  // The position of the reset, which is forgotten.
+  std::string TakeReset() { return std::exchange(reset_at_, std::nullopt).value_or(""); }
+
   // Asks for a new snapshot, which Refresh then reads.
   void RequestRefresh(Connection* connection);
 
   // False if the result is out of step, and has to be refreshed.
   bool Apply(const Message& message, std::vector<Difference>* differences);
 
-  void End(const std::string& reason) { ended_ = reason.empty() ? "ended" : reason; }
+  void End(const std::string& reason) {
+    reset_at_.reset();
+    ended_ = reason.empty() ? "ended" : reason;
+  }
 
   const std::string& id() const { return id_; }
   size_t number() const { return number_; }
@@ -55,6 +66,7 @@ class LiveQuery {
   std::vector<ResultColumn> columns_;
   LiveResult result_;
   bool has_result_ = false;
+  std::optional<std::string> reset_at_;
   std::string ended_;
 };
 

@@ -25,7 +25,7 @@ void Session::Run() {
         throw Stop{kNoConnection};
       }
       connection_.reset();
-      payloads_.clear();
+      messages_.clear();
       output_->Flush();
       output_->Lost(lost.what(), !std::exchange(said_lost_, true));
       Pause();
@@ -33,9 +33,10 @@ void Session::Run() {
   }
 }
 
+double Session::Chance() { return std::uniform_real_distribution<double>(0, 1)(random_); }
+
 void Session::Pause() {
-  const double chance = std::uniform_real_distribution<double>(0, 1)(random_);
-  const Clock::time_point until = Clock::now() + backoff_.Next(chance);
+  const Clock::time_point until = Clock::now() + backoff_.Next(Chance());
   while (Clock::now() < until) (void)loop_->Wait(-1, 0, until);
 }
 
@@ -97,29 +98,37 @@ void Session::TakeOver(const LiveQuery& query, bool is_first,
 
 void Session::Follow() {
   for (;;) {
-    while (std::optional<std::string> payload = connection_->NextPayload())
-      payloads_.push_back(std::move(*payload));
-    if (!payloads_.empty()) {
-      const std::string payload = std::move(payloads_.front());
-      payloads_.pop_front();
-      Handle(payload);
+    TakeMessages();
+    if (!messages_.empty()) {
+      const std::optional<Message> message = std::move(messages_.front());
+      messages_.pop_front();
+      Handle(message);
       EndIfDone();
       // Signals and keys do not have to wait until no message is left.
       (void)loop_->Wait(-1, 0, Clock::now());
       output_->Serve(connection_.get());
       continue;
     }
+    if (AnyReset() && Clock::now() >= refresh_at_) {
+      RefreshAllReset();
+      continue;
+    }
     EndIfDone();
     output_->Flush();
-    (void)connection_->WaitForInput(EventLoop::kNever);
+    (void)connection_->WaitForInput(AnyReset() ? refresh_at_ : EventLoop::kNever);
     output_->Serve(connection_.get());
   }
+}
+
+void Session::TakeMessages() {
+  while (const std::optional<std::string> payload = connection_->NextPayload())
+    messages_.push_back(ParseMessage(*payload));
 }
 
 void Session::EndIfDone() {
   const auto is_empty = [](const LiveQuery& query) { return query.result().rows().empty(); };
   const bool done =
-      output_->complete() || (options_.until_empty && at_a_point_ &&
+      output_->complete() || (options_.until_empty && at_a_point_ && !AnyReset() &&
                               std::all_of(queries_.begin(), queries_.end(), is_empty));
   const auto has_ended = [](const LiveQuery& query) { return query.has_ended(); };
   const bool ended = std::all_of(queries_.begin(), queries_.end(), has_ended);
@@ -128,8 +137,7 @@ void Session::EndIfDone() {
   throw Stop{done ? kDone : kTerminated};
 }
 
-void Session::Handle(const std::string& payload) {
-  const std::optional<Message> message = ParseMessage(payload);
+void Session::Handle(const std::optional<Message>& message) {
   if (!message) {
     output_->Say("a message of the server could not be read: all results are read again");
     for (LiveQuery& query : queries_)
@@ -140,10 +148,12 @@ void Session::Handle(const std::string& payload) {
     return other.id() == message->subscription_id;
   });
   if (query == queries_.end()) return;
+  if (message->type == Message::Type::kChanges) at_a_point_ = !message->more;
+  // Of one that is to be read again only the end is of interest.
+  if (query->is_reset() && message->type != Message::Type::kTerminated) return;
   std::vector<Difference> differences;
   switch (message->type) {
     case Message::Type::kChanges:
-      at_a_point_ = !message->more;
       if (!query->Apply(*message, &differences)) {
         output_->Say("a message does not fit the result: it is read again");
         Refresh(&*query, message->seq);
@@ -152,8 +162,8 @@ void Session::Handle(const std::string& payload) {
       output_->Told(*query, *message, differences);
       break;
     case Message::Type::kReset:
+      WaitBeforeRefresh(&*query, message->seq);
       output_->Told(*query, *message, {});
-      Refresh(&*query, message->seq);
       break;
     case Message::Type::kTerminated:
       query->End(message->reason);
@@ -166,6 +176,24 @@ void Session::Handle(const std::string& payload) {
   }
 }
 
+// What is reset while another live query waits is read again with it.
+void Session::WaitBeforeRefresh(LiveQuery* query, const std::string& seq) {
+  const Clock::time_point now = Clock::now();
+  if (!AnyReset()) refresh_at_ = now + refresh_backoff_.Next(Chance(), now);
+  query->Reset(seq);
+}
+
+bool Session::AnyReset() const {
+  return std::any_of(queries_.begin(), queries_.end(),
+                     [](const LiveQuery& query) { return query.is_reset(); });
+}
+
+void Session::RefreshAllReset() {
+  for (LiveQuery& query : queries_)
+    if (query.is_reset()) Refresh(&query, query.TakeReset());
+  refresh_backoff_.Refreshed(Clock::now());
+}
+
 void Session::Refresh(LiveQuery* query, const std::string& seq) {
   try {
     query->RequestRefresh(connection_.get());
@@ -176,10 +204,8 @@ void Session::Refresh(LiveQuery* query, const std::string& seq) {
   }
   // The server hands out messages between commands: what has come by now was told before the new
   // snapshot.
-  while (std::optional<std::string> payload = connection_->NextPayload())
-    payloads_.push_back(std::move(*payload));
-  std::erase_if(payloads_, [&](const std::string& payload) {
-    const std::optional<Message> message = ParseMessage(payload);
+  TakeMessages();
+  std::erase_if(messages_, [&](const std::optional<Message>& message) {
     return message && message->subscription_id == query->id() &&
            message->type != Message::Type::kTerminated;
   });
@@ -188,7 +214,7 @@ void Session::Refresh(LiveQuery* query, const std::string& seq) {
   } catch (const ServerError& error) {
     RefuseOrRetry(error);
   }
-  at_a_point_ = payloads_.empty();
+  at_a_point_ = messages_.empty();
 }
 
 }  // namespace pg_live

@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -34,23 +35,31 @@ class Session {
   void Subscribe(LiveQuery* query);
   void RefuseOrRetry(const ServerError& error);
   [[noreturn]] void Follow();
-  void Handle(const std::string& payload);
+  void TakeMessages();
+  void Handle(const std::optional<Message>& message);
+  void WaitBeforeRefresh(LiveQuery* query, const std::string& seq);
+  bool AnyReset() const;
+  void RefreshAllReset();
   void Refresh(LiveQuery* query, const std::string& seq);
   void TakeOver(const LiveQuery& query, bool is_first, const std::vector<Difference>& differences);
   void EndIfDone();
   void Pause();
+  double Chance();
 
   EventLoop* loop_;
   const Options& options_;
   Output* output_;
   std::vector<LiveQuery> queries_;
   std::unique_ptr<Connection> connection_;
-  std::deque<std::string> payloads_;  // that have come, and are still to be handled
+  // That have come, and are still to be handled; nothing where one could not be read.
+  std::deque<std::optional<Message>> messages_;
   std::string password_;
   bool was_live_ = false;
   bool said_lost_ = false;   // that the connection is lost, since it was live
   bool at_a_point_ = false;  // all results show one point in time
   Backoff backoff_;
+  RefreshBackoff refresh_backoff_;
+  Clock::time_point refresh_at_{};  // where a live query is reset
   std::minstd_rand random_{std::random_device{}()};
 };
 

@@ -58,6 +58,7 @@ std::string Tile::Title(size_t shown) const {
   title += std::to_string(count) + (count == 1 ? " row" : " rows");
   if (shown != count) title += ", " + std::to_string(shown) + " shown";
   title += "  " + query_->strategy();
+  if (query_->is_reset()) title += "  RESET, to be read again";
   if (query_->has_ended()) title += "  ENDED: " + OneLine(query_->ended());
   title += "  " + OneLine(query_->text().query);
   for (const std::string& param : query_->text().params) title += " [" + Printable(param) + "]";

@@ -130,6 +130,18 @@ keys_sent('x');
 keys_sent('C-c');
 ended(130, 'Ctrl-C ends it');
 
+# A reset is answered after a wait of any length up to a second, and longer if the next one comes soon.
+psql('CREATE TABLE shelf (id int PRIMARY KEY)');
+start('SELECT id, note FROM orders JOIN shelf USING (id)');
+shows('a join', qr/\A1: 0 rows  delta  SELECT/);
+ok(wait_until(sub {
+    psql('TRUNCATE shelf; INSERT INTO shelf VALUES (1000)');
+    return seen_soon(qr/\A1: \d rows?  delta  RESET, to be read again  SELECT/);
+}), 'a result that is reset is marked until it is read again');
+shows('and read again', qr/\A1: 1 row  delta  SELECT.*\n.*\n. +1000  between/);
+keys_sent('q');
+ended(0, 'q ends it');
+
 start('SELECT nothing FROM orders');
 shows('what is refused is said on the terminal', qr/^pg_live: column "nothing" does not exist\.$/m);
 ended(3, 'with its status');

@@ -10,6 +10,7 @@ using pg_live::Mode;
 using pg_live::Options;
 using pg_live::ParseDuration;
 using pg_live::ParseOptions;
+using pg_live::RefreshBackoff;
 using pg_live::ServerError;
 
 namespace {
@@ -87,6 +88,23 @@ TEST(WaitsGrowToHalfAMinute) {
   CHECK_EQ(backoff.Next(1).count(), 30000);
   backoff.Reset();
   CHECK_EQ(backoff.Next(1).count(), 250);
+}
+
+TEST(WaitsBeforeARefreshAreSpread) {
+  RefreshBackoff backoff;
+  const RefreshBackoff::Time start{};
+  const auto at = [&](int seconds) { return start + std::chrono::seconds(seconds); };
+  CHECK_EQ(backoff.Next(0.25, at(0)).count(), 250);
+  CHECK_EQ(backoff.Next(0, at(0)).count(), 0);
+  // Reset again before ten seconds are over since the last refresh: twice as long as before.
+  backoff.Refreshed(at(1));
+  CHECK_EQ(backoff.Next(1, at(10)).count(), 4000);
+  for (int i = 0; i < 20; ++i) backoff.Next(1, at(10));
+  CHECK_EQ(backoff.Next(1, at(10)).count(), 30000);
+  // One that was never read again in between is no calm.
+  CHECK_EQ(backoff.Next(0.5, at(1000)).count(), 15000);
+  backoff.Refreshed(at(1000));
+  CHECK_EQ(backoff.Next(1, at(1010)).count(), 1000);
 }
 
 TEST(ProblemsAreOneLine) {
