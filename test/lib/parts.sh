@@ -278,6 +278,14 @@ part_soak() {
   stop_cluster soak-server || failed
 }
 
+# demo/run, without a terminal and in one.
+part_demo() {
+  local status=0
+  ensure_packages clients
+  logged "$run_dir/log/demo.log" env PG="$pg_version" "$source_root/test/demo" || status=$?
+  count_summary "$run_dir/log/demo.log" "$status"
+}
+
 chroot_timeout=1800
 
 # run_in_chroot VERSION ARGUMENT...: this program, on another version.
