@@ -4,8 +4,10 @@
 control=$(sed -nE "s/^default_version *= *'([^']+)'.*/\1/p" live_queries.control)
 [[ -n $control ]] || complain "live_queries.control has no default_version"
 [[ -e live_queries--$control.sql ]] || complain "there is no live_queries--$control.sql"
-grep -q "live_queries--$control.sql" Makefile || grep -qE '^DATA *=.*(\*|wildcard)' Makefile ||
-  complain "the Makefile does not install live_queries--$control.sql"
+for script in live_queries--*.sql; do
+  grep -qE "^DATA *=(.* )?$script( |\$)" Makefile || grep -qE '^DATA *=.*(\*|wildcard)' Makefile ||
+    complain "the Makefile does not install $script"
+done
 
 distribution=$(python3 -c 'import json; print(json.load(open("META.json"))["version"])')
 provided=$(python3 -c 'import json; print(json.load(open("META.json"))["provides"]["live_queries"]["version"])')
