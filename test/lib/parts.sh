@@ -402,6 +402,21 @@ part_plugin_setting() {
 ${CLUSTER_SETTINGS:-}" kind=renamed installcheck plugin_setting ISOLATION= TAP_TESTS=
 }
 
+# pg_upgrade from this version to the next one that is supported, in the chroot of that.
+part_pg_upgrade() {
+  local status=0
+  if ((EUID != 0)) || [[ -n ${IN_CHROOT:-} ]]; then
+    left_out "pg_upgrade: a chroot needs root"
+    return
+  fi
+  if ! timeout "$chroot_timeout" "$source_root/test/chroot/make" 17; then
+    left_out "pg_upgrade: the chroot of PostgreSQL 17 could not be made"
+    return
+  fi
+  logged "$run_dir/log/pg_upgrade.log" "$source_root/test/pg_upgrade" || status=$?
+  count_summary "$run_dir/log/pg_upgrade.log" "$status"
+}
+
 # has_setting KIND NAME: whether that build's server knows such a setting.
 has_setting() { as_user "$(server_bin "$1")/postgres" --describe-config | grep "^$2[[:space:]]" >/dev/null; }
 
