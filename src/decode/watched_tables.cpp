@@ -8,6 +8,7 @@
 #include "pg/memory.hpp"
 
 extern "C" {
+#include "catalog/partition.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
@@ -67,13 +68,13 @@ RowShape Describe(Relation relation) {
   shape.full_identity = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
   if (!shape.full_identity) shape.identity = IndexColumns(RelationGetReplicaIndex(relation));
   shape.primary_key = IndexColumns(PrimaryKeyIndex(relation));
-  shape.is_partition = relation->rd_rel->relispartition;
+  if (relation->rd_rel->relispartition) shape.ancestors = get_partition_ancestors(shape.relation);
   return shape;
 }
 
 bool SameShape(const RowShape& a, const RowShape& b) {
   return a.relation == b.relation && a.full_identity == b.full_identity &&
-         a.is_partition == b.is_partition && equal(a.identity, b.identity) &&
+         equal(a.ancestors, b.ancestors) && equal(a.identity, b.identity) &&
          equal(a.primary_key, b.primary_key) && SameColumns(a.descriptor, b.descriptor);
 }
 
@@ -85,6 +86,7 @@ RowShape* KeepShape(const RowShape& seen) {
     ++shape_count;
     shape->identity = list_copy(seen.identity);
     shape->primary_key = list_copy(seen.primary_key);
+    shape->ancestors = list_copy(seen.ancestors);
     // With constraints: they hold the values of columns added later.
     shape->descriptor = CreateTupleDescCopyConstr(seen.descriptor);
     shape->next = shapes;
@@ -96,6 +98,7 @@ void FreeShape(RowShape* shape) {
   FreeTupleDesc(shape->descriptor);
   list_free(shape->identity);
   list_free(shape->primary_key);
+  list_free(shape->ancestors);
   pfree(shape);
   --shape_count;
 }

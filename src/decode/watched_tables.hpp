@@ -23,7 +23,7 @@ struct RowShape {
   bool full_identity;  // old rows were logged whole; else these columns of them, or nothing
   List* identity;      // attribute numbers of the replica identity's index
   List* primary_key;   // attribute numbers; NIL: nothing kept rows from having the same key
-  bool is_partition;
+  List* ancestors;     // oids of the tables that it was a partition of, up to the root
 };
 
 struct WatchedTable;

@@ -51,18 +51,27 @@ bool IsSubset(List* columns, List* of) {
   return columns != NIL && list_difference_int(columns, of) == NIL;
 }
 
-// Whether old rows are known as the query was analysed: by the columns that it needs of them (then
-// an update without an old row has left these alone), and each by a key that no other row had.
-// Within a transaction that may come and go.
-bool KnowsOldRows(const RowShape& shape, const QuerySpec& spec, const ColumnMap& map) {
-  if (spec.full_identity && !shape.full_identity) return false;
-  if (!shape.full_identity &&
-      list_difference_int(PlacesOf(spec.identity, spec, map), shape.identity) != NIL)
-    return false;
+// Whether rows were in the table that the query names, or in a partition of it that was not
+// detached.
+bool AreOfTable(const RowShape& shape, const QuerySpec& spec) {
+  return shape.relation == spec.relation || list_member_oid(shape.ancestors, spec.relation);
+}
+
+// Whether no two rows had the same key, if the result has one. Within a transaction that may come
+// and go. (A row of a child is in a bag.)
+bool KeepsRowsApart(const RowShape& shape, const QuerySpec& spec, const ColumnMap& map) {
   if (spec.bag) return true;
-  if (shape.relation != spec.relation && !shape.is_partition) return false;
+  if (!AreOfTable(shape, spec)) return false;
   List* key = PlacesOf(spec.key, spec, map);
   return IsSubset(shape.primary_key, key) || IsSubset(shape.identity, key);
+}
+
+// Whether old rows are known as the query was analysed: by the columns that it needs of them. An
+// update without an old row has left these alone.
+bool KnowsOldRows(const RowShape& shape, const QuerySpec& spec, const ColumnMap& map) {
+  if (shape.full_identity) return true;
+  return !spec.full_identity &&
+         list_difference_int(PlacesOf(spec.identity, spec, map), shape.identity) == NIL;
 }
 
 // Those of shapes that are gone would never be found again: all are made anew.
@@ -99,6 +108,7 @@ const ColumnMap* MapFor(ColumnMaps* maps, MemoryContext context, const QuerySpec
                                    strVal(list_nth(spec.column_names, i)));
     map->fits = map->fits && map->positions[i] >= 0;
   }
+  map->keeps_rows_apart = map->fits && KeepsRowsApart(*shape, spec, *map);
   map->knows_old_rows = map->fits && KnowsOldRows(*shape, spec, *map);
   return map;
 }

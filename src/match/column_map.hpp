@@ -15,6 +15,7 @@ namespace live_queries {
 struct ColumnMap {
   uint32 shape_number;                          // hash key
   bool fits;                                    // if not, the rows cannot be evaluated
+  bool keeps_rows_apart;                        // likewise: no other row had the key of one
   bool knows_old_rows;                          // if not, inserts alone can be
   AttrNumber positions[FLEXIBLE_ARRAY_MEMBER];  // beside spec.columns, from 0
 };

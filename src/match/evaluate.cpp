@@ -174,8 +174,9 @@ void AddUnknownUpdate(const Evaluation& at, Side* after, Routes routes) {
 
 const char* WhyUnusable(const ColumnMap& map, const Change& change) {
   if (!map.fits) return "the table was altered since these rows were written";
-  if (change.kind != ChangeKind::kInsert && !map.knows_old_rows &&
-      !LIVE_QUERIES_MUTATION("trust_any_identity"))
+  const bool knows_rows =
+      map.keeps_rows_apart && (change.kind == ChangeKind::kInsert || map.knows_old_rows);
+  if (!knows_rows && !LIVE_QUERIES_MUTATION("trust_any_identity"))
     return "the table had another key or replica identity when these rows were changed";
   return nullptr;
 }
