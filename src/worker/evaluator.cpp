@@ -88,12 +88,15 @@ XLogRecPtr StreamedPosition() {
   return least;
 }
 
-// How far the next batch is to go: not beyond the streams, so that where connections merge the two,
-// the end of a batch is the bound (deliver/README.md). In a test half the way, so that there is
-// much to hide.
-XLogRecPtr Goal(XLogRecPtr newest) {
-  newest = std::min(newest, StreamedPosition());
-  return GoesHalfWay() ? newest - (newest - HeldSnapshot().position) / 2 : newest;
+// How far the next batch can go: not beyond the streams, so that where connections merge the two,
+// the end of a batch is the bound (deliver/README.md).
+XLogRecPtr Goal(XLogRecPtr newest) { return std::min(newest, StreamedPosition()); }
+
+// How far before its goal the next batch is to end. In a test half the way, so that there is much
+// to hide.
+uint64 ShortOf(XLogRecPtr goal) {
+  if (!GoesHalfWay() || goal < HeldSnapshot().position) return 0;
+  return (goal - HeldSnapshot().position) / 2;
 }
 
 // ----- gaps -----
@@ -152,6 +155,18 @@ void KeepClockFromGoingBack(PositionSnapshot* next) {
   if (next->position == held.position) next->clock = std::max(next->clock, held.clock);
 }
 
+// Nothing: it cannot be made yet.
+std::optional<PositionSnapshot> NextSnapshot(const PlainSnapshot& plain,
+                                             const PositionSnapshot& previous) {
+  const XLogRecPtr goal = Goal(plain.taken_by);
+  // What is too much to hide half the way would be so for ever: it goes on until it is not.
+  for (uint64 short_of = ShortOf(goal);; short_of /= 2) {
+    std::optional<PositionSnapshot> next =
+        SnapshotAtPosition(plain, previous, PendingCommits(), goal - short_of);
+    if (next || short_of == 0) return next;
+  }
+}
+
 // From S1 to S2.
 void MoveTo(const PositionSnapshot& next) {
   const int64 worked_us = RunBatch(HeldSnapshot(), next, gap.open);
@@ -175,8 +190,7 @@ Progress Advance() {
     OpenGap();
     return Progress::kPart;
   }
-  std::optional<PositionSnapshot> next =
-      SnapshotAtPosition(plain, *previous, PendingCommits(), Goal(plain.taken_by));
+  std::optional<PositionSnapshot> next = NextSnapshot(plain, *previous);
   Release(plain);
   if (!next) return Progress::kBlocked;
   KeepClockFromGoingBack(&*next);

@@ -227,6 +227,25 @@ for my $half_way ('off', 'on') {
     cmp_ok($positions, '>', 20, 'at many positions');
 }
 
+# However much waits, an evaluator that goes half the way hides no more than a snapshot can, and comes to the end.
+set_for_evaluator('test_half_way', 'on');
+$node->safe_psql('postgres', 'CREATE TABLE e (n int)');
+hold($node, 'evaluator-turn');
+wait_held($node, 'evaluator-turn');
+$node->safe_psql('postgres', "INSERT INTO e VALUES (1);\n" x 1000);
+release($node, 'evaluator-turn');
+my $counter = connect_client($node);
+ok( wait_until(
+        sub {
+            $counter->rows('BEGIN');
+            $counter->value(q{SELECT fault_open_at_position('counted', 'SELECT count(*) FROM e')});
+            my $count = $counter->value('FETCH ALL FROM counted');
+            $counter->rows('COMMIT');
+            return $count == 1000;
+        }),
+    'a thousand commits that waited are passed');
+$counter->disconnect;
+
 for my $mutation ('hide_nothing', 'forget_subtransactions') {
     set_for_evaluator('debug_mutation', $mutation);
     my ($count, @differences) = (0);
