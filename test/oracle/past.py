@@ -13,6 +13,7 @@ import psycopg2.errors
 
 import rows
 import schema
+from relations import CLOCK_SETTING
 
 SCHEMA = "past"
 PATIENCE = "5s"  # for one query
@@ -139,6 +140,8 @@ class Past:
                 cursor.execute("SET statement_timeout = '%s'" % PATIENCE)
         try:
             with connection.cursor() as cursor:
+                if clock and query.asks_below:
+                    cursor.execute("SET %s = %s" % (CLOCK_SETTING, schema.literal(clock.isoformat())))
                 cursor.execute("SELECT row_to_json(q)::text FROM (%s) AS q" % query.plain_sql(None, clock))
                 return Result(rows.row_from(text) for (text,) in cursor)
         except psycopg2.errors.QueryCanceled:

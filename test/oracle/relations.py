@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import grammar
 import schema
-from clocks import TimeGrammar, random_time
+from clocks import NOW, TimeGrammar, random_time
 from grammar import INT, SORTED, TEXT
 
+CLOCK_SETTING = "oracle.clock"  # has the time, in the schema of past.py
 TOTAL = 1000  # that checking and saving hold together, after every transaction
 MOST = 8      # of what ids are drawn from
 
@@ -22,7 +23,7 @@ IDENTITIES = {  # table -> which replica identities it may have; as the name of 
     "team": ["default", "full"], "task": ["default", "full", "task_alt", "nothing"], "note": ["default", "full", "nothing"],
     "tag": ["full", "nothing"], "code": ["default", "full", "code_alt"], "place": ["default", "full"], "member": ["default", "full"],
     "doc": ["default", "full"], "checking": ["default", "full"], "saving": ["default", "full"],
-    "lease": ["default", "full"],
+    "lease": ["default", "full"], "permit": ["default", "full"],
 }
 SEEN = {  # what a query may name, and its columns
     "team": [("id", INT), ("lead", INT), ("name", TEXT)],
@@ -34,6 +35,10 @@ SEEN = {  # what a query may name, and its columns
     "member": [("who", TEXT), ("team", INT)],
     "doc": [("id", INT), ("team", INT), ("owner", TEXT), ("n", INT)],
     "lease": [("id", INT), ("team", INT), ("n", INT), ("since", SORTED), ("until", SORTED)],
+    "permit": [("id", INT), ("team", INT), ("n", INT), ("until", SORTED)],
+    "running": [("id", INT), ("team", INT), ("n", INT), ("since", SORTED)],
+    "begun": [("id", INT), ("team", INT), ("until", SORTED)],
+    "shares": [("team", INT), ("n", INT), ("last", INT)],
     "team_load": [("team", INT), ("tasks", INT), ("points", INT)],
     "open_task": [("id", INT), ("team", INT), ("points", INT)],
     "noted": [("task", INT), ("points", INT), ("weight", INT)],
@@ -41,7 +46,9 @@ SEEN = {  # what a query may name, and its columns
     "idle": [("team", INT)],
 }
 VIEWS = {"team_load": ["task"], "open_task": ["task"], "noted": ["task", "note"], "weighed": ["task", "note"],  # and the tables below
-         "idle": ["team", "task"]}
+         "idle": ["team", "task"], "running": ["lease"], "begun": ["lease"], "shares": ["permit"]}
+CLOCKED_VIEWS = frozenset({"running", "begun"})            # who names these asks the time,
+CLOCKED = CLOCKED_VIEWS | {"permit", "shares"}              # and these, whom row security is for
 
 DEFINITIONS = """
 CREATE {unlogged} TABLE team (id int PRIMARY KEY, lead int, name text);
@@ -65,18 +72,25 @@ CREATE {unlogged} TABLE checking (id int PRIMARY KEY, owner int, amount int);
 CREATE {unlogged} TABLE saving (id int PRIMARY KEY, owner int, amount int);
 CREATE {unlogged} TABLE lease (id int PRIMARY KEY, team int, n int, since timestamptz, until timestamptz);
 CREATE INDEX ON lease (until);
+CREATE {unlogged} TABLE permit (id int PRIMARY KEY, team int, n int, until timestamptz);
+ALTER TABLE permit ENABLE ROW LEVEL SECURITY;
+CREATE POLICY valid ON permit USING (until > now());
 CREATE INDEX ON task (team); CREATE INDEX ON tag (task); CREATE INDEX ON doc (team);
 CREATE VIEW team_load AS SELECT team, count(*)::int AS tasks, sum(points)::int AS points FROM task GROUP BY team;
 CREATE VIEW open_task WITH (security_barrier) AS SELECT id, team, points FROM task WHERE state = 'open';
 CREATE VIEW noted AS SELECT t.id AS task, t.points, n.weight FROM task t LEFT JOIN note n ON n.task = t.id;
 CREATE VIEW weighed AS SELECT id AS task, points AS weight FROM task UNION ALL SELECT task, weight FROM note;
 CREATE VIEW idle AS SELECT id AS team FROM team EXCEPT SELECT team FROM task;
+CREATE VIEW running AS SELECT id, team, n, since FROM lease WHERE until > now();
+CREATE VIEW begun WITH (security_barrier) AS SELECT id, team, until FROM lease WHERE since <= now() - interval '0.5 s';
+CREATE VIEW shares WITH (security_invoker) AS SELECT team, count(*)::int AS n, max(id) AS last FROM permit WHERE n > 0 GROUP BY team;
 GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO PUBLIC;
 """
 ROWS = """
 INSERT INTO team SELECT n, n % 3, 'x' FROM generate_series(1, 6) n;
 INSERT INTO task SELECT n, n, n % 5 + 1, 'open', n % 4 FROM generate_series(1, 10) n;
 INSERT INTO lease SELECT n, n % 5, n % 4, now() + n * interval '0.3 s', now() + n * interval '0.4 s' FROM generate_series(1, 10) n;
+INSERT INTO permit SELECT n, n % 5, n % 4, now() + n * interval '0.5 s' FROM generate_series(1, 10) n;
 INSERT INTO checking SELECT n, n % 3, 100 FROM generate_series(1, 5) n;
 INSERT INTO saving SELECT n, n % 3, 100 FROM generate_series(1, 5) n;
 """
@@ -118,6 +132,8 @@ def tables(users):
                      {"id": _id(15), "team": team, "owner": _of(*owners), "n": _SMALL}, weight=5),
         schema.Table("lease", {"id": "int", "team": "int", "n": "int", "since": "timestamptz", "until": "timestamptz"}, ("id",),
                      {"id": _id(14), "team": team, "n": _SMALL, "since": random_time, "until": random_time}, weight=7),
+        schema.Table("permit", {"id": "int", "team": "int", "n": "int", "until": "timestamptz"}, ("id",),
+                     {"id": _id(14), "team": team, "n": _SMALL, "until": random_time}, weight=5),
         schema.Table("checking", {"id": "int", "owner": "int", "amount": "int"}, ("id",), {}, weight=0),
         schema.Table("saving", {"id": "int", "owner": "int", "amount": "int"}, ("id",), {}, weight=0)]}
 
@@ -140,6 +156,8 @@ class Relations:
         """Returns the statements that make them in a schema; real: for the writers."""
         text = "SET search_path = %s;" % schema_name + DEFINITIONS.format(
             unlogged="" if real else "UNLOGGED", schema=schema_name, **self.foreign)
+        if not real:  # the time that is asked for
+            text = text.replace(NOW, "current_setting('%s')::timestamptz" % CLOCK_SETTING)
         if real:
             for name, table in self.tables.items():
                 identity = self.identities[name]
@@ -172,16 +190,22 @@ class Relations:
         return frozenset(found | ({"member"} if "doc" in found else set()))
 
 
+def asks_time(names, user):
+    """Tells whether a query that names these tables and views asks the time by a view or by row security."""
+    return bool(names & (CLOCKED_VIEWS if user.superuser else CLOCKED))
+
+
 def grammar_for(rng, role):
     """Returns a Grammar over these tables; role: also over those that ask who asks."""
-    seen = {name: columns for name, columns in SEEN.items() if role or name not in ("doc", "member")}
+    seen = {name: columns for name, columns in SEEN.items() if name not in CLOCKED and (role or name not in ("doc", "member"))}
     return grammar.Grammar(rng, seen, params=.15, seldom=("tag",), equalities=.3)
 
 
 def time_grammar_for(rng):
-    """Returns a Grammar over the table whose rows come and go with the time, and a few others."""
+    """Returns a Grammar over tables whose rows come and go with the time, or such that have columns of times, and a few others."""
     chosen = rng.sample(["team", "task", "place", "noted", "code"], 2)
-    return TimeGrammar(rng, {name: SEEN[name] for name in ["lease"] + chosen}, params=.15, seldom=chosen, equalities=.3, most_joins=2)
+    timed = rng.choice([["lease"], ["lease"], rng.sample(["lease"] + sorted(CLOCKED), 2)])
+    return TimeGrammar(rng, {name: SEEN[name] for name in timed + chosen}, params=.15, seldom=chosen, equalities=.3, most_joins=2)
 
 
 def transfer(rng):

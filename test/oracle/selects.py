@@ -135,6 +135,11 @@ class Select:
         """Returns the names of the tables below."""
         return self.below
 
+    @property
+    def asks_below(self):
+        """Whether it asks the time by a view or by row security."""
+        return relations.asks_time(set(re.findall(r"\w+", self.text)), self.user)
+
     def is_parted(self, tables):
         """Tells whether a table has several leaves."""
         return any(tables[name].leaves for name in self.below)
@@ -160,7 +165,8 @@ class Select:
         return float(self.refresh_every.split()[0])
 
     def plain_sql(self, _, clock=None):
-        """Returns the text to run as the same user, with the parameters in it, and the time (a datetime), if it is given."""
+        """Returns the text to run as the same user, with the parameters in it, and the time (a datetime), if it is given: what
+        views and row security ask is not in it."""
         text = self.text.replace(NOW, "'%s'::timestamptz" % clock.isoformat()) if clock else self.text
         return re.sub(r"\$(\d+)", lambda match: schema.literal(self.params[int(match.group(1)) - 1]), text)
 
@@ -199,10 +205,10 @@ def random_select(rng, user, world):
         return of_who(rng, user)
     windows = rng.random() < WINDOWS
     if windows and rng.random() < .4:
-        return written_window(rng, user)
+        return written_window(rng, user, world)
     made = relations.time_grammar_for(rng) if windows else relations.grammar_for(rng, role=not user.renamed)
     text, columns = made.statement()
-    windows = NOW in text
+    windows = NOW in text or relations.asks_time(made.used, user)
     refresh_every = rng.choice(["0.1 s", "0.3 s", "1 s"]) if windows or rng.random() < CLOCK else ""
     if windows:
         made.form("time window")
@@ -213,8 +219,7 @@ def random_select(rng, user, world):
     if not below:
         return random_select(rng, user, world)
     forms = set(made.forms)
-    forms.update(name for name in made.used if name in relations.VIEWS for name in ["view"])
-    forms.update({"row security"} & ({"row security"} if "doc" in below else set()))
+    forms.update(forms_of(made.used, below, user))
     forms.update({"partitions"} if "place" in below else set())
     # What was made and not taken may have had a parameter of its own.
     used = sorted({int(number) for number in re.findall(r"\$(\d+)", text)})
@@ -224,10 +229,20 @@ def random_select(rng, user, world):
                   refresh_every=refresh_every, shows_clock=not windows, equal=equal)
 
 
-def written_window(rng, user):
+def forms_of(names, below, user):
+    """Returns what a query of tables and views is made of by these; below: all tables that it reads."""
+    return ({"view"} if any(name in relations.VIEWS for name in names) else set()) | ({"row security"} if "doc" in below else set()) | (
+        {"time in a view or row security"} if relations.asks_time(names, user) else set())
+
+
+def written_window(rng, user, world):
     """Returns a Select of rows that come and go with the time."""
     text, kinds = rng.choice(clocks.WRITTEN)
-    return Select(text, (None,) * len(kinds), user, frozenset({"lease"}), frozenset({"time window"}),
+    names = set(re.findall(r"\w+", text)) & set(relations.SEEN)
+    if NOW not in text and not relations.asks_time(names, user):
+        return written_window(rng, user, world)
+    below = world.relations.below(names)
+    return Select(text, (None,) * len(kinds), user, below, frozenset({"time window"} | forms_of(names, below, user)),
                   refresh_every=rng.choice(["0.1 s", "0.3 s", "1 s"]), shows_clock=False, equal=tuple(enumerate(kinds))).another(rng)
 
 
@@ -300,7 +315,7 @@ class Accepted:
         can share its evaluation with others."""
         with self.lock:
             found = [query for query in (self.delta if shared else self.queries)
-                     if query.user == user or "doc" not in query.below]
+                     if query.user == user or not query.below & {"doc", "permit"}]
             if shared:  # with one of the last of his own, which is live most likely
                 found = [query for query in found if query.user == user][-8:] or found
         return replace(rng.choice(found), user=user) if found else None
