@@ -34,6 +34,7 @@ constexpr int kManyTemplates = 4;
 
 constexpr const char* kLockedReason = "a table of the query was locked for too long";
 constexpr const char* kTruncatedReason = "a table of the query was truncated";
+constexpr const char* kSameKeyReason = "two rows of the result had the same key for a while";
 constexpr const char* kRewrittenReason = "all rows of a table of the query were rewritten";
 
 TouchedRoutes touched = {};
@@ -210,13 +211,12 @@ void NoteCost(const DeltaCost& cost) {
   consumer->difference_us.Add(static_cast<uint64>(cost.difference_us));
 }
 
-void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, ChangedRows* rows,
-                      const Sink& sink) {
-  DeltaTables* tables = DeltaTablesOf(common);
-  if (const char* reason = WhyLost(*common, *tables, batch)) {
-    ForgetKeptOf(common);
-    return ResetRoutes(common, SeqOf(batch), reason, sink);
-  }
+// Returns why those who listen could not be told; nullptr: they were. A key by which the query was
+// planned may not have been there yet, or any more, at the position of a snapshot, while the
+// catalogs are those of now.
+const char* EvaluateInGuard(Template* common, DeltaTables* tables, const EvaluatorBatch& batch,
+                            ChangedRows* rows, const Sink& sink) {
+  const char* lost = nullptr;
   Guard(common, batch.dirty->RowCount(tables->watches.all) + 1, [&] {
     const DeltaTemplate* part = DeltaPartOf(common);
     tables = DeltaTablesOf(common);
@@ -226,14 +226,28 @@ void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, ChangedRows
     Evaluating at = {&batch, common, tables, false, part->plan.list, {}, &sink, &found};
     at.rows_are_known = !batch.dirty->unknown() && RowsAreKnownFrom(tables, batch.before.position);
     at.origin = OriginOf(*common, *tables, at.rows_are_known, batch);
+    DeltaCost cost = {};
     WhileDoing(at.rows_are_known ? Doing::kEvaluating : Doing::kCatchingUp, [&] {
-      NoteCost(EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},
-                             ClockOf(*common, batch), kMostBytes,
-                             {FindDirty, FindWatched, ForEachWatched, common->listening, rows, &at},
-                             Report, &at));
+      cost = EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},
+                           ClockOf(*common, batch), kMostBytes,
+                           {FindDirty, FindWatched, ForEachWatched, common->listening, rows, &at},
+                           Report, &at);
     });
+    NoteCost(cost);
     BlamingNobody([&] { HandOverAll(&touched, at.origin, sink); });
+    if (cost.same_key) lost = kSameKeyReason;
   });
+  return lost;
+}
+
+void EvaluateTemplate(Template* common, const EvaluatorBatch& batch, ChangedRows* rows,
+                      const Sink& sink) {
+  DeltaTables* tables = DeltaTablesOf(common);
+  const char* reason = WhyLost(*common, *tables, batch);
+  if (reason == nullptr) reason = EvaluateInGuard(common, tables, batch, rows, sink);
+  if (reason == nullptr) return;
+  ForgetKeptOf(common);
+  ResetRoutes(common, SeqOf(batch), reason, sink);
 }
 
 }  // namespace

@@ -196,7 +196,8 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
   cost.rows = rows.rows;
   cost.spared = values.spared;
   cost.beyond = values.beyond;
-  rows.difference->Report(report, context);
+  cost.same_key = rows.difference->HasSameKey();
+  if (!cost.same_key) rows.difference->Report(report, context);
   cost.difference_us = MicrosecondsSince(&last);
   return cost;
 }

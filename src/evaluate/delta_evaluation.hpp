@@ -31,8 +31,9 @@ DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& 
 
 // What a batch took.
 struct DeltaCost {
-  bool whole;    // the whole query was evaluated
-  bool nothing;  // nothing was: none of the changed rows matters
+  bool whole;     // the whole query was evaluated
+  bool nothing;   // nothing was: none of the changed rows matters
+  bool same_key;  // two rows had the same key at one snapshot: nothing was reported
   int64 probe_us;
   int64 query_us;
   int64 difference_us;

@@ -339,6 +339,7 @@ text* ShowChanges(const GivenRows* given, DirtyBatch* batch) {
   shown->asked = true;
   const DeltaCost cost = EvaluateDelta(*shown->evaluation, shown->snapshots, shown->clock, 0,
                                        SourceOf(&showing), ShowChange, &showing);
+  if (cost.same_key) elog(ERROR, "two rows of the result of a live query have the same key");
   return cstring_to_text(psprintf(
       "{\"whole\":%s,\"rows\":%llu,\"moved\":%llu,\"us\":[" INT64_FORMAT "," INT64_FORMAT
       "],\"spared\":%llu,\"beyond\":%llu,\"irrelevant\":%llu,\"nothing\":%s,\"bag\":%s,\"list\":%s,"

@@ -23,6 +23,8 @@ struct Difference::Entry {
   Entry* next_same_hash;
   Entry* next;
   Row* rows;
+  int of_before;  // rows that were added, of either side
+  int of_after;
   // Of a list.
   int before;  // how often it is there
   int after;
@@ -52,11 +54,6 @@ struct Difference::RouteList {
 };
 
 namespace {
-
-[[noreturn]] void RaiseSameKey() {
-  elog(ERROR, "two rows of the result of a live query have the same key");
-  pg_unreachable();
-}
 
 struct Bucket {
   uint32 hash;  // hash key
@@ -201,6 +198,8 @@ void Difference::Add(const EncodedRow& encoded, int side) {
   Entry* entry = FindOrAdd(encoded);
   Row* row = FindOrAddRow(entry, encoded);
   row->count += side;
+  const int count = ++(side < 0 ? entry->of_before : entry->of_after);
+  same_key_ = same_key_ || (!bag_ && count > 1);
   if (list_) AddPlace(entry, row, side);
 }
 
@@ -222,7 +221,6 @@ void Difference::FindMoved(const RouteList& list) {
   int count = 0;
   for (int i = 0; i < before.count; ++i) {
     Entry* entry = before.all[i].entry;
-    if (!bag_ && (entry->before > 1 || entry->after > 1)) RaiseSameKey();
     if (entry->passed++ < entry->before - entry->after) continue;
     const int place = entry->first_after;
     if (after.all[place - 1].row != before.all[i].row) continue;
@@ -269,6 +267,7 @@ void Difference::ReportList(const RouteList& list, void (*report)(const ResultCh
 }
 
 void Difference::Report(void (*report)(const ResultChange&, void*), void* context) {
+  Assert(!same_key_);
   for (const RouteList* list = first_list_; list != nullptr; list = list->next)
     ReportList(*list, report, context);
   if (list_) return;
@@ -281,7 +280,6 @@ void Difference::Report(void (*report)(const ResultChange&, void*), void* contex
         if (row->count == 0) continue;
         const Row** side = row->count < 0 ? &before : &after;
         copies = abs(row->count);
-        if (!bag_ && (*side != nullptr || copies > 1)) RaiseSameKey();
         *side = row;
       }
       if (before == nullptr && after == nullptr) continue;

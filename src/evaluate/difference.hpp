@@ -49,9 +49,12 @@ class Difference {
   void Add(const EncodedRow& encoded, int side);
 
   // Hands out what did not cancel out: deletes, then updates, then inserts, so that no key is twice
-  // in the result at any time; of a list, deletes, then the others by position. Raises XX000 if two
-  // rows of one side have the same key.
+  // in the result at any time; of a list, deletes, then the others by position. Not with
+  // HasSameKey().
   void Report(void (*report)(const ResultChange&, void*), void* context);
+
+  // Whether two rows of one side have the same key, if the result has one.
+  bool HasSameKey() const { return same_key_; }
 
   uint64 bytes() const { return bytes_; }
 
@@ -70,6 +73,7 @@ class Difference {
   MemoryContext context_;
   bool bag_;
   bool list_;
+  bool same_key_;
   int route_count_;
   const int16* route_lengths_;
   const bool* route_by_value_;
