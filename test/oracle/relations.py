@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 
 import grammar
+import rates
 import schema
 from clocks import NOW, TimeGrammar, random_time
 from grammar import INT, SORTED, TEXT
@@ -56,8 +57,8 @@ CREATE {unlogged} TABLE task (id int PRIMARY KEY, alt int NOT NULL, team int REF
 CREATE UNIQUE INDEX task_alt ON task (alt);
 CREATE {unlogged} TABLE note (task int REFERENCES task ON DELETE CASCADE ON UPDATE CASCADE, no text COLLATE "C", weight int,
     body text, PRIMARY KEY (task, no));
-CREATE {unlogged} TABLE tag (task int, label text, n int);
-CREATE {unlogged} TABLE code (code text PRIMARY KEY, alt int NOT NULL, team int REFERENCES team {two}, n int);
+CREATE {unlogged} TABLE tag (task int, label text, n int, rate numeric);
+CREATE {unlogged} TABLE code (code text PRIMARY KEY, alt int NOT NULL, team int REFERENCES team {two}, n int, rate numeric);
 CREATE UNIQUE INDEX code_alt ON code (alt);
 CREATE TABLE place (id int, region text, team int, n int, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
 CREATE {unlogged} TABLE place_north PARTITION OF place FOR VALUES IN ('north');
@@ -119,10 +120,11 @@ def tables(users):
                      cascades=("note",), weight=8),
         schema.Table("note", {"task": "int", "no": "text", "weight": "int", "body": "text"}, ("task", "no"),
                      {"task": _id(12), "no": _of("p", "q", "Q", nulls=0), "weight": _SMALL, "body": _WORD}, weight=6),
-        schema.Table("tag", {"task": "int", "label": "text", "n": "int"}, (),
-                     {"task": _of(*range(1, 13)), "label": _WORD, "n": _SMALL}, weight=5),
-        schema.Table("code", {"code": "text", "alt": "int", "team": "int", "n": "int"}, ("code",),
-                     {"code": _of("x", "y", "z", "it's", "☃", nulls=0), "alt": _id(4000), "team": team, "n": _SMALL}, weight=4),
+        schema.Table("tag", {"task": "int", "label": "text", "n": "int", "rate": "numeric"}, (),
+                     {"task": _of(*range(1, 13)), "label": _WORD, "n": _SMALL, "rate": _of(*rates.VALUES)}, weight=5),
+        schema.Table("code", {"code": "text", "alt": "int", "team": "int", "n": "int", "rate": "numeric"}, ("code",),
+                     {"code": _of("x", "y", "z", "it's", "☃", nulls=0), "alt": _id(4000), "team": team, "n": _SMALL,
+                      "rate": _of(*rates.VALUES)}, weight=4),
         schema.Table("place", {"id": "int", "region": "text", "team": "int", "n": "int"}, ("id", "region"),
                      {"id": _id(), "region": _of("north", "south", "x", nulls=0), "team": team, "n": _SMALL},
                      leaves=("place_north", "place_rest"), weight=5),
@@ -206,6 +208,13 @@ def time_grammar_for(rng):
     chosen = rng.sample(["team", "task", "place", "noted", "code"], 2)
     timed = rng.choice([["lease"], ["lease"], rng.sample(["lease"] + sorted(CLOCKED), 2)])
     return TimeGrammar(rng, {name: SEEN[name] for name in timed + chosen}, params=.15, seldom=chosen, equalities=.3, most_joins=2)
+
+
+def rate_grammar_for(rng):
+    """Returns a Grammar over the tables with numbers that are equal and not the same, and a few others."""
+    chosen = rng.sample(["team", "task", "place", "noted", "note"], 2)
+    return rates.RateGrammar(rng, {name: SEEN[name] for name in list(rates.RATED) + chosen}, params=.15, seldom=chosen, equalities=.3,
+                             most_joins=2)
 
 
 def transfer(rng):

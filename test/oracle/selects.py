@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import clocks
 import grammar
+import rates
 import relations
 import schema
 import shapes
@@ -26,6 +27,7 @@ LISTS = 0.09  # how often a query is one whose rows move without being changed t
 SHARED = 0.2  # how often one that shares its evaluation with others of its shape
 ACCOUNTS = 0.12  # how often a query is one of accounts
 CLOCK = 0.12     # and how often it asks the clock, and tells it
+RATES = 0.1      # and how often it compares numbers that are equal and not the same
 WINDOWS = 0.12   # how often its rows come and go with the time, which it does not tell
 
 # What all accounts hold together is always the same; these tell a part of it: the query, which part, the column that has it.
@@ -206,7 +208,15 @@ def random_select(rng, user, world):
     windows = rng.random() < WINDOWS
     if windows and rng.random() < .4:
         return written_window(rng, user, world)
-    made = relations.time_grammar_for(rng) if windows else relations.grammar_for(rng, role=not user.renamed)
+    of_rates = not windows and rng.random() < RATES
+    if of_rates and rng.random() < .5:
+        text, kinds = rng.choice(rates.WRITTEN)
+        return Select(text, (None,) * len(kinds), user, frozenset(set(re.findall(r"\w+", text)) & set(rates.RATED)),
+                      frozenset({"equal numbers"}), equal=tuple(enumerate(kinds))).another(rng)
+    if windows:
+        made = relations.time_grammar_for(rng)
+    else:
+        made = relations.rate_grammar_for(rng) if of_rates else relations.grammar_for(rng, role=not user.renamed)
     text, columns = made.statement()
     windows = NOW in text or relations.asks_time(made.used, user)
     refresh_every = rng.choice(["0.1 s", "0.3 s", "1 s"]) if windows or rng.random() < CLOCK else ""

@@ -121,10 +121,10 @@ def keeps_to_its_time():
 
 def tells_changes_as_statements():
     tag, task = Relations(1, [USER]).tables["tag"], Relations(1, [USER]).tables["task"]
-    row = {"task": "1", "label": "it's", "n": None}
-    same(statement(tag, ("insert", "tag", None, row)), """INSERT INTO tag ("task", "label", "n") VALUES ('1', 'it''s', NULL)""")
+    row = {"task": "1", "label": "it's", "n": None, "rate": "1.0"}
+    same(statement(tag, ("insert", "tag", None, row)), """INSERT INTO tag ("task", "label", "n", "rate") VALUES ('1', 'it''s', NULL, '1.0')""")
     same(statement(tag, ("delete", "tag", row, None)),
-         """DELETE FROM tag WHERE ctid = (SELECT ctid FROM tag WHERE "task" = '1' AND "label" = 'it''s' AND "n" IS NULL LIMIT 1)""")
+         """DELETE FROM tag WHERE ctid = (SELECT ctid FROM tag WHERE "task" = '1' AND "label" = 'it''s' AND "n" IS NULL AND "rate"::text = '1.0' LIMIT 1)""")
     row = {"id": "3", "alt": "7", "team": "1", "state": "x", "points": "1"}
     same(statement(task, ("update", "task", row, {**row, "team": None})), """UPDATE task SET "team" = NULL WHERE "id" = '3'""")
     same(statement(task, ("update", "task", row, row)), """UPDATE task SET "id" = "id" WHERE "id" = '3'""")

@@ -26,9 +26,10 @@ Batch = namedtuple("Batch", "statements")
 Story = namedtuple("Story", "query sql params tables setup batches")
 
 
-def _equals(columns, row):
-    return " AND ".join("%s %s" % (schema.identifier(column), "IS NULL" if row[column] is None else "= " + schema.literal(row[column]))
-                        for column in columns)
+def _equals(columns, row, types):
+    # Equal numbers may not be the same.
+    return " AND ".join("%s%s %s" % (schema.identifier(column), "::text" if types[column] == "numeric" else "",
+                                     "IS NULL" if row[column] is None else "= " + schema.literal(row[column])) for column in columns)
 
 
 def _insert(name, row):
@@ -42,8 +43,8 @@ def statement(table, change):
         return _insert(table.name, after)
     if op == "truncate":
         return "DELETE FROM %s" % leaf
-    where = _equals(table.key, before) if table.key else "ctid = (SELECT ctid FROM %s WHERE %s LIMIT 1)" % (
-        table.name, _equals(table.columns, before))
+    where = _equals(table.key, before, table.columns) if table.key else "ctid = (SELECT ctid FROM %s WHERE %s LIMIT 1)" % (
+        table.name, _equals(table.columns, before, table.columns))
     if op == "delete":
         return "DELETE FROM %s WHERE %s" % (table.name, where)
     changed = ["%s = %s" % (schema.identifier(column), schema.literal(value)) for column, value in after.items()
