@@ -97,6 +97,21 @@ part_regress() { installcheck regress ISOLATION= TAP_TESTS=; }
 
 part_isolation() { installcheck isolation REGRESS= TAP_TESTS=; }
 
+# The SQL of README.md and docs, which has to show what these pages show; and whether that is noticed where it does not.
+part_docs() {
+  local status=0
+  need_extension "$kind" || return 0
+  ensure_packages clients
+  show_on_failure "$run_dir/log/docs-server.log"
+  start_cluster docs-server "$kind" "autovacuum = off"
+  logged "$run_dir/log/docs-selftest.log" as_user "$tree/test/docs/selftest" || status=$?
+  count_summary "$run_dir/log/docs-selftest.log" "$status"
+  status=0
+  logged "$run_dir/log/docs.log" as_user "$tree/test/docs/run" || status=$?
+  count_summary "$run_dir/log/docs.log" "$status"
+  stop_cluster docs-server || failed
+}
+
 # prove_files PART KIND FILE...: TAP tests with PostgreSQL's own Perl modules, each making its own servers.
 prove_files() {
   local part=$1 build=$2 perl_lib pgxs_test name status=0
