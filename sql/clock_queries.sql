@@ -266,6 +266,31 @@ SELECT property, value FROM live.explain('SELECT id FROM event WHERE at > now() 
 SELECT property, value FROM live.explain('SELECT kind, count(*) AS n FROM event WHERE at::date = current_date GROUP BY kind') WHERE property IN ('strategy', 'why', 'not by the stream', 'clock');
 SELECT property, value FROM live.explain('WITH RECURSIVE r AS (SELECT 1 AS id UNION SELECT e.id FROM event e JOIN r ON e.id = r.id + 1 AND e.at <= now()) SELECT id FROM r') WHERE property IN ('strategy', 'why', 'not by the stream', 'clock');
 
+-- Which of them have an alarm: by what a column is compared with, and by the indexes that there are.
+CREATE TABLE moment (id int PRIMARY KEY, at timestamptz, local_at timestamp, day date, plain_at timestamptz, part_at timestamptz);
+CREATE INDEX ON moment (at);
+CREATE INDEX ON moment (local_at, id);
+CREATE INDEX ON moment (day DESC);
+CREATE INDEX ON moment (part_at) WHERE id > 0;
+CREATE TABLE parted (id int, at timestamptz, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+CREATE TABLE parted_2 (at timestamptz, id int NOT NULL);
+ALTER TABLE parted ATTACH PARTITION parted_2 FOR VALUES FROM (10) TO (20);
+CREATE INDEX ON parted_1 (at);
+CREATE FUNCTION follows(condition text, of text DEFAULT 'moment') RETURNS TABLE (condition text, follows text) LANGUAGE sql AS $$
+  SELECT condition, regexp_replace(value, '^\$1: |, (at the next moment|the rows).*as if changed', '', 'g')
+  FROM live.explain('SELECT id FROM ' || of || ' WHERE ' || condition) WHERE property = 'clock' $$;
+SELECT f.* FROM unnest(ARRAY[
+  'at > now()', 'now() - interval ''90 s'' <= at', 'at BETWEEN now() - interval ''1 hour'' AND now()', 'at > now() - interval ''1 month 2 days 00:00:01''',
+  'at < now() + interval ''1 day'' - interval ''1 s''', 'at < now() + interval ''1 s'' - interval ''1 day''', 'at >= date_trunc(''day'', now())',
+  'at < date_trunc(''hour'', now(), ''Asia/Tokyo'') + interval ''1 hour''', 'at >= date_trunc(''minute'', now())', 'at >= current_date::timestamptz', 'at <> current_timestamp(0)',
+  'at > nullif(now(), ''2000-01-01'')', 'local_at > localtimestamp - interval ''1 year''', 'local_at = now() AT TIME ZONE ''Asia/Tokyo''',
+  'local_at > current_date - interval ''1 week''', 'day = current_date', 'day > current_date - 7 AND day <= (now() + interval ''1 month'')::date', 'day < (now() - interval ''1 s'')::date',
+  'plain_at > now()', 'part_at > now()', 'at > now() AND plain_at > now()', 'at > now() AND extract(hour FROM now()) < 12', 'at + interval ''1 s'' > now()']) c, follows(c) f;
+SELECT * FROM follows('at > now()', 'parted');
+CREATE INDEX ON parted_2 (at);
+SELECT * FROM follows('at > now()', 'parted');
+
 -- What has no such meaning.
 CALL refused('SELECT id FROM event WHERE at > clock_timestamp()');
 CALL refused('SELECT id, txid_current() AS x FROM event');

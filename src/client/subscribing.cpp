@@ -241,7 +241,8 @@ void Attach(LocalSubscription* subscription, const Request& request, Plan* plan)
     if (request.going_on != nullptr) frozen = SessionValues(*request.going_on);
     const XLogRecPtr analysed_at = GetXLogInsertRecPtr();
     *plan = MakePlan(request.query, request.params, frozen, ChoiceOfSession());
-    if (plan->spec.refresh_ms != 0) plan->spec.refresh_ms = request.refresh_ms;
+    if (plan->spec.refresh_ms != 0)
+      plan->spec.refresh_ms = StepsOf(plan->spec.alarm, request.refresh_ms);
     LIVE_QUERIES_FAULT("subscribe-analysed");
     char* values_now = nodeToString(plan->frozen.catalogs);
     // What the decoder has found is about the values of the time before.

@@ -124,7 +124,20 @@ Query* MakeSelect(List* targets, FromExpr* from) {
 }
 
 // With the rights by which the query reads the table, but past its row security: what is found goes
-// into stale sets alone, and a column as it is tells nobody of it, nor can it raise an error.
+// into stale sets alone, or says when to look for it, and a column as it is tells nobody of it, nor
+// can it raise an error.
+Query* OfTable(const TableColumn& column, List* targets, Node* condition) {
+  RangeTblRef* reference = makeNode(RangeTblRef);
+  reference->rtindex = 1;
+  Query* query = MakeSelect(targets, makeFromExpr(list_make1(reference), condition));
+  RangeTblEntry* entry = CopyOf(column.table);
+  entry->securityQuals = NIL;
+  entry->inFromCl = true;
+  TakeOverAccess(query, entry, column.level);
+  query->rtable = list_make1(entry);
+  return CopyOf(query);
+}
+
 Query* RowsOf(const TableColumn& column, List* identity, const ClockWindow& window) {
   List* targets = NIL;
   ListCell* cell;
@@ -140,20 +153,31 @@ Query* RowsOf(const TableColumn& column, List* identity, const ClockWindow& wind
                                          static_cast<AttrNumber>(foreach_current_index(cell) + 1),
                                          get_attname(column.table->relid, number, false), false));
   }
-  RangeTblRef* reference = makeNode(RangeTblRef);
-  reference->rtindex = 1;
   Node* condition =
       window.equal ? AsNode(IsAtOne(*column.var, window))
                    : AsNode(make_ands_explicit(list_make2(
                          Compared(*column.var, window, BTGreaterEqualStrategyNumber, window.low),
                          Compared(*column.var, window, BTLessEqualStrategyNumber, window.high))));
-  Query* query = MakeSelect(targets, makeFromExpr(list_make1(reference), condition));
-  RangeTblEntry* entry = CopyOf(column.table);
-  entry->securityQuals = NIL;
-  entry->inFromCl = true;
-  TakeOverAccess(query, entry, column.level);
-  query->rtable = list_make1(entry);
-  return CopyOf(query);
+  return OfTable(column, targets, condition);
+}
+
+Query* NextOf(const TableColumn& column, const ClockWindow& window) {
+  TargetEntry* target =
+      makeTargetEntry(ColumnAs(*column.var, window.type), 1, pstrdup("?next"), false);
+  target->ressortgroupref = 1;
+  Expr* condition = Compared(*column.var, window, BTGreaterEqualStrategyNumber, window.low);
+  Query* query = OfTable(column, list_make1(target), AsNode(condition));
+  const TypeCacheEntry* type = lookup_type_cache(window.type, TYPECACHE_LT_OPR | TYPECACHE_EQ_OPR);
+  SortGroupClause* order = makeNode(SortGroupClause);
+  order->tleSortGroupRef = 1;
+  order->eqop = type->eq_opr;
+  order->sortop = type->lt_opr;
+  order->hashable = true;
+  query->sortClause = list_make1(order);
+  query->limitCount = AsNode(
+      makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(1), false, FLOAT8PASSBYVAL));
+  query->limitOption = LIMIT_OPTION_COUNT;
+  return query;
 }
 
 Query* Bounds(List* windows) {
@@ -166,6 +190,12 @@ Query* Bounds(List* windows) {
                                          psprintf("?bound %d", static_cast<int>(number)), false));
   }
   return MakeSelect(targets, makeFromExpr(NIL, nullptr));
+}
+
+// Partitions and children may have their columns in another order.
+AttrNumber AttributeIn(Oid relation, const ClockWindow& window) {
+  if (relation == window.table) return window.column;
+  return get_attnum(relation, get_attname(window.table, window.column, false));
 }
 
 // ----- the walk -----
@@ -183,14 +213,16 @@ bool IsKnown(const ClockWindow& window, List* windows) {
 
 void AddWindow(const TableColumn& column, ClockWindow window, Search* search) {
   if (IsKnown(window, search->windows->all)) return;
-  List* identity = LookAtTable(*column.table).key;
-  if (identity == NIL) {
+  const TableFacts facts = LookAtTable(*column.table);
+  if (facts.key == NIL) {
     search->windows->why_none = kNoKey;
     return;
   }
   window.low = ++*search->params;
   window.high = ++*search->params;
-  window.rows = RowsOf(column, identity, window);
+  window.relations = facts.relations;
+  window.rows = RowsOf(column, facts.key, window);
+  window.next = NextOf(column, window);
   auto* kept = static_cast<ClockWindow*>(palloc(sizeof(ClockWindow)));
   *kept = window;
   search->windows->all = lappend(search->windows->all, kept);
@@ -214,6 +246,7 @@ bool TakeComparison(const OpExpr& test, Search* search) {
   window.type = type;
   window.equal = strategy == BTEqualStrategyNumber;
   window.bound = reinterpret_cast<Expr*>(CopyOf(bound));
+  window.course = CourseOf(bound);
   AddWindow(column, window, search);
   return true;
 }
@@ -242,6 +275,20 @@ ClockWindows FindClockWindows(Query* query, int* params) {
   (void)Find(AsNode(query), &search);
   if (windows.why_none == nullptr) windows.bounds = Bounds(windows.all);
   return windows;
+}
+
+const char* WhyNoAlarm(const ClockWindows& windows) {
+  ListCell* cell;
+  foreach (cell, windows.all) {
+    const auto& window = *static_cast<ClockWindow*>(lfirst(cell));
+    if (window.course == ClockCourse::kUnknown)
+      return "what a column is compared with does not go with the time in a known way";
+    ListCell* relation;
+    foreach (relation, window.relations)
+      if (IndexOn(lfirst_oid(relation), AttributeIn(lfirst_oid(relation), window)) == nullptr)
+        return "no index finds the next row";
+  }
+  return nullptr;
 }
 
 void SettleClockWindows(List* sets, ClockWindows* windows) {

@@ -5,6 +5,7 @@
 // "The clock"). Process: client backend, evaluator.
 #pragma once
 
+#include "delta/clock_course.hpp"
 #include "delta/stale_sets.hpp"
 #include "pg/postgres.hpp"
 
@@ -17,7 +18,10 @@ struct ClockWindow {
   Oid type;    // of both sides
   bool equal;  // = or <>: what lies between the two values is told apart from neither
   Expr* bound;
+  ClockCourse course;  // of the bound
+  List* relations;     // oids of the tables with rows of `table`
   Query* rows;  // the identities of the rows of `table` between $low and $high; if `equal`, at them
+  Query* next;  // the smallest value of the column from $low on, if there is one
   int low;
   int high;
   const StaleSet* set;  // the first of the table, in the plan; the others are of the same columns
@@ -31,6 +35,10 @@ struct ClockWindows {
 
 // All comparisons of `query` with the time, with parameters behind `*params`.
 ClockWindows FindClockWindows(Query* query, int* params);
+
+// nullptr: it can be told beforehand when the time makes a difference next, from what the columns
+// are compared with and what their indexes find; or why not, so that it is looked at in steps.
+const char* WhyNoAlarm(const ClockWindows& windows);
 
 // Finds their sets among those of the plan (StaleSet*), which has been made since.
 void SettleClockWindows(List* sets, ClockWindows* windows);

@@ -36,6 +36,12 @@ struct DeltaPlan {
 // of WITH TIES is not.
 bool IsList(const Query& query);
 
+// Why a query that asks the clock is looked at in steps; nullptr: it has an alarm.
+inline const char* WhyInSteps(const DeltaPlan& plan) {
+  if (plan.why_whole != nullptr) return plan.why_whole;
+  return plan.windows.why_none != nullptr ? plan.windows.why_none : WhyNoAlarm(plan.windows);
+}
+
 // Plans `query`, analysed, any SELECT. Raises 42809 or 0A000 for tables that cannot be watched.
 DeltaPlan PlanDelta(const Query* query);
 

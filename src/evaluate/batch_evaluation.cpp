@@ -271,6 +271,7 @@ void EvaluateConcerned(const EvaluatorBatch& batch, const Sink& sink) {
 
 void AbandonBatch() {
   ForgetKeptGroups();
+  ForgetAlarms();
   ForgetChanges(&touched);
   change_count = 0;
 }

@@ -1,13 +1,18 @@
 // First the bounds at both times, then the rows from the one to the other: of the newer snapshot,
-// since a row that only the older one has was changed. Process: evaluator.
+// since a row that only the older one has was changed. And for the alarm, the next one beyond each
+// bound. Process: evaluator.
 #include "evaluate/clock_rows.hpp"
 
+#include <algorithm>
+
+#include "analyze/clock.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "utils/date.h"
 #include "utils/timestamp.h"
 }
@@ -110,17 +115,77 @@ void AddRows(const ClockWindow& window, KeptPlan* kept, ParamListInfo params, Sn
   if (found == kTooManyRows) rows->all = true;
 }
 
+// ----- the alarm -----
+
+TimestampTz TimeOf(ParamListInfo params) {
+  return DatumGetTimestampTz(params->params[kClockParam - 1].value);
+}
+
+ParamListInfo AtTime(ParamListInfo params, TimestampTz time) {
+  ParamListInfo other = makeParamList(params->numParams);
+  memcpy(other->params, params->params,
+         sizeof(ParamExternData) * static_cast<size_t>(params->numParams));
+  other->params[kClockParam - 1].value = TimestampTzGetDatum(time);
+  return other;
+}
+
+// The smallest value that is not below the bound, which is set; false: there is none that is ever
+// reached.
+bool FindNext(const ClockWindow& window, KeptPlan* kept, ParamListInfo params, Snapshot snapshot,
+              int64* place) {
+  bool found = false;
+  Execute(PlanQuery(kept, params, true), params, snapshot, 1, [&](TupleTableSlot* row) {
+    bool is_null;
+    const Datum value = slot_getattr(row, 1, &is_null);
+    if (is_null) return;
+    *place = PlaceOf(window.type, value);
+    found = !TIMESTAMP_NOT_FINITE(*place);
+  });
+  return found;
+}
+
+// When a bound that goes as the time does, and is at `at` now, comes to `place`, or leaves it.
+TimestampTz MomentOf(TimestampTz now, int64 at, int64 place) {
+  int64 away;
+  TimestampTz moment;
+  if (place == at) return now + 1;
+  if (pg_sub_s64_overflow(place, at, &away) || pg_add_s64_overflow(now, away, &moment))
+    return PG_INT64_MAX;
+  return moment;
+}
+
+// The first moment behind `now` at which the comparisons with this bound may say something else.
+// `later`: the bound at the end of the quarter of an hour. Returns `now` if that cannot be told.
+TimestampTz MomentOfWindow(const ClockWindow& window, KeptPlan* next, TimestampTz now, Datum bound,
+                           Datum later, ParamListInfo params, Snapshot snapshot) {
+  const int64 at = PlaceOf(window.type, bound);
+  const bool stands = window.course == ClockCourse::kStanding;
+  const TimestampTz end = NextQuarter(now);
+  if (window.course == ClockCourse::kUnknown) return now;
+  if (window.type != DATEOID && TIMESTAMP_NOT_FINITE(at)) return now;
+  // A time zone may be one of its own kind.
+  if (PlaceOf(window.type, later) != (stands ? at : at + (end - 1 - now))) return now;
+  if (stands) return end;
+  SetBound(params, window.low, window.type, bound);
+  int64 place;
+  const TimestampTz moment =
+      FindNext(window, next, params, snapshot, &place) ? MomentOf(now, at, place) : PG_INT64_MAX;
+  return window.course == ClockCourse::kEven ? moment : std::min(moment, end);
+}
+
 }  // namespace
 
 ClockPlans PrepareClockPlans(MemoryContext context, const ClockWindows& windows) {
-  ClockPlans plans = {&windows, nullptr, NIL};
+  ClockPlans plans = {&windows, nullptr, NIL, NIL};
   if (windows.why_none != nullptr || windows.all == NIL) return plans;
   return InMemoryContext(context, [&] {
     plans.bounds = KeepPlan(context, windows.bounds);
     ListCell* cell;
-    foreach (cell, windows.all)
-      plans.rows =
-          lappend(plans.rows, KeepPlan(context, static_cast<ClockWindow*>(lfirst(cell))->rows));
+    foreach (cell, windows.all) {
+      const auto& window = *static_cast<ClockWindow*>(lfirst(cell));
+      plans.rows = lappend(plans.rows, KeepPlan(context, window.rows));
+      plans.next = lappend(plans.next, KeepPlan(context, window.next));
+    }
     return plans;
   });
 }
@@ -151,6 +216,30 @@ ClockRows FindClockRows(const ClockPlans& plans, ParamListInfo before, ParamList
     AddRows(window, static_cast<KeptPlan*>(list_nth(plans.rows, i)), after, snapshot, &rows);
   }
   return rows;
+}
+
+ClockAlarm FindAlarm(const ClockPlans& plans, ParamListInfo params, Snapshot snapshot) {
+  const TimestampTz now = TimeOf(params);
+  const int count = list_length(plans.rows);
+  ClockAlarm alarm = {now, PG_INT64_MAX};
+  BoundsPair bounds;
+  ParamListInfo later = AtTime(params, NextQuarter(now) - 1);
+  if (count > 0 && !FindBounds(plans, count, params, later, snapshot, &bounds)) return {};
+  for (int i = 0; i < count && alarm.until > now; ++i) {
+    if (bounds.before.nulls[i] || bounds.after.nulls[i]) return {};
+    const auto& window = *static_cast<ClockWindow*>(list_nth(plans.windows->all, i));
+    auto* next = static_cast<KeptPlan*>(list_nth(plans.next, i));
+    alarm.until = std::min(alarm.until, MomentOfWindow(window, next, now, bounds.before.values[i],
+                                                       bounds.after.values[i], params, snapshot));
+  }
+  return alarm;
+}
+
+bool IsWindowed(const ClockPlans& plans, Oid table) {
+  ListCell* cell;
+  foreach (cell, plans.windows->all)
+    if (static_cast<ClockWindow*>(lfirst(cell))->table == table) return true;
+  return false;
 }
 
 const ValueSet* RowsOfTable(const ClockRows& rows, Oid table) {

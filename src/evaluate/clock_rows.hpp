@@ -6,6 +6,7 @@
 #include "delta/clock_windows.hpp"
 #include "evaluate/kept_plan.hpp"
 #include "evaluate/value_set.hpp"
+#include "model/clock_steps.hpp"
 #include "pg/postgres.hpp"
 
 namespace live_queries {
@@ -14,6 +15,7 @@ struct ClockPlans {
   const ClockWindows* windows;
   KeptPlan* bounds;
   List* rows;  // KeptPlan*, beside the windows
+  List* next;  // likewise: ClockWindow::next
 };
 
 // In `context`, with which they go; `windows` stay the caller's.
@@ -29,6 +31,13 @@ struct ClockRows {
 // active snapshot. Where a bound raises an error, which ones is not known.
 ClockRows FindClockRows(const ClockPlans& plans, ParamListInfo before, ParamListInfo after,
                         Snapshot snapshot);
+
+// How long, from the time of `params` on, that makes no difference for any row of `snapshot`. Sets
+// the bounds in `params`; needs an active snapshot. Where that cannot be told, it covers no time.
+ClockAlarm FindAlarm(const ClockPlans& plans, ParamListInfo params, Snapshot snapshot);
+
+// Whether a window is of the table.
+bool IsWindowed(const ClockPlans& plans, Oid table);
 
 // Their identities, beside StaleSet::columns of the table; nullptr: there are none.
 const ValueSet* RowsOfTable(const ClockRows& rows, Oid table);

@@ -1,6 +1,7 @@
-// The templates whose queries ask the clock, and when their time moves on: then they are evaluated,
-// though nothing has changed. What they show is the step of the clock that the moment of S1 is in
-// (model/clock_steps.hpp). Process: evaluator.
+// The templates whose queries ask the clock, and when that makes a difference: then they are
+// evaluated, though nothing has changed. What they show is the step of the clock that the moment of
+// S1 is in (model/clock_steps.hpp). With an alarm, it is known for how long these steps make none;
+// without one, each may. Process: evaluator.
 #pragma once
 
 #include "model/clock_steps.hpp"
@@ -13,11 +14,8 @@ extern "C" {
 
 namespace live_queries {
 
-// Whether the time of `common` moves between two moments.
-inline bool ClockMoves(const Template& common, TimestampTz before, TimestampTz after) {
-  const int refresh_ms = common.spec.refresh_ms;
-  return refresh_ms != 0 && TimeShownAt(before, refresh_ms) != TimeShownAt(after, refresh_ms);
-}
+// Whether the time of `common` moves between two moments, so that it may make a difference.
+bool ClockMoves(const Template& common, TimestampTz before, TimestampTz after);
 
 // Visits those with somebody who listens for which it does.
 template <class Visit>

@@ -12,6 +12,8 @@ extern "C" {
 namespace live_queries {
 namespace {
 
+uint64 alarms_made = 1;  // another number makes all that were made before worth nothing
+
 // Past so many, their values are no longer asked for: a plan for them all would cost more.
 constexpr int kFewWatchers = 64;
 // Unless rows of so many others are expected for each of them: those of all members of a large
@@ -152,10 +154,22 @@ RowsOfSide RowsInto(const DeltaEvaluation& evaluation, const BatchSource& source
   return rows;
 }
 
+// Of the rows as they are now, if the time or a change of theirs may have brought another one.
+void SetAlarm(const DeltaEvaluation& evaluation, Snapshot snapshot, const ClockPair& clock,
+              const StaleValues& values, bool whole) {
+  if (evaluation.alarm == nullptr) return;
+  const bool known = clock.quiet && !whole;
+  if (known && (!values.timed || LIVE_QUERIES_MUTATION("forget_the_alarm"))) return;
+  ParamListInfo params = ParamsAt(evaluation.sets, clock.after);
+  *evaluation.alarm = {FindAlarm(evaluation.sets.clock, params, snapshot), alarms_made};
+}
+
 DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
-                            const ClockPair& clock, uint64 max_bytes, const BatchSource& source,
+                            ClockPair clock, uint64 max_bytes, const BatchSource& source,
                             void (*report)(const ResultChange&, void*), void* context) {
   DeltaCost cost = {};
+  clock.quiet = !ClockMatters(evaluation, clock);
+  cost.quiet = clock.quiet && clock.before != clock.after;
   TimestampTz last = GetCurrentTimestamp();
   ListBoundaries* boundaries = evaluation.sets.boundaries;
   // Plans are made as of the newer state of the tables.
@@ -174,6 +188,7 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
   cost.probe_us = MicrosecondsSince(&last);
   cost.nothing = !cost.whole && cost.irrelevant > 0 && IsNothingStale(evaluation, values);
   if (cost.nothing) {
+    SetAlarm(evaluation, snapshots.after, clock, values, false);
     PopActiveSnapshot();
     if (boundaries != nullptr) EndLists(boundaries);
     return cost;
@@ -190,6 +205,7 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
     else
       AddStale(evaluation, snapshots, source, &values, &rows);
   }
+  SetAlarm(evaluation, snapshots.after, clock, values, cost.whole);
   PopActiveSnapshot();
   if (boundaries != nullptr) EndLists(boundaries);
   cost.query_us = MicrosecondsSince(&last);
@@ -220,6 +236,8 @@ DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& 
     if (plan->boundary != nullptr)
       evaluation->sets.boundaries =
           PrepareBoundaries(context, *plan->boundary, evaluation->encoder);
+    if (spec.alarm && plan->windows.why_none == nullptr)
+      evaluation->alarm = AllocateIn<KeptAlarm>(context);
     return evaluation;
   });
 }
@@ -236,7 +254,23 @@ DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& s
   return cost;
 }
 
+bool ClockMatters(const DeltaEvaluation& evaluation, const ClockPair& clock) {
+  if (clock.before == clock.after) return false;
+  const KeptAlarm* kept = evaluation.alarm;
+  return kept == nullptr || kept->made != alarms_made || !kept->alarm.Covers(clock.before) ||
+         !kept->alarm.Covers(clock.after);
+}
+
+std::optional<TimestampTz> QuietUntil(const DeltaEvaluation& evaluation, TimestampTz time) {
+  const KeptAlarm* kept = evaluation.alarm;
+  if (kept == nullptr || kept->made != alarms_made || !kept->alarm.Covers(time)) return {};
+  return kept->alarm.until;
+}
+
+void ForgetAlarms() { ++alarms_made; }
+
 void ForgetKept(const DeltaEvaluation& evaluation) {
+  if (evaluation.alarm != nullptr) *evaluation.alarm = {};
   if (evaluation.moving != nullptr) ForgetMoving(evaluation.moving);
   if (evaluation.sets.boundaries != nullptr) ForgetLists(evaluation.sets.boundaries);
 }

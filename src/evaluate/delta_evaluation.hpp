@@ -4,6 +4,8 @@
 // subscribed, and neither knows the dirty log here nor the subscribers. Process: evaluator.
 #pragma once
 
+#include <optional>
+
 #include "delta/delta_plan.hpp"
 #include "evaluate/difference.hpp"
 #include "evaluate/moving_evaluation.hpp"
@@ -12,6 +14,12 @@
 #include "pg/postgres.hpp"
 
 namespace live_queries {
+
+// Of one that asks the clock, as of the last batch that it was evaluated for.
+struct KeptAlarm {
+  ClockAlarm alarm;
+  uint64 made;  // AlarmsMade() then
+};
 
 // What is made once and used for each batch.
 struct DeltaEvaluation {
@@ -22,6 +30,7 @@ struct DeltaEvaluation {
   KeptPlan* whole;   // the whole query, for all that is watched
   ResultEncoder encoder;
   MovingEvaluation* moving;  // nullptr: no groups are kept
+  KeptAlarm* alarm;          // nullptr: the clock is followed in steps
 };
 
 // In `context`, with which it goes; `spec` and `plan`, whose parameters become more, stay the
@@ -42,16 +51,25 @@ struct DeltaCost {
   uint64 spared;      // StaleValues::spared
   uint64 beyond;      // StaleValues::beyond
   uint64 irrelevant;  // StaleValues::irrelevant
+  bool quiet;         // the time has moved and, by the alarm, makes no difference
 };
 
 // Finds the changes of the result between two snapshots and reports them; whatever they are told of
-// lives as long as the call. `clock`: for a query that asks it; where it moves, the whole result is
-// evaluated, unless the plan has windows (delta/clock_windows.hpp). Takes memory of `max_bytes` at
-// most for rows that did not cancel out (0: any); raises 54000 past it. Raises whatever the queries
-// raise.
+// lives as long as the call. `clock`: for a query that asks it, `quiet` is found here; where it
+// moves, the whole result is evaluated, unless the plan has windows (delta/clock_windows.hpp).
+// Takes memory of `max_bytes` at most for rows that did not cancel out (0: any); raises 54000 past
+// it. Raises whatever the queries raise.
 DeltaCost EvaluateDelta(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
                         const ClockPair& clock, uint64 max_bytes, const BatchSource& source,
                         void (*report)(const ResultChange&, void*), void* context);
+
+// Whether, for a query that asks the clock, the time makes a difference between these two, or may
+// do that.
+bool ClockMatters(const DeltaEvaluation& evaluation, const ClockPair& clock);
+// Until when it makes none, from `time` on; nothing: it may at any moment.
+std::optional<TimestampTz> QuietUntil(const DeltaEvaluation& evaluation, TimestampTz time);
+// All alarms are of a state that was given up. Never ereports.
+void ForgetAlarms();
 
 // What is kept from batch to batch is of no use: changes are left out.
 void ForgetKept(const DeltaEvaluation& evaluation);

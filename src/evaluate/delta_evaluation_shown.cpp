@@ -342,13 +342,15 @@ text* ShowChanges(const GivenRows* given, DirtyBatch* batch) {
   if (cost.same_key) elog(ERROR, "two rows of the result of a live query have the same key");
   return cstring_to_text(psprintf(
       "{\"whole\":%s,\"rows\":%llu,\"moved\":%llu,\"us\":[" INT64_FORMAT "," INT64_FORMAT
-      "],\"spared\":%llu,\"beyond\":%llu,\"irrelevant\":%llu,\"nothing\":%s,\"bag\":%s,\"list\":%s,"
+      "],\"spared\":%llu,\"beyond\":%llu,\"irrelevant\":%llu,\"quiet\":%s,\"nothing\":%s,\"bag\":%"
+      "s,\"list\":%s,"
       "\"changes\":%s]}",
       cost.whole ? "true" : "false", static_cast<unsigned long long>(cost.rows),
       static_cast<unsigned long long>(cost.moved), cost.probe_us, cost.query_us,
       static_cast<unsigned long long>(cost.spared), static_cast<unsigned long long>(cost.beyond),
-      static_cast<unsigned long long>(cost.irrelevant), cost.nothing ? "true" : "false",
-      shown->plan.bag ? "true" : "false", shown->plan.list ? "true" : "false", showing.out.data));
+      static_cast<unsigned long long>(cost.irrelevant), cost.quiet ? "true" : "false",
+      cost.nothing ? "true" : "false", shown->plan.bag ? "true" : "false",
+      shown->plan.list ? "true" : "false", showing.out.data));
 }
 
 const char* NameOf(DirtyKind kind) {

@@ -239,6 +239,8 @@ bool AreNew(const StaleSet& set, const DirtyRows& dirty) {
   return set.unique && dirty.all_new && (of_many <= 1 || LIVE_QUERIES_MUTATION("pairs_are_new"));
 }
 
+bool HasAny(const DirtyRows& dirty) { return dirty.all || dirty.columns->count > 0; }
+
 // Those of the rows that matter where the query reads the table, at either snapshot.
 DirtyRows LookThrough(const StaleSets& sets, const StaleSet& set, const DirtyRows& dirty,
                       const SnapshotPair& snapshots, const BatchSource& source,
@@ -313,6 +315,10 @@ StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const S
   return sets;
 }
 
+ParamListInfo ParamsAt(const StaleSets& sets, TimestampTz clock) {
+  return MakeParams(*sets.plan, clock);
+}
+
 void TakeWatched(const StaleSet& set, const BatchSource& source, StaleValues* values) {
   FoundRoutes found(set);
   source.for_each_watched(AddRoute, &found, source.context);
@@ -345,7 +351,7 @@ StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots
   const DeltaPlan& plan = *sets.plan;
   StaleValues values = NoStaleValues(plan, clock);
   ClockRows by_clock = {};
-  const bool clock_moves = plan.asks_clock && clock.before != clock.after;
+  const bool clock_moves = plan.asks_clock && clock.before != clock.after && !clock.quiet;
   if (clock_moves)
     by_clock =
         FindClockRows(sets.clock, values.params.before, values.params.after, snapshots.after);
@@ -356,6 +362,7 @@ StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots
     if (set.number == left_out) continue;
     if (OidIsValid(set.table)) {
       const DirtyRows dirty = source.find_dirty(set, source.context);
+      values.timed = values.timed || (HasAny(dirty) && IsWindowed(sets.clock, set.table));
       values.all_new[set.number] = !clock_moves && !dirty.all && AreNew(set, dirty);
       TakeRows(set, LookThrough(sets, set, dirty, snapshots, source, &values),
                RowsOfTable(by_clock, set.table), &values);

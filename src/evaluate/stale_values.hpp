@@ -29,6 +29,7 @@ struct SnapshotPair {
 struct ClockPair {
   TimestampTz before;
   TimestampTz after;
+  bool quiet = false;  // it makes no difference for any row that was not changed between the two
 };
 
 // The rows of a table that were changed between two snapshots.
@@ -91,6 +92,7 @@ struct StaleValues {
   bool* all_new;      // by number of the set: the older snapshot has no row of it
   int* param_sizes;   // by number of the parameter, from 1: how many values the array has
   bool whole;         // they are too many, or not known: all may be stale
+  bool timed;         // rows were changed of which a column is compared with the time
   uint64 spared;      // queries that were not run at the older snapshot for that reason
   uint64 beyond;      // rows that were found behind the last one of a list
   uint64 irrelevant;  // changed rows that do not matter
@@ -99,6 +101,9 @@ struct StaleValues {
 // The parameters of the whole query, in CurrentMemoryContext: the times if it asks for them, and
 // all values that are watched.
 StaleValues ValuesOfWhole(const StaleSets& sets, const ClockPair& clock, const BatchSource& source);
+
+// Parameters of which the time alone is set.
+ParamListInfo ParamsAt(const StaleSets& sets, TimestampTz clock);
 
 // Sets the parameters of `set`, of routes, to all values that are watched.
 void TakeWatched(const StaleSet& set, const BatchSource& source, StaleValues* values);

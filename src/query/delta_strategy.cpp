@@ -315,6 +315,7 @@ void PlanDeltaStrategy(const AnalyzedQuery& analyzed, Plan* plan) {
   const int shown = list_length(ResultColumns(spec.query->targetList));
   const Routed routed = PlanRouted(plan);
   const DeltaPlan& delta = routed.delta;
+  spec.alarm = delta.asks_clock && WhyInSteps(delta) == nullptr;
   plan->strategy = delta.why_whole == nullptr ? Strategy::kDelta : Strategy::kRefresh;
   plan->why = delta.why_whole == nullptr
                   ? "what a change may have made stale is evaluated again"

@@ -39,9 +39,10 @@ void DisregardAdditions(Plan* plan, const QuerySpec& former) {
     KeepColumns(&plan->spec, former);
   QueryDependencies& now = plan->spec.dependencies;
   const QueryDependencies& then = former.dependencies;
-  // The subscriber's choice.
+  // The subscriber's choice, and what it is for: an index that has come since is not needed.
   if (plan->spec.refresh_ms != 0 && former.refresh_ms != 0)
     plan->spec.refresh_ms = former.refresh_ms;
+  plan->spec.alarm = plan->spec.alarm && former.alarm;
   // Of what has changed in the expressions, they tell themselves.
   if (IncludesFunctions(now.called, then.called)) now.called = then.called;
   if (list_difference_int(then.inlined, now.inlined) == NIL) now.inlined = then.inlined;

@@ -34,6 +34,7 @@ char* SpecToText(const QuerySpec& spec) {
   fields = lappend(fields, Number(spec.column_count));
   fields = lappend(fields, spec.routing_conditions);
   fields = lappend(fields, Number(spec.refresh_ms));
+  fields = lappend(fields, Number(spec.alarm));
   const QueryDependencies& dependencies = spec.dependencies;
   fields = lappend(fields, dependencies.relations);
   fields = lappend(fields, makeString(dependencies.access));
@@ -70,6 +71,7 @@ QuerySpec SpecFromText(const char* text) {
   spec.column_count = number();
   spec.routing_conditions = list();
   spec.refresh_ms = number();
+  spec.alarm = number() != 0;
   QueryDependencies& dependencies = spec.dependencies;
   dependencies.relations = list();
   dependencies.access = strVal(list_nth(fields, next++));

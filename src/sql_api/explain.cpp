@@ -164,13 +164,17 @@ void ExplainSet(const StaleSet& set, ResultRows* rows) {
 // What is done when the time moves on.
 void ExplainClock(const DeltaPlan& delta, ResultRows* rows) {
   const bool windowed = delta.why_whole == nullptr && delta.windows.why_none == nullptr;
-  const char* why = delta.why_whole == nullptr ? delta.windows.why_none : nullptr;
+  constexpr const char* kRows = "the rows for which it makes a difference are as if changed";
   constexpr const char* kWhole = "the whole query is evaluated at both times";
-  AddProperty(rows, "clock",
-              psprintf("$%d: whenever it moves on (refresh_every), %s", kClockParam,
-                       windowed ? "the rows for which that makes a difference are as if changed"
-                       : why == nullptr ? kWhole
-                                        : Joined(kWhole, ": ", why)));
+  const char* why_steps = WhyInSteps(delta);
+  if (why_steps == nullptr)
+    AddProperty(rows, "clock",
+                psprintf("$%d: by an alarm, at the next moment at which it makes a difference, %s",
+                         kClockParam, kRows));
+  else
+    AddProperty(rows, "clock",
+                psprintf("$%d: in steps (refresh_every), %s: %s", kClockParam,
+                         windowed ? kRows : kWhole, why_steps));
   ListCell* cell;
   foreach (cell, windowed ? delta.windows.all : NIL) {
     const auto& window = *static_cast<ClockWindow*>(lfirst(cell));

@@ -204,11 +204,15 @@ bool Rests() {
          work_share.RestUs(GetCurrentTimestamp(), evaluator_share) > 0;
 }
 
+// A first result that asks the clock is read at the time of S1, which may be long ago.
+bool TimeIsAwaited() { return AttachmentsWait() && TemplatesOn(Subject::kClock, 0) != NIL; }
+
 // What happens while it rests, and what the clock does, belongs to one batch.
 Progress AdvanceIfNeeded() {
   if (Rests()) return Progress::kRests;
   const bool logged = LogEnd() != HeldSnapshot().position || gap.open;
-  if (!logged && UntilClockMoves(HeldSnapshot().clock) > 0) return Progress::kAll;
+  if (!logged && !TimeIsAwaited() && UntilClockMoves(HeldSnapshot().clock) > 0)
+    return Progress::kAll;
   return Advance();
 }
 

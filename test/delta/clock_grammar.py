@@ -23,13 +23,15 @@ MOMENTS = ["2026-03-29 00:30", "2026-03-29 01:00", "2026-10-25 00:30", "2026-10-
 HOURS = timedelta(hours=1)
 STEPS = [timedelta(0), timedelta(0), timedelta(microseconds=1), timedelta(seconds=1), -timedelta(seconds=1), timedelta(minutes=30), HOURS, HOURS, -HOURS,
          timedelta(days=1), -timedelta(days=1), timedelta(days=31), -timedelta(days=28)]
+# So that there are times between which an alarm says that nothing is to be done.
+MINUTES = [timedelta(minutes=minutes) for minutes in (4, 11, 20)]
 NEAR = [timedelta(0), timedelta(0), timedelta(microseconds=1), -timedelta(microseconds=1), timedelta(minutes=20), -timedelta(minutes=20), HOURS, -HOURS]
-def times(r, count):
+def times(r, count, steps=STEPS):
     """times one after the other, not always forwards"""
     now = datetime.fromisoformat(r.choice(MOMENTS)).replace(tzinfo=timezone.utc)
     made = [now]
     while len(made) < count:
-        now += r.choice(STEPS); made.append(now)
+        now += r.choice(steps); made.append(now)
     return made
 def month_before(local):
     """as the server has it: the last day of a month that has no such day"""

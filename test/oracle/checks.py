@@ -120,7 +120,7 @@ class Watched:
         self.history = deque(maxlen=HISTORY)
         self.whole = state.subscription.query.whole
         query = state.subscription.query
-        self.clock = Clock(query) if self.whole and query.refresh_every else None
+        self.clock = Clock(query, state.subscription.alarm) if self.whole and query.refresh_every else None
 
     def refollow(self):
         """Lets the comparison use the present result."""
@@ -197,7 +197,11 @@ class ConnectionCheck:
                 if not watched.clock.possible or self.state.open_seq is not None:
                     continue
             got = watched.state.result.as_bag()
-            found = [truth(subscription.query, at) for at in (watched.clock.possible if watched.clock else [None])]
+            found = []
+            for at in watched.clock.possible if watched.clock else [None]:
+                found.append(truth(subscription.query, at))
+                if found[-1] in (None, got):
+                    break
             if None in found:
                 continue
             expected = found[0]

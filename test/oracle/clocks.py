@@ -6,6 +6,9 @@ A query whose rows tell the time shows that one. Another one is told it by its m
 rows change: it shows the time of the last, or a later step. But all of a connection that have the same steps show the same
 time; so beside one that tells it the time is known exactly. Otherwise it is one of those that are possible: the steps from the
 last time that was known to the moment in which the boundary came.
+
+One whose rows leave by an alarm shows finer steps. Beside one that tells the time of longer steps, it is one of those of the same
+step.
 """
 
 import json
@@ -16,7 +19,8 @@ from grammar import INT, SORTED
 from state import require
 
 NOW = "now()"
-MANY = 40  # steps: where so many are possible, nothing is said
+MANY = 50  # steps: where more are possible, nothing is said
+FINE = timedelta(milliseconds=20)  # the steps of one with an alarm (src/model/clock_steps.hpp)
 
 # What columns of times are compared with, and what does more with the time than that.
 BOUNDS = [NOW, NOW, "now() - interval '1 s'", "now() - interval '3 s'", "now() + interval '0.5 s'", "date_trunc('second', now())"]
@@ -85,8 +89,9 @@ def times(bag):
 class Clock:
     """What is known of the time that one subscription shows."""
 
-    def __init__(self, query):
-        self.step = timedelta(seconds=query.step())
+    def __init__(self, query, alarm=False):
+        self.step = timedelta(seconds=query.step())  # that it was asked for with
+        self.alarm = alarm
         self.is_shown = query.shows_clock
         self.told = None    # by the last message
         self.least = None   # it shows this time or a later one; None: nothing is known since the first result
@@ -100,6 +105,9 @@ class Clock:
     def look(self, bag, is_told, now, others):
         """At a boundary that came at a time. is_told: it has a message for it; others: what another one shows that has the
         same steps and tells it, or None. Returns what this one tells, or None."""
+        if self.alarm:
+            self._look_finely(is_told, now, others)
+            return others
         shown = times(bag) if self.is_shown else set()
         require(len(shown) <= 1, "the rows show several times: %s", sorted(shown))
         if is_told:
@@ -114,7 +122,22 @@ class Clock:
         self.possible = (shown,) if shown else self._steps(now)
         return shown
 
-    def _steps(self, now):
+    def _look_finely(self, is_told, now, others):
+        """The same for one with an alarm, which shows no time itself. The others may have moved on after its message, at the same
+        position: then that has made no difference."""
+        if is_told:
+            require(self.least is None or self.told >= self.least, "the time goes back from %s to %s", self.least, self.told)
+            self.least = self.told
+        last = now
+        if others is not None:
+            require(self.least is None or self.least < others + self.step, "it has been at %s already, when another live query shows %s",
+                    self.least, others)
+            self.least = max(self.least or others, others)
+            last = min(now, others + self.step - FINE)
+        self.possible = (self.told,) if is_told else self._steps(last, FINE)
+
+    def _steps(self, now, step=None):
         """Those that may have come since the last that is known."""
-        count = max(now - self.least, timedelta()) // self.step + 1 if self.least else 0
-        return tuple(self.least + number * self.step for number in range(count)) if count <= MANY else ()
+        step = step or self.step
+        count = max(now - self.least, timedelta()) // step + 1 if self.least else 0
+        return tuple(self.least + number * step for number in range(count)) if count <= MANY else ()

@@ -218,23 +218,33 @@ def clocks_back(script):
     script.send(102, '{"op":"update","key":[1],"row":{"id":1,"clock":"%s"},"old":{"clock":"%s"}}' % (TIME, LATER))
 
 
-def window_beside_clock(script):
+def window_beside_clock(script, alarm=False):
     """A row is to leave with the time, which another query tells."""
     first, second = (datetime.now(timezone.utc) + timedelta(seconds=ago) for ago in (-2, -1))
     row = '{"id":1,"clock":"%s"}'
     script.read(script.subscribe("c", query=CLOCK, strategy="delta"), ("[1]", row % first.isoformat()))
-    script.read(script.subscribe(query=WINDOW, strategy="delta"), ("[1]", '{"id":1}'))
+    script.read(script.subscribe(query=WINDOW, strategy="delta", alarm=alarm), ("[1]", '{"id":1}'))
     script.examiner.past.results = {(CLOCK, n, at): Counter([rows.row_from(row % at.isoformat())]) for n in range(3) for at in (first, second)}
     script.examiner.past.results.update({(WINDOW, n, first): Counter([rows.row_from('{"id":1}')]) for n in range(3)})
     script.send(101, '{"op":"update","key":[1],"row":%s,"old":{"clock":"%s"}}' % (row % second.isoformat(), first.isoformat()), name="c",
                 committed_at='"%s"' % second.isoformat())
 
 
-def clock_is_behind(script):
+def alarm_beside_clock(script):
+    """The same at an alarm."""
+    window_beside_clock(script, alarm=True)
+
+
+def alarm_is_ahead(script):
+    """An alarm has told a later time than the other one's steps have come to."""
+    clock_is_behind(script, alarm=True)
+
+
+def clock_is_behind(script, alarm=False):
     """What shows the time shows an earlier one than a message has told."""
     row = '{"id":1,"clock":"%s"}'
     script.read(script.subscribe("c", query=CLOCK, strategy="delta"), ("[1]", row % TIME))
-    script.read(script.subscribe(query=WINDOW, strategy="delta"), ("[1]", '{"id":1}'))
+    script.read(script.subscribe(query=WINDOW, strategy="delta", alarm=alarm), ("[1]", '{"id":1}'))
     script.send(101, '{"op":"delete","key":[1],"row":{"id":1}}', committed_at='"%s"' % LATER)
 
 
@@ -416,6 +426,8 @@ CLOCKS = [
     wrong("the whole query gives another result: it was told nothing of it", window_beside_clock),
     wrong("the rows show", clocks_differ),
     wrong("it shows 2026-11-21 22:45:01", clock_is_behind),
+    wrong("the whole query gives another result: it was told nothing of it", alarm_beside_clock),
+    wrong("when another live query shows 2026-11-21 22:45:01", alarm_is_ahead),
     wrong("the time stands still", clocks(snapshot=["2020-01-01T00:00:00+00:00"])),
 ]
 

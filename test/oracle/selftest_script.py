@@ -103,10 +103,10 @@ class Script:
         self.positions = {}
 
     def subscribe(self, name="s", at=500, query=QUERY, snapshot=True, full=True, parted=False, commit=True, strategy="stream",
-                  throttle=0):
+                  throttle=0, alarm=False):
         """Subscribes."""
         made = Subscription(name, query, self.keyed, full, snapshot, frozenset(["items"]), parted, "", strategy,
-                            throttle=throttle)
+                            throttle=throttle, alarm=alarm)
         self.trace.add("subscribed", made, at)
         self.positions[made] = at
         if commit:

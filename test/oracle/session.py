@@ -107,7 +107,7 @@ class Session:
         made = []
 
         def then(result):
-            ((live_id, channel, strategy, seq),) = result
+            ((live_id, channel, strategy, seq, *clock),) = result
             if self.channel not in (None, channel):
                 raise Violation("the channel changed from %s to %s" % (self.channel, channel))
             if len(seq) != 16:
@@ -117,7 +117,7 @@ class Session:
             full = query.all_full(self.tables) or strategy != "stream"
             made.append(Subscription(name, query, bool(table.key) if query.shape.pointwise else True, full,
                                      snapshot, query.table_names(self.tables), query.is_parted(self.tables), live_id,
-                                     strategy, unread=snapshot, throttle=throttle,
+                                     strategy, unread=snapshot, throttle=throttle, alarm="by an alarm" in str(clock),
                                      endangered=query.endangered(self.tables)))
             self.subscriptions[name] = made[0]
             self.trace.add("subscribed", made[0], int(seq, 16))
@@ -139,10 +139,12 @@ class Session:
         return made[0]
 
     def subscribe_text(self, name, query, snapshot=True, throttle=0):
-        """Returns the statement that subscribes."""
-        return ("SELECT s.live_id, s.channel, s.strategy, s.seq FROM live.subscribe(%s, %s, ARRAY[%s]::text[], \"snapshot\" => %s, delivery => '%s'%s) AS s" % (
-                    schema.literal(name), schema.literal(query.subscribed_sql(self.tables)),
-                    ", ".join(map(schema.literal, query.params)), snapshot, self.trace.delivery,
+        """Returns the statement that subscribes, and tells how the query follows the clock if its rows do not tell the time."""
+        text, params = schema.literal(query.subscribed_sql(self.tables)), ", ".join(map(schema.literal, query.params))
+        windows = query.whole and query.refresh_every and not query.shows_clock
+        clock = ", (SELECT e.value FROM live.explain(%s, ARRAY[%s]::text[]) AS e WHERE e.property = 'clock')" % (text, params) if windows else ""
+        return ("SELECT s.live_id, s.channel, s.strategy, s.seq%s FROM live.subscribe(%s, %s, ARRAY[%s]::text[], \"snapshot\" => %s, delivery => '%s'%s) AS s" % (
+                    clock, schema.literal(name), text, params, snapshot, self.trace.delivery,
                     (", refresh_every => '%s'" % query.refresh_every if query.whole and query.refresh_every else "")
                     + (", throttle => '%s s'" % throttle if throttle else "")))
 

@@ -30,6 +30,7 @@ class Subscription:
     killed: bool = False
     throttle: float = 0       # seconds between two of its messages, at least
     endangered: bool = False  # it may end without a call of the oracle's
+    alarm: bool = False       # it asks the clock, and its rows leave by an alarm
 
 
 @dataclass

@@ -1,5 +1,6 @@
 # Live queries that ask the clock: rows leave on time, whatever the strategy and with nothing written; all of a connection tell one
-# time for one point; such rows are found without evaluating the whole; another evaluator begins anew, and so does what could not be evaluated at a step; and nobody is woken where nobody asks.
+# time for one point; such rows are found without evaluating the whole; another evaluator begins anew, and so does what could not be evaluated at a step; where the next row is known, nothing is
+# evaluated before its moment; and nobody is woken where nobody asks.
 use strict;
 use warnings FATAL => 'all';
 use LiveQueries;
@@ -164,6 +165,7 @@ is(keys %{ left_at($client, { 18 => [ 'row', 'whole' ] }) }, 1, 'and goes on aft
 # ---- rows that are found by the column ----
 $client->rows(q(SELECT live.unsubscribe('group'), live.unsubscribe('whole')));
 $writer->rows(q(CREATE INDEX ON jobs (due); INSERT INTO jobs VALUES (40, 'k5', 'infinity'), (41, 'k5', 'infinity')));
+$client->refresh('row');
 is(subscribed($client, 'next', "SELECT id, due FROM jobs WHERE due > now() AND kind = 'k5' ORDER BY due, id LIMIT 1", '100 ms'), 'delta', 'a list that moves with the time');
 is(subscribed($client, 'left', 'SELECT kind, count(*) AS n FROM jobs j WHERE NOT EXISTS (SELECT FROM jobs k WHERE k.kind = j.kind AND k.due > now()) GROUP BY kind', '100 ms'),
     'delta', 'and groups of what there is none of any more');
@@ -176,9 +178,68 @@ is($left->{40}{row}{committed_at}, $left->{40}{next}{committed_at}, 'a row leave
 ok(wait_until(sub { caught_up($client); ($client->{states}{left}{'["k5"]'} // '') =~ /"n":2/ }), 'and makes a group that of which there is none');
 is(refreshes(), $refreshes, 'none of them was evaluated as a whole');
 
+# ---- by an alarm ----
+sub evaluations { return $node->safe_psql('postgres', q(SELECT evaluations || ' in ' || batches FROM live.workers WHERE kind = 'evaluator')) }
+# leaves_on_time(CLIENT, ID, LIVE QUERY, WHEN): row ID is made due, and leaves at that moment or some milliseconds later.
+sub leaves_on_time {
+    my ($by, $id, $name, $when) = @_;
+    my $told = left_at($by, { $id => [$name] })->{$id}{$name};
+    is($told->{xid}, undef, "$when: by the clock");
+    my $late = $writer->value("SELECT extract(epoch FROM timestamptz '$told->{committed_at}' - due) FROM jobs WHERE id = $id");
+    ok($late >= 0 && $late < 5, "$when: the row leaves at its moment ($late s later), and not an hour later");
+}
+$client->rows(q(SELECT live.unsubscribe('row'), live.unsubscribe('next'), live.unsubscribe('left')));
+$writer->rows(q(UPDATE jobs SET due = 'infinity'));
+subscribed($client, 'hour', 'SELECT id FROM jobs WHERE due > now()', '1 h');
+subscribed($client, 'between', q(SELECT j.id FROM jobs j LEFT JOIN jobs k ON k.id = j.id + 1 AND k.due < now() + interval '1 min' WHERE j.due BETWEEN now() - interval '1 h' AND now()), '1 h');
+subscribed($client, 'days', q(SELECT id FROM jobs WHERE due > now() - interval '7 days' AND due < (current_date + 10)::timestamptz), '1 h');
+caught_up($client);
+my $to_quarter = 900 - time % 900; # of an hour, at which days are looked at
+sleep $to_quarter + 1 if $to_quarter < 10;
+sleep 0.2;
+my $idle = evaluations();
+sleep 2;
+is(evaluations(), $idle, 'nothing is evaluated where no row is to come or to leave');
+due_soon($client, 3);
+leaves_on_time($client, 3, 'hour', 'an update brings an alarm');
+ok(wait_until(sub { caught_up($client); exists $client->{states}{between}{'[3]'} }), 'a row that leaves one window comes into another');
+due_soon($client, 6);
+$writer->rows(q(UPDATE jobs SET due = now() + interval '1 h' WHERE id = 6; INSERT INTO jobs VALUES (50, 'k6', now() + interval '0.3 s')));
+leaves_on_time($client, 50, 'hour', 'one that is put off, and an earlier one');
+$writer->rows(q(DELETE FROM jobs WHERE id = 6; UPDATE jobs SET due = now() - interval '7 days' + interval '0.5 s' WHERE id = 9));
+my $week = left_at($client, { 9 => ['days'] })->{9}{days};
+ok($writer->value("SELECT '$week->{committed_at}' BETWEEN due + interval '7 days' AND due + interval '7 days 5 s' FROM jobs WHERE id = 9") eq 't', 'a row of a week ago leaves on time');
+caught_up($client);
+# One that is in a transaction, and one for which nobody is there at its moment.
+$client->rows('BEGIN; SELECT 1');
+$writer->rows(q(UPDATE jobs SET due = now() + interval '0.2 s' WHERE id = 12));
+sleep 0.4;
+$client->rows('COMMIT');
+leaves_on_time($client, 12, 'hour', 'within a transaction of the client');
+$client->rows('SELECT live.unsubscribe_all()');
+$writer->rows(q(UPDATE jobs SET due = now() + interval '0.3 s' WHERE id = 15));
+sleep 0.5;
+subscribed($client, 'hour', 'SELECT id FROM jobs WHERE due > now()', '1 h');
+ok(!exists $client->{states}{hour}{'[15]'}, 'a first result is not as old as the last alarm');
+
+# Many rows, one after the other: together, as often as steps are.
+$writer->rows(q(INSERT INTO jobs SELECT n, 'many', clock_timestamp() + interval '0.5 s' + n * interval '1 ms' FROM generate_series(1001, 2000) n));
+caught_up($client);
+my ($before_many) = evaluations() =~ /^(\d+)/;
+ok(wait_until(sub { caught_up($client); !grep { /"id":1\d\d\d\}/ || /"id":2000/ } @{ $client->state_of('hour') } }), 'a thousand rows leave');
+my ($after_many) = evaluations() =~ /^(\d+)/;
+cmp_ok($after_many - $before_many, '<=', 150, 'but are not evaluated one by one');
+
+# Without the index there is no alarm.
+$writer->rows('DROP INDEX jobs_due_idx');
+$message = ($client->next_message // last)->{message} until $message->{type} eq 'reset';
+is($message->{subscription_id}, 'hour', 'without its index there is no alarm any more');
+$client->refresh('hour');
+like($client->value(q(SELECT value FROM live.explain('SELECT id FROM jobs WHERE due > now()') WHERE property = 'clock')), qr/in steps .* no index/, 'but steps');
+$client->rows('SELECT live.unsubscribe_all()');
+
 # ---- nobody ----
 sub batches { return $node->safe_psql('postgres', q(SELECT batches FROM live.workers WHERE kind = 'evaluator')) }
-$client->rows(q(SELECT live.unsubscribe('row'), live.unsubscribe('next'), live.unsubscribe('left')));
 subscribed($client, 'count', 'SELECT count(*) AS n FROM jobs', '10 ms');
 $client->synced;
 my $before = batches();

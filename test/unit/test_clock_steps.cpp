@@ -30,5 +30,32 @@ TEST(TheNextTimeIsLater) {
   }
 }
 
+TEST(TheFirstStepFromAMomentIsNotBeforeIt) {
+  CHECK_EQ(FirstShownFrom(kSecond, 1000), kSecond);
+  CHECK_EQ(FirstShownFrom(kSecond + 1, 1000), 2 * kSecond);
+  CHECK_EQ(FirstShownFrom(-1, 1000), 0);
+  CHECK_EQ(FirstShownFrom(-kSecond, 1000), -kSecond);
+  CHECK_EQ(FirstShownFrom(INT64_MAX, 1000), INT64_MAX);
+  CHECK_EQ(FirstShownFrom(INT64_MAX - 7, 20), INT64_MAX);
+}
+
+TEST(TheNextQuarterOfAnHourIsLater) {
+  CHECK_EQ(NextQuarter(0), kQuarterOfHour);
+  CHECK_EQ(NextQuarter(kQuarterOfHour - 1), kQuarterOfHour);
+  CHECK_EQ(NextQuarter(kQuarterOfHour), 2 * kQuarterOfHour);
+  CHECK_EQ(NextQuarter(-1), 0);
+  CHECK_EQ(NextQuarter(-kQuarterOfHour), 0);
+  CHECK_EQ(NextQuarter(-kQuarterOfHour - 1), -kQuarterOfHour);
+}
+
+TEST(AnAlarmIsNoPartOfTheTimeBeforeIt) {
+  constexpr ClockAlarm alarm = {10, 20};
+  CHECK(!alarm.Covers(9));
+  CHECK(alarm.Covers(10));
+  CHECK(alarm.Covers(19));
+  CHECK(!alarm.Covers(20));
+  CHECK(!ClockAlarm{}.Covers(0));
+}
+
 }  // namespace
 }  // namespace live_queries
