@@ -6,7 +6,7 @@
 # other, and no root is needed once the packages are there.
 #
 #   choose_server            sets pg_version, pg_config             (PG=NN or PG_CONFIG choose)
-#   ensure_packages WHAT     build | checks | clients | chroots | fuzz | packaging | valgrind: by apt, if anything is missing
+#   ensure_packages WHAT     build | checks | clients | node | chroots | fuzz | packaging | valgrind: by apt, if anything is missing
 #   choose_user              sets run_user; as_user runs a command as that user
 #   open_run                 a fresh directory, run_dir, removed at exit with all servers below it
 #   build_extension KIND     copies the tree, compiles, installs into a private server
@@ -74,6 +74,8 @@ ensure_packages() {
         ;;
       checks) packages+=(clang-format-14 clang-tidy-14 g++-12 cppcheck shellcheck python3 patch libncurses-dev nlohmann-json3-dev) ;;
       clients) packages+=(libipc-run-perl python3 python3-psycopg2 procps tmux) ;;
+      # Another node than Debian's brings its own npm.
+      node) command -v node npm >/dev/null || packages+=(nodejs npm) ;;
       chroots) packages+=(debootstrap) ;;
       fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
       packaging) packages+=(build-essential debhelper dpkg-dev fakeroot postgresql-server-dev-all) ;;

@@ -394,6 +394,29 @@ packaged_client() {
   stop_cluster package-client-server && return "$status"
 }
 
+# The client for TypeScript, with what its package-lock.json names: its own tests, those that every client runs
+# (clients/conformance), and its package in an empty project.
+part_typescript() {
+  local status=0
+  local directory=$tree/clients/typescript
+  need_extension "$kind" || return 0
+  ensure_packages clients node
+  make_user_dir "$cache_dir/npm"
+  export npm_config_cache=$cache_dir/npm npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
+  show_on_failure "$run_dir/log/npm.log" "$run_dir/log/typescript-server.log"
+  if ! as_user env -C "$directory" npm ci --prefer-offline </dev/null >"$run_dir/log/npm.log" 2>&1; then
+    tail -n 5 "$run_dir/log/npm.log"
+    left_out "typescript: npm could not install what the tests need"
+    return
+  fi
+  start_cluster typescript-server "$kind"
+  # The server's log is written by the user too, who restarts it.
+  logged "$run_dir/log/typescript.log" as_user env -C "$directory" PGDATA="$run_dir/typescript-server/data" \
+    PGLOG="$run_dir/log/typescript-server.log" npm test --silent || status=$?
+  count_summary "$run_dir/log/typescript.log" "$status"
+  stop_cluster typescript-server || failed
+}
+
 # The decoder names its plugin in output_plugin_libraries, where there is such a setting. Of 17 and 18, Debian's archive has no
 # release without it. So this is a copy of the server in which it has another name, under which it allows the plugin from the
 # start: as if there were none.
