@@ -1,4 +1,4 @@
-# The version is written in six places. They agree.
+# The version is written in eight places. They agree.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 control=$(sed -nE "s/^default_version *= *'([^']+)'.*/\1/p" live_queries.control)
@@ -19,3 +19,7 @@ changelog=$(sed -nE '0,/^## /s/^## ([0-9.]+).*/\1/p' CHANGELOG.md)
 [[ $changelog == "$distribution" ]] || complain "CHANGELOG.md begins with $changelog, META.json has $distribution"
 packaged=$(sed -nE '1s/^live-queries \(([^)-]+)-.*/\1/p' debian/changelog)
 [[ $packaged == "$distribution" ]] || complain "debian/changelog begins with $packaged, META.json has $distribution"
+client=$(sed -nE 's/^version = "([^"]+)"$/\1/p' clients/python/pyproject.toml)
+[[ $client == "$distribution" ]] || complain "clients/python/pyproject.toml has version $client, META.json has $distribution"
+client=$(sed -nE 's/^__version__ = "([^"]+)"$/\1/p' clients/python/live_queries/__init__.py)
+[[ $client == "$distribution" ]] || complain "clients/python/live_queries/__init__.py has version $client, META.json has $distribution"

@@ -301,6 +301,29 @@ part_demo() {
   count_summary "$run_dir/log/demo.log" "$status"
 }
 
+# The Python client, and on this machine's own version the recipes of other drivers.
+part_python() {
+  local status=0 directories=("$tree/clients/python/tests")
+  need_extension "$kind" || return 0
+  ensure_packages clients pooler
+  if [[ -z ${IN_CHROOT:-} ]]; then
+    ensure_packages recipes
+    directories+=("$tree/clients/recipes")
+  fi
+  if ! ensure_psycopg; then
+    show_on_failure "$run_dir/log/psycopg.log"
+    left_out "python: no psycopg $psycopg_needed or later could be had"
+    return
+  fi
+  show_on_failure "$run_dir/log/python-server.log"
+  start_cluster python-server "$kind" "max_connections = 50"
+  logged "$run_dir/log/python.log" as_user env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$tree/clients/python:$psycopg_path" \
+    PGDATA="$run_dir/python-server/data" PGLOG="$run_dir/log/python-server.log" \
+    /usr/bin/python3 -X dev "$tree/test/lib/unittest_counts.py" "${directories[@]}" || status=$?
+  count_summary "$run_dir/log/python.log" "$status"
+  stop_cluster python-server || failed
+}
+
 chroot_timeout=1800
 
 # run_in_chroot VERSION ARGUMENT...: this program, on another version.

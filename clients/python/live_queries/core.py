@@ -1,0 +1,564 @@
+"""The state machine of one connection and its live queries, without any input or output.
+
+Its owner, a shell that does the input and output, tells it what has happened and what time it is, carries out the
+command that is on its way (`command`), and comes back by `next_time()` at the latest (`tick`). docs/client.md is what this
+does; clients/conformance is what holds it to that.
+"""
+
+from __future__ import annotations
+
+import random as random_numbers
+from collections import deque
+from typing import Any, Callable, Iterable, Mapping, Sequence
+
+from .calls import Call, Change, LiveQueryState, Phase
+from .commands import LONG, NEVER, Answer, Command, SnapshotBatch, Subscribed, Times, WaitedFor, Waits
+from .errors import LiveQueryClosed, LiveQueryError
+from .json_text import Floats, key_text
+from .message import Message, parse_message, sees
+from .order import sort_key
+from .rows import Difference, DoesNotFit
+
+# Refusals that pass by themselves; the second ones, once the live query has been live.
+_PASSES = ("08", "40", "53", "57")
+_PASSES_LATER = ("55", "58")
+_SUBSCRIBES_ANEW = ("0A000", "54000", "55000")  # of live.set_params
+_HAS_ENDED = "55000"  # of live.refresh
+
+
+class Core:
+    def __init__(
+        self,
+        times: Times = Times(),
+        *,
+        now: float = 0.0,
+        batch: int = 1000,
+        lent: bool = False,
+        random: Callable[[], float] = random_numbers.random,
+    ) -> None:
+        self.command: Command | None = None
+        self.batch = batch
+        self._times = times
+        self._now = now
+        self._lent = lent
+        self._connected = lent
+        self._queries: list[LiveQueryState] = []
+        self._changes: list[tuple[LiveQueryState, Change]] = []
+        self._deadline = NEVER  # of the command's answer
+        self._heard = now
+        self._inbox: deque[str | bytes] = deque()
+        self._gathered: list[tuple[LiveQueryState | None, Message]] = []
+        self._doubt = ""  # whether the gathered point may have ended: "", "open" or, where a ping is to find out, "asked"
+        self._connecting = Waits(times, random)
+        self._connected_at = now if lent else NEVER
+        self._connect_at = now
+        self._refreshing = Waits(times, random)
+        self._refresh_at = NEVER
+        self._progress_wanted = False
+        self._progress_set = False
+        self._ask_what_was_told = False
+        self._next_id = 1
+
+    # ---- what the owner asks
+
+    def next_time(self) -> float:
+        """When `tick` has something to do."""
+        if self.command is not None:
+            return min(self._deadline, self._refresh_at)
+        if not self._open_queries():
+            return NEVER
+        if not self._connected:
+            return self._connect_at
+        return min(self._refresh_at, self._heard + self._times.heartbeat)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is on its way, or would be without something new."""
+        return self.command is None and not self._open_queries()
+
+    def take_changes(self) -> list[tuple[LiveQueryState, Change]]:
+        """The visible changes since the last time, in their order."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    # ---- what has happened
+
+    def tick(self, now: float) -> None:
+        """It is later now."""
+        self._now = now
+        if self.command is not None and now >= self._deadline:
+            self._lose(LiveQueryError(f"no answer to {self.command.kind}"), disconnect=True)
+        if now >= self._refresh_at:
+            self._refresh_at = NEVER
+            for query in self._queries:
+                if query.phase is Phase.RESET:
+                    query.phase = Phase.TO_REFRESH
+        self._go_on()
+
+    def answered(self, answer: Answer, now: float) -> None:
+        """The command on its way has succeeded."""
+        command, self.command, self._deadline = self.command, None, NEVER
+        assert command is not None
+        self._now = now
+        self._heard = now
+        if command.query is not None:
+            self._answered_of(command.query, command.kind, answer)
+        elif command.kind == "connect":
+            self._connected = True
+            self._connected_at = now
+        elif command.kind == "progress":
+            self._progress_set = True
+        elif command.kind == "wait_for" and isinstance(answer, WaitedFor) and answer.told:
+            self._empty_inbox()
+            self._told_up_to(Message("progress", snapshot=answer.snapshot))
+        self._empty_inbox()
+        if command.kind == "ping" and self._doubt == "asked":
+            self._apply_point()
+        self._go_on()
+
+    def refused(self, error: LiveQueryError, now: float) -> None:
+        """The command on its way has failed, with the server's error, or for want of a network."""
+        command, self.command, self._deadline = self.command, None, NEVER
+        assert command is not None
+        self._now = now
+        self._heard = now
+        self._refuse(command, error)
+        self._empty_inbox()
+        self._go_on()
+
+    def notified(self, payload: str | bytes, now: float) -> None:
+        """A notification came on the channel of the connection."""
+        self._now = now
+        self._heard = now
+        self._inbox.append(payload)
+        if self.command is None:
+            self._empty_inbox()
+            self._go_on()
+
+    def lost(self, error: LiveQueryError, now: float) -> None:
+        """The connection is no more."""
+        self._now = now
+        self._lose(error)
+        self._go_on()
+
+    def fail(self, error: LiveQueryError) -> None:
+        """Ends all live queries with that error."""
+        self.command, self._deadline = None, NEVER
+        self._connected = False
+        for query in self._open_queries():
+            self._end(query, "error", error, error)
+        self._queries = []
+
+    # ---- what the application does
+
+    def add(self, query: LiveQueryState) -> None:
+        query.id = f"q{self._next_id}"
+        self._next_id += 1
+        if not self._open_queries() and not self._connected and self.command is None:
+            self._connect_at = self._now
+        self._queries.append(query)
+        self._go_on()
+
+    def close(self, query: LiveQueryState) -> None:
+        if query.state == "closed":
+            return
+        self._end(query, "closed", query.error, LiveQueryClosed("the live query was closed"))
+        self._gathered = [entry for entry in self._gathered if entry[0] is not query]
+        self._go_on()
+
+    def set_params(self, query: LiveQueryState, params: Sequence[str | None]) -> Call:
+        call = Call()
+        if query.is_over:
+            call.fail(query.reason())
+            return call
+        query.params = tuple(params)
+        if query.phase is Phase.LIVE:
+            query.param_calls.append(call)
+        else:
+            query.live_calls.append(call)
+            self._begin_again(query)
+        self._go_on()
+        return call
+
+    def includes(self, query: LiveQueryState, xid: int) -> Call:
+        call = Call()
+        if query.is_over:
+            call.fail(query.reason())
+            return call
+        query.include_calls.append((xid, call))
+        self._progress_wanted = True
+        if query.phase is Phase.LIVE:
+            self._ask_what_was_told = True
+        self._go_on()
+        return call
+
+    def cancel(self, call: Call, error: BaseException | None = None) -> None:
+        """Nobody waits for that call any more."""
+        call.cancel(error)
+        for query in self._queries:
+            query.forget_finished_calls()
+
+    # ---- answers
+
+    def _answered_of(self, query: LiveQueryState, kind: str, answer: Any) -> None:
+        if kind == "subscribe":
+            self._subscribed(query, answer)
+        elif kind == "snapshot":
+            self._read(query, answer)
+        elif kind == "refresh":
+            # What came before this answer is of the time before.
+            self._empty_inbox()
+            if query.phase is Phase.REFRESHING:
+                query.phase = Phase.READING
+                query.batches = []
+        elif kind == "set_params":
+            self._took_params(query)
+        elif kind == "unsubscribe":
+            query.on_server = query.leaves = False
+
+    def _subscribed(self, query: LiveQueryState, answer: Subscribed) -> None:
+        query.on_server = True
+        if query.is_over or query.phase is not Phase.SUBSCRIBING:
+            query.leaves = True
+            return
+        query.phase = Phase.READING
+        query.batches = []
+        query.strategy = answer.strategy
+        query.next_seq = answer.seq
+        query.next_history = answer.history
+        query.next_columns = answer.columns
+
+    def _read(self, query: LiveQueryState, batch: SnapshotBatch) -> None:
+        if query.phase is not Phase.READING:
+            return
+        query.batches += batch
+        if len(batch) == self.batch:
+            return
+        rows, query.batches = query.batches, []
+        if query.next_columns is not None:
+            query.columns, query.next_columns = query.next_columns, None
+            query.rows.sort_key = sort_key(query.columns)
+            query.floats = Floats(query.columns)
+            query.history = query.next_history
+        query.seq = query.next_seq
+        query.phase = Phase.LIVE
+        query.was_live = True
+        difference = query.rows.replace((key_text(key), query.floats.convert(row)) for key, row in rows)
+        self._show(query, "live", None, difference)
+        query.refreshed_at = self._now
+        for call in query.live_calls:
+            call.succeed()
+        query.live_calls = []
+        if query.include_calls:
+            self._ask_what_was_told = True
+
+    def _took_params(self, query: LiveQueryState) -> None:
+        query.accepted_params = query.sent_params
+        for call in query.sent_calls:
+            call.succeed()
+        query.sent_calls = []
+
+    def _refuse(self, command: Command, error: LiveQueryError) -> None:
+        query = command.query
+        if query is not None and self._is_expected(query, command.kind, error):
+            return
+        was_live = query.was_live if query is not None else any(q.was_live for q in self._open_queries())
+        if not self._lent and _passes(error, was_live):
+            self._lose(error, disconnect=command.kind != "connect")
+        elif query is None:
+            self._refuse_connection(command, error)
+        elif command.kind == "unsubscribe":
+            query.on_server = query.leaves = False
+        elif command.kind == "set_params":
+            # The old ones go on, unless there are newer ones already.
+            if not query.param_calls:
+                query.params = query.accepted_params
+            for call in query.sent_calls:
+                call.fail(error)
+            query.sent_calls = []
+        elif query.is_over or (command.kind == "subscribe" and query.phase is not Phase.SUBSCRIBING):
+            pass  # nobody asks for that any more
+        else:
+            # What has no first result, or no new one, is still there.
+            self._end(query, "error", error, error)
+
+    def _is_expected(self, query: LiveQueryState, kind: str, error: LiveQueryError) -> bool:
+        """Refusals that say what is to be done."""
+        if kind == "refresh" and error.sqlstate == _HAS_ENDED:
+            if query.phase is Phase.REFRESHING:
+                query.phase = Phase.ENDING
+            return True
+        if kind == "set_params" and error.sqlstate in _SUBSCRIBES_ANEW:
+            query.live_calls += query.sent_calls + query.param_calls
+            query.sent_calls, query.param_calls = [], []
+            if query.phase is Phase.LIVE:
+                self._show(query, "stale", error)
+                self._begin_again(query)
+            return True
+        return False
+
+    def _refuse_connection(self, command: Command, error: LiveQueryError) -> None:
+        if command.kind in ("connect", "ping"):
+            for query in self._open_queries():
+                self._end(query, "error", error, error)
+            return
+        self._progress_set = True
+        for query in self._open_queries():
+            for _, call in query.include_calls:
+                call.fail(error)
+            query.include_calls = []
+
+    # ---- messages
+
+    def _empty_inbox(self) -> None:
+        while self._inbox:
+            payload = self._inbox.popleft()
+            try:
+                message = parse_message(payload)
+            except ValueError as error:
+                for each in self._queries:
+                    self._reset(each, LiveQueryError(f"a message of the server could not be read: {error}"))
+                self._gathered = []
+                self._doubt = ""
+                continue
+            if message.type == "progress":
+                self._told_up_to(message)
+                continue
+            query = self._by_id(message.subscription_id)
+            if message.type == "changes":
+                self._gather(query, message)
+            elif query is not None and message.type == "reset":
+                query.next_seq = message.seq or query.next_seq
+                self._reset(query, LiveQueryError(f"changes could not be kept: {message.reason}"))
+                self._throw_away(query)
+            elif query is not None and message.type == "terminated":
+                query.on_server = False
+                if not query.is_over:
+                    self._end(query, "error", *[LiveQueryError(message.reason, message.code)] * 2)
+                self._throw_away(query)
+
+    def _by_id(self, subscription_id: str) -> LiveQueryState | None:
+        for query in self._queries:
+            if query.id == subscription_id:
+                return query
+        return None
+
+    def _gather(self, query: LiveQueryState | None, message: Message) -> None:
+        self._doubt = ""
+        if query is not None and query.phase is Phase.LIVE:
+            self._gathered.append((query, message))
+        elif query is not None and query.phase is Phase.READING:
+            # Nothing is told before the first result has been read: something is wrong.
+            self._reset(query, LiveQueryError("a message came before the first result was read"))
+        if not message.more:
+            self._apply_point()
+
+    def _throw_away(self, query: LiveQueryState) -> None:
+        """What was gathered of one that is reset or has ended; with it the point may have ended for the others."""
+        self._gathered = [entry for entry in self._gathered if entry[0] is not query]
+        self._doubt = "open" if self._gathered else ""
+
+    def _told_up_to(self, message: Message) -> None:
+        self._gathered.append((None, message))
+        if len(self._gathered) == 1:
+            self._apply_point()
+
+    def _apply_point(self) -> None:
+        gathered, self._gathered, self._doubt = self._gathered, [], ""
+        of_query: dict[int, list[Message]] = {}
+        snapshots: list[str] = []
+        for query, message in gathered:
+            if query is None:
+                snapshots.append(message.snapshot)
+            else:
+                of_query.setdefault(id(query), []).append(message)
+        for query in list(self._queries):
+            messages = of_query.get(id(query))
+            if not messages or query.phase is not Phase.LIVE:
+                continue
+            for message in messages:
+                for change in message.changes:
+                    if change.row is not None:
+                        query.floats.convert(change.row)
+            try:
+                difference = query.rows.apply([message.changes for message in messages])
+            except DoesNotFit as error:
+                query.next_seq = messages[-1].seq or query.next_seq
+                self._reset(query, LiveQueryError(f"a message does not fit the result: {error}"))
+                continue
+            query.seq = messages[-1].seq or query.seq
+            self._show(query, "live", None, difference)
+        for snapshot in snapshots:
+            self._note_snapshot(snapshot)
+
+    def _note_snapshot(self, snapshot: str) -> None:
+        for query in self._queries:
+            if query.phase is not Phase.LIVE:
+                continue
+            for xid, call in query.include_calls:
+                if sees(snapshot, xid):
+                    call.succeed()
+            query.forget_finished_calls()
+
+    # ---- what becomes of a live query
+
+    def _reset(self, query: LiveQueryState, error: LiveQueryError) -> None:
+        if query.phase not in (Phase.LIVE, Phase.READING):
+            return
+        query.phase = Phase.RESET
+        query.batches = []
+        if self._refresh_at == NEVER:
+            if query.refreshed_at is not None and self._now - query.refreshed_at >= self._times.calm:
+                self._refreshing.tries = 0
+            self._refresh_at = self._now + self._refreshing.next()
+        self._show(query, "stale" if query.state == "live" else query.state, error)
+        if query.param_calls or query.sent_calls:
+            query.live_calls += query.sent_calls + query.param_calls
+            query.sent_calls, query.param_calls = [], []
+            self._begin_again(query)
+
+    def _begin_again(self, query: LiveQueryState) -> None:
+        """A new subscription, instead of what is there or on its way."""
+        if query.phase is Phase.ENDING:
+            return
+        query.phase = Phase.NEW
+        query.leaves = query.on_server
+        query.batches = []
+        self._gathered = [entry for entry in self._gathered if entry[0] is not query]
+
+    def _end(self, query: LiveQueryState, state: str, error: LiveQueryError | None, reason: LiveQueryError) -> None:
+        query.phase = Phase.OVER
+        query.leaves = query.on_server
+        query.batches = []
+        self._show(query, state, error)
+        for call in query.take_calls():
+            call.fail(reason)
+
+    def _lose(self, error: LiveQueryError, disconnect: bool = False) -> None:
+        was_connected = self._connected
+        self.command, self._deadline = None, NEVER
+        self._inbox.clear()
+        self._gathered = []
+        self._doubt = ""
+        self._progress_set = False
+        self._ask_what_was_told = False
+        self._refresh_at = NEVER
+        self._connected = False
+        for query in self._queries:
+            query.on_server = query.leaves = False
+            if query.is_over:
+                continue
+            if self._lent:
+                self._end(query, "error", error, error)
+                continue
+            query.phase = Phase.NEW
+            query.batches = []
+            query.live_calls += query.sent_calls + query.param_calls
+            query.sent_calls, query.param_calls = [], []
+            self._show(query, "stale" if query.state == "live" else query.state, error)
+        if self._lent:
+            return
+        if was_connected and self._now - self._connected_at >= self._times.calm:
+            self._connecting.tries = 0
+        self._connect_at = self._now + self._connecting.next()
+        if disconnect:
+            self.command = Command("disconnect")
+
+    def _show(
+        self, query: LiveQueryState, state: str, error: LiveQueryError | None, difference: Difference = Difference()
+    ) -> None:
+        """Another state, error or rows; a visible change, if one of these differs."""
+        same_error = _what(error) == _what(query.error)
+        is_visible = state != query.state or not same_error or bool(difference)
+        query.state, query.error = state, error
+        if is_visible:
+            self._changes.append((query, Change(state, difference)))
+
+    # ---- what to do next
+
+    def _open_queries(self) -> list[LiveQueryState]:
+        return [query for query in self._queries if not query.is_over]
+
+    def _go_on(self) -> None:
+        self._queries = [query for query in self._queries if not query.is_over or query.on_server or self._concerns(query)]
+        if not self._open_queries() and not self._lent:
+            # The end of the connection ends the subscriptions: no need to ask for that.
+            busy = self._connected or (self.command is not None and self.command.kind == "connect")
+            if busy:
+                self._connected = False
+                self._inbox.clear()
+                self._gathered = []
+                self._progress_set = False
+                self.command, self._deadline = Command("disconnect"), NEVER
+            for query in self._queries:
+                query.on_server = query.leaves = False
+            return
+        if self.command is not None:
+            return
+        command = self._next_command()
+        if command is None:
+            return
+        self.command = command
+        if command.kind != "disconnect":
+            self._deadline = self._now + (self._times.long_answer if command.kind in LONG else self._times.answer)
+
+    def _concerns(self, query: LiveQueryState) -> bool:
+        return self.command is not None and self.command.query is query
+
+    def _next_command(self) -> Command | None:
+        if not self._connected:
+            is_due = not self._lent and bool(self._open_queries()) and self._now >= self._connect_at
+            return Command("connect") if is_due else None
+        if self._doubt == "open":
+            self._doubt = "asked"
+            return Command("ping")
+        for query in self._queries:
+            if query.leaves:
+                return Command("unsubscribe", query)
+        if self._progress_wanted and not self._progress_set and self._open_queries():
+            return Command("progress")
+        for query in self._queries:
+            if query.phase is Phase.READING:
+                return Command("snapshot", query)
+        return self._start_something() or self._ask_something()
+
+    def _start_something(self) -> Command | None:
+        for query in self._queries:
+            if query.phase is Phase.LIVE and query.param_calls:
+                query.sent_calls, query.param_calls = query.param_calls, []
+                query.sent_params = query.params
+                return Command("set_params", query, query.params)
+        for query in self._queries:
+            if query.phase is Phase.NEW:
+                query.phase = Phase.SUBSCRIBING
+                query.accepted_params = query.params
+                return Command("subscribe", query, query.params)
+        for query in self._queries:
+            if query.phase is Phase.TO_REFRESH:
+                query.phase = Phase.REFRESHING
+                return Command("refresh", query)
+        return None
+
+    def _ask_something(self) -> Command | None:
+        if self._ask_what_was_told:
+            self._ask_what_was_told = False
+            if any(query.phase is Phase.LIVE and query.include_calls for query in self._queries):
+                return Command("wait_for")
+        if self._now - self._heard >= self._times.heartbeat and self._open_queries():
+            return Command("ping")
+        return None
+
+
+def _what(error: LiveQueryError | None) -> tuple[str, str | None] | None:
+    return None if error is None else (error.message, error.sqlstate)
+
+
+def _passes(error: LiveQueryError, was_live: bool) -> bool:
+    if error.sqlstate is None:
+        return True
+    return error.sqlstate.startswith(_PASSES) or (was_live and error.sqlstate.startswith(_PASSES_LATER))
+
+
+def initial_rows(data: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """The rows of data that another client has read before (docs/client.md, "Initial data")."""
+    return [(key_text(key), row) for key, row in zip(data["keys"], data["rows"])]
