@@ -26,6 +26,8 @@ for tree in "${trees[@]}"; do
   cd "$tree"
   for directory in */; do
     folder=${directory%/}
+    # Clients in other languages include nothing.
+    compgen -G "$folder/*.[ch]pp" >/dev/null || continue
     if [[ -z ${level[$folder]:-} ]]; then
       complain "$folder/ has no place in the order of folders"
       continue
