@@ -97,6 +97,14 @@ void Take(ConnectionShared* connection) {
   while (!taken.empty()) BeginLane(taken.TakeFirst());
 }
 
+// Whether mail has come that no wake-up tells of any more: it came for a lane that was unread when
+// another one's was taken, with which the wake-up went.
+bool WakeUpWasTaken(const ConnectionShared& connection) {
+  return WithLock(connection.lock, LW_SHARED, [&] {
+    return !connection.mail_lanes.empty() && !connection.wake_pending.Load();
+  });
+}
+
 // Whether a lane has a record that is next.
 bool HasRecord(int consumer, bool* lost) {
   if (lanes[consumer].Next() != nullptr) return true;
@@ -156,7 +164,7 @@ bool LanesAreDone() {
     LaneReader& lane = lanes[left.TakeFirst()];
     if (lane.Next() != nullptr && (left_at == 0 || lane.seq() < left_at)) left_at = lane.seq();
   }
-  if (left_at == 0) return true;
+  if (left_at == 0) return !WakeUpWasTaken(*MyConnectionIfAny());
   bool waits = false;
   ForEachConsumer(*MyConnectionIfAny(), [&](ConsumerShared* consumer) {
     if (AwaitPosition(consumer, left_at)) waits = true;

@@ -27,7 +27,7 @@ LaneReader* OldestLane(ConnectionShared* connection, bool* lost);
 void NotePassed(const LaneReader& lane);
 
 // After the last record: whether what is left, if anything, has to wait for a consumer, which then
-// wakes this backend. If not, another round may tell it.
+// wakes this backend. If not, another round may tell it, as it may what has come without a wake-up.
 bool LanesAreDone();
 
 // The delivery has come to its end.

@@ -257,7 +257,9 @@ void LockConcerned(const EvaluatorBatch& batch) {
   ListCell* cell;
   foreach (cell, ConcernedTemplates(batch)) {
     const auto* common = static_cast<Template*>(lfirst(cell));
-    if (!LockTables(common->spec, until)) DeltaTablesOf(common)->locked_in = batch.number;
+    DeltaTables* tables = DeltaTablesOf(common);
+    if (tables->locked_in == batch.number) continue;
+    if (!LockTables(common->spec, until)) tables->locked_in = batch.number;
   }
 }
 

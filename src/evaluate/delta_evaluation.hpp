@@ -18,7 +18,7 @@ namespace live_queries {
 // Of one that asks the clock, as of the last batch that it was evaluated for.
 struct KeptAlarm {
   ClockAlarm alarm;
-  uint64 made;  // AlarmsMade() then
+  uint64 made;  // alarms_made then
 };
 
 // What is made once and used for each batch.

@@ -25,6 +25,8 @@ extern "C" {
 namespace live_queries {
 namespace {
 
+constexpr int kMostChecks = 3;
+
 MemoryContext batch_context = nullptr;
 
 // Returns whether `body` has come to its end.
@@ -66,8 +68,13 @@ void Evaluate(const EvaluatorBatch& batch) {
   Limit("temp_file_limit", evaluator_temp_file_limit_kb);
   AcceptInvalidationMessages();
   LockConcerned(batch);
-  // With the locks come the changes that were made before.
-  CheckChangedDefinitions();
+  // With the locks come the changes that were made before. A template that was looked at has no
+  // alarm until it is prepared again: it may be concerned now, and its tables are not locked. (One
+  // that is being attached may stay to be looked at.)
+  for (int i = 0; i < kMostChecks && AnyUnchecked(); ++i) {
+    CheckChangedDefinitions();
+    LockConcerned(batch);
+  }
   KeepingIdentity([&] {
     BeginGroup();
     EvaluateConcerned(batch, kOutboxSink);

@@ -130,6 +130,34 @@ sub points {
     return join '; ', map { join ' ', sort @$_ } @points;
 }
 
+# all_handled(): every consumer has put what has committed.
+sub all_handled {
+    my $end = asked($node, 'SELECT pg_current_wal_insert_lsn()');
+    until_ok($node, "SELECT bool_and(handled_lsn >= '$end') FROM live.workers WHERE state = 'running'", 't', 'all of it is handled');
+    return;
+}
+
+# What comes for a lane that is unread, while another one is taken again at its end, is told without another reason to look. The
+# first lane is left unread, since the second consumer is held; the second one is taken within the delivery that tells of both.
+{
+    hold($node, 'second-consumer');
+    write_for_all();
+    wait_held($node, 'second-consumer');
+    is($client->value('SELECT 1'), 1, 'the client looks, and is not told');
+    $client->rows('BEGIN');
+    release($node, 'second-consumer');
+    all_handled();
+    set_fault($node, 'client-take', 'hold', 0, 1, 1);
+    $client->send_query('COMMIT');
+    wait_held($node, 'client-take');
+    $writer->rows("INSERT INTO t VALUES (899999, 12, 'for the second')");
+    all_handled();
+    release($node, 'client-take');
+    $client->finish;
+    is(points(waits_for($client, 4)), 'first second third; second; ', 'what came for an unread lane is told');
+    all_exact($client, 'after that', qw(first second third));
+}
+
 # poll_all(CLIENT, TIMEOUT): what waits for live.poll, or comes within the time.
 sub poll_all {
     my ($client, $timeout) = @_;
