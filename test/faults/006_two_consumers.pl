@@ -143,6 +143,8 @@ sub all_handled {
     hold($node, 'second-consumer');
     write_for_all();
     wait_held($node, 'second-consumer');
+    my $end = asked($node, 'SELECT pg_current_wal_insert_lsn()');
+    until_ok($node, "SELECT count(*) FROM live.workers WHERE handled_lsn >= '$end'", 1, 'the first consumer is as far');
     is($client->value('SELECT 1'), 1, 'the client looks, and is not told');
     $client->rows('BEGIN');
     release($node, 'second-consumer');
