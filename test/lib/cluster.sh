@@ -6,7 +6,7 @@
 # other, and no root is needed once the packages are there.
 #
 #   choose_server            sets pg_version, pg_config             (PG=NN or PG_CONFIG choose)
-#   ensure_packages WHAT     build | checks | clients | node | chroots | psycopg | pooler | recipes | fuzz | packaging | valgrind: by apt, if anything is missing
+#   ensure_packages WHAT     build | checks | clients | node | chroots | psycopg | psycopg_beside | pooler | recipes | fuzz | packaging | valgrind: by apt, if anything is missing
 #   choose_user              sets run_user; as_user runs a command as that user
 #   open_run                 a fresh directory, run_dir, removed at exit with all servers below it
 #   build_extension KIND     copies the tree, compiles, installs into a private server
@@ -75,10 +75,12 @@ ensure_packages() {
       checks) packages+=(clang-format-14 clang-tidy-14 g++-12 cppcheck shellcheck python3 patch libncurses-dev nlohmann-json3-dev) ;;
       clients) packages+=(libipc-run-perl python3 python3-psycopg2 procps tmux) ;;
       # Another node than Debian's brings its own npm.
-      node) command -v node npm >/dev/null || packages+=(nodejs npm) ;;
+      node) { command -v node && command -v npm; } >/dev/null || packages+=(nodejs npm) ;;
       chroots) packages+=(debootstrap) ;;
       psycopg) packages+=(python3-psycopg) ;;
       pooler) packages+=(pgbouncer) ;;
+      # What a psycopg of its own needs beside it.
+      psycopg_beside) packages+=(python3-typing-extensions) ;;
       recipes) packages+=(gcc pkg-config libjson-c-dev libpostgresql-jdbc-java libgoogle-gson-java default-jdk-headless python3-pip python3-setuptools python3-wheel) ;;
       fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
       packaging) packages+=(build-essential debhelper dpkg-dev fakeroot postgresql-server-dev-all) ;;

@@ -427,7 +427,7 @@ part_typescript() {
   make_user_dir "$cache_dir/npm"
   export npm_config_cache=$cache_dir/npm npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
   show_on_failure "$run_dir/log/npm.log" "$run_dir/log/typescript-server.log"
-  if ! as_user env -C "$directory" npm ci --prefer-offline </dev/null >"$run_dir/log/npm.log" 2>&1; then
+  if ! in_rounds as_user env -C "$directory" npm ci --prefer-offline </dev/null >"$run_dir/log/npm.log" 2>&1; then
     tail -n 5 "$run_dir/log/npm.log"
     left_out "typescript: npm could not install what the tests need"
     return

@@ -15,6 +15,7 @@ ensure_psycopg() {
     ensure_packages psycopg
     return
   fi
+  ensure_packages psycopg_beside
   psycopg_path=$directory/usr/lib/python3/dist-packages
   [[ ! -e $directory/.complete ]] || return 0
   rm -rf "$directory"

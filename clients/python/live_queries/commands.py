@@ -31,7 +31,7 @@ class Command:
     params: tuple[str | None, ...] = ()
 
 
-LONG = ("subscribe", "snapshot", "refresh", "set_params")
+LONG = ("subscribe", "snapshot", "refresh", "set_params", "wait_for")
 
 
 @dataclass

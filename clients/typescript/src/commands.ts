@@ -42,7 +42,13 @@ export interface Answer {
 }
 
 /** Those that may have to wait, or to work. */
-export const LONG: ReadonlySet<Command['kind']> = new Set(['subscribe', 'snapshot', 'refresh', 'set_params']);
+export const LONG: ReadonlySet<Command['kind']> = new Set([
+  'subscribe',
+  'snapshot',
+  'refresh',
+  'set_params',
+  'wait_for',
+]);
 
 /** Whether a refusal passes by itself. */
 export function passes(code: string | undefined, wasLive: boolean): boolean {

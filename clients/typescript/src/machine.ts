@@ -124,7 +124,7 @@ export class Machine {
       if (done === undefined) return;
       this.current = undefined;
       this.heardAt = this.now();
-      if (done.command.kind === 'ping' || done.command.kind === 'wait_for') this.handleAll();
+      if (['ping', 'wait_for', 'refresh', 'unsubscribe'].includes(done.command.kind)) this.handleAll();
       this.take(done, answer);
     });
   }
@@ -284,13 +284,11 @@ export class Machine {
         if (!done.abandoned) this.takeBatch(command.query, answer.rows ?? []);
         break;
       case 'refresh':
-        this.forgetMessages(command.query);
-        if (done.abandoned) break;
+        if (done.abandoned || command.query.isOver) break;
         command.query.need = 'snapshot';
         command.query.batch = [];
         break;
       case 'unsubscribe':
-        this.forgetMessages(command.query);
         break;
       case 'set_params':
         if (!done.abandoned) command.query.params = command.params;
@@ -456,6 +454,10 @@ export class Machine {
   }
 
   private goStale(query: Query, error: LiveError): void {
+    if (query.pending !== undefined) {
+      this.subscribeAnew(query, error); // the server has the old parameters still
+      return;
+    }
     query.fallBack('refresh', error);
     this.gathered = this.gathered.filter((part) => part.query !== query);
     if (this.refreshAt !== undefined) return;
@@ -475,18 +477,6 @@ export class Machine {
       query.waiters = query.waiters.filter((waiter) => !seen.includes(waiter));
       for (const { call } of seen) call.resolve();
     }
-  }
-
-  private forgetMessages(query: Query): void {
-    const others = this.payloads.filter((payload) => {
-      try {
-        const message = parseMessage(payload);
-        return !('id' in message) || message.id !== query.id || message.type === 'terminated';
-      } catch {
-        return true;
-      }
-    });
-    this.payloads.splice(0, this.payloads.length, ...others);
   }
 
   // ---- the connection ----

@@ -17,7 +17,7 @@ test('the package is installed, has types, and is used', () => {
     const modules = join(packageRoot, 'node_modules');
     writeFileSync(join(project, 'package.json'), '{"name": "empty", "private": true, "type": "module"}');
     const linked = ['pg', '@types/pg', '@types/node'].map((name) => `file:${join(modules, name)}`);
-    run('npm', 'install', '--offline', '--no-audit', '--no-fund', './live-queries-1.0.0.tgz', ...linked);
+    run('npm', 'install', '--offline', '--install-links=false', '--no-audit', '--no-fund', './live-queries-1.0.0.tgz', ...linked);
     writeFileSync(
       join(project, 'use.ts'),
       `import { live, type LiveQuery } from 'live-queries';

@@ -24,7 +24,7 @@ let failed = 0;
 /** Older versions of node report each file as a test of its own. */
 const isFile = (event: Event): boolean => files.some((file) => event.name.endsWith(file) || file.endsWith(event.name));
 
-const stream = run({ files, concurrency: 1, timeout: 150_000 });
+const stream = run({ files, concurrency: 1, timeout: 900_000 });
 stream.on('test:pass', (event: Event) => {
   if (isFile(event)) return;
   if (event.skip) {
