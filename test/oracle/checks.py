@@ -112,6 +112,7 @@ class Watched:
         self.snapshot_lsn = snapshot_lsn  # where its first result stands, or before that
         self.joined = False               # it shows the point of the others' messages too
         self.before_asking = False, False  # whether it did, and SubscriptionState.in_vain, before the last "asking"
+        self.parted = False               # the present point has a part of it that was told before that
         self.last_index = -1              # of the last transaction of a point that is complete
         self.begun = -1                   # and of the last one that it was told a part of
         self.xids = None                  # of the message of several transactions that may have more parts
@@ -267,6 +268,7 @@ class ConnectionCheck:
         watched.before_asking = watched.joined, watched.state.in_vain
         watched.state.changing, watched.state.in_vain, watched.joined = True, True, False
         watched.state.asked = event.data
+        watched.parted = watched.state in self.state.open_states
         self.successors[event.data] = watched.state.subscription
         self.state.grow()
 
@@ -469,7 +471,9 @@ class ConnectionCheck:
                 self._lead_over(watched, index)
             # Nor is it known which of them it has while the call is under way: whichever is right.
             unknown = watched.state.asked and watched.state.changing
-            if unknown and watched.whole:
+            # What was still to be told of this point comes with the commit of the call, or after its rollback.
+            parted, watched.parted = watched.parted, False
+            if unknown and (watched.whole or parted):
                 continue
             if unknown and told and watched.comparison:
                 watched.comparison.advance(index)

@@ -209,6 +209,17 @@ def other_parameters():
     script.seq += 1
     script.send("null", INSERT.replace("[1]", "[2]").replace("1.50", "2"), more="true")
     script.walk()
+    # A part of a point was polled before the call, and the rest is within its transaction: that comes with the commit.
+    script = Script(steps=[(0, {"[1]": ONE}), (1, {"[2]": ONE})], delivery="poll")
+    made = script.subscribe()
+    script.read(made)
+    script.read(script.subscribe("t"))
+    script.seq = 2010
+    script.send(101, INSERT, more="true")
+    script.send(101, INSERT, name="t", more="true")
+    script.ask(made, done=False)
+    script.send(102, INSERT.replace("[1]", "[2]"), name="t")
+    assert script.walk().counters["boundary comparisons"] == 1
     # What comes with the call may be of either.
     script = Script(steps=STEPS[:1], other=[(0, {"[1]": ONE}), (2, {"[1]": TWO})])
     made = script.subscribe()
