@@ -124,7 +124,9 @@ class Replay:
             return  # the root of partitions holds nothing itself
         for entry in leaf.rows.values():
             self._count(leaf, entry[1] if leaf.table.key else entry[0], -1 if leaf.table.key else -entry[1])
-        leaf.rows = {}
+        for _, version in leaf.hidden:
+            self._count(leaf, version, -1)
+        leaf.rows, leaf.hidden = {}, []
         self.current.changes.append(("truncate", name, None, None))
 
     def _change(self, op, name, *images):

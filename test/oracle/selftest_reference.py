@@ -96,6 +96,13 @@ def replays_a_journal():
     replay.feed(("commit", 2))
     assert [row for row, _ in replay.leaves["j"].rows.values()] == [{"k": "1", "v": None}]
     assert list(replay.live()["j"].values()) == [1]
+    # Both go with the whole table.
+    replay.feed(("begin", 2, 3, None))
+    for value in "ab":
+        replay.feed(("insert", "j", {"k": "2", "v": value}))
+    replay.feed(("truncate", ["j"]))
+    replay.feed(("commit", 4))
+    assert not replay.leaves["j"].rows and not +replay.live()["j"]
 
 
 def knows_who_truncates_nothing():
