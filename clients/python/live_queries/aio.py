@@ -15,11 +15,9 @@ import psycopg
 from .calls import Call, Change, LiveQueryState
 from .client import BaseConnection, BaseLiveQuery, check_includes, logger
 from .commands import NEVER, Times
-from .core import Core
 from .errors import LiveQueryError
 from .parameters import texts_of_params
 from .rows import Row
-from .transport import Transport, check_lent
 
 Conninfo = Union[str, "psycopg.AsyncConnection[Any]", "psycopg.Connection[Any]"]
 
@@ -104,10 +102,7 @@ class Connection(BaseConnection):
 
     def __init__(self, conninfo: Conninfo = "", *, times: Times = Times(), batch: int = 1000, **parameters: Any) -> None:
         """`conninfo` and `parameters` as psycopg.connect takes them; or a connection of psycopg, in autocommit, to be used."""
-        text = conninfo if isinstance(conninfo, str) else ""
-        pgconn = check_lent(conninfo) if not isinstance(conninfo, str) else None
-        super().__init__(Core(times, now=time.monotonic(), batch=batch, lent=pgconn is not None), times)
-        self._transport = Transport(self._core, text, parameters, pgconn, time.monotonic)
+        super().__init__(conninfo, times, batch, parameters)
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 

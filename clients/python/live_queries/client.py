@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any, Callable, Mapping, Sequence
 
 from .calls import Change, LiveQueryState
@@ -11,6 +12,7 @@ from .core import Core, initial_rows
 from .errors import LiveQueryError
 from .parameters import interval, texts_of_params
 from .rows import Row
+from .transport import Transport, check_lent
 
 logger = logging.getLogger("live_queries")
 
@@ -87,10 +89,13 @@ class BaseLiveQuery:
 
 
 class BaseConnection:
-    """The live queries of a core, by their states."""
+    """The live queries of a core, by their states, and the core's way to the server."""
 
-    def __init__(self, core: Core, times: Times) -> None:
-        self._core = core
+    def __init__(self, conninfo: Any, times: Times, batch: int, parameters: Mapping[str, Any]) -> None:
+        text = conninfo if isinstance(conninfo, str) else ""
+        pgconn = check_lent(conninfo) if not isinstance(conninfo, str) else None
+        self._core = Core(times, now=time.monotonic(), batch=batch, lent=pgconn is not None)
+        self._transport = Transport(self._core, text, dict(parameters), pgconn, time.monotonic)
         self._closing_time = min(times.answer, 2.0)
         self._queries: dict[LiveQueryState, Any] = {}  # those that are not over
 

@@ -16,10 +16,8 @@ import psycopg
 from .calls import Call, LiveQueryState
 from .client import BaseConnection, BaseLiveQuery, check_includes
 from .commands import NEVER, Times
-from .core import Core
 from .parameters import texts_of_params
 from .rows import Row
-from .transport import Transport, check_lent
 
 Conninfo = Union[str, "psycopg.Connection[Any]"]
 
@@ -86,13 +84,10 @@ class Connection(BaseConnection):
 
     def __init__(self, conninfo: Conninfo = "", *, times: Times = Times(), batch: int = 1000, **parameters: Any) -> None:
         """`conninfo` and `parameters` as psycopg.connect takes them; or a connection of psycopg, in autocommit, to be used."""
-        text = conninfo if isinstance(conninfo, str) else ""
-        pgconn = check_lent(conninfo) if not isinstance(conninfo, str) else None
-        super().__init__(Core(times, now=time.monotonic(), batch=batch, lent=pgconn is not None), times)
+        super().__init__(conninfo, times, batch, parameters)
         self._wake_up, self._woken = socket.socketpair()
         self._woken.setblocking(False)
         self._stopped = False
-        self._transport = Transport(self._core, text, parameters, pgconn, time.monotonic)
 
     def live(
         self,
