@@ -93,9 +93,9 @@ COMMENT ON FUNCTION live.subscriptions() IS 'The rows of the view live_queries.'
 CREATE FUNCTION live.worker_states(
     OUT database text, OUT kind text, OUT pid integer, OUT state text, OUT started_at timestamptz,
     OUT slot_name text, OUT handled_lsn pg_lsn, OUT lag_bytes bigint, OUT retained_wal_bytes bigint,
-    OUT memory_bytes bigint, OUT subscriptions integer, OUT transactions bigint,
-    OUT changes_decoded bigint, OUT changes_ignored bigint, OUT changes_matched bigint,
-    OUT messages bigint, OUT resets bigint, OUT errors bigint, OUT problem text,
+    OUT memory_bytes bigint, OUT subscriptions integer, OUT templates bigint,
+    OUT transactions bigint, OUT changes_decoded bigint, OUT changes_ignored bigint,
+    OUT changes_matched bigint, OUT messages bigint, OUT resets bigint, OUT errors bigint, OUT problem text,
     OUT batches bigint, OUT evaluations bigint, OUT refreshes bigint, OUT probe_ms float8,
     OUT query_ms float8, OUT difference_ms float8, OUT lapses bigint, OUT snapshot_age interval)
 RETURNS SETOF record
@@ -114,20 +114,24 @@ GRANT SELECT ON @extschema@.live_queries TO PUBLIC;
 
 CREATE VIEW live.workers AS SELECT * FROM live.worker_states();
 COMMENT ON VIEW live.workers IS
-'One row for each worker of a database with live queries, its decoder first: how far it is and what it did. Of evaluators: batches and evaluations of live queries, how many of these evaluated the whole query (refreshes), the time that they took (ms: finding what may be stale, evaluating that, comparing), how often changes were lost before they were read (lapses: all was evaluated then), and how old the state is that their live queries show (snapshot_age).';
+'One row for each worker of a database with live queries, its decoder first: how far it is and what it did, for how many subscriptions of how many shapes (templates). Of evaluators: batches and evaluations of live queries, how many of these evaluated the whole query (refreshes), the time that they took (ms: finding what may be stale, evaluating that, comparing), how often changes were lost before they were read (lapses: all was evaluated then), and how old the state is that their live queries show (snapshot_age).';
 GRANT SELECT ON live.workers TO PUBLIC;
 
 CREATE FUNCTION live.stats(
     OUT databases bigint, OUT subscriptions bigint, OUT lag_bytes bigint,
     OUT retained_wal_bytes bigint, OUT memory_bytes bigint, OUT transactions bigint,
     OUT changes_decoded bigint, OUT changes_ignored bigint, OUT changes_matched bigint,
-    OUT messages bigint, OUT resets bigint, OUT errors bigint)
+    OUT messages bigint, OUT resets bigint, OUT errors bigint, OUT batches bigint,
+    OUT evaluations bigint, OUT refreshes bigint, OUT probe_ms float8, OUT query_ms float8,
+    OUT difference_ms float8, OUT lapses bigint, OUT snapshot_age interval)
 RETURNS record
 BEGIN ATOMIC
     SELECT count(DISTINCT database), sum(subscriptions), max(lag_bytes), max(retained_wal_bytes),
            sum(memory_bytes)::bigint, sum(transactions)::bigint, sum(changes_decoded)::bigint,
            sum(changes_ignored)::bigint, sum(changes_matched)::bigint, sum(messages)::bigint,
-           sum(resets)::bigint, sum(errors)::bigint
+           sum(resets)::bigint, sum(errors)::bigint, sum(batches)::bigint,
+           sum(evaluations)::bigint, sum(refreshes)::bigint, sum(probe_ms), sum(query_ms),
+           sum(difference_ms), sum(lapses)::bigint, max(snapshot_age)
     FROM live.worker_states();
 END;
 COMMENT ON FUNCTION live.stats() IS 'The totals of live.workers over all databases.';

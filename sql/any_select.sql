@@ -154,7 +154,12 @@ SELECT id, count(*) FROM shown GROUP BY id ORDER BY id;
 -- What subscriptions of one shape share.
 SELECT f.id, e.value AS routed_by FROM form f, live.explain(f.query, f.params) e
 WHERE f.params <> '{}' AND e.property = 'routing' ORDER BY f.id;
-SELECT property, value FROM form f, live.explain(f.query, f.params) WHERE f.id = 'parameter of a top';
+-- How each is kept.
+\pset format unaligned
+SELECT f.id, e.property, regexp_replace(e.value, '\s+', ' ', 'g') AS value
+FROM form f, live.explain(f.query, f.params) WITH ORDINALITY e (property, value, place)
+WHERE e.value IS NOT NULL ORDER BY f.id COLLATE "C", e.place;
+\pset format aligned
 INSERT INTO ord VALUES (15, 2, 3.00, 'open');
 CALL check_all('1');
 INSERT INTO customer VALUES (5, 'Eve', 'south', 3);

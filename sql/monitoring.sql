@@ -31,7 +31,7 @@ SELECT live.resume('seen');
 -- The worker.
 SELECT pid IS NOT NULL AS pid, state, started_at <= clock_timestamp() AS started_at,
        slot_name LIKE 'live_queries_%' AS slot_name, handled_lsn > '0/0' AS handled_lsn, lag_bytes >= 0 AS lag,
-       retained_wal_bytes >= 0 AS retained, memory_bytes > 0 AS memory, subscriptions,
+       retained_wal_bytes >= 0 AS retained, memory_bytes > 0 AS memory, subscriptions, templates,
        transactions > 0 AS transactions, changes_decoded > 0 AS decoded, changes_matched > 0 AS matched,
        messages > 0 AS messages, problem
 FROM live.workers WHERE kind = 'decoder' AND database = current_database();
@@ -42,6 +42,19 @@ WHERE slot_name = (SELECT slot_name FROM live.workers WHERE kind = 'decoder' AND
 SELECT databases >= 1 AS databases, subscriptions >= 2 AS subscriptions, lag_bytes >= 0 AS lag,
        memory_bytes > 0 AS memory, transactions > 0 AS transactions, messages > 0 AS messages,
        errors IS NOT NULL AS errors FROM live.stats();
+-- Two of one shape share a template; what evaluations cost is known for each worker, and of all together.
+CREATE TABLE u (id int PRIMARY KEY, val int);
+CALL watch('one of a shape', 'SELECT a.id, b.val FROM u a JOIN u b USING (id) WHERE a.val = $1', '1');
+CALL watch('another', 'SELECT a.id, b.val FROM u a JOIN u b USING (id) WHERE a.val = $1', '2');
+INSERT INTO u VALUES (1, 1);
+SELECT count(*) FROM feed();
+SELECT subscriptions, templates, evaluations > 0 AS evaluations, refreshes, probe_ms >= 0 AS probe, query_ms > 0 AS query,
+       difference_ms > 0 AS difference, lapses, snapshot_age BETWEEN '0' AND '1 minute' AS snapshot_age
+FROM live.workers WHERE kind = 'evaluator' AND database = current_database();
+SELECT (batches, evaluations, refreshes, lapses) = (SELECT sum(batches), sum(evaluations), sum(refreshes), sum(lapses) FROM live.workers) AS counted,
+       probe_ms >= 0 AND query_ms > 0 AND difference_ms > 0 AS timed, snapshot_age < '1 minute' AS young FROM live.stats();
+SELECT live.unsubscribe(id) FROM unnest('{one of a shape,another}'::text[]) id;
+DROP TABLE u;
 -- What is not watched is ignored.
 CREATE TABLE unwatched (id int);
 SELECT changes_ignored AS before FROM live.workers WHERE kind = 'decoder' AND database = current_database() \gset

@@ -19,7 +19,7 @@ constexpr int kMostCopied = 500;
 struct CteContext {
   const char** why_not;
   int* copied;
-  Undecided* undecided;
+  Decisions* decisions;
   List* levels;  // Query*, from the innermost
 };
 
@@ -67,14 +67,14 @@ bool InlineCtesIn(Node* node, CteContext* context) {
   if (!IsA(node, Query)) return WalkChildren(node, InlineCtesIn, context);
   Query* query = castNode(Query, node);
   CHECK_FOR_INTERRUPTS();
-  CteContext here = {context->why_not, context->copied, context->undecided,
+  CteContext here = {context->why_not, context->copied, context->decisions,
                      lcons(query, list_copy(context->levels))};
   ListCell* cell;
   foreach (cell, query->cteList) {  // before they are copied
     const auto* cte = lfirst_node(CommonTableExpr, cell);
     (void)InlineCtesIn(cte->ctequery, &here);
     // All copies have the same rows.
-    if (cte->cterefcount > 1) DecideAll(castNode(Query, cte->ctequery), here.undecided);
+    if (cte->cterefcount > 1) DecideAll(castNode(Query, cte->ctequery), here.decisions);
   }
   foreach (cell, query->rtable)
     if (lfirst_node(RangeTblEntry, cell)->rtekind == RTE_CTE)
@@ -86,10 +86,10 @@ bool InlineCtesIn(Node* node, CteContext* context) {
 
 }  // namespace
 
-const char* InlineCommonTables(Query* query, Undecided* undecided) {
+const char* InlineCommonTables(Query* query, Decisions* decisions) {
   const char* why_not = nullptr;
   int copied = 0;
-  CteContext context = {&why_not, &copied, undecided, NIL};
+  CteContext context = {&why_not, &copied, decisions, NIL};
   (void)InlineCtesIn(AsNode(query), &context);
   return why_not;
 }

@@ -2,7 +2,7 @@
 // evaluator.
 #pragma once
 
-#include "delta/undecided.hpp"
+#include "delta/decisions.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
@@ -13,6 +13,6 @@ namespace live_queries {
 
 // Changes `query`. Returns nullptr; or why that cannot be done, and leaves it in pieces. What SQL
 // leaves open in a query that is referred to twice is decided, or noted.
-const char* InlineCommonTables(Query* query, Undecided* undecided);
+const char* InlineCommonTables(Query* query, Decisions* decisions);
 
 }  // namespace live_queries

@@ -40,9 +40,9 @@ bool GivesOneRow(const Query& query) {
 void PlanBody(Planner* planner, const Query* query, RangeTblEntry* entry, List* sources,
               PlannedRelation* outer) {
   if (!planner->decided) {
-    Undecided undecided = {};
-    DecideAll(entry->subquery, &undecided);
-    if (undecided.what != nullptr) Refuse(planner, undecided.what, undecided.cure);
+    Decisions decisions = {};
+    DecideAll(entry->subquery, &decisions);
+    TakeDecisions(decisions, planner);
   }
   PlanExists(planner, query, entry->subquery, sources, outer);
   if (!GivesOneRow(*entry->subquery)) outer->bag = true;

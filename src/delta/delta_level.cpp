@@ -183,9 +183,9 @@ Level Finish(Query* query, const PlannedRelation& relation) {
 // each other's place in a window.
 void DecideOpen(Planner* planner, Query* query, PlannedRelation* relation) {
   if (!planner->decided) {
-    Undecided undecided = {};
-    DecideLevel(query, relation->bag ? nullptr : &relation->key, &undecided);
-    if (undecided.what != nullptr) Refuse(planner, undecided.what, undecided.cure);
+    Decisions decisions = {};
+    DecideLevel(query, relation->bag ? nullptr : &relation->key, &decisions);
+    TakeDecisions(decisions, planner);
   } else if (query->hasWindowFuncs || query->limitCount != nullptr ||
              query->limitOffset != nullptr) {
     relation->bag = true;

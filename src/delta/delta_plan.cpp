@@ -99,23 +99,19 @@ void NoteNullingJoinsIn(List* restricted) {
   foreach (cell, restricted) NoteNullingJoins(static_cast<Restricted*>(lfirst(cell))->query);
 }
 
-void Take(const Undecided& undecided, Planner* planner) {
-  if (undecided.what != nullptr) Refuse(planner, undecided.what, undecided.cure);
-}
-
 DeltaPlan PlanByRules(const Query* query, Planner* planner) {
   DeltaPlan plan = {};
   Query* copy = CopyOf(query);
-  Undecided undecided = {};
+  Decisions decisions = {};
   ForgetNullingJoins(copy);
   if (FlattenGroups(AsNode(copy), nullptr)) GiveUp(planner, "it contains GROUPING SETS");
-  const char* why_not = InlineCommonTables(copy, &undecided);
+  const char* why_not = InlineCommonTables(copy, &decisions);
   if (why_not != nullptr) GiveUp(planner, why_not);
   if (planner->why_whole != nullptr) return plan;
   if (AsksClock(query)) plan.windows = FindClockWindows(copy, &planner->params);
   SelectWholeRows(copy);
-  DecideInner(copy, &undecided);
-  Take(undecided, planner);
+  DecideInner(copy, &decisions);
+  TakeDecisions(decisions, planner);
   planner->outermost = copy;
   const Level level = PlanLevel(planner, copy);
   if (planner->why_whole != nullptr || planner->refused != nullptr) return plan;
@@ -162,10 +158,10 @@ DeltaPlan PlanWhole(const Query* query, const char* why, List* tables, Planner* 
   plan.query = CopyOf(query);
   plan.bag = true;
   plan.why_whole = why;
-  Undecided undecided = {};
+  Decisions decisions = {};
   SelectWholeRows(plan.query);
-  DecideAll(plan.query, &undecided);
-  Take(undecided, planner);
+  DecideAll(plan.query, &decisions);
+  TakeDecisions(decisions, planner);
   ListCell* cell;
   foreach (cell, tables) {
     const auto* entry = lfirst_node(RangeTblEntry, cell);
@@ -207,6 +203,7 @@ DeltaPlan PlanDelta(const Query* query) {
   }
   plan.refused = planner.refused;
   plan.cure = planner.cure;
+  plan.decided = planner.made;
   plan.shown = shown;
   plan.list = IsList(LevelOfValue(*query));
   plan.asks_clock = asks_clock;

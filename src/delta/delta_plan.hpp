@@ -26,6 +26,7 @@ struct DeltaPlan {
   ClockWindows windows;          // if it does, and not the whole query is evaluated anyway
   const char* why_whole;  // nullptr; or why the whole query is evaluated whenever a table changes:
                           // then the sets are the tables
+  List* decided;          // String: how what SQL leaves open in it is decided
   List* tables;           // oids of those that it reads
   const char* refused;  // nullptr; or what has no answer that a difference could be made of, to be
                         // raised as 0A000 "cannot watch this query: ...": the rest is of no use

@@ -94,6 +94,11 @@ void Refuse(Planner* planner, const char* what, const char* cure) {
   planner->cure = cure;
 }
 
+void TakeDecisions(const Decisions& decisions, Planner* planner) {
+  planner->made = list_concat_unique(planner->made, decisions.made);
+  if (decisions.open != nullptr) Refuse(planner, decisions.open, decisions.cure);
+}
+
 Part* MakePart(int set, List* expressions) {
   Part* part = static_cast<Part*>(palloc(sizeof(Part)));
   *part = {set, expressions};

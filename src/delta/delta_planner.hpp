@@ -3,6 +3,7 @@
 // client backend, evaluator.
 #pragma once
 
+#include "delta/decisions.hpp"
 #include "delta/stale_sets.hpp"
 #include "pg/postgres.hpp"
 
@@ -16,6 +17,7 @@ struct Planner {
   const char* why_whole;  // nullptr; or why the rules do not apply, the first reason found
   const char* refused;    // nullptr; or what there is no answer to
   const char* cure;
+  List* made;              // String: decisions (delta/decisions.hpp)
   bool decided;            // what SQL leaves open has been decided for what is being planned
   const Query* outermost;  // the level that gives the result
   List* grouped;           // Part*: of the rows that it groups
@@ -52,6 +54,8 @@ enum class Step : uint8_t { kGroup, kWindow, kDistinct, kLimit };
 // Notes the first reason.
 void GiveUp(Planner* planner, const char* why);
 void Refuse(Planner* planner, const char* what, const char* cure);
+// Keeps those that were made, and refuses for what is open.
+void TakeDecisions(const Decisions& decisions, Planner* planner);
 
 Part* MakePart(int set, List* expressions);
 Restricted* MakeRestricted(int set, Query* query);

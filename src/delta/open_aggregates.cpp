@@ -76,17 +76,20 @@ Expr* WithoutNegativeZero(Expr* value) {
 }
 
 // One WITHIN GROUP: its result is among its values, or between two of them.
-void DecideOrderedSet(Aggref* aggregate, Undecided* undecided) {
+void DecideOrderedSet(Aggref* aggregate, Decisions* decisions) {
   if (aggregate->aggkind == AGGKIND_HYPOTHETICAL) return;
   ListCell* cell;
   foreach (cell, aggregate->args) {
     auto* argument = lfirst_node(TargetEntry, cell);
     const Oid type = exprType(AsNode(argument->expr));
-    if (type == FLOAT8OID || type == FLOAT4OID)
+    if (type == FLOAT8OID || type == FLOAT4OID) {
       argument->expr = WithoutNegativeZero(argument->expr);
-    else if (!EqualMeansSame(argument->expr))
-      *undecided = {"it takes one of several values that are equal but not the same (WITHIN GROUP)",
-                    "Cast the values to a type such as numeric(10,2)."};
+      Decide(decisions, psprintf("%s(): -0 is taken for 0", get_func_name(aggregate->aggfnoid)));
+    } else if (!EqualMeansSame(argument->expr)) {
+      LeaveOpen(decisions,
+                "it takes one of several values that are equal but not the same (WITHIN GROUP)",
+                "Cast the values to a type such as numeric(10,2).");
+    }
   }
 }
 
@@ -108,27 +111,35 @@ bool IsIndifferent(Oid function, List* arguments) {
   return false;
 }
 
-void DecideAggregate(Aggref* aggregate, Undecided* undecided) {
-  if (AGGKIND_IS_ORDERED_SET(aggregate->aggkind)) return DecideOrderedSet(aggregate, undecided);
+void DecideAggregate(Aggref* aggregate, Decisions* decisions) {
+  if (AGGKIND_IS_ORDERED_SET(aggregate->aggkind)) return DecideOrderedSet(aggregate, decisions);
   List* arguments = ArgumentsOf(*aggregate);
   if (aggregate->aggdistinct != NIL) {
     // It sorts by its arguments.
     if (!AreSame(arguments) && WhenIndifferent(aggregate->aggfnoid) != Indifferent::kAlways)
-      *undecided = {
-          "an aggregate takes one of several values that are equal but not the same "
-          "(DISTINCT)",
-          kCastCure};
+      LeaveOpen(decisions,
+                "an aggregate takes one of several values that are equal but not the same "
+                "(DISTINCT)",
+                kCastCure);
     return;
   }
   if (IsIndifferent(aggregate->aggfnoid, arguments)) return;
   if (aggregate->agglevelsup > 0) {
-    *undecided = {"a sub-select contains an aggregate of what is around it, of values in any order",
-                  "Compute the aggregate outside of the sub-select."};
-    return;
+    return LeaveOpen(
+        decisions,
+        "a sub-select contains an aggregate of what is around it, of values in any order",
+        "Compute the aggregate outside of the sub-select.");
   }
+  const int ordered = list_length(aggregate->aggorder);
   ListCell* cell;
   foreach (cell, arguments)
     OrderAlsoBy(static_cast<Expr*>(lfirst(cell)), &aggregate->aggorder, &aggregate->args);
+  if (list_length(aggregate->aggorder) == ordered) return;
+  Decide(decisions,
+         psprintf(ordered == 0
+                      ? "%s(): values come in the order of an ordered input, else in their own"
+                      : "%s(): values that are equal in its ORDER BY come in their own order",
+                  get_func_name(aggregate->aggfnoid)));
 }
 
 }  // namespace live_queries

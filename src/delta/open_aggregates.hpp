@@ -2,7 +2,7 @@
 // values they meet. Process: client backend, evaluator.
 #pragma once
 
-#include "delta/undecided.hpp"
+#include "delta/decisions.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
@@ -16,6 +16,6 @@ namespace live_queries {
 bool IsIndifferent(Oid function, List* arguments);
 
 // Decides what `aggregate` leaves open.
-void DecideAggregate(Aggref* aggregate, Undecided* undecided);
+void DecideAggregate(Aggref* aggregate, Decisions* decisions);
 
 }  // namespace live_queries

@@ -28,7 +28,7 @@ struct AggregateContext {
   Query* query;
   bool searched;  // for the order in which it reads
   InputOrder input;
-  Undecided* undecided;
+  Decisions* decisions;
 };
 
 // An order of the input, before the one that decides.
@@ -52,15 +52,15 @@ bool DecideAggregatesIn(Node* node, AggregateContext* context) {
   if (IsA(node, Aggref)) {
     auto* aggregate = castNode(Aggref, node);
     const bool had_order = aggregate->aggorder != NIL;
-    DecideAggregate(aggregate, context->undecided);
+    DecideAggregate(aggregate, context->decisions);
     if (!had_order && aggregate->aggorder != NIL) OrderLikeInput(aggregate, context);
   }
   return WalkChildren(node, DecideAggregatesIn, context);
 }
 
-void DecideAggregates(Query* query, Undecided* undecided) {
+void DecideAggregates(Query* query, Decisions* decisions) {
   if (!query->hasAggs) return;
-  AggregateContext context = {query, false, {NIL, NIL}, undecided};
+  AggregateContext context = {query, false, {NIL, NIL}, decisions};
   (void)DecideAggregatesIn(AsNode(query->targetList), &context);
   (void)DecideAggregatesIn(query->havingQual, &context);
 }
@@ -74,14 +74,15 @@ bool IsUnionAll(Node* node) {
          IsUnionAll(operation->rarg);
 }
 
-void RequireOneFormOfColumns(const SetOperationStmt& operation, Undecided* undecided) {
+void RequireOneFormOfColumns(const SetOperationStmt& operation, Decisions* decisions) {
   for (int i = 0; i < list_length(operation.colTypes); ++i)
     if (!EqualMeansSame(list_nth_oid(operation.colTypes, i), list_nth_int(operation.colTypmods, i),
                         list_nth_oid(operation.colCollations, i)))
-      Note(undecided,
-           "UNION, INTERSECT or EXCEPT compares values that can be equal but not the same, such as "
-           "1.0 and 1.00",
-           kCastCure);
+      LeaveOpen(
+          decisions,
+          "UNION, INTERSECT or EXCEPT compares values that can be equal but not the same, such as "
+          "1.0 and 1.00",
+          kCastCure);
 }
 
 // ----- DISTINCT -----
@@ -108,14 +109,17 @@ void OrderByDistinct(Query* query) {
   query->distinctClause = in_order;
 }
 
-void OrderByAll(List* expressions, Query* query) {
+// What is `how` decided by that, if there was no such order.
+void OrderByAll(List* expressions, const char* how, Query* query, Decisions* decisions) {
+  const int ordered = list_length(query->sortClause);
   ListCell* cell;
   foreach (cell, expressions)
     OrderAlsoBy(static_cast<Expr*>(lfirst(cell)), &query->sortClause, &query->targetList);
+  if (list_length(query->sortClause) > ordered) Decide(decisions, how);
 }
 
 // DISTINCT shows the first of equal rows in an order by their texts.
-void DecideDistinct(Query* query, Undecided* undecided) {
+void DecideDistinct(Query* query, Decisions* decisions) {
   List* columns = get_sortgrouplist_exprs(query->distinctClause, query->targetList);
   bool same = true;
   bool ordered = true;
@@ -126,35 +130,41 @@ void DecideDistinct(Query* query, Undecided* undecided) {
   }
   if (same) return;
   if (!ordered)
-    return Note(undecided, "DISTINCT compares values that cannot be ordered", kCastCure);
+    return LeaveOpen(decisions, "DISTINCT compares values that cannot be ordered", kCastCure);
   query->hasDistinctOn = true;
   OrderByDistinct(query);
-  OrderByAll(columns, query);
+  OrderByAll(
+      columns,
+      "DISTINCT: of rows that are equal but not the same, the first one by their texts is shown",
+      query, decisions);
 }
 
 // ----- LIMIT -----
 
-void DecideLimit(Query* query, List* row_key, Undecided* undecided) {
+void DecideLimit(Query* query, List* row_key, Decisions* decisions) {
   if (query->limitCount == nullptr && query->limitOffset == nullptr) return;
   if (query->limitOption == LIMIT_OPTION_WITH_TIES) {
     if (query->limitOffset != nullptr)
-      Note(undecided, "it contains OFFSET with WITH TIES", "Use LIMIT, or no OFFSET.");
+      LeaveOpen(decisions, "it contains OFFSET with WITH TIES", "Use LIMIT, or no OFFSET.");
     return;
   }
   if (query->hasDistinctOn) return;  // one row each, and these are ordered
+  constexpr const char* kByRows =
+      "LIMIT: of rows that are equal in its order, the first ones by what tells them apart are "
+      "taken";
   if (query->setOperations == nullptr && query->distinctClause == NIL) {
     if (query->sortClause == NIL) OrderRowsLikeInput(query);
-    return OrderByAll(row_key, query);
+    return OrderByAll(row_key, kByRows, query, decisions);
   }
   ListCell* cell;
   List* columns = Visible(query->targetList);
   foreach (cell, columns)
     if (!CanBeOrdered(static_cast<Expr*>(lfirst(cell))) ||
         !EqualMeansSame(static_cast<Expr*>(lfirst(cell))))
-      return Note(undecided,
-                  "LIMIT or OFFSET takes some of several rows that are equal but not the same",
-                  kCastCure);
-  OrderByAll(columns, query);
+      return LeaveOpen(decisions,
+                       "LIMIT or OFFSET takes some of several rows that are equal but not the same",
+                       kCastCure);
+  OrderByAll(columns, kByRows, query, decisions);
 }
 
 // ----- a level -----
@@ -174,72 +184,78 @@ List* ColumnsUsed(const Query* query) {
 }
 
 // What ARRAY(SELECT ...) holds is in the order of the sub-select.
-void DecideArray(const SubLink& link, Undecided* undecided) {
+void DecideArray(const SubLink& link, Decisions* decisions) {
+  constexpr const char* kByValues =
+      "ARRAY(SELECT ...): values that are equal in its order come in their own";
   auto* query = castNode(Query, link.subselect);
   if (query->setOperations == nullptr) {
     if (query->sortClause == NIL) OrderRowsLikeInput(query);
-    return OrderByAll(Visible(query->targetList), query);
+    return OrderByAll(Visible(query->targetList), kByValues, query, decisions);
   }
   Expr* column = linitial_node(TargetEntry, query->targetList)->expr;
   if (!CanBeOrdered(column) || !EqualMeansSame(column))
-    return Note(undecided, "an ARRAY(SELECT ...) has no order", kCastCure);
-  OrderByAll(list_make1(column), query);
+    return LeaveOpen(decisions, "an ARRAY(SELECT ...) has no order", kCastCure);
+  OrderByAll(list_make1(column), kByValues, query, decisions);
 }
 
-bool VisitAll(Node* node, Undecided* undecided) {
+bool VisitAll(Node* node, Decisions* decisions) {
   if (node == nullptr) return false;
-  (void)WalkChildren(node, VisitAll, undecided);
+  (void)WalkChildren(node, VisitAll, decisions);
   if (IsA(node, Query)) {
     auto* query = castNode(Query, node);
     if (query->groupingSets == NIL) FlattenGroupVars(query);
-    DecideLevel(query, nullptr, undecided);
+    DecideLevel(query, nullptr, decisions);
   }
   if (IsA(node, SubLink) && castNode(SubLink, node)->subLinkType == ARRAY_SUBLINK)
-    DecideArray(*castNode(SubLink, node), undecided);
+    DecideArray(*castNode(SubLink, node), decisions);
   return false;
 }
 
-bool VisitInner(Node* node, Undecided* undecided) {
+bool VisitInner(Node* node, Decisions* decisions) {
   if (node == nullptr) return false;
-  if (IsA(node, SubLink)) return VisitAll(node, undecided);
+  if (IsA(node, SubLink)) return VisitAll(node, decisions);
   if (!IsA(node, Query) || castNode(Query, node)->setOperations == nullptr)
-    return WalkChildren(node, VisitInner, undecided);
+    return WalkChildren(node, VisitInner, decisions);
   ListCell* cell;
   foreach (cell, CombinedBy(*castNode(Query, node)))
-    (void)VisitAll(AsNode(lfirst_node(RangeTblEntry, cell)->subquery), undecided);
+    (void)VisitAll(AsNode(lfirst_node(RangeTblEntry, cell)->subquery), decisions);
   return false;
 }
 
 }  // namespace
 
-void DecideLevel(Query* query, List* const* key, Undecided* undecided) {
+void DecideLevel(Query* query, List* const* key, Decisions* decisions) {
   if (query->setOperations != nullptr && !IsUnionAll(query->setOperations))
-    RequireOneFormOfColumns(*castNode(SetOperationStmt, query->setOperations), undecided);
-  DecideAggregates(query, undecided);
-  DecideGroups(query, undecided);
+    RequireOneFormOfColumns(*castNode(SetOperationStmt, query->setOperations), decisions);
+  DecideAggregates(query, decisions);
+  DecideGroups(query, decisions);
   List* groups = get_sortgrouplist_exprs(query->groupClause, query->targetList);
   const bool grouped = Groups(*query);
   if (query->groupingSets != NIL && query->hasWindowFuncs)
-    Note(undecided, "it contains window functions of GROUPING SETS", "Put them into two levels.");
+    LeaveOpen(decisions, "it contains window functions of GROUPING SETS",
+              "Put them into two levels.");
   if (key == nullptr && query->hasWindowFuncs && checkExprHasSubLink(AsNode(query->targetList)))
-    Note(undecided, "it contains window functions and sub-selects of rows without a key",
-         "Put them into two levels.");
-  DecideWindows(query, grouped ? groups : key != nullptr ? *key : ColumnsUsed(query), undecided);
+    LeaveOpen(decisions, "it contains window functions and sub-selects of rows without a key",
+              "Put them into two levels.");
+  DecideWindows(query, grouped ? groups : key != nullptr ? *key : ColumnsUsed(query), decisions);
   // Rows that look the same need not be told apart any more.
   List* row_key = grouped && query->groupingSets == NIL ? groups
                   : key != nullptr && !grouped          ? *key
                                                         : Visible(query->targetList);
   if (query->hasDistinctOn) {
     OrderByDistinct(query);
-    OrderByAll(row_key, query);
+    OrderByAll(row_key,
+               "DISTINCT ON: of rows that are equal in its order, the first one by what tells them "
+               "apart is shown",
+               query, decisions);
   } else if (query->distinctClause != NIL) {
-    DecideDistinct(query, undecided);
+    DecideDistinct(query, decisions);
   }
-  DecideLimit(query, row_key, undecided);
+  DecideLimit(query, row_key, decisions);
 }
 
-void DecideAll(Query* query, Undecided* undecided) { (void)VisitAll(AsNode(query), undecided); }
+void DecideAll(Query* query, Decisions* decisions) { (void)VisitAll(AsNode(query), decisions); }
 
-void DecideInner(Query* query, Undecided* undecided) { (void)VisitInner(AsNode(query), undecided); }
+void DecideInner(Query* query, Decisions* decisions) { (void)VisitInner(AsNode(query), decisions); }
 
 }  // namespace live_queries

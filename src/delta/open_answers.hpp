@@ -5,7 +5,7 @@
 // backend, evaluator.
 #pragma once
 
-#include "delta/undecided.hpp"
+#include "delta/decisions.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
@@ -16,13 +16,13 @@ namespace live_queries {
 
 // Decides what one level leaves open; changes `query`. `key`: expressions that name a row of what
 // it reads; nullptr: nothing does, and rows are told apart by what is used of them.
-void DecideLevel(Query* query, List* const* key, Undecided* undecided);
+void DecideLevel(Query* query, List* const* key, Decisions* decisions);
 
 // The same for `query` and all queries in it, without keys.
-void DecideAll(Query* query, Undecided* undecided);
+void DecideAll(Query* query, Decisions* decisions);
 
 // The same for the queries in `query` that are no part of any FROM: sub-selects, and what set
 // operations combine.
-void DecideInner(Query* query, Undecided* undecided);
+void DecideInner(Query* query, Decisions* decisions);
 
 }  // namespace live_queries

@@ -96,18 +96,22 @@ void ShowLeast(Query* query, TargetEntry* target) {
 
 }  // namespace
 
-void DecideGroups(Query* query, Undecided* undecided) {
+void DecideGroups(Query* query, Decisions* decisions) {
   ListCell* cell;
   foreach (cell, query->groupClause) {
     TargetEntry* target =
         get_sortgroupclause_tle(lfirst_node(SortGroupClause, cell), query->targetList);
     if (EqualMeansSame(target->expr)) continue;
-    if (CanShowLeast(*query, *target))
+    if (CanShowLeast(*query, *target)) {
       ShowLeast(query, target);
-    else
-      Note(undecided,
-           "it groups by values that can be equal but not the same, such as 1.0 and 1.00",
-           kCastCure);
+      Decide(decisions,
+             "GROUP BY: of values that are equal but not the same, a group shows the one "
+             "with the least text");
+    } else {
+      LeaveOpen(decisions,
+                "it groups by values that can be equal but not the same, such as 1.0 and 1.00",
+                kCastCure);
+    }
   }
 }
 

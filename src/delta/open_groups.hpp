@@ -2,7 +2,7 @@
 // least by their texts. Process: client backend, evaluator.
 #pragma once
 
-#include "delta/undecided.hpp"
+#include "delta/decisions.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
@@ -12,7 +12,7 @@ extern "C" {
 namespace live_queries {
 
 // Decides it for all groups of one level; changes `query`.
-void DecideGroups(Query* query, Undecided* undecided);
+void DecideGroups(Query* query, Decisions* decisions);
 
 // What stands for the groups of a level for which that is decided: expressions.
 List* ShownGroups(const Query& query);

@@ -12,6 +12,7 @@ extern "C" {
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 }
 
 namespace live_queries {
@@ -77,7 +78,7 @@ Need NeedOf(const WindowFunc& function, const WindowClause& window) {
 struct Windows {
   Query* query;
   List* row_key;
-  Undecided* undecided;
+  Decisions* decisions;
 };
 
 bool IsTotal(const WindowClause& window, const Windows& windows) {
@@ -103,6 +104,9 @@ WindowClause* FindWindow(const Query& query, Index number) {
 void MoveToTotalOrder(WindowFunc* function, const WindowClause& window, Need need,
                       const Windows& windows) {
   Query* query = windows.query;
+  Decide(windows.decisions, psprintf("%s(): rows that are equal in the order of its window come by "
+                                     "what tells them apart",
+                                     get_func_name(function->winfnoid)));
   WindowClause* total = CopyOf(&window);
   total->name = total->refname = nullptr;
   total->copiedOrder = false;
@@ -134,9 +138,10 @@ bool DecideIn(Node* node, Windows* windows) {
     const Need need = NeedOf(*function, window);
     if (need != Need::kNothing && !IsTotal(window, *windows)) {
       if (need == Need::kTotal)
-        *windows->undecided = {
+        LeaveOpen(
+            windows->decisions,
             "the order of rows that are equal in the ORDER BY of a window matters to its function",
-            "Add a key to the ORDER BY of the window."};
+            "Add a key to the ORDER BY of the window.");
       else
         MoveToTotalOrder(function, window, need, *windows);
     }
@@ -146,9 +151,9 @@ bool DecideIn(Node* node, Windows* windows) {
 
 }  // namespace
 
-void DecideWindows(Query* query, List* row_key, Undecided* undecided) {
+void DecideWindows(Query* query, List* row_key, Decisions* decisions) {
   if (!query->hasWindowFuncs) return;
-  Windows windows = {query, row_key, undecided};
+  Windows windows = {query, row_key, decisions};
   // Orders may be added to the list meanwhile.
   List* targets = list_copy(query->targetList);
   (void)DecideIn(AsNode(targets), &windows);

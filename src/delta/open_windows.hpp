@@ -2,7 +2,7 @@
 // BY. Process: client backend, evaluator.
 #pragma once
 
-#include "delta/undecided.hpp"
+#include "delta/decisions.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
@@ -13,6 +13,6 @@ namespace live_queries {
 
 // Decides what the window functions of `query` leave open, by `row_key`, expressions that tell its
 // rows apart as far as they can be told apart at all.
-void DecideWindows(Query* query, List* row_key, Undecided* undecided);
+void DecideWindows(Query* query, List* row_key, Decisions* decisions);
 
 }  // namespace live_queries

@@ -53,10 +53,10 @@ void InitConsumer(ConsumerShared* consumer, int database, int index) {
   consumer->subscriptions.Init(0);
   for (Atomic<uint64_t>* number :
        {&consumer->resets, &consumer->errors, &consumer->position, &consumer->memory_bytes,
-        &consumer->transactions, &consumer->changes_decoded, &consumer->changes_ignored,
-        &consumer->changes_matched, &consumer->messages, &consumer->batches, &consumer->evaluations,
-        &consumer->refreshes, &consumer->probe_us, &consumer->query_us, &consumer->difference_us,
-        &consumer->lapses})
+        &consumer->templates, &consumer->transactions, &consumer->changes_decoded,
+        &consumer->changes_ignored, &consumer->changes_matched, &consumer->messages,
+        &consumer->batches, &consumer->evaluations, &consumer->refreshes, &consumer->probe_us,
+        &consumer->query_us, &consumer->difference_us, &consumer->lapses})
     number->Init(0);
   consumer->snapshot_taken_at.Init(0);
   InitPublishedSnapshot(&consumer->snapshot);
@@ -69,10 +69,11 @@ void ReuseConsumer(ConsumerShared* consumer) {
   consumer->wanted_until = 0;
   consumer->problem.sqlstate = 0;
   for (Atomic<uint64_t>* number :
-       {&consumer->resets, &consumer->errors, &consumer->position, &consumer->transactions,
-        &consumer->changes_decoded, &consumer->changes_ignored, &consumer->changes_matched,
-        &consumer->messages, &consumer->batches, &consumer->evaluations, &consumer->refreshes,
-        &consumer->probe_us, &consumer->query_us, &consumer->difference_us, &consumer->lapses})
+       {&consumer->resets, &consumer->errors, &consumer->position, &consumer->templates,
+        &consumer->transactions, &consumer->changes_decoded, &consumer->changes_ignored,
+        &consumer->changes_matched, &consumer->messages, &consumer->batches, &consumer->evaluations,
+        &consumer->refreshes, &consumer->probe_us, &consumer->query_us, &consumer->difference_us,
+        &consumer->lapses})
     number->Store(0);
   consumer->snapshot_taken_at.Store(0);
 }

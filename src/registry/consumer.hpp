@@ -72,6 +72,7 @@ struct ConsumerShared {
   // Written by the consumer alone.
   Atomic<uint64_t> position;  // all that committed up to here is in the mailboxes
   Atomic<uint64_t> memory_bytes;
+  Atomic<uint64_t> templates;  // that the subscriptions have
   Atomic<uint64_t> transactions;
   Atomic<uint64_t> changes_decoded;
   Atomic<uint64_t> changes_ignored;

@@ -6,6 +6,7 @@
 #include "delta/list_boundary.hpp"
 #include "delta/moving_groups.hpp"
 #include "delta/relevant_rows.hpp"
+#include "evaluate/kept_plan.hpp"
 #include "query/planner.hpp"
 #include "sql_api/arguments.hpp"
 
@@ -214,13 +215,17 @@ void ExplainDelta(const Plan& plan, ResultRows* rows) {
   AddProperty(rows, "routing", RoutingOfResult(plan.spec));
   const DeltaPlan delta = PlanDelta(plan.spec.query);
   if (delta.asks_clock) ExplainClock(delta, rows);
-  if (delta.why_whole != nullptr) return;
   ListCell* cell;
+  foreach (cell, delta.decided) AddProperty(rows, "open answer", strVal(lfirst(cell)));
+  if (delta.why_whole != nullptr) return;
   foreach (cell, delta.sets) ExplainSet(*static_cast<StaleSet*>(lfirst(cell)), rows);
   if (delta.moving != nullptr) ExplainMoving(*delta.moving, rows);
   if (delta.boundary != nullptr) ExplainBoundary(*delta.boundary, rows);
   foreach (cell, delta.restricted)
     AddProperty(rows, "evaluated", QueryText(static_cast<Restricted*>(lfirst(cell))->query));
+  AddProperty(rows, "plans",
+              psprintf("generic, and kept; made for the batch from %d values of a stale set on",
+                       kPlannedAnew));
 }
 
 Datum ExplainCall(FunctionCallInfo call) {

@@ -286,6 +286,7 @@ void EmitWorker(const ConsumerShared& consumer, const ShownWorker& worker, Resul
   AddBytesSince(&row, end, runs ? RestartPosition(worker.slot_name) : InvalidXLogRecPtr);
   row.AddCount(runs ? consumer.memory_bytes.Load() : 0);
   row.Add(Int32GetDatum(static_cast<int32>(consumer.subscriptions.Load())));
+  row.AddCount(runs ? consumer.templates.Load() : 0);
   row.AddCount(consumer.transactions.Load());
   row.AddCount(consumer.changes_decoded.Load());
   row.AddCount(consumer.changes_ignored.Load());

@@ -5,6 +5,7 @@
 #include "decode/watched_tables.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "registry/consumer.hpp"
 #include "template/routing_index.hpp"
 
 extern "C" {
@@ -128,6 +129,7 @@ void KeepTemplate(Template* common) {
   ForEachSubject(common, Index);
   ForEachDecodedTable(*common, WatchTable);
   ++made_count;
+  MyConsumer()->templates.Add(1);
   damaged = false;
 }
 
@@ -139,6 +141,7 @@ void FreeTemplate(Template* common) {
   if (bucket->first == nullptr) (void)BucketOf(common->key, HASH_REMOVE, nullptr);
   ForEachSubject(common, Unindex);
   ForEachDecodedTable(*common, UnwatchTable);
+  MyConsumer()->templates.Subtract(1);
   MemoryContextDelete(common->context);
 }
 
@@ -146,6 +149,7 @@ void FreeTemplate(Template* common) {
 
 void PrepareTemplates(MemoryContext context) {
   table_context = AllocSetContextCreate(context, "live_queries templates", ALLOCSET_DEFAULT_SIZES);
+  MyConsumer()->templates.Store(0);
   HASHCTL control = {};
   control.keysize = sizeof(uint32);
   control.entrysize = sizeof(KeyBucket);
