@@ -49,6 +49,9 @@ choose_server() {
   fi
 }
 
+# is_candidate: whether this version is not released yet.
+is_candidate() { ((pg_version > 18)); }
+
 # Patience with an archive that does not answer at once, and with whoever else installs something.
 apt_options=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
 

@@ -158,7 +158,9 @@ part_mutations() {
 # the same in every run but for the last. CI has little time for everything, so it takes fewer; and none that is
 # new, since it is to fail for what a change did.
 oracle_seeds() {
-  if [[ -n ${IN_CHROOT:-} ]]; then
+  if [[ -n ${IN_CHROOT:-} ]] && is_candidate; then
+    seq "${pg_version}1" "${pg_version}2"
+  elif [[ -n ${IN_CHROOT:-} ]]; then
     seq "${pg_version}1" "${pg_version}4"
   elif [[ ${CI:-} == true ]]; then
     seq 1 8
@@ -202,7 +204,7 @@ part_oracle() {
     turn=$((turn + 1))
   done
   stop_cluster oracle-server || failed
-  [[ -n ${ORACLE_SEEDS:-} ]] || oracle_of_test_builds
+  [[ -n ${ORACLE_SEEDS:-} ]] || is_candidate || oracle_of_test_builds
 }
 
 # A session can choose between two workers, and evaluators be held back, in a build with fault points alone.
@@ -325,6 +327,18 @@ part_python() {
 }
 
 chroot_timeout=1800
+
+# make_chroot VERSION NAME: returns 1, having said why under that name, where it cannot be had.
+make_chroot() {
+  local log=$run_dir/log/chroot-$1.log status=0 why
+  timeout "$chroot_timeout" "$source_root/test/chroot/make" "$1" </dev/null 2>&1 | tee "$log" || status=$?
+  ((status)) || return 0
+  show_on_failure "$log"
+  why=$(tail -n 1 "$log")
+  ((status != 124)) || why="not ready after $chroot_timeout s"
+  left_out "$2 could not be made: ${why#test/chroot/make: }"
+  return 1
+}
 
 # run_in_chroot VERSION ARGUMENT...: this program, on another version.
 run_in_chroot() {
@@ -470,10 +484,7 @@ part_pg_upgrade() {
     left_out "pg_upgrade: a chroot needs root"
     return
   fi
-  if ! timeout "$chroot_timeout" "$source_root/test/chroot/make" 17; then
-    left_out "pg_upgrade: the chroot of PostgreSQL 17 could not be made"
-    return
-  fi
+  make_chroot 17 "pg_upgrade: the chroot of PostgreSQL 17" || return 0
   logged "$run_dir/log/pg_upgrade.log" "$source_root/test/pg_upgrade" || status=$?
   count_summary "$run_dir/log/pg_upgrade.log" "$status"
 }
@@ -497,10 +508,7 @@ part_chroot() {
     left_out "PostgreSQL $version: a chroot needs root"
     return
   fi
-  if ! timeout "$chroot_timeout" "$source_root/test/chroot/make" "$version"; then
-    left_out "PostgreSQL $version: its chroot could not be made"
-    return
-  fi
+  make_chroot "$version" "PostgreSQL $version: its chroot" || return 0
   show_on_failure "$run_dir/log/pg$version.log"
   run_in_chroot "$version" "$@" </dev/null 2>&1 | tee "$run_dir/log/pg$version.log" | sed -u "s/^/$version| /" || status=$?
   while read -r line; do
