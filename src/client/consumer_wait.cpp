@@ -14,10 +14,13 @@ extern "C" {
 #include "access/twophase.h"
 #include "access/xlog.h"
 #include "catalog/pg_authid.h"
+#include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/condition_variable.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 }
 
 namespace live_queries {
@@ -29,6 +32,19 @@ constexpr int kSleepMs = 1000;  // the variable is broadcast; this bounds what a
 bool MaySeeActivityOf(Oid role) {
   return has_privs_of_role(GetUserId(), role) ||
          has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+}
+
+// Where it gives a table another file, that may take long: ` (VACUUM FULL of orders)`.
+void AppendRewriting(StringInfo text, const PgBackendStatus& status) {
+  const char* command = RewritingCommand(status);
+  if (command == nullptr) return;
+  const char* table = status.st_databaseid == MyDatabaseId
+                          ? get_rel_name(status.st_progress_command_target)
+                          : nullptr;
+  if (table == nullptr)
+    appendStringInfo(text, " (%s)", command);
+  else
+    appendStringInfo(text, " (%s of %s)", command, quote_identifier(table));
 }
 
 // A transaction that the decoder's slot has to wait for, for a message to people.
@@ -48,9 +64,11 @@ void TellWhoHoldsUp() {
     else if (status == nullptr || status->st_xact_start_timestamp == 0 ||
              !MaySeeActivityOf(status->st_userid))
       appendStringInfo(&who, "process %d", proc->pid);
-    else
+    else {
       appendStringInfo(&who, "process %d since %s", proc->pid,
                        timestamptz_to_str(status->st_xact_start_timestamp));
+      AppendRewriting(&who, *status);
+    }
   }
   if (who.len == 0) return;
   ereport(NOTICE, errmsg("live_queries waits for older transactions to end before it can start"),

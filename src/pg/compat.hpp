@@ -12,6 +12,7 @@ extern "C" {
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_tablespace.h"
+#include "commands/progress.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/optimizer.h"
@@ -264,6 +265,21 @@ inline const PgBackendStatus* StatusOfPid(pid_t pid) {
     if (status != nullptr && status->st_procpid == pid) return status;
   }
   return nullptr;
+}
+
+// The command by which a process gives a table another file; nullptr: by none that reports it. 19
+// has REPACK, of which the others are forms.
+inline const char* RewritingCommand(const PgBackendStatus& status) {
+#if PG_VERSION_NUM >= 190000
+  if (status.st_progress_command != PROGRESS_COMMAND_REPACK) return nullptr;
+  const int64 command = status.st_progress_param[PROGRESS_REPACK_COMMAND];
+  if (command == REPACK_COMMAND_REPACK) return "REPACK";
+  return command == REPACK_COMMAND_CLUSTER ? "CLUSTER" : "VACUUM FULL";
+#else
+  if (status.st_progress_command != PROGRESS_COMMAND_CLUSTER) return nullptr;
+  const int64 command = status.st_progress_param[PROGRESS_CLUSTER_COMMAND];
+  return command == PROGRESS_CLUSTER_COMMAND_CLUSTER ? "CLUSTER" : "VACUUM FULL";
+#endif
 }
 
 // 18 asks whether a deferrable key counts (commit 14e87ffa5); here it never does.

@@ -6,7 +6,7 @@
 # other, and no root is needed once the packages are there.
 #
 #   choose_server            sets pg_version, pg_config             (PG=NN or PG_CONFIG choose)
-#   ensure_packages WHAT     build | checks | clients | node | chroots | psycopg | psycopg_beside | pooler | recipes | fuzz | packaging | valgrind: by apt, if anything is missing
+#   ensure_packages WHAT     build | repacking | checks | clients | node | chroots | psycopg | psycopg_beside | pooler | recipes | fuzz | packaging | valgrind: by apt, if anything is missing
 #   choose_user              sets run_user; as_user runs a command as that user
 #   open_run                 a fresh directory, run_dir, removed at exit with all servers below it
 #   build_extension KIND     copies the tree, compiles, installs into a private server
@@ -74,6 +74,13 @@ ensure_packages() {
       build)
         packages+=(g++ make patch perl libkrb5-dev libpq-dev libncurses-dev nlohmann-json3-dev)
         [[ -n ${PG_CONFIG:-} ]] || packages+=("postgresql-$pg_version" "postgresql-server-dev-$pg_version")
+        ;;
+      # What gives a table another file, as far as Debian has it for this version.
+      repacking)
+        if [[ -z ${PG_CONFIG:-} ]] && ! is_candidate; then
+          packages+=("postgresql-$pg_version-repack")
+          ((pg_version < 17)) || packages+=("postgresql-$pg_version-squeeze")
+        fi
         ;;
       checks) packages+=(clang-format-14 clang-tidy-14 g++-12 cppcheck shellcheck python3 patch libncurses-dev nlohmann-json3-dev) ;;
       clients) packages+=(libipc-run-perl python3 python3-psycopg2 procps tmux) ;;
