@@ -16,6 +16,7 @@
 #include "evaluate/old_indexes.hpp"
 #include "model/clock_steps.hpp"
 #include "pg/compat.hpp"
+#include "pg/compat_decoding.hpp"
 #include "pg/fault.hpp"
 #include "pg/log_end.hpp"
 #include "pg/memory.hpp"
@@ -61,10 +62,10 @@ void RequireDecoding() {
     ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
             errmsg("cannot watch a query while the server is in recovery"),
             errhint("Subscribe on the primary, or after the promotion of this server."));
-  if (wal_level < WAL_LEVEL_LOGICAL)
+  if (wal_level < kLeastWalLevel)
     ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-            errmsg("watching a query requires wal_level = logical"),
-            errhint("Set wal_level = logical and restart the server."));
+            errmsg("watching a query requires wal_level = %s", kLeastWalLevelName),
+            errhint("Set wal_level = %s and restart the server.", kLeastWalLevelName));
   if (max_replication_slots == 0)
     ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
             errmsg("watching a query requires a replication slot"),

@@ -112,6 +112,7 @@ void OpenWalStream(const char* name) {
   AllowOutputPlugin("live_queries");
   RequireLogicalDecoding();
   CreateTemporarySlot(name, SlotKind::kLogical);
+  TurnOnLogicalDecoding();
   LIVE_QUERIES_FAULT("slot-created");
   AcceptInvalidationMessages();
   const uint64 catalog_messages = SharedInvalidMessageCounter;

@@ -5,6 +5,7 @@
 #include "pg/postgres.hpp"
 
 extern "C" {
+#include "access/xlog.h"
 #include "replication/logical.h"
 #include "replication/output_plugin.h"
 #include "replication/reorderbuffer.h"
@@ -13,6 +14,12 @@ extern "C" {
 #include "storage/procarray.h"
 #include "utils/guc.h"
 }
+
+#if PG_VERSION_NUM >= 190000
+extern "C" {
+#include "replication/logicalctl.h"
+}
+#endif
 
 namespace live_queries {
 
@@ -84,6 +91,23 @@ inline void RequireLogicalDecoding() {
   CheckLogicalDecodingRequirements(false);
 #else
   CheckLogicalDecodingRequirements();
+#endif
+}
+
+// The least `wal_level` with which changes can be decoded. 19 logs what it takes with `replica` too
+// as long as there is a logical slot, and shows it as `effective_wal_level`.
+#if PG_VERSION_NUM >= 190000
+constexpr int kLeastWalLevel = WAL_LEVEL_REPLICA;
+constexpr const char* kLeastWalLevelName = "replica";
+#else
+constexpr int kLeastWalLevel = WAL_LEVEL_LOGICAL;
+constexpr const char* kLeastWalLevelName = "logical";
+#endif
+
+// Has it logged from now on; this process has such a slot. Waits for each process to know.
+inline void TurnOnLogicalDecoding() {
+#if PG_VERSION_NUM >= 190000
+  EnsureLogicalDecodingEnabled();
 #endif
 }
 

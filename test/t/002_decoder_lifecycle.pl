@@ -218,10 +218,9 @@ $node->safe_psql('postgres', q(SELECT pg_drop_replication_slot('taken')));
 }
 $node->append_conf('postgresql.conf', 'max_replication_slots = 10');
 
-refused(<<~CONF, '55000', 'wal_level', 'wal_level = logical');
-    wal_level = replica
-    CONF
-$node->append_conf('postgresql.conf', 'wal_level = logical');
+my ($too_low, $needed) = wal_levels($node);
+refused("wal_level = $too_low\nmax_wal_senders = 0", '55000', 'wal_level', "wal_level = $needed");
+$node->append_conf('postgresql.conf', "wal_level = logical\nmax_wal_senders = 10");
 
 # Limits on subscriptions and memory.
 restart_with($node, <<~CONF);

@@ -28,9 +28,10 @@ sub refused {
 refused($node, qr/database "postgres" has no live queries yet.*CREATE EXTENSION live_queries/, 'no extension');
 $node->safe_psql('postgres', 'CREATE EXTENSION live_queries');
 refused($node, qr/shared_preload_libraries.*restart the server/, 'not preloaded');
-restart_with($node, q{shared_preload_libraries = 'live_queries'});
-refused($node, qr/wal_level = logical.*restart the server/, 'wal_level');
-restart_with($node, "wal_level = logical\nmax_replication_slots = 0");
+my ($too_low, $needed) = wal_levels($node);
+restart_with($node, "shared_preload_libraries = 'live_queries'\nwal_level = $too_low\nmax_wal_senders = 0");
+refused($node, qr/wal_level = $needed.*restart the server/, 'wal_level');
+restart_with($node, "wal_level = logical\nmax_wal_senders = 10\nmax_replication_slots = 0");
 refused($node, qr/max_replication_slots.*restart the server/, 'no slots');
 restart_with($node, 'max_replication_slots = 10');
 

@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(new_node connect_client decoder_pid wait_until restart_with seconds_of refused_at_once poll_ok comes_back temp_files temp_sizes temp_bytes apply_changes);
+our @EXPORT = qw(new_node connect_client decoder_pid wait_until restart_with wal_levels seconds_of refused_at_once poll_ok comes_back temp_files temp_sizes temp_bytes apply_changes);
 
 # new_node(NAME, LINES): a running server in UTF-8 with the extension in database postgres, and LINES in its
 # postgresql.conf.
@@ -42,6 +42,12 @@ sub restart_with {
     $node->append_conf('postgresql.conf', $lines);
     $node->restart;
     return;
+}
+
+# wal_levels(NODE): the highest wal_level with which a running server can have no live queries, and the least with which it can.
+sub wal_levels {
+    my ($node) = @_;
+    return $node->safe_psql('postgres', 'SHOW server_version_num') >= 190000 ? ('minimal', 'replica') : ('replica', 'logical');
 }
 
 # connect_client(NODE, dbname => .., user => .., options => {name => value})
