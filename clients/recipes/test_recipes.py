@@ -160,6 +160,22 @@ class Libpq(EachRecipe, unittest.TestCase):
         return [self.program, ""]
 
 
+class Pgx(EachRecipe, unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.directory.cleanup)
+        cls.program = os.path.join(cls.directory.name, "pgx_client")
+        # Debian's packages of Go are sources, outside of any module.
+        settings = {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": os.path.join(cls.directory.name, "cache")}
+        source = str(HERE / "pgx_client.go")
+        for command in (["go", "build", "-o", cls.program, source], ["go", "vet", source]):
+            subprocess.run(command, check=True, env={**os.environ, **settings})
+
+    def command(self):
+        return [self.program, ""]
+
+
 class Jdbc(EachRecipe, unittest.TestCase):
     @classmethod
     def setUpClass(cls):

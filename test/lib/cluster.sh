@@ -91,7 +91,7 @@ ensure_packages() {
       pooler) packages+=(pgbouncer) ;;
       # What a psycopg of its own needs beside it.
       psycopg_beside) packages+=(python3-typing-extensions) ;;
-      recipes) packages+=(gcc pkg-config libjson-c-dev libpostgresql-jdbc-java libgoogle-gson-java default-jdk-headless python3-pip python3-setuptools python3-wheel) ;;
+      recipes) packages+=(gcc golang-go golang-github-jackc-pgx-v4-dev pkg-config libjson-c-dev libpostgresql-jdbc-java libgoogle-gson-java default-jdk-headless python3-pip python3-setuptools python3-wheel) ;;
       fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
       packaging) packages+=(build-essential debhelper dpkg-dev fakeroot postgresql-server-dev-all) ;;
       valgrind) packages+=(valgrind) ;;
