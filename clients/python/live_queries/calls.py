@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
 from .errors import LiveQueryClosed, LiveQueryError
-from .json_text import Floats
+from .json_text import Floats, key_text
+from .message import Message, sees
+from .order import sort_key
 from .rows import Difference, Rows
 
 
@@ -118,11 +120,58 @@ class LiveQueryState:
         """Why nothing can be asked of it any more."""
         return self.error if self.state == "error" and self.error else LiveQueryClosed("the live query was closed")
 
-    def begin_with(self, rows: Any, seq: str | None, history: str | None) -> None:
-        """Rows that are known already, before it is live."""
-        self.rows.replace(rows)
-        self.seq, self.history = seq, history
+    def begin_with(self, data: Mapping[str, Any]) -> None:
+        """What has been read already, before it is live (docs/client.md, "Initial data")."""
+        self.rows.replace((key_text(key), row) for key, row in zip(data["keys"], data["rows"]))
+        self.seq, self.history = data.get("seq"), data.get("history")
         self.state = "stale"
+
+    def take_first_result(self) -> Difference:
+        """It is live, with the rows of all batches."""
+        batches, self.batches = self.batches, []
+        if self.next_columns is not None:
+            self.columns, self.next_columns = self.next_columns, None
+            self.rows.sort_key = sort_key(self.columns)
+            self.floats = Floats(self.columns)
+            self.history = self.next_history
+        self.seq = self.next_seq
+        self.phase = Phase.LIVE
+        self.was_live = True
+        return self.rows.replace((key_text(key), self.floats.convert(row)) for key, row in batches)
+
+    def take_changes(self, messages: Sequence[Message]) -> Difference:
+        """Of one point. Raises DoesNotFit, and then nothing of it is applied."""
+        for message in messages:
+            for change in message.changes:
+                if change.row is not None:
+                    self.floats.convert(change.row)
+        return self.rows.apply([message.changes for message in messages])
+
+    def take_snapshot(self, snapshot: str) -> None:
+        """All that it sees has been told."""
+        for xid, call in self.include_calls:
+            if sees(snapshot, xid):
+                call.succeed()
+        self.forget_finished_calls()
+
+    def params_accepted(self) -> None:
+        self.accepted_params = self.sent_params
+        calls, self.sent_calls = self.sent_calls, []
+        for call in calls:
+            call.succeed()
+
+    def params_refused(self, error: LiveQueryError) -> None:
+        """The old ones go on, unless there are newer ones already."""
+        if not self.param_calls:
+            self.params = self.accepted_params
+        calls, self.sent_calls = self.sent_calls, []
+        for call in calls:
+            call.fail(error)
+
+    def wait_to_be_live(self) -> None:
+        """The parameters come with a new subscription: calls that would have sent them wait for that."""
+        self.live_calls += self.sent_calls + self.param_calls
+        self.sent_calls, self.param_calls = [], []
 
     def forget_finished_calls(self) -> None:
         self.include_calls = [(xid, call) for xid, call in self.include_calls if not call.is_over]

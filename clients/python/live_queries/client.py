@@ -8,7 +8,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from .calls import Change, LiveQueryState
 from .commands import Times
-from .core import Core, initial_rows
+from .core import Core
 from .errors import LiveQueryError
 from .parameters import interval, texts_of_params
 from .rows import Row
@@ -114,7 +114,7 @@ class BaseConnection:
         texts = {name: interval(value) for name, value in options.items() if value is not None}
         state = LiveQueryState(sql, texts_of_params(params), texts)
         if initial is not None:
-            state.begin_with(initial_rows(initial), initial.get("seq"), initial.get("history"))
+            state.begin_with(initial)
         return state
 
     def _tell_changes(self) -> list[Any]:

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import random as random_numbers
 from collections import deque
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from typing import Any, Callable, Sequence
 
 from .calls import Call, Change, LiveQueryState, Phase
 from .commands import LONG, NEVER, Answer, Command, SnapshotBatch, Subscribed, Times, WaitedFor, Waits
 from .errors import LiveQueryClosed, LiveQueryError
-from .json_text import Floats, key_text
-from .message import Message, parse_message, sees
-from .order import sort_key
+from .message import Message, parse_message
+from .point import Point
 from .rows import Difference, DoesNotFit
 
-# Refusals that pass by themselves; the second ones, once the live query has been live.
-_PASSES = ("08", "40", "53", "57")
-_PASSES_LATER = ("55", "58")
 _SUBSCRIBES_ANEW = ("0A000", "54000", "55000")  # of live.set_params
 _HAS_ENDED = "55000"  # of live.refresh
+_IS_GONE = "34000"  # of live.snapshot
 
 
 class Core:
@@ -47,8 +44,7 @@ class Core:
         self._deadline = NEVER  # of the command's answer
         self._heard = now
         self._inbox: deque[str | bytes] = deque()
-        self._gathered: list[tuple[LiveQueryState | None, Message]] = []
-        self._doubt = ""  # whether the gathered point may have ended: "", "open" or, where a ping is to find out, "asked"
+        self._point = Point()
         self._connecting = Waits(times, random)
         self._connected_at = now if lent else NEVER
         self._connect_at = now
@@ -112,7 +108,7 @@ class Core:
             self._empty_inbox()
             self._told_up_to(Message("progress", snapshot=answer.snapshot))
         self._empty_inbox()
-        if command.kind == "ping" and self._doubt == "asked":
+        if command.kind == "ping" and self._point.has_ended:
             self._apply_point()
         self._go_on()
 
@@ -163,7 +159,7 @@ class Core:
         if query.state == "closed":
             return
         self._end(query, "closed", query.error, LiveQueryClosed("the live query was closed"))
-        self._gathered = [entry for entry in self._gathered if entry[0] is not query]
+        self._point.leave_out(query)
         self._go_on()
 
     def set_params(self, query: LiveQueryState, params: Sequence[str | None]) -> Call:
@@ -212,7 +208,7 @@ class Core:
                 query.phase = Phase.READING
                 query.batches = []
         elif kind == "set_params":
-            self._took_params(query)
+            query.params_accepted()
         elif kind == "unsubscribe":
             query.on_server = query.leaves = False
 
@@ -234,17 +230,7 @@ class Core:
         query.batches += batch
         if len(batch) == self.batch:
             return
-        rows, query.batches = query.batches, []
-        if query.next_columns is not None:
-            query.columns, query.next_columns = query.next_columns, None
-            query.rows.sort_key = sort_key(query.columns)
-            query.floats = Floats(query.columns)
-            query.history = query.next_history
-        query.seq = query.next_seq
-        query.phase = Phase.LIVE
-        query.was_live = True
-        difference = query.rows.replace((key_text(key), query.floats.convert(row)) for key, row in rows)
-        self._show(query, "live", None, difference)
+        self._show(query, "live", None, query.take_first_result())
         query.refreshed_at = self._now
         for call in query.live_calls:
             call.succeed()
@@ -252,30 +238,19 @@ class Core:
         if query.include_calls:
             self._ask_what_was_told = True
 
-    def _took_params(self, query: LiveQueryState) -> None:
-        query.accepted_params = query.sent_params
-        for call in query.sent_calls:
-            call.succeed()
-        query.sent_calls = []
-
     def _refuse(self, command: Command, error: LiveQueryError) -> None:
         query = command.query
         if query is not None and self._is_expected(query, command.kind, error):
             return
         was_live = query.was_live if query is not None else any(q.was_live for q in self._open_queries())
-        if not self._lent and _passes(error, was_live):
+        if not self._lent and error.passes(was_live):
             self._lose(error, disconnect=command.kind != "connect")
         elif query is None:
             self._refuse_connection(command, error)
         elif command.kind == "unsubscribe":
             query.on_server = query.leaves = False
         elif command.kind == "set_params":
-            # The old ones go on, unless there are newer ones already.
-            if not query.param_calls:
-                query.params = query.accepted_params
-            for call in query.sent_calls:
-                call.fail(error)
-            query.sent_calls = []
+            query.params_refused(error)
         elif query.is_over or (command.kind == "subscribe" and query.phase is not Phase.SUBSCRIBING):
             pass  # nobody asks for that any more
         else:
@@ -288,9 +263,11 @@ class Core:
             if query.phase is Phase.REFRESHING:
                 query.phase = Phase.ENDING
             return True
+        if kind == "snapshot" and error.sqlstate == _IS_GONE:
+            self._reset(query, error)
+            return True
         if kind == "set_params" and error.sqlstate in _SUBSCRIBES_ANEW:
-            query.live_calls += query.sent_calls + query.param_calls
-            query.sent_calls, query.param_calls = [], []
+            query.wait_to_be_live()
             if query.phase is Phase.LIVE:
                 self._show(query, "stale", error)
                 self._begin_again(query)
@@ -318,8 +295,7 @@ class Core:
             except ValueError as error:
                 for each in self._queries:
                     self._reset(each, LiveQueryError(f"a message of the server could not be read: {error}"))
-                self._gathered = []
-                self._doubt = ""
+                self._point.forget()
                 continue
             if message.type == "progress":
                 self._told_up_to(message)
@@ -330,58 +306,39 @@ class Core:
             elif query is not None and message.type == "reset":
                 query.next_seq = message.seq or query.next_seq
                 self._reset(query, LiveQueryError(f"changes could not be kept: {message.reason}"))
-                self._throw_away(query)
+                self._point.throw_away(query)
             elif query is not None and message.type == "terminated":
                 query.on_server = False
                 if not query.is_over:
                     self._end(query, "error", *[LiveQueryError(message.reason, message.code)] * 2)
-                self._throw_away(query)
+                self._point.throw_away(query)
 
     def _by_id(self, subscription_id: str) -> LiveQueryState | None:
-        for query in self._queries:
-            if query.id == subscription_id:
-                return query
-        return None
+        return next((query for query in self._queries if query.id == subscription_id), None)
 
     def _gather(self, query: LiveQueryState | None, message: Message) -> None:
-        self._doubt = ""
+        self._point.go_on()
         if query is not None and query.phase is Phase.LIVE:
-            self._gathered.append((query, message))
+            self._point.add(query, message)
         elif query is not None and query.phase is Phase.READING:
             # Nothing is told before the first result has been read: something is wrong.
             self._reset(query, LiveQueryError("a message came before the first result was read"))
         if not message.more:
             self._apply_point()
 
-    def _throw_away(self, query: LiveQueryState) -> None:
-        """What was gathered of one that is reset or has ended; with it the point may have ended for the others."""
-        self._gathered = [entry for entry in self._gathered if entry[0] is not query]
-        self._doubt = "open" if self._gathered else ""
-
     def _told_up_to(self, message: Message) -> None:
-        self._gathered.append((None, message))
-        if len(self._gathered) == 1:
+        self._point.snapshots.append(message.snapshot)
+        if self._point.is_empty:
             self._apply_point()
 
     def _apply_point(self) -> None:
-        gathered, self._gathered, self._doubt = self._gathered, [], ""
-        of_query: dict[int, list[Message]] = {}
-        snapshots: list[str] = []
-        for query, message in gathered:
-            if query is None:
-                snapshots.append(message.snapshot)
-            else:
-                of_query.setdefault(id(query), []).append(message)
+        of_query, snapshots = self._point.take()
         for query in list(self._queries):
             messages = of_query.get(id(query))
             if not messages or query.phase is not Phase.LIVE:
                 continue
-            for message in messages:
-                for change in message.changes:
-                    if change.row is not None:
-                        query.floats.convert(change.row)
             try:
-                difference = query.rows.apply([message.changes for message in messages])
+                difference = query.take_changes(messages)
             except DoesNotFit as error:
                 query.next_seq = messages[-1].seq or query.next_seq
                 self._reset(query, LiveQueryError(f"a message does not fit the result: {error}"))
@@ -393,12 +350,8 @@ class Core:
 
     def _note_snapshot(self, snapshot: str) -> None:
         for query in self._queries:
-            if query.phase is not Phase.LIVE:
-                continue
-            for xid, call in query.include_calls:
-                if sees(snapshot, xid):
-                    call.succeed()
-            query.forget_finished_calls()
+            if query.phase is Phase.LIVE:
+                query.take_snapshot(snapshot)
 
     # ---- what becomes of a live query
 
@@ -413,8 +366,7 @@ class Core:
             self._refresh_at = self._now + self._refreshing.next()
         self._show(query, "stale" if query.state == "live" else query.state, error)
         if query.param_calls or query.sent_calls:
-            query.live_calls += query.sent_calls + query.param_calls
-            query.sent_calls, query.param_calls = [], []
+            query.wait_to_be_live()
             self._begin_again(query)
 
     def _begin_again(self, query: LiveQueryState) -> None:
@@ -424,7 +376,7 @@ class Core:
         query.phase = Phase.NEW
         query.leaves = query.on_server
         query.batches = []
-        self._gathered = [entry for entry in self._gathered if entry[0] is not query]
+        self._point.leave_out(query)
 
     def _end(self, query: LiveQueryState, state: str, error: LiveQueryError | None, reason: LiveQueryError) -> None:
         query.phase = Phase.OVER
@@ -438,8 +390,7 @@ class Core:
         was_connected = self._connected
         self.command, self._deadline = None, NEVER
         self._inbox.clear()
-        self._gathered = []
-        self._doubt = ""
+        self._point.forget()
         self._progress_set = False
         self._ask_what_was_told = False
         self._refresh_at = NEVER
@@ -453,8 +404,7 @@ class Core:
                 continue
             query.phase = Phase.NEW
             query.batches = []
-            query.live_calls += query.sent_calls + query.param_calls
-            query.sent_calls, query.param_calls = [], []
+            query.wait_to_be_live()
             self._show(query, "stale" if query.state == "live" else query.state, error)
         if self._lent:
             return
@@ -487,7 +437,7 @@ class Core:
             if busy:
                 self._connected = False
                 self._inbox.clear()
-                self._gathered = []
+                self._point.forget()
                 self._progress_set = False
                 self.command, self._deadline = Command("disconnect"), NEVER
             for query in self._queries:
@@ -509,8 +459,8 @@ class Core:
         if not self._connected:
             is_due = not self._lent and bool(self._open_queries()) and self._now >= self._connect_at
             return Command("connect") if is_due else None
-        if self._doubt == "open":
-            self._doubt = "asked"
+        if self._point.may_have_ended:
+            self._point.ask()
             return Command("ping")
         for query in self._queries:
             if query.leaves:
@@ -551,14 +501,3 @@ class Core:
 
 def _what(error: LiveQueryError | None) -> tuple[str, str | None] | None:
     return None if error is None else (error.message, error.sqlstate)
-
-
-def _passes(error: LiveQueryError, was_live: bool) -> bool:
-    if error.sqlstate is None:
-        return True
-    return error.sqlstate.startswith(_PASSES) or (was_live and error.sqlstate.startswith(_PASSES_LATER))
-
-
-def initial_rows(data: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """The rows of data that another client has read before (docs/client.md, "Initial data")."""
-    return [(key_text(key), row) for key, row in zip(data["keys"], data["rows"])]

@@ -26,6 +26,7 @@ class Runner:
         self.told = {name: set() for name in self.specs}
         self.proxy = Proxy()
         test.addCleanup(self.proxy.close)
+        test.addCleanup(execute, *scenario.get("cleanup", []))
         execute("CREATE EXTENSION IF NOT EXISTS live_queries", *scenario["setup"])
         options = {name: milliseconds / 1000 for name, milliseconds in scenario["options"].items()}
         self.shell = SHELLS[shell](self.proxy.conninfo, times=Times(**options))

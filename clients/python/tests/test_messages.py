@@ -6,7 +6,7 @@ import unittest
 
 from live_queries.calls import LiveQueryState
 from live_queries.commands import Subscribed, Times, WaitedFor
-from live_queries.core import Core, initial_rows
+from live_queries.core import Core
 from live_queries.errors import LiveQueryError
 from live_queries.json_text import parse, text_of
 
@@ -29,8 +29,7 @@ class Runner:
         for name, query in scenario["queries"].items():
             state = LiveQueryState(query["sql"], query["params"])
             if "initial" in query:
-                initial = query["initial"]
-                state.begin_with(initial_rows(initial), initial["seq"], initial["history"])
+                state.begin_with(query["initial"])
             self.queries[name] = state
             self.told[name] = []
             if not query.get("later"):

@@ -443,11 +443,18 @@ export class Machine {
   private showPoint(seq = this.gathered.at(-1)?.seq): void {
     const gathered = this.gathered;
     this.gathered = [];
-    for (const { query, changes } of gathered)
-      if (query.isLive && !query.rows.apply(changes))
-        this.goStale(query, new LiveError('a message did not fit the rows'));
+    const told = new Map<Query, Change[][]>();
+    for (const { query, changes } of gathered) {
+      const messages = told.get(query);
+      if (messages === undefined) told.set(query, [changes]);
+      else messages.push(changes);
+    }
+    for (const [query, messages] of told) {
+      if (!query.isLive) continue;
+      if (query.rows.apply(messages)) query.show();
+      else this.goStale(query, new LiveError('a message did not fit the rows'));
+    }
     for (const query of this.queries) if (query.isLive && seq !== undefined) query.seq = seq;
-    for (const query of new Set(gathered.map((part) => part.query))) if (query.isLive) query.show();
     const snapshot = this.progressThen;
     this.progressThen = undefined;
     if (snapshot !== undefined) this.progress(snapshot);

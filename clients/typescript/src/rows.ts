@@ -49,13 +49,13 @@ export class Rows {
     }
   }
 
-  /**
-   * The changes of one message, shown by `show`. False if they do not fit: then this is out of
-   * step, whatever is shown, until it is replaced.
-   */
-  apply(changes: readonly Change[]): boolean {
-    const placed = changes.some((change) => change.position !== undefined);
-    return placed ? this.applyPlaced(changes) : this.applyInTurn(changes);
+  /** The changes of the messages of one point, shown by `show`. False if they do not fit: then none is applied. */
+  apply(messages: readonly (readonly Change[])[]): boolean {
+    if (!this.fits(messages)) return false;
+    for (const changes of messages)
+      if (isPlaced(changes)) this.applyPlaced(changes);
+      else this.applyInTurn(changes);
+    return true;
   }
 
   /** None if nothing of the rows and their order is another. */
@@ -68,20 +68,59 @@ export class Rows {
     return difference(before, this.shown);
   }
 
+  /** Whether there is what is deleted or updated, and whether positions are those of a list without gaps. */
+  private fits(messages: readonly (readonly Change[])[]): boolean {
+    const counts = new Map<string, number>(); // of the rows of a key, where it is not as before
+    let cleared = false;
+    let size = this.entries.length;
+    const add = (key: string, more: number): number => {
+      const count = (counts.get(key) ?? (cleared ? 0 : (this.byKey.get(key)?.length ?? 0))) + more;
+      counts.set(key, count);
+      size += more;
+      return count;
+    };
+    for (const changes of messages) {
+      const placed = isPlaced(changes);
+      const coming: { key: string; position: number }[] = [];
+      for (const { op, key, position } of changes) {
+        if (op === 'clear') {
+          counts.clear();
+          cleared = true;
+          size = 0;
+          continue;
+        }
+        if (op !== 'insert' && add(key, -1) < 0) return false;
+        if (op === 'delete') continue;
+        if (!placed) add(key, 1);
+        else if (position === undefined) return false;
+        else coming.push({ key, position });
+      }
+      coming.sort((left, right) => left.position - right.position);
+      for (const { key, position } of coming) {
+        if (position < 0 || position > size) return false;
+        add(key, 1);
+      }
+    }
+    return true;
+  }
+
   private remember(entry: Entry): void {
     const same = this.byKey.get(entry.key);
     if (same === undefined) this.byKey.set(entry.key, [entry]);
     else same.push(entry);
   }
 
-  /** The first of that key. */
-  private forget(key: string): Entry | undefined {
-    const same = this.byKey.get(key);
-    if (same === undefined) return undefined;
-    // Of equal rows the first: where they stand in a list can differ from when they came.
-    const entry = same.length === 1 ? same[0] : this.entries.find((other) => same.includes(other));
+  /** Of the rows of a key, of which there is one, the first: where they stand can differ from when they came. */
+  private first(key: string): Entry {
+    const same = this.byKey.get(key) as Entry[];
+    return (same.length === 1 ? same[0] : this.entries.find((entry) => same.includes(entry))) as Entry;
+  }
+
+  private forget(key: string): Entry {
+    const entry = this.first(key);
+    const same = this.byKey.get(key) as Entry[];
     if (same.length === 1) this.byKey.delete(key);
-    else same.splice(same.indexOf(entry as Entry), 1);
+    else same.splice(same.indexOf(entry), 1);
     return entry;
   }
 
@@ -90,7 +129,7 @@ export class Rows {
     this.byKey.clear();
   }
 
-  private applyInTurn(changes: readonly Change[]): boolean {
+  private applyInTurn(changes: readonly Change[]): void {
     const gone = new Set<Entry>();
     for (const change of changes) {
       if (change.op === 'clear') {
@@ -99,15 +138,11 @@ export class Rows {
       } else if (change.op === 'insert') {
         this.insert({ key: change.key, row: change.row }, gone);
       } else if (change.op === 'delete') {
-        const entry = this.forget(change.key);
-        if (entry === undefined) return false;
-        gone.add(entry);
+        gone.add(this.forget(change.key));
       } else {
-        const entry = this.byKey.get(change.key)?.[0];
-        if (entry === undefined) return false;
+        const entry = this.first(change.key);
         if (this.order !== undefined && this.order(entry.row, change.row) !== 0) {
-          this.forget(change.key);
-          gone.add(entry);
+          gone.add(this.forget(change.key));
           this.insert({ key: change.key, row: change.row }, gone);
         } else if (!isEqual(entry.row, change.row)) {
           entry.row = change.row;
@@ -115,7 +150,6 @@ export class Rows {
       }
     }
     if (gone.size > 0) this.entries = this.entries.filter((entry) => !gone.has(entry));
-    return true;
   }
 
   private insert(entry: Entry, gone: ReadonlySet<Entry>): void {
@@ -130,7 +164,7 @@ export class Rows {
     this.remember(entry);
   }
 
-  private applyPlaced(changes: readonly Change[]): boolean {
+  private applyPlaced(changes: readonly Change[]): void {
     const gone = new Set<Entry>();
     const coming: { position: number; entry: Entry }[] = [];
     for (const change of changes) {
@@ -141,28 +175,28 @@ export class Rows {
       }
       if (change.op !== 'insert') {
         const entry = this.forget(change.key);
-        if (entry === undefined) return false;
         gone.add(entry);
         if (isEqual(entry.row, row)) row = entry.row;
       }
       if (change.op === 'delete') continue;
-      if (change.position === undefined) return false;
-      coming.push({ position: change.position, entry: { key: change.key, row } });
+      coming.push({ position: change.position as number, entry: { key: change.key, row } });
     }
     const stay = this.entries.filter((entry) => !gone.has(entry));
     coming.sort((left, right) => left.position - right.position);
     this.entries = [];
     let taken = 0;
     for (const { position, entry } of coming) {
-      const among = position - this.entries.length;
-      if (among < 0 || taken + among > stay.length) return false;
-      for (let count = 0; count < among; count++) this.entries.push(stay[taken++] as Entry);
-      this.entries.push(entry);
+      while (this.entries.length < position) this.entries.push(stay[taken++] as Entry);
+      this.entries.splice(position, 0, entry);
       this.remember(entry);
     }
     for (; taken < stay.length; taken++) this.entries.push(stay[taken] as Entry);
-    return true;
   }
+}
+
+/** Whether the message says where rows stand. */
+function isPlaced(changes: readonly Change[]): boolean {
+  return changes.some((change) => change.position !== undefined);
 }
 
 export function isEqual(left: Json, right: Json): boolean {

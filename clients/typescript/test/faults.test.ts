@@ -24,7 +24,15 @@ class Scenario {
   ) {}
 
   async run(): Promise<void> {
-    for (const sql of this.file.setup) await execute(sql);
+    try {
+      for (const sql of this.file.setup) await execute(sql);
+      await this.steps();
+    } finally {
+      for (const sql of this.file.cleanup ?? []) await execute(sql);
+    }
+  }
+
+  private async steps(): Promise<void> {
     const { heartbeat, answer, long_answer, first_wait, longest_wait } = this.file.options;
     const times = { heartbeat, answer, longAnswer: long_answer, firstWait: first_wait, longestWait: longest_wait };
     this.connection = connect({ ...SERVER, host: '127.0.0.1', port: this.proxy.port }, times);
