@@ -6,7 +6,7 @@
 # other, and no root is needed once the packages are there.
 #
 #   choose_server            sets pg_version, pg_config             (PG=NN or PG_CONFIG choose)
-#   ensure_packages WHAT     build | repacking | checks | clients | node | chroots | psycopg | psycopg_beside | pooler | recipes | fuzz | packaging | valgrind: by apt, if anything is missing
+#   ensure_packages WHAT     build | repacking | checks | clients | node | browser | chroots | psycopg | psycopg_beside | pooler | recipes | fuzz | packaging | valgrind: by apt, if anything is missing
 #   choose_user              sets run_user; as_user runs a command as that user
 #   open_run                 a fresh directory, run_dir, removed at exit with all servers below it
 #   build_extension KIND     copies the tree, compiles, installs into a private server
@@ -86,6 +86,7 @@ ensure_packages() {
       clients) packages+=(libipc-run-perl python3 python3-psycopg2 procps tmux) ;;
       # Another node than Debian's brings its own npm.
       node) { command -v node && command -v npm; } >/dev/null || packages+=(nodejs npm) ;;
+      browser) packages+=(chromium) ;;
       chroots) packages+=(debootstrap) ;;
       psycopg) packages+=(python3-psycopg) ;;
       pooler) packages+=(pgbouncer) ;;

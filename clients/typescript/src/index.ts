@@ -1,7 +1,9 @@
 export type { ConnectionOptions, LiveChange, LiveOptions, Signalled, Target } from './live.js';
 export { connect, LiveConnection, LiveQuery, live, once } from './live.js';
 export { LiveError } from './error.js';
-export type { Json } from './json.js';
+export { type RelayOptions, relay } from './relay.js';
+export type { LiveSource, Reason } from './source.js';
+export { type Json, jsonText } from './json.js';
 export type { Column, RowObject } from './order.js';
 export type { Param } from './params.js';
 export type { InitialData, State } from './query.js';

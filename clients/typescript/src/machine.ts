@@ -13,10 +13,7 @@ import { type Column, orderOf, type RowObject } from './order.js';
 import type { Call, Query } from './query.js';
 import type { Change } from './rows.js';
 import { sees } from './transactions.js';
-import { Waits } from './waits.js';
-
-/** For so long a connection has to have held, or a refresh to be past, that waits begin again. */
-const STEADY = 10_000;
+import { STEADY, Waits } from './waits.js';
 
 interface OnItsWay {
   command: Command;

@@ -203,7 +203,8 @@ export function isEqual(left: Json, right: Json): boolean {
   return left === right || jsonText(left) === jsonText(right);
 }
 
-function grouped(shown: Shown): Map<string, RowObject[]> {
+/** The rows of each key, in their order. */
+export function grouped(shown: Shown): Map<string, RowObject[]> {
   const groups = new Map<string, RowObject[]>();
   shown.keys.forEach((key, at) => {
     const row = shown.rows[at] as RowObject;

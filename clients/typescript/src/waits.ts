@@ -1,3 +1,6 @@
+/** Milliseconds for which a connection has to have held, or a refresh to be past, that waits begin again. */
+export const STEADY = 10_000;
+
 /** How long to wait before something is tried again, so that many clients do not come at one moment. */
 export class Waits {
   private tries = 0;

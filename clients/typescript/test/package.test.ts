@@ -16,11 +16,15 @@ test('the package is installed, has types, and is used', () => {
     run('npm', 'pack', '--silent', '--pack-destination', project, packageRoot);
     const modules = join(packageRoot, 'node_modules');
     writeFileSync(join(project, 'package.json'), '{"name": "empty", "private": true, "type": "module"}');
-    const linked = ['pg', '@types/pg', '@types/node'].map((name) => `file:${join(modules, name)}`);
+    const linked = ['pg', '@types/pg', '@types/node', 'react', '@types/react'].map((name) => `file:${join(modules, name)}`);
     run('npm', 'install', '--offline', '--install-links=false', '--no-audit', '--no-fund', './live-queries-1.0.0.tgz', ...linked);
     writeFileSync(
       join(project, 'use.ts'),
       `import { live, type LiveQuery } from 'live-queries';
+       import { EventMirror, Mirror } from 'live-queries/mirror';
+       import { type LiveResult, useLive } from 'live-queries/react';
+       export const hook: (source: LiveQuery<{ n: number }> | Mirror<{ n: number }>) => LiveResult<{ n: number }> = useLive;
+       export const mirror: Mirror<{ n: number }> = new EventMirror('/n');
        const query: LiveQuery<{ n: number }> = live<{ n: number }>(process.argv[2] as string, 'SELECT count(*) AS n FROM packaged', []);
        for await (const [row] of query) {
          console.log('n is', row?.n.toFixed(0));
