@@ -16,7 +16,7 @@ test('the package is installed, has types, and is used', () => {
     run('npm', 'pack', '--silent', '--pack-destination', project, packageRoot);
     const modules = join(packageRoot, 'node_modules');
     writeFileSync(join(project, 'package.json'), '{"name": "empty", "private": true, "type": "module"}');
-    const linked = ['pg', '@types/pg', '@types/node', 'react', '@types/react'].map((name) => `file:${join(modules, name)}`);
+    const linked = ['pg', '@types/pg', '@types/node', 'react', '@types/react', '@tanstack/db', 'typescript'].map((name) => `file:${join(modules, name)}`);
     run('npm', 'install', '--offline', '--install-links=false', '--no-audit', '--no-fund', './live-queries-1.0.0.tgz', ...linked);
     writeFileSync(
       join(project, 'use.ts'),
@@ -24,6 +24,8 @@ test('the package is installed, has types, and is used', () => {
        import { EventMirror, Mirror } from 'live-queries/mirror';
        import { type LiveResult, useLive } from 'live-queries/react';
        export const hook: (source: LiveQuery<{ n: number }> | Mirror<{ n: number }>) => LiveResult<{ n: number }> = useLive;
+       import { liveCollectionOptions } from 'live-queries/tanstack-db';
+       export const options = liveCollectionOptions<{ n: number }, number>({ live: () => new EventMirror('/n'), getKey: ({ n }) => n });
        export const mirror: Mirror<{ n: number }> = new EventMirror('/n');
        const query: LiveQuery<{ n: number }> = live<{ n: number }>(process.argv[2] as string, 'SELECT count(*) AS n FROM packaged', []);
        for await (const [row] of query) {
