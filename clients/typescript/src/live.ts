@@ -37,8 +37,10 @@ export interface LiveChange<Row = RowObject> extends Difference {
   readonly error: LiveError | undefined;
 }
 
-/** Where to connect: as `pg` takes it, or a connection that is there. */
-export type Target = LiveConnection | Client | ClientConfig | string;
+/** Where to connect: as `pg` takes it, a connection of `pg` that is there, or by another driver. */
+export type Place = Client | ClientConfig | string | Connector;
+
+export type Target = LiveConnection | Place;
 
 /** The events of a live query. */
 export interface LiveEvents<Row> {
@@ -62,14 +64,14 @@ export class LiveConnection {
   private readonly connector: Connector | undefined;
   private readonly onNotice: ((message: string) => void) | undefined;
 
-  constructor(target: Client | ClientConfig | string, options: ConnectionOptions = {}) {
+  constructor(target: Place, options: ConnectionOptions = {}) {
     const { onNotice, ...settings } = options;
     this.onNotice = onNotice;
     const now = (): number => performance.now();
     const lent = isClient(target);
     this.machine = new Machine({ ...SETTINGS, ...settings }, lent, now, (command) => this.send(command));
     if (lent) this.channel = lentChannel(target, this.listener());
-    else this.connector = connectorOf(target);
+    else this.connector = typeof target === 'function' ? target : connectorOf(target);
   }
 
   /** A live query on this connection. */
@@ -397,7 +399,7 @@ export class LiveQuery<Row = RowObject> implements AsyncIterable<readonly Row[]>
 const lent = new WeakMap<object, LiveConnection>();
 
 /** A connection for several live queries. */
-export function connect(target: Client | ClientConfig | string, options: ConnectionOptions = {}): LiveConnection {
+export function connect(target: Place, options: ConnectionOptions = {}): LiveConnection {
   return new LiveConnection(target, options);
 }
 

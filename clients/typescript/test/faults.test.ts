@@ -6,10 +6,19 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect, type LiveConnection, type LiveQuery } from '../src/index.js';
+import { type ConnectionOptions, connect, type LiveConnection, type LiveQuery } from '../src/index.js';
 import { jsonText, parseJson } from '../src/json.js';
+import { postgresJs } from '../src/postgres-js.js';
 import { conformance } from './place.js';
 import { execute, Proxy, SERVER, until, write } from './server.js';
+
+type Connect = (place: typeof SERVER, options: ConnectionOptions) => LiveConnection;
+
+/** By each driver, a connection of a client. */
+const DRIVERS: Record<string, Connect> = {
+  pg: connect,
+  'postgres.js': (place, options) => connect(postgresJs(place), options),
+};
 
 // A step is whatever the file has.
 type Step = Record<string, any>;
@@ -20,6 +29,7 @@ class Scenario {
 
   constructor(
     private readonly file: Step,
+    private readonly connect: Connect,
     private readonly proxy: Proxy,
   ) {}
 
@@ -35,7 +45,7 @@ class Scenario {
   private async steps(): Promise<void> {
     const { heartbeat, answer, long_answer, first_wait, longest_wait } = this.file.options;
     const times = { heartbeat, answer, longAnswer: long_answer, firstWait: first_wait, longestWait: longest_wait };
-    this.connection = connect({ ...SERVER, host: '127.0.0.1', port: this.proxy.port }, times);
+    this.connection = this.connect({ ...SERVER, host: '127.0.0.1', port: this.proxy.port }, times);
     try {
       let isFirst = true;
       for (const step of this.file.steps as Step[]) {
@@ -114,12 +124,13 @@ function restart(): void {
 
 const directory = join(conformance, 'faults');
 for (const name of readdirSync(directory).sort())
-  test(`faults/${name}`, async () => {
-    await execute('CREATE EXTENSION IF NOT EXISTS live_queries');
-    const proxy = await Proxy.start();
-    try {
-      await new Scenario(JSON.parse(readFileSync(join(directory, name), 'utf8')), proxy).run();
-    } finally {
-      proxy.stop();
-    }
-  });
+  for (const [driver, connectBy] of Object.entries(DRIVERS))
+    test(`faults/${name}, by ${driver}`, async () => {
+      await execute('CREATE EXTENSION IF NOT EXISTS live_queries');
+      const proxy = await Proxy.start();
+      try {
+        await new Scenario(JSON.parse(readFileSync(join(directory, name), 'utf8')), connectBy, proxy).run();
+      } finally {
+        proxy.stop();
+      }
+    });
