@@ -1,12 +1,16 @@
 /** Collections of TanStack DB that are live queries of a real server. */
 
 import assert from 'node:assert/strict';
+import { webcrypto } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { createCollection, createLiveQueryCollection, gt } from '@tanstack/db';
 import { connect, type LiveQuery } from '../src/index.js';
 import { Mirror } from '../src/mirror.js';
 import { liveCollectionOptions } from '../src/tanstack-db.js';
 import { execute, SERVER, until, write } from './server.js';
+
+// Node 18 has it as a module only.
+if (globalThis.crypto === undefined) Object.defineProperty(globalThis, 'crypto', { value: webcrypto });
 
 interface Item {
   id: number;
