@@ -191,7 +191,7 @@ oracle_run() {
 
 part_oracle() {
   local seed status=0 turn=0
-  local ways=("" "--tiny-mailboxes" "--delays --small-decoding-mem" "--delays --tiny-mailboxes")
+  local ways=("" "--tiny-mailboxes" "--delays --small-decoding-mem" "--delays --tiny-mailboxes" "--evaluators 4")
   need_extension "$kind" || return 0
   ensure_packages clients
   logged "$run_dir/log/oracle-selftest.log" as_user "$tree/test/oracle/selftest" || status=$?
@@ -215,6 +215,7 @@ oracle_of_test_builds() {
   oracle_run faults 1 20 --consumers 2
   oracle_run faults 2 20 --consumers 2 --tiny-mailboxes
   oracle_run faults 3 20 --shapes any --half-way --dirty-log 16kB
+  oracle_run faults 4 20 --evaluators 4 --consumers 2 --clients 8
   stop_cluster oracle-faults-server || failed
 }
 

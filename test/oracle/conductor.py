@@ -27,7 +27,7 @@ from relations import Relations
 from rights import Warden, at_first
 from selects import Accepted, random_select
 from story import told_small
-from server import DIRTY_LOG, HALF_WAY, MUTATION, PATIENT, SMALL, TINY, CannotRun, Server
+from server import DIRTY_LOG, EVALUATORS, HALF_WAY, MUTATION, PATIENT, SMALL, TINY, CannotRun, Server
 from subscribers import Client
 from writers import Alterations, Prepared, WriteLog, Writer
 
@@ -137,6 +137,8 @@ class Run:
             settings.update(SMALL)
         if options.half_way:
             settings.update(HALF_WAY)
+        if options.evaluators != 1:
+            settings[EVALUATORS] = str(options.evaluators)
         if options.dirty_log:
             settings[DIRTY_LOG] = options.dirty_log
         if options.mutation:
@@ -189,15 +191,22 @@ class Run:
         while good and not world.stopping() and time.monotonic() < end:
             world.stop.wait(min(rng.uniform(1, 4), max(0.5, end - time.monotonic())))
             good = self._quiet_point(last=time.monotonic() >= end)
+            if good and options.evaluators > 1:
+                self.server.set({EVALUATORS: str(rng.randint(2, options.evaluators))})
         good = good and not world.failures
         for failure in world.failures:
             self._report_failure(*failure)
+        if options.evaluators > 1 and not options.reference_only:
+            world.count("evaluators that have evaluated", self.server.busy_evaluators())
         report.summary(options, world, time.monotonic() - self.started)
         if world.relations:
             report.forms(world)
         compared = world.counters["quiet comparisons"] and world.counters["boundary comparisons"]
         if good and not compared and not options.reference_only:
             print("oracle: FAILED: nothing was compared (seed %s)" % options.seed)
+            return False
+        if good and options.evaluators > 1 and world.counters["evaluators that have evaluated"] < 2 and not options.reference_only:
+            print("oracle: FAILED: all was left to one evaluator (seed %s)" % options.seed)
             return False
         print("oracle: %s (seed %s)" % ("no difference" if good else "FAILED", options.seed), flush=True)
         return good

@@ -21,6 +21,7 @@ MUTATION = "live_queries.debug_mutation"
 PATIENT = {"live_queries.evaluation_timeout": "60000ms", "deadlock_timeout": "10000ms"}
 HALF_WAY = {"live_queries.test_half_way": "on"}
 DIRTY_LOG = "live_queries.test_dirty_log_size"
+EVALUATORS = "live_queries.evaluators"
 CONSUMER = "live_queries.test_consumer"
 ROOMS = ["live_queries.mailbox_size", "live_queries.spill_size", "live_queries.memory_limit"]
 # No part of the extension, and in the library of a build with fault points alone.
@@ -116,6 +117,15 @@ class Server:
             return lambda: None
         rng = random.Random("%s/consumers/%s" % (self.seed, name))
         return lambda: "SET %s = %d" % (CONSUMER, rng.randrange(self.consumers))
+
+    def busy_evaluators(self):
+        """Returns how many evaluators of the oracle's database have evaluated something, since they run."""
+        connection = self.database()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM live.workers WHERE kind = 'evaluator' AND database = current_database() AND evaluations > 0")
+            (count,) = cursor.fetchone()
+        connection.close()
+        return count
 
     def create(self):
         """Makes the database and the roles; returns the users that subscribe."""
