@@ -5,7 +5,8 @@ The first case that differs in some way is shown small, for psql: what of its qu
 one comes in a minute.
 ONLY_KEPT=1: only queries whose groups are kept from batch to batch; ONLY_LISTS=1: only lists, of which it is kept where they end; ONLY_HIDING=1:
 only two sub-selects as conditions; ONLY_OUTER=1: only joins with conditions on their tables.
-PLANTED=1: the client here loses all updates; it ends well if that was found and made small. CLOCKED: how many of the queries may ask the clock (0.3). ONLY_NEW: how many of the batches only insert (0.3).
+PLANTED=1: the client here loses all updates; it ends well if that was found and made small. CLOCKED: how many of the queries may ask the clock (0.3). ONLY_NEW: how many of the batches only insert (0.3). AWAY: in how
+many of them who asks is away (0.1, of lists 0.2); then each list is told from others by values, if it can be.
 MUTATION: a deliberate bug that is switched on; the first case that differs ends it."""
 import json, os, random, re, sys, time, psycopg2, psycopg2.extras
 from collections import Counter, namedtuple
@@ -94,6 +95,7 @@ KEPT_BATCHES = 8
 # Of lists, which are known after one of them; these are small.
 LIST_BATCHES = 20
 CLOCKED = float(os.environ.get("CLOCKED", .3))
+AWAY = os.environ.get("AWAY")
 MANY = 300
 def array(values): return "{%s}" % ",".join('"%s"' % str(v).replace("\\", "\\\\").replace('"', '\\"') for v in values)
 def bulk(r):
@@ -200,7 +202,7 @@ def list_query(r, asks_clock):
     if r.random() < .2: shown += ["(SELECT count(*) FROM c q WHERE q.z = %s)" % r.choice(["1", orders[0]]) if orders[0] in ("x", "y", "z") else "1"]
     sql = "SELECT %s FROM %s" % (", ".join("%s AS l%d" % (e, i) for i, e in enumerate(shown)), source)
     conditions = [condition(r, [(c, dict(TIMES[c[0]])[c[2:]]) for c in timed])] if timed and r.random() < .7 else []
-    if equal and r.random() < .6:
+    if equal and r.random() < (1 if AWAY else .6):
         conditions += ["%s = '%s'" % (c, r.choice({"t": "xyz", "k2": "pq"}.get(c.split(".")[-1], "01234"))) for c in r.sample(equal, r.choice([1, 1, 1, min(2, len(equal))]))]
     if others and r.random() < .4: conditions.append(r.choice(others))
     if conditions: sql += " WHERE " + " AND ".join(conditions)
@@ -263,7 +265,8 @@ def make_case(r, without):
     role, logged = r.choice(["none", "none", "live_queries_reader"]), r.random() < .7
     batches = [[one for _ in range(1 if listed else r.randint(1, 4)) for one in changes(r, clock, only_new, of)] + ([bulk(r)] if r.random() < .05 else [])
                for only_new in (r.random() < ONLY_NEW for _ in range(LIST_BATCHES if listed else KEPT_BATCHES if kept or often else BATCHES))]
-    batches = [Batch(statements, r.choice(list(TABLES)) if r.random() < .05 else None, moment, r.random() < (.2 if listed else .1)) for statements, moment in zip(batches, clock.times[1:])]
+    away = float(AWAY) if AWAY else .2 if listed else .1
+    batches = [Batch(statements, r.choice(list(TABLES)) if r.random() < .05 else None, moment, r.random() < away) for statements, moment in zip(batches, clock.times[1:])]
     return Case(sql, role, logged, left_open, setup, batches, clock)
 class Refused(Exception): "The query is not watched."
 class Lab:
@@ -402,6 +405,7 @@ def main():
         ac.execute("SELECT count(*) FROM live.workers WHERE state = 'running'")
         if ac.fetchone()[0]: break
         time.sleep(.1)
+    Grammar.server_version = admin.info.server_version // 10000
     lab, stats, least = Lab(ac), Counter(), None
     for number in range(cases):
         r = random.Random("%d/%d" % (seed, number))
