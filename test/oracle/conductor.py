@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 import psycopg2
 import psycopg2.errors
 
+import grammar
 import report
 import rows
 import schema
@@ -147,6 +148,7 @@ class Run:
         self.server.use_consumers(options.consumers, options.seed)
         if options.delays and self.server.sleep_at_fault_points(LONGEST_SLEEP):
             print("oracle: every fault point sleeps at random, for %d ms at most" % LONGEST_SLEEP)
+        grammar.Grammar.server_version = self.server.admin.server_version // 10000
         self.world = World(options, self.server)
         if not self.world.prepared.enabled:
             print("oracle: max_prepared_transactions is 0: no prepared transactions in this run")

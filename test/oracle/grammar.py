@@ -5,6 +5,7 @@ answer only: what SQL leaves open (ties, the order inside an array) is decided i
 queries; test/delta runs them through the evaluation alone. Pure: no server, everything random by the caller's rng.
 """
 
+import re
 from dataclasses import dataclass, field
 
 INT, TEXT = "int", "text"
@@ -12,6 +13,8 @@ SORTED, OTHER = "sorted", "other"  # columns of other types: those by which rows
 
 JOINS = [("JOIN", 12), ("LEFT JOIN", 6), ("RIGHT JOIN", 3), ("FULL JOIN", 1), ("CROSS JOIN", 1), ("LATERAL", 1)]
 SET_OPERATIONS = ["UNION", "UNION ALL", "INTERSECT", "EXCEPT", "EXCEPT ALL", "INTERSECT ALL"]
+# Of floating point numbers, whose last digits depend on the order of the rows; none of them is near to where it is rounded.
+ROUNDED = "round((%s * 1000 + 0.1234)::numeric, 3)"
 AGGREGATES = [  # over an int column, a text column; the type
     ("count(*)::int", INT), ("count({i})::int", INT), ("sum({i})::int", INT), ("max({i})", INT), ("min({i})", INT),
     ("count(DISTINCT {i})::int", INT), ("count(*) FILTER (WHERE {i} > 1)::int", INT), ("max({t})", TEXT), ("min({t})", TEXT),
@@ -19,9 +22,36 @@ AGGREGATES = [  # over an int column, a text column; the type
     ("bit_and({i})::int", INT), ("array_agg({i} ORDER BY {i})", OTHER), ("string_agg({t}, ',' ORDER BY {t})", TEXT),
     ("percentile_disc(0.5) WITHIN GROUP (ORDER BY {i})", INT),
     ("array_agg(DISTINCT {t})", OTHER), ("sum(DISTINCT {i})::int", INT), ("every({i} IS NOT NULL)", OTHER),
-]
+    ("count({t})::int", INT), ("stddev({i})", OTHER), ("stddev_pop({i})", OTHER), ("stddev_samp({i})", OTHER), ("variance({i})", OTHER),
+    ("var_samp({i})", OTHER), ("bit_or({i})::int", INT), ("bit_xor({i})::int", INT), ("bit_or({i}::bit(8))", OTHER),
+    ("sum({i}::numeric / 4)", OTHER), ("avg({i}::numeric / 4)", OTHER), ("sum({i}::float8)", OTHER), ("avg({i}::float4)", OTHER),
+    ("max({i}::numeric)", OTHER), ("min({i}::smallint)", OTHER), ("max(date '2020-01-01' + {i})", OTHER), ("min(time '12:00' + {i} * interval '1 minute')", OTHER),
+    ("max({i} * interval '1 day')", OTHER), ("sum({i} * interval '1 hour')", OTHER), ("avg({i} * interval '1 hour')", OTHER),
+    ("max('10.0.0.0'::inet + {i})", OTHER), ("min({i}::oid)", OTHER), ("max(ARRAY[{i}, {j}])", OTHER),
+    ("array_agg({t} ORDER BY {all})", OTHER), ("array_agg(ARRAY[{i}, {j}] ORDER BY {all})", OTHER), ("string_agg(DISTINCT {t}, '+')", TEXT),
+    ("json_agg({t} ORDER BY {all})::text", TEXT), ("jsonb_agg({i} ORDER BY {all})", OTHER), ("jsonb_agg(DISTINCT {t})", OTHER),
+    ("json_object_agg(coalesce({t}, '-'), {i} ORDER BY {all})::text", TEXT), ("jsonb_object_agg(coalesce({t}, '-'), {i} ORDER BY {all})", OTHER),
+    ("range_agg(int4range({i}, {i} + 2))", OTHER), ("range_intersect_agg(int4range(0, greatest(0, {i}) + 1))", OTHER),
+    ("percentile_cont(0.4) WITHIN GROUP (ORDER BY {i})", OTHER), ("percentile_cont(ARRAY[0.1, 0.75]) WITHIN GROUP (ORDER BY {i})", OTHER),
+    ("percentile_disc(0.3) WITHIN GROUP (ORDER BY {t})", TEXT), ("percentile_disc(ARRAY[0.2, 0.9]) WITHIN GROUP (ORDER BY {i} DESC)", OTHER),
+    ("mode() WITHIN GROUP (ORDER BY {i})", INT), ("mode() WITHIN GROUP (ORDER BY {t} DESC)", TEXT),
+    ("rank(2) WITHIN GROUP (ORDER BY {i})::int", INT), ("dense_rank(2) WITHIN GROUP (ORDER BY {i} DESC)::int", INT),
+    ("percent_rank(2) WITHIN GROUP (ORDER BY {i})", OTHER), ("cume_dist(2) WITHIN GROUP (ORDER BY {i})", OTHER),
+    ("regr_count({i}, {j})::int", INT), ("regr_avgx({i}, {j})", OTHER), ("regr_avgy({i}, {j})", OTHER),
+] + [(ROUNDED % (name + "({i}, {j})"), OTHER) for name in (
+    "covar_pop", "covar_samp", "corr", "regr_slope", "regr_intercept", "regr_r2", "regr_sxx", "regr_sxy", "regr_syy")]
+SINCE_16 = [("any_value({g})", INT)]  # of what is one value in each group
 WINDOWS = [  # over a partition, all columns in order
     "count(*) OVER ({p})", "sum({i}) OVER ({p})", "max({i}) OVER ({p})", "row_number() OVER ({p} ORDER BY {all})",
+    "lead({i}) OVER ({p} ORDER BY {all})", "lead({i}, 2, -1) OVER ({p} ORDER BY {all})", "ntile(3) OVER ({p} ORDER BY {all})",
+    "first_value({i}) OVER ({p} ORDER BY {all})", "nth_value({i}, 2) OVER ({p} ORDER BY {all})",
+    "last_value({i}) OVER ({p} ORDER BY {all} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)",
+    "percent_rank() OVER ({p} ORDER BY {i}) * 1000", "cume_dist() OVER ({p} ORDER BY {i}) * 1000",
+    "sum({i}) OVER ({p} ORDER BY {all} ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)",
+    "max({i}) OVER ({p} ORDER BY {all} ROWS BETWEEN CURRENT ROW AND 2 FOLLOWING EXCLUDE CURRENT ROW)",
+    "sum({i}) OVER ({p} ORDER BY {i} RANGE BETWEEN 1 PRECEDING AND 1 FOLLOWING)",
+    "count(*) OVER ({p} ORDER BY {i} GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW EXCLUDE TIES)",
+    "count(*) FILTER (WHERE {i} > 1) OVER ({p} ORDER BY {i})",
     "rank() OVER ({p} ORDER BY {i})", "lag({i}) OVER ({p} ORDER BY {all})", "dense_rank() OVER ({p} ORDER BY {i} DESC)",
 ]
 
@@ -43,13 +73,15 @@ class Scope:
 
 
 class Grammar:
-    """Makes one query. tables: name -> [(column, type), ...]; seldom: those of them that are named half as
+    """Makes one query. server_version: of the server that it is for. tables: name -> [(column, type), ...]; seldom: those of them that are named half as
     often as the others; params: how often a constant becomes a parameter; equalities: how often a whole query has those that
     live queries of one shape differ in (with params they are parameters always).
 
     After statement(): forms, the names of what the query is made of; used, the tables that it names; params_made, the texts
     of the parameters; equal, the numbers of those in such equalities, with the type.
     """
+
+    server_version = 15
 
     def __init__(self, rng, tables, params=0.0, most_joins=3, seldom=(), equalities=0.0):
         self.rng = rng
@@ -76,10 +108,25 @@ class Grammar:
             prefix = "WITH w AS %s(%s) " % (how, text)
             self.with_query = ("w", columns)
             self.form("CTE")
+        elif self.chance(.05):
+            prefix = self.recursive()
         text, columns = self.query(self.rng.choice([0, 0, 1, 1, 2]), outermost=True)
         if self.params_made:
             self.form("parameters")
         return prefix + text, columns
+
+    def recursive(self):
+        """Returns a WITH RECURSIVE, to be used by the next FROM: where one comes to in few steps."""
+        (name, columns), (other, others) = self.rng.choices(list(self.tables.items()), k=2)
+        first, step = Scope([("f", columns)]), Scope([("s", others)])
+        if not (first.columns(INT) and step.columns(INT)):
+            return ""
+        self.used.update((name, other))
+        self.with_query = ("r", [("v", INT), ("step", INT)])
+        self.form("RECURSIVE")
+        return "WITH RECURSIVE r(v, step) AS (SELECT %s, 0 FROM %s f%s UNION %sSELECT %s, r.step + 1 FROM r JOIN %s s ON %s = r.v WHERE r.step < 2) " % (
+            self.number(first), name, self.rng.choice(["", " WHERE %s > 1" % self.number(first)]), self.rng.choice(["", "", "ALL "]),
+            self.number(step), other, self.number(step))
 
     def chance(self, share):
         """Tells at random."""
@@ -150,6 +197,9 @@ class Grammar:
             self.form(kind)
             if kind == "LATERAL":
                 text, new = self.lateral(text, scope)
+            elif self.chance(.04):
+                text, new = self.natural(text, scope, depth)
+                self.forms.update({"NATURAL"} if new.items else set())
             else:
                 item, new = self.item(depth)
                 text = "%s %s %s%s" % (text, kind, item, self.join_condition(kind, scope, new))
@@ -162,6 +212,10 @@ class Grammar:
         """Returns the ON of a join, if it has one."""
         if kind == "CROSS JOIN":
             return ""
+        if self.chance(.1):
+            shared = self.shared_names(scope, new)
+            if shared:
+                return self.formed("USING", " USING (%s)" % ", ".join(self.rng.sample(shared, self.rng.randint(1, len(shared)))))
         left, right = self.column(scope, INT), self.column(new, INT)
         if not (left and right):
             left, right = self.column(scope, TEXT), self.column(new, TEXT)
@@ -169,8 +223,29 @@ class Grammar:
             return " ON true"
         condition = "%s = %s" % (left[0], right[0])
         if kind != "FULL JOIN" and self.chance(.3):
-            condition += " AND " + self.plain(scope.and_also(new))
+            if self.sub_selects and self.chance(.25):
+                self.sub_selects -= 1
+                condition += " AND " + self.formed("sub-select in ON", self.with_sub_select(scope.and_also(new), 0))
+            else:
+                condition += " AND " + self.plain(scope.and_also(new))
         return " ON " + condition
+
+    @staticmethod
+    def shared_names(scope, new):
+        """Returns the columns of a new item of FROM that one of those before has, and no other, with the same type."""
+        before = [(column, kind) for _, columns in scope.items for column, kind in columns]
+        names = [column for column, _ in before]
+        return [column for _, columns in new.items for column, kind in columns if kind in (INT, TEXT) and (column, kind) in before
+                and names.count(column) == 1]
+
+    def natural(self, text, scope, depth):
+        """Returns a FROM with one more item by NATURAL, if it has columns by which it can be joined, and else as it was."""
+        item, new = self.item(depth)
+        names = {column for _, columns in scope.items for column, _ in columns}
+        shared = self.shared_names(scope, new)
+        if not shared or len(shared) != len([column for _, columns in new.items for column, _ in columns if column in names]):
+            return text, Scope()
+        return "%s NATURAL %s %s" % (text, self.rng.choice(["JOIN", "LEFT JOIN", "FULL JOIN"]), item), new
 
     def lateral(self, text, scope):
         """Returns a FROM with one more item, which asks for what stands before it."""
@@ -318,10 +393,27 @@ class Grammar:
             self.form("equality: %s" % ("LIMIT" if limited else self.step))
         if limited:
             order = self.rng.choice(["%d", "%d DESC", "%d DESC NULLS LAST"])
+            if columns[0][1] == INT and not shared and self.chance(.3):
+                return self.limited_by_sub_selects(text, columns, order), columns
             text = "%s ORDER BY %s LIMIT %d%s" % (text, ", ".join(order % (n + 1) for n in range(len(columns))),
                                                   self.rng.randint(1, 4), self.rng.choice(["", "", " OFFSET 1"]))
             self.form("LIMIT")
         return text, columns
+
+    def limited_by_sub_selects(self, text, columns, order):
+        """Returns the first rows of a query, in an order, and as many, as sub-selects say."""
+        alias, by, count = self.fresh(), self.fresh(), self.fresh()
+        (name, others), (counted, _) = self.rng.choices(list(self.tables.items()), k=2)
+        names = ", ".join(order.replace("%d", "%s") % ("%s.%s" % (alias, column)) for column, _ in columns)
+        limit = str(self.rng.randint(1, 4))
+        self.used.add(name)
+        first = "(SELECT count(*) FROM %s %s WHERE %s = %s.%s)" % (name, by, self.number(Scope([(by, others)])), alias, columns[0][0])
+        self.form("sub-select in ORDER BY")
+        if self.chance(.4):
+            self.used.add(counted)
+            limit = self.formed("sub-select in LIMIT", "(SELECT count(*) %% 3 + 1 FROM %s %s)" % (counted, count))
+        self.form("LIMIT")
+        return "SELECT * FROM (SELECT * FROM (%s) %s ORDER BY %s, %s LIMIT %s) %s" % (text, alias, first, names, limit, self.fresh())
 
     def set_operation(self, depth):
         """Two or three queries of ints."""
@@ -340,10 +432,13 @@ class Grammar:
         """GROUP BY, or an aggregate over all."""
         keys = list(dict.fromkeys(self.column(scope) for _ in range(self.rng.choice([0, 1, 1, 1, 2]))))
         keys = [key for key in keys if key and key[1] != OTHER]
-        aggregates = self.rng.sample(AGGREGATES[:5] * 2 + AGGREGATES, self.rng.randint(1, 2))
-        made = [(text.format(i=self.number(scope), t=self.text(scope)), kind) for text, kind in aggregates]
-        for text, _ in made:
-            self.form("aggregate " + text.split("(", maxsplit=1)[0])
+        known = AGGREGATES + (SINCE_16 * 2 if self.server_version >= 16 else [])
+        aggregates = self.rng.sample(AGGREGATES[:20] * 2 + known, self.rng.randint(1, 2))
+        ordered = ", ".join(name for name, kind in scope.columns() if kind != OTHER) or "1"
+        of_group = next((name for name, kind in keys if kind == INT), "1")
+        made = [(text.format(i=self.number(scope), j=self.number(scope), t=self.text(scope), all=ordered, g=of_group), kind) for text, kind in aggregates]
+        for text, _ in aggregates:
+            self.form("aggregate " + next(name for name in re.findall(r"([a-z_0-9]+)\(", text) if name != "round"))
         columns = [(name, kind) for name, kind in keys] + made
         text = "SELECT %s FROM %s%s" % (named([expression for expression, _ in columns]), source, where)
         names = ", ".join(name for name, _ in keys)
@@ -357,7 +452,18 @@ class Grammar:
         if self.chance(.3):
             text += self.formed("HAVING", " HAVING %s > %s" % (
                 self.rng.choice(["count(*)", "sum(%s)" % self.number(scope)]), self.constant(0, 2)))
+        elif self.sub_selects and self.chance(.12):
+            self.sub_selects -= 1
+            numbers = [name.split(".") for name, kind in keys if kind == INT]
+            of_keys = Scope([(alias, [(column, INT)]) for alias, column in numbers])
+            condition = self.with_sub_select(of_keys, 0) if numbers and self.chance(.6) else "count(*) >= (SELECT count(*) FROM %s)" % self.condition_source()
+            text += self.formed("sub-select in HAVING", " HAVING " + condition)
         return text, [("c%d" % n, kind) for n, (_, kind) in enumerate(columns)]
+
+    def condition_source(self):
+        """Returns a FROM and WHERE of their own."""
+        source, inner = self.source(0)
+        return source + self.where(inner, .7)
 
     def selected(self, source, scope, where, shared=False):
         """A projection, with windows, DISTINCT and sub-selects at times; shared: there are equalities."""
@@ -365,6 +471,9 @@ class Grammar:
         if self.chance(.2):
             made[0] = self.rng.choice([("(%s + 1)" % self.number(scope), INT), ("upper(%s)" % self.text(scope), TEXT),
                                        ("coalesce(%s, -1)" % self.number(scope), INT)])
+        elif self.chance(.06):
+            made[0] = (self.formed("sub-select as an argument", self.rng.choice(["greatest(%s, (%s))", "coalesce(nullif(%s, 1), (%s))"]) % (
+                self.number(scope), "SELECT count(*)::int FROM " + self.condition_source())), INT)
         if self.chance(.2):
             made.append(self.scalar(scope))
         windows = self.chance(.25 if shared else .15)
