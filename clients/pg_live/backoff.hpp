@@ -1,64 +1,47 @@
 // How long to wait before the next try to connect, and before results that were reset are read
-// again.
+// again: docs/client.md, "Waits".
 //
-// Owns: Backoff, RefreshBackoff. Pure: the caller brings the chance and the time.
+// Owns: Backoff. Pure: the caller brings the chance and the time.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
 #include <optional>
 
+#include "pg_live/options.hpp"
+
 namespace pg_live {
 
-// Waits double from try to try, up to half a minute. Each is between half of that and all of it, so
-// that many clients of a server that comes back do not come at one moment.
+// Many clients may have lost their connection, or been reset, at one moment: each waits any part of
+// a second, and of twice that when it happens again soon, and so on, up to half a minute.
 class Backoff {
  public:
   using Duration = std::chrono::milliseconds;
-
-  static constexpr Duration kFirst{250};
-  static constexpr Duration kLongest{30000};
-
-  // `chance` is from 0 to 1.
-  Duration Next(double chance) {
-    const Duration most = next_;
-    next_ = std::min(next_ * 2, kLongest);
-    return most / 2 + std::chrono::duration_cast<Duration>(most / 2 * chance);
-  }
-
-  void Reset() { next_ = kFirst; }
-
- private:
-  Duration next_ = kFirst;
-};
-
-// All clients that watch a table may have been reset at one moment: each waits any part of a
-// second. Those that are reset again soon wait any part of twice that, and so on, up to half a
-// minute.
-class RefreshBackoff {
- public:
-  using Duration = Backoff::Duration;
   using Time = std::chrono::steady_clock::time_point;
 
-  static constexpr Duration kFirst{1000};
-  static constexpr Duration kLongest{30000};
-  // So long after a refresh, a reset has nothing to do with the one before.
-  static constexpr Duration kCalm{10000};
+  // So long after all was well again, what happens has nothing to do with what was before.
+  static constexpr std::chrono::seconds kCalm{10};
+
+  explicit Backoff(const Times& times)
+      : first_(times.first_wait), longest_(times.longest_wait), next_(first_) {}
+
+  // All is well: connected, or read again.
+  void Well(Time now) { well_since_ = now; }
 
   // `chance` is from 0 to 1.
   Duration Next(double chance, Time now) {
-    if (refreshed_ && now - *refreshed_ >= kCalm) next_ = kFirst;
-    refreshed_.reset();
-    const Duration most = next_;
-    next_ = std::min(next_ * 2, kLongest);
+    if (well_since_ && now - *well_since_ >= kCalm) next_ = first_;
+    well_since_.reset();
+    const Duration most = std::min(next_, longest_);
+    next_ = std::min(next_ * 2, longest_);
     return std::chrono::duration_cast<Duration>(most * chance);
   }
 
-  void Refreshed(Time now) { refreshed_ = now; }
-
  private:
-  Duration next_ = kFirst;
-  std::optional<Time> refreshed_;
+  Duration first_;
+  Duration longest_;
+  Duration next_;
+  std::optional<Time> well_since_;
 };
 
 }  // namespace pg_live

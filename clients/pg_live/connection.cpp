@@ -4,6 +4,7 @@
 #include <libpq-fe.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <utility>
@@ -46,7 +47,7 @@ void Connection::Finish::operator()(pg_conn* connection) const { PQfinish(connec
 
 Connection::Connection(EventLoop* loop, const Options& options, std::string* password,
                        NoticeHandler notice)
-    : loop_(loop), notice_(std::move(notice)) {
+    : loop_(loop), times_(options.times), notice_(std::move(notice)) {
   if (options.ask_password && !options.never_ask_password && password->empty())
     *password = AskPassword("Password: ");
   try {
@@ -87,7 +88,7 @@ void Connection::Connect(const Options& options, const std::string& password) {
   connection_.reset(PQconnectStartParams(names.data(), values.data(), 1));
   if (!connection_) throw std::bad_alloc();
   if (PQstatus(connection_.get()) == CONNECTION_BAD) ThrowLost();
-  const std::chrono::seconds timeout = ConnectTimeout();
+  const std::chrono::milliseconds timeout = ConnectTimeout();
   const Clock::time_point until = timeout.count() == 0 ? EventLoop::kNever : Clock::now() + timeout;
   PostgresPollingStatusType status = PGRES_POLLING_WRITING;
   while (status != PGRES_POLLING_OK) {
@@ -99,24 +100,27 @@ void Connection::Connect(const Options& options, const std::string& password) {
       throw ConnectionLost("timeout expired");
   }
   PQsetNoticeReceiver(connection_.get(), OnNotice, &notice_);
+  heard_ = Clock::now();
 }
 
-// That of all hosts together; 0 for ever. libpq leaves it to who does not block.
-std::chrono::seconds Connection::ConnectTimeout() const {
+// That of all hosts together; 0 for ever. libpq leaves it to who does not block. Where none is set
+// it is that of an answer.
+std::chrono::milliseconds Connection::ConnectTimeout() const {
   struct Free {
     void operator()(PQconninfoOption* info) const { PQconninfoFree(info); }
   };
   const std::unique_ptr<PQconninfoOption, Free> info(PQconninfo(connection_.get()));
-  long seconds = 0;
+  std::chrono::milliseconds timeout = times_.answer;
   long hosts = 1;
   for (const PQconninfoOption* option = info.get(); option && option->keyword; ++option) {
     if (option->val == nullptr) continue;
     const std::string_view keyword = option->keyword;
-    if (keyword == "connect_timeout") seconds = std::strtol(option->val, nullptr, 10);
+    if (keyword == "connect_timeout" && *option->val != '\0')
+      timeout = std::chrono::seconds(std::strtol(option->val, nullptr, 10));
     if (keyword == "host")
       for (const char* c = option->val; *c != '\0'; ++c) hosts += *c == ',' ? 1 : 0;
   }
-  return std::chrono::seconds(seconds <= 0 ? 0 : seconds * hosts);
+  return std::max(timeout, std::chrono::milliseconds::zero()) * hosts;
 }
 
 void Connection::ThrowLost() const {
@@ -141,8 +145,8 @@ void Connection::Cancel() {
   PQfreeCancel(cancel);
 }
 
-Connection::Table Connection::Query(const std::string& sql,
-                                    const std::vector<std::string>& params) {
+Connection::Table Connection::Query(const std::string& sql, const std::vector<std::string>& params,
+                                    Patience patience) {
   PGconn* connection = connection_.get();
   std::vector<const char*> values;
   values.reserve(params.size());
@@ -150,11 +154,15 @@ Connection::Table Connection::Query(const std::string& sql,
   if (PQsendQueryParams(connection, sql.c_str(), static_cast<int>(values.size()), nullptr,
                         values.data(), nullptr, nullptr, 0) == 0)
     ThrowLost();
+  const Clock::time_point deadline =
+      Clock::now() + (patience == Patience::kLong ? times_.long_answer : times_.answer);
   ResultPointer last;
   for (;;) {
     try {
       while (PQisBusy(connection) != 0) {
-        (void)loop_->Wait(PQsocket(connection), POLLIN);
+        const bool is_ready = loop_->Wait(PQsocket(connection), POLLIN, deadline) != 0;
+        if (!is_ready && Clock::now() >= deadline)
+          throw ConnectionLost("the server does not answer");
         if (PQconsumeInput(connection) == 0) ThrowLost();
       }
     } catch (const Stop&) {
@@ -167,6 +175,7 @@ Connection::Table Connection::Query(const std::string& sql,
     last = std::move(result);
   }
   if (!last) ThrowLost();
+  heard_ = Clock::now();
   if (PQresultStatus(last.get()) != PGRES_TUPLES_OK &&
       PQresultStatus(last.get()) != PGRES_COMMAND_OK)
     ThrowError(last.get());
@@ -179,6 +188,14 @@ Connection::Table Connection::Query(const std::string& sql,
   return table;
 }
 
+void Connection::Ping() {
+  try {
+    (void)Query("SELECT 1");
+  } catch (const ServerError& error) {
+    throw ConnectionLost(OneLine(error.what()));
+  }
+}
+
 std::optional<std::string> Connection::NextPayload() {
   struct Free {
     void operator()(PGnotify* notify) const { PQfreemem(notify); }
@@ -189,8 +206,14 @@ std::optional<std::string> Connection::NextPayload() {
 }
 
 bool Connection::WaitForInput(Clock::time_point until) {
-  if (loop_->Wait(PQsocket(connection_.get()), POLLIN, until) == 0) return false;
+  const Clock::time_point asks = heard_ + times_.heartbeat;
+  if (loop_->Wait(PQsocket(connection_.get()), POLLIN, std::min(until, asks)) == 0) {
+    if (Clock::now() < asks) return false;
+    Ping();
+    return true;
+  }
   if (PQconsumeInput(connection_.get()) == 0) ThrowLost();
+  heard_ = Clock::now();
   return true;
 }
 

@@ -26,6 +26,9 @@ struct ConnectionLost : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// How long an answer may take.
+enum class Patience { kUsual, kLong };
+
 // A notice of the server: message and detail.
 using NoticeHandler = std::function<void(const std::string&, const std::string&)>;
 
@@ -40,13 +43,20 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // The rows of a command; NULL is an empty text. Throws ServerError or ConnectionLost.
-  Table Query(const std::string& sql, const std::vector<std::string>& params = {});
+  // The rows of a command; NULL is an empty text. Throws ServerError, or ConnectionLost, also where
+  // the answer does not come in time.
+  Table Query(const std::string& sql, const std::vector<std::string>& params = {},
+              Patience patience = Patience::kUsual);
+
+  // Asks whether the server is there. Throws ConnectionLost.
+  void Ping();
 
   // The payload of the next notification that is here.
   std::optional<std::string> NextPayload();
 
-  // Waits for something from the server, until a time; true if something may have come.
+  // Waits for something from the server, until a time; true if something may have come. Where
+  // nothing has come for long, it asks whether the server is there, and throws ConnectionLost if it
+  // is not.
   bool WaitForInput(Clock::time_point until);
 
   // Whom and what this is connected to, for people: user@host:port/database.
@@ -55,7 +65,7 @@ class Connection {
 
  private:
   void Connect(const Options& options, const std::string& password);
-  std::chrono::seconds ConnectTimeout() const;
+  std::chrono::milliseconds ConnectTimeout() const;
   [[noreturn]] void ThrowLost() const;
   [[noreturn]] void ThrowError(pg_result* result) const;
   void Cancel();
@@ -65,7 +75,9 @@ class Connection {
   };
 
   EventLoop* loop_;
+  Times times_;
   NoticeHandler notice_;
+  Clock::time_point heard_{};  // when something came from the server
   std::unique_ptr<pg_conn, Finish> connection_;
 };
 

@@ -14,7 +14,7 @@ LiveQuery::LiveQuery(size_t number, QueryText text)
 std::vector<Difference> LiveQuery::Subscribe(Connection* connection) {
   const Connection::Table table =
       connection->Query("SELECT strategy, seq, columns FROM live.subscribe($1, $2, $3::text[])",
-                        {id_, text_.query, ArrayLiteral(text_.params)});
+                        {id_, text_.query, ArrayLiteral(text_.params)}, Patience::kLong);
   strategy_ = table.at(0).at(0);
   seq_ = table.at(0).at(1);
   ResultShape shape = ParseShape(table.at(0).at(2));
@@ -24,7 +24,7 @@ std::vector<Difference> LiveQuery::Subscribe(Connection* connection) {
 }
 
 void LiveQuery::RequestRefresh(Connection* connection) {
-  connection->Query("SELECT live.refresh($1)", {id_});
+  connection->Query("SELECT live.refresh($1)", {id_}, Patience::kLong);
 }
 
 std::vector<Difference> LiveQuery::Refresh(Connection* connection, const std::string& at_seq) {
@@ -37,8 +37,9 @@ std::vector<Difference> LiveQuery::ReadSnapshot(Connection* connection) {
   constexpr size_t kBatch = 10000;
   std::vector<Row> rows;
   for (size_t batch = kBatch; batch == kBatch;) {
-    const Connection::Table table = connection->Query(
-        "SELECT key, \"row\" FROM live.snapshot($1, $2::int)", {id_, std::to_string(kBatch)});
+    const Connection::Table table =
+        connection->Query("SELECT key, \"row\" FROM live.snapshot($1, $2::int)",
+                          {id_, std::to_string(kBatch)}, Patience::kLong);
     for (const std::vector<std::string>& fields : table) {
       const std::optional<Json> key = ParseJson(fields.at(0));
       std::optional<Json> row = ParseJson(fields.at(1));

@@ -18,22 +18,13 @@ struct OptionName {
 };
 
 constexpr std::array kOptionNames = std::to_array<OptionName>({
-    {'h', "host", true},
-    {'p', "port", true},
-    {'U', "username", true},
-    {'d', "dbname", true},
-    {'w', "no-password", false},
-    {'W', "password", false},
-    {'?', "help", false},
-    {'V', "version", false},
-    {0, "json", false},
-    {0, "changes", false},
-    {0, "table-once", false},
-    {0, "list", false},
-    {0, "exec", true},
-    {0, "count", true},
-    {0, "for", true},
-    {0, "until-empty", false},
+    {'h', "host", true},       {'p', "port", true},         {'U', "username", true},
+    {'d', "dbname", true},     {'w', "no-password", false}, {'W', "password", false},
+    {'?', "help", false},      {'V', "version", false},     {0, "json", false},
+    {0, "changes", false},     {0, "table-once", false},    {0, "list", false},
+    {0, "exec", true},         {0, "count", true},          {0, "for", true},
+    {0, "until-empty", false}, {0, "heartbeat", true},      {0, "answer", true},
+    {0, "long-answer", true},  {0, "first-wait", true},     {0, "longest-wait", true},
 });
 
 std::string Quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
@@ -52,8 +43,26 @@ size_t ParseCount(const std::string& text) {
   return count;
 }
 
-// Takes over options with a value. False if it is none of them.
-bool SetValue(Options* options, std::string_view name, const std::string& value) {
+std::chrono::milliseconds ParseTime(std::string_view name, const std::string& value) {
+  const auto time = ParseDuration(value);
+  if (!time)
+    throw UsageError("--" + std::string(name) +
+                     " takes a time such as 500ms, 10s, 5min or 1h, not " + Quoted(value));
+  return *time;
+}
+
+// Where the times of a connection are kept; null for other names.
+std::chrono::milliseconds* TimeOf(Times* times, std::string_view name) {
+  if (name == "heartbeat") return &times->heartbeat;
+  if (name == "answer") return &times->answer;
+  if (name == "long-answer") return &times->long_answer;
+  if (name == "first-wait") return &times->first_wait;
+  if (name == "longest-wait") return &times->longest_wait;
+  return nullptr;
+}
+
+// Takes over options with a value.
+void SetValue(Options* options, std::string_view name, const std::string& value) {
   if (name == "host") {
     options->host = value;
   } else if (name == "port") {
@@ -68,13 +77,12 @@ bool SetValue(Options* options, std::string_view name, const std::string& value)
   } else if (name == "count") {
     options->count = ParseCount(value);
   } else if (name == "for") {
-    options->time = ParseDuration(value);
-    if (!options->time)
-      throw UsageError("--for takes a time such as 500ms, 10s, 5min or 1h, not " + Quoted(value));
-  } else {
-    return false;
+    options->time = ParseTime(name, value);
+  } else if (std::chrono::milliseconds* time = TimeOf(&options->times, name)) {
+    *time = ParseTime(name, value);
+    if (*time <= std::chrono::milliseconds::zero())
+      throw UsageError("--" + std::string(name) + " takes a time above 0");
   }
-  return true;
 }
 
 void SetFlag(Options* options, std::string_view name) {
@@ -230,6 +238,13 @@ When it ends:
   --count=N                after N messages (with --changes: N changes)
   --for=TIME               after a time: 500ms, 10s, 5min, 1h
   --until-empty            once no row is left in any of the results
+
+How long it waits, as docs/client.md of live_queries says:
+  --heartbeat=TIME         after so much silence it asks whether the server is there: 15s
+  --answer=TIME            a connection whose server does not answer for so long is lost: 10s
+  --long-answer=TIME       the same for what may take long, such as reading a first result: 120s
+  --first-wait=TIME        the longest wait before the first try to connect again: 1s
+  --longest-wait=TIME      and before a later one: 30s
 
   -?, --help               this text
   -V, --version

@@ -17,7 +17,7 @@ namespace pg_live {
 enum ExitStatus {
   kDone = 0,
   kFailed = 1,         // wrong arguments, output that cannot be written
-  kNoConnection = 2,   // the first connection could not be made
+  kNoConnection = 2,   // the first connection could not be made, or was lost too early
   kRefused = 3,        // the server refused the query, or lacks something
   kTerminated = 4,     // the server has ended the live queries
   kTimeIsUp = 5,       // --for was over before what was waited for
@@ -30,6 +30,17 @@ enum class Mode { kScreen, kJson, kChanges, kTableOnce, kExec, kList };
 struct QueryText {
   std::string query;
   std::vector<std::string> params;
+};
+
+// Those of docs/client.md, "Connections" and "Waits".
+struct Times {
+  using Duration = std::chrono::milliseconds;
+
+  Duration heartbeat{15000};     // of silence, after which the server is asked whether it is there
+  Duration answer{10000};        // to a command, or to connecting
+  Duration long_answer{120000};  // to a command that may have to wait or to work
+  Duration first_wait{1000};     // before another try, at most
+  Duration longest_wait{30000};
 };
 
 struct Options {
@@ -46,6 +57,7 @@ struct Options {
   std::optional<size_t> count;
   std::optional<std::chrono::milliseconds> time;
   bool until_empty = false;
+  Times times;
   std::vector<QueryText> queries;
 };
 

@@ -7,6 +7,10 @@
 
 namespace pg_live {
 
+void Output::Connected(const Connection& /*connection*/, bool again) {
+  if (again) Say("connected again");
+}
+
 void Output::Lost(const std::string& why, bool first_try) {
   if (first_try) Say("connection lost: " + why + "; connecting again");
 }

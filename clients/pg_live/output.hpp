@@ -30,8 +30,8 @@ class Output {
   // Another first result, after a reset or a lost connection, which differs from what was shown.
   virtual void CaughtUp(const LiveQuery& query, const std::vector<Difference>& differences) = 0;
 
-  // There is a connection, or none any more.
-  virtual void Connected(const Connection& /*connection*/) {}
+  // There is a connection, `again` after one was lost, or none any more.
+  virtual void Connected(const Connection& connection, bool again);
   virtual void Lost(const std::string& why, bool first_try);
 
   // A sentence for people.

@@ -60,7 +60,7 @@ void Screen::CaughtUp(const LiveQuery& query, const std::vector<Difference>& dif
   Note(query, differences);
 }
 
-void Screen::Connected(const Connection& connection) {
+void Screen::Connected(const Connection& connection, bool /*again*/) {
   connection_name_ = connection.Name();
   is_live_ = true;
   said_.clear();

@@ -25,7 +25,7 @@ class Screen : public Output {
   void Told(const LiveQuery& query, const Message& message,
             const std::vector<Difference>& differences) override;
   void CaughtUp(const LiveQuery& query, const std::vector<Difference>& differences) override;
-  void Connected(const Connection& connection) override;
+  void Connected(const Connection& connection, bool again) override;
   void Lost(const std::string& why, bool first_try) override;
   void Say(const std::string& sentence) override;
   void AllRead() override;

@@ -11,7 +11,11 @@
 namespace pg_live {
 
 Session::Session(EventLoop* loop, const Options& options, Output* output)
-    : loop_(loop), options_(options), output_(output) {
+    : loop_(loop),
+      options_(options),
+      output_(output),
+      backoff_(options.times),
+      refresh_backoff_(options.times) {
   for (const QueryText& text : options.queries) queries_.emplace_back(queries_.size() + 1, text);
 }
 
@@ -26,6 +30,7 @@ void Session::Run() {
       }
       connection_.reset();
       messages_.clear();
+      gathered_.clear();
       output_->Flush();
       output_->Lost(lost.what(), !std::exchange(said_lost_, true));
       Pause();
@@ -36,18 +41,18 @@ void Session::Run() {
 double Session::Chance() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
 void Session::Pause() {
-  const Clock::time_point until = Clock::now() + backoff_.Next(Chance());
+  const Clock::time_point now = Clock::now();
+  const Clock::time_point until = now + backoff_.Next(Chance(), now);
   while (Clock::now() < until) (void)loop_->Wait(-1, 0, until);
 }
 
 void Session::ConnectAndFollow() {
   Connect();
+  backoff_.Well(Clock::now());
   for (LiveQuery& query : queries_)
     if (!query.has_ended()) Subscribe(&query);
   was_live_ = true;
-  said_lost_ = false;
-  backoff_.Reset();
-  output_->Connected(*connection_);
+  output_->Connected(*connection_, std::exchange(said_lost_, false));
   output_->AllRead();
   at_a_point_ = true;
   Follow();
@@ -100,9 +105,9 @@ void Session::Follow() {
   for (;;) {
     TakeMessages();
     if (!messages_.empty()) {
-      const std::optional<Message> message = std::move(messages_.front());
+      std::optional<Message> message = std::move(messages_.front());
       messages_.pop_front();
-      Handle(message);
+      Handle(std::move(message));
       EndIfDone();
       // Signals and keys do not have to wait until no message is left.
       (void)loop_->Wait(-1, 0, Clock::now());
@@ -113,6 +118,7 @@ void Session::Follow() {
       RefreshAllReset();
       continue;
     }
+    if (gathered_.empty()) at_a_point_ = true;
     EndIfDone();
     output_->Flush();
     (void)connection_->WaitForInput(AnyReset() ? refresh_at_ : EventLoop::kNever);
@@ -137,43 +143,87 @@ void Session::EndIfDone() {
   throw Stop{done ? kDone : kTerminated};
 }
 
-void Session::Handle(const std::optional<Message>& message) {
+LiveQuery* Session::Find(const std::string& id) {
+  const auto found = std::find_if(queries_.begin(), queries_.end(),
+                                  [&](const LiveQuery& query) { return query.id() == id; });
+  return found == queries_.end() ? nullptr : &*found;
+}
+
+void Session::Handle(std::optional<Message> message) {
   if (!message) {
-    output_->Say("a message of the server could not be read: all results are read again");
-    for (LiveQuery& query : queries_)
-      if (!query.has_ended()) Refresh(&query, {});
+    HandleUnreadable();
     return;
   }
-  const auto query = std::find_if(queries_.begin(), queries_.end(), [&](const LiveQuery& other) {
-    return other.id() == message->subscription_id;
-  });
-  if (query == queries_.end()) return;
-  if (message->type == Message::Type::kChanges) at_a_point_ = !message->more;
-  // Of one that is to be read again only the end is of interest.
-  if (query->is_reset() && message->type != Message::Type::kTerminated) return;
-  std::vector<Difference> differences;
+  LiveQuery* query = Find(message->subscription_id);
   switch (message->type) {
     case Message::Type::kChanges:
-      if (!query->Apply(*message, &differences)) {
-        output_->Say("a message does not fit the result: it is read again");
-        Refresh(&*query, message->seq);
-        return;
-      }
-      output_->Told(*query, *message, differences);
+      Gather(query, std::move(*message));
       break;
     case Message::Type::kReset:
-      WaitBeforeRefresh(&*query, message->seq);
+      if (query == nullptr || query->is_reset() || query->has_ended()) break;
+      WaitBeforeRefresh(query, message->seq);
       output_->Told(*query, *message, {});
+      ThrowAway(*query);
       break;
     case Message::Type::kTerminated:
+      if (query == nullptr) break;
       query->End(message->reason);
       output_->Told(*query, *message, {});
       output_->Say("query " + std::to_string(query->number()) + " has ended: " + message->reason +
                    " (" + message->code + ")");
+      ThrowAway(*query);
       break;
     case Message::Type::kOther:
       break;
   }
+}
+
+void Session::HandleUnreadable() {
+  output_->Say("a message of the server could not be read: all results are read again");
+  gathered_.clear();
+  for (LiveQuery& query : queries_)
+    if (!query.has_ended() && !query.is_reset()) WaitBeforeRefresh(&query, {});
+}
+
+// Of a live query that is to be read again only the end of a point is of interest.
+void Session::Gather(const LiveQuery* query, Message message) {
+  const bool more = message.more;
+  if (query != nullptr && !query->is_reset() && !query->has_ended())
+    gathered_.push_back(std::move(message));
+  if (!more) ShowPoint();
+}
+
+// What was gathered of a live query whose end or reset was told. The point may have ended with
+// that: what was sent before the server's next answer is here once that is.
+void Session::ThrowAway(const LiveQuery& query) {
+  std::erase_if(gathered_, [&](const Message& part) { return part.subscription_id == query.id(); });
+  if (gathered_.empty()) return;
+  connection_->Ping();
+  TakeMessages();
+  const auto is_part = [](const std::optional<Message>& message) {
+    return message && message->type == Message::Type::kChanges;
+  };
+  if (std::none_of(messages_.begin(), messages_.end(), is_part)) ShowPoint();
+}
+
+// Applies all that was gathered before any of it is told.
+void Session::ShowPoint() {
+  std::vector<std::vector<Difference>> differences(gathered_.size());
+  std::vector<LiveQuery*> applied(gathered_.size());
+  for (size_t i = 0; i < gathered_.size(); ++i) {
+    LiveQuery* query = Find(gathered_[i].subscription_id);
+    if (query->is_reset()) continue;
+    if (query->Apply(gathered_[i], &differences[i])) {
+      applied[i] = query;
+      continue;
+    }
+    output_->Say("a message does not fit the result: it is read again");
+    WaitBeforeRefresh(query, gathered_[i].seq);
+  }
+  at_a_point_ = true;
+  const std::vector<Message> point = std::exchange(gathered_, {});
+  for (size_t i = 0; i < point.size(); ++i)
+    if (applied[i] != nullptr) output_->Told(*applied[i], point[i], differences[i]);
 }
 
 // What is reset while another live query waits is read again with it.
@@ -191,7 +241,7 @@ bool Session::AnyReset() const {
 void Session::RefreshAllReset() {
   for (LiveQuery& query : queries_)
     if (query.is_reset()) Refresh(&query, query.TakeReset());
-  refresh_backoff_.Refreshed(Clock::now());
+  refresh_backoff_.Well(Clock::now());
 }
 
 void Session::Refresh(LiveQuery* query, const std::string& seq) {
@@ -203,18 +253,18 @@ void Session::Refresh(LiveQuery* query, const std::string& seq) {
     RefuseOrRetry(error);
   }
   // The server hands out messages between commands: what has come by now was told before the new
-  // snapshot.
+  // snapshot. What of it belongs to no live query any more may still end a point.
   TakeMessages();
-  std::erase_if(messages_, [&](const std::optional<Message>& message) {
-    return message && message->subscription_id == query->id() &&
-           message->type != Message::Type::kTerminated;
-  });
+  for (std::optional<Message>& message : messages_)
+    if (message && message->subscription_id == query->id() &&
+        message->type != Message::Type::kTerminated)
+      message->subscription_id.clear();
   try {
     TakeOver(*query, false, query->Refresh(connection_.get(), seq));
   } catch (const ServerError& error) {
     RefuseOrRetry(error);
   }
-  at_a_point_ = messages_.empty();
+  at_a_point_ = messages_.empty() && gathered_.empty();
 }
 
 }  // namespace pg_live

@@ -1,7 +1,7 @@
 // The life of a watch: connects, subscribes, follows the messages, and connects again.
 //
 // Owns: the connection, the live queries, and what is done about resets, terminations and lost
-// connections.
+// connections, as docs/client.md says.
 #pragma once
 
 #include <deque>
@@ -36,7 +36,12 @@ class Session {
   void RefuseOrRetry(const ServerError& error);
   [[noreturn]] void Follow();
   void TakeMessages();
-  void Handle(const std::optional<Message>& message);
+  void Handle(std::optional<Message> message);
+  void HandleUnreadable();
+  LiveQuery* Find(const std::string& id);
+  void Gather(const LiveQuery* query, Message message);
+  void ThrowAway(const LiveQuery& query);
+  void ShowPoint();
   void WaitBeforeRefresh(LiveQuery* query, const std::string& seq);
   bool AnyReset() const;
   void RefreshAllReset();
@@ -53,12 +58,14 @@ class Session {
   std::unique_ptr<Connection> connection_;
   // That have come, and are still to be handled; nothing where one could not be read.
   std::deque<std::optional<Message>> messages_;
+  // Parts of a point whose last message is still to come. None is applied before all are.
+  std::vector<Message> gathered_;
   std::string password_;
   bool was_live_ = false;
   bool said_lost_ = false;   // that the connection is lost, since it was live
   bool at_a_point_ = false;  // all results show one point in time
   Backoff backoff_;
-  RefreshBackoff refresh_backoff_;
+  Backoff refresh_backoff_;
   Clock::time_point refresh_at_{};  // where a live query is reset
   std::minstd_rand random_{std::random_device{}()};
 };

@@ -74,12 +74,13 @@ sub messages {
     return map { $json->decode($_) } grep { /\}\n\z/ } split /(?<=\n)/, $self->{out};
 }
 
-# The rows, by key, that its messages come to.
+# The rows, by key, that its messages come to, of one subscription id or of all.
 sub state_of_messages {
-    my ($self) = @_;
+    my ($self, $id) = @_;
     my $text = JSON::PP->new->canonical->allow_nonref;
     my %state;
     for my $message ($self->messages) {
+        next if defined $id && $message->{subscription_id} ne $id;
         if ($message->{type} eq 'snapshot') {
             %state = map { $text->encode($_->{key}) => $text->encode($_->{row}) } @{ $message->{rows} };
         } elsif ($message->{type} eq 'changes') {
@@ -87,6 +88,52 @@ sub state_of_messages {
         }
     }
     return \%state;
+}
+
+# clients/conformance/proxy.py, between clients and the server of a test.
+package PgLive::Proxy;
+
+use strict;
+use warnings FATAL => 'all';
+
+use File::Basename qw(dirname);
+use File::Spec;
+use IPC::Run ();
+use PostgreSQL::Test::Utils;
+
+our $conformance = File::Spec->rel2abs(dirname(__FILE__) . '/../../clients/conformance');
+
+sub new {
+    my ($class, $node) = @_;
+    my $self = bless { in => '', out => '' }, $class;
+    my $timeout = $PostgreSQL::Test::Utils::timeout_default;
+    $self->{run} = IPC::Run::start([ 'python3', "$conformance/proxy.py", '--host', $node->host, '--port', $node->port ],
+        '<', \$self->{in}, '>', \$self->{out}, IPC::Run::timeout($timeout * 4));
+    $self->{run}->pump until $self->{out} =~ /^listening (\d+)\n/;
+    $self->{port} = $1;
+    return $self;
+}
+
+# What pg_live is started with, to connect through it.
+sub connection_of {
+    my ($self) = @_;
+    return ('-d', "host=127.0.0.1 port=$self->{port} dbname=postgres sslmode=disable gssencmode=disable");
+}
+
+# A fault of clients/conformance/README.md; returns once it is there.
+sub tell {
+    my ($self, $fault) = @_;
+    $self->{out} = '';
+    $self->{in} .= "$fault\n";
+    $self->{run}->pump until $self->{out} eq "ok\n";
+    return;
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    local ($?, $@);
+    eval { $self->{run}->kill_kill };
+    return;
 }
 
 # A terminal, which is tmux's, with pg_live in it. A server of tmux is no child of the test: its socket is in a directory of the

@@ -10,7 +10,6 @@ using pg_live::Mode;
 using pg_live::Options;
 using pg_live::ParseDuration;
 using pg_live::ParseOptions;
-using pg_live::RefreshBackoff;
 using pg_live::ServerError;
 
 namespace {
@@ -78,33 +77,49 @@ TEST(Durations) {
     CHECK(!ParseDuration(text));
 }
 
-TEST(WaitsGrowToHalfAMinute) {
-  Backoff backoff;
-  CHECK_EQ(backoff.Next(1).count(), 250);
-  CHECK_EQ(backoff.Next(0).count(), 250);
-  CHECK_EQ(backoff.Next(1).count(), 1000);
-  for (int i = 0; i < 20; ++i) backoff.Next(1);
-  CHECK_EQ(backoff.Next(0).count(), 15000);
-  CHECK_EQ(backoff.Next(1).count(), 30000);
-  backoff.Reset();
-  CHECK_EQ(backoff.Next(1).count(), 250);
+TEST(TimesAreThoseOfTheNorm) {
+  const pg_live::Times norm = ParseOptions({"SELECT 1"}).times;
+  CHECK_EQ(norm.heartbeat.count(), 15000);
+  CHECK_EQ(norm.answer.count(), 10000);
+  CHECK_EQ(norm.long_answer.count(), 120000);
+  CHECK_EQ(norm.first_wait.count(), 1000);
+  CHECK_EQ(norm.longest_wait.count(), 30000);
+  const pg_live::Times times =
+      ParseOptions({"--heartbeat=1s", "--answer", "2s", "--long-answer=3min", "--first-wait=40ms",
+                    "--longest-wait=5s", "SELECT 1"})
+          .times;
+  CHECK_EQ(times.heartbeat.count(), 1000);
+  CHECK_EQ(times.answer.count(), 2000);
+  CHECK_EQ(times.long_answer.count(), 180000);
+  CHECK_EQ(times.first_wait.count(), 40);
+  CHECK_EQ(times.longest_wait.count(), 5000);
+  CHECK(Complaint({"--answer=soon", "SELECT 1"}).find("--answer takes a time") == 0);
+  CHECK(Complaint({"--heartbeat=0", "SELECT 1"}).find("above 0") != std::string::npos);
 }
 
-TEST(WaitsBeforeARefreshAreSpread) {
-  RefreshBackoff backoff;
-  const RefreshBackoff::Time start{};
+TEST(WaitsAreSpreadAndGrow) {
+  Backoff backoff{pg_live::Times()};
+  const Backoff::Time start{};
   const auto at = [&](int seconds) { return start + std::chrono::seconds(seconds); };
   CHECK_EQ(backoff.Next(0.25, at(0)).count(), 250);
   CHECK_EQ(backoff.Next(0, at(0)).count(), 0);
-  // Reset again before ten seconds are over since the last refresh: twice as long as before.
-  backoff.Refreshed(at(1));
+  // All was well for less than ten seconds: twice as long as before.
+  backoff.Well(at(1));
   CHECK_EQ(backoff.Next(1, at(10)).count(), 4000);
   for (int i = 0; i < 20; ++i) backoff.Next(1, at(10));
   CHECK_EQ(backoff.Next(1, at(10)).count(), 30000);
-  // One that was never read again in between is no calm.
+  // Time alone, in which it never was well, is no calm.
   CHECK_EQ(backoff.Next(0.5, at(1000)).count(), 15000);
-  backoff.Refreshed(at(1000));
+  backoff.Well(at(1000));
   CHECK_EQ(backoff.Next(1, at(1010)).count(), 1000);
+  // Waits that are set.
+  pg_live::Times times;
+  times.first_wait = std::chrono::milliseconds(200);
+  times.longest_wait = std::chrono::milliseconds(500);
+  Backoff other(times);
+  CHECK_EQ(other.Next(1, at(0)).count(), 200);
+  CHECK_EQ(other.Next(1, at(0)).count(), 400);
+  CHECK_EQ(other.Next(1, at(0)).count(), 500);
 }
 
 TEST(ProblemsAreOneLine) {
