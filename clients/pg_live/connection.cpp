@@ -227,4 +227,8 @@ std::string Connection::Name() const {
 
 std::string Connection::Database() const { return PQdb(connection_.get()); }
 
+std::string Connection::ProcessAtFirst() const {
+  return std::to_string(PQbackendPID(connection_.get()));
+}
+
 }  // namespace pg_live

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "pg_live/pooler.hpp"
 #include "pg_live/problem.hpp"
 
 namespace pg_live {
@@ -66,6 +67,10 @@ void Session::Connect() {
   // There may be a screen by now, and nobody before it.
   if (was_live_) options.never_ask_password = true;
   connection_ = std::make_unique<Connection>(loop_, options, &password_, notice);
+  if (!IsBehindTransactionPooler(loop_, options, &password_, connection_.get())) return;
+  if (was_live_) output_->Flush();
+  output_->Say(TransactionPoolerText());
+  throw Stop{kRefused};
 }
 
 void Session::Subscribe(LiveQuery* query) {

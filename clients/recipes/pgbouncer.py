@@ -1,9 +1,13 @@
-"""A PgBouncer of a test's own, before the server that libpq's environment names."""
+"""A PgBouncer of a test's own, before the server that libpq's environment names.
+
+As a program: `pgbouncer.py MODE` says in which directory its socket is, and ends with its input.
+"""
 
 import glob
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -40,3 +44,10 @@ class PgBouncer:
         self.process.terminate()
         self.process.wait()
         self.directory.cleanup()
+
+
+if __name__ == "__main__":
+    pooler = PgBouncer(sys.argv[1])
+    print(pooler.directory.name, flush=True)
+    sys.stdin.read()
+    pooler.close()

@@ -37,7 +37,8 @@ SubscriptionId IdArgument(FunctionCallInfo call, int index) {
 [[noreturn]] static void RaiseUnknown(const SubscriptionId& id) {
   ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
           errmsg("this connection has no live query \"%s\"", CopyText(id.view())),
-          errhint("Live queries belong to the connection that called live.subscribe."));
+          errhint("Live queries belong to the connection that called live.subscribe. A pooler must "
+                  "give each session one connection (PgBouncer: pool_mode = session)."));
   pg_unreachable();
 }
 

@@ -117,7 +117,7 @@ prove_files() {
   local part=$1 build=$2 perl_lib pgxs_test name status=0
   shift 2
   need_extension "$build" || return 0
-  ensure_packages clients
+  ensure_packages clients pooler
   pgxs_test=$(dirname "$("$PG_CONFIG" --pgxs)")/../test
   perl_lib=$pgxs_test/perl
   if [[ ! -e $perl_lib/PostgreSQL/Test/Cluster.pm ]]; then
@@ -438,7 +438,7 @@ part_typescript() {
   local status=0
   local directory=$tree/clients/typescript
   need_extension "$kind" || return 0
-  ensure_packages clients node browser
+  ensure_packages clients node browser pooler
   make_user_dir "$cache_dir/npm"
   export npm_config_cache=$cache_dir/npm npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
   show_on_failure "$run_dir/log/npm.log" "$run_dir/log/typescript-server.log"

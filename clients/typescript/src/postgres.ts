@@ -3,6 +3,7 @@
 import type { Client, ClientConfig, Notification } from 'pg';
 import type { Channel, Connector, Listener, Texts } from './channel.js';
 import { LiveError } from './error.js';
+import { checkPooler } from './pooler.js';
 
 /** What node-postgres has beneath, and does not declare. */
 interface Beneath {
@@ -53,15 +54,17 @@ function channelOf(client: Client, end: () => void): Channel {
 export function connectorOf(config: string | ClientConfig): Connector {
   return async (listener, signal) => {
     const { default: pg } = await import('pg');
-    const client = new pg.Client(
-      typeof config === 'string' ? { connectionString: config, keepAlive: true } : { keepAlive: true, ...config },
-    );
+    const another = (): Client =>
+      new pg.Client(typeof config === 'string' ? { connectionString: config, keepAlive: true } : { keepAlive: true, ...config });
+    const client = another();
     const stop = (): void => destroy(client);
     signal.addEventListener('abort', stop, { once: true });
     const silence = listen(client, listener);
     try {
       if (signal.aborted) throw new LiveError('given up');
       await client.connect();
+      await checkPooler(client, another, destroy);
+      if (signal.aborted) throw new LiveError('given up');
     } catch (error) {
       silence();
       destroy(client);
