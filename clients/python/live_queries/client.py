@@ -10,6 +10,7 @@ from .calls import Change, LiveQueryState
 from .commands import Times
 from .core import Core
 from .errors import LiveQueryError
+from .initial import initial_rows, plain_data
 from .parameters import interval, texts_of_params
 from .rows import Row
 from .transport import Transport, check_lent
@@ -70,8 +71,8 @@ class BaseLiveQuery:
         return self._state.params
 
     def data(self) -> dict[str, Any]:
-        """The result as plain data, with which another client may begin (`initial`)."""
-        return {"rows": list(self.rows), "keys": list(self.keys), "seq": self.seq, "history": self.history}
+        """The result as plain data, which json.dumps takes, and with which another client may begin (`initial`)."""
+        return plain_data(self.rows, self.keys, self.seq, self.history)
 
     def on_change(self, listener: Listener) -> Callable[[], None]:
         """Calls that with each visible change from now on. Returns what ends that."""

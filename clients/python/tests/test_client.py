@@ -1,6 +1,7 @@
 """What an application does with live queries, by either shell, on a real server."""
 
 import asyncio
+import json
 import pathlib
 import sys
 import threading
@@ -144,15 +145,33 @@ class EitherShell(OnAServer):
     def check_begins_with_data(self, name):
         shell = self.one(name)
         query = shell.add(QUERY, [42])
-        shell.ready(query)
-        data = query.data()
+        rows = shell.ready(query)
+        data = json.loads(json.dumps(query.data()))
+        self.assertEqual(data["rows"][0], {"id": 1, "customer": 42, "total": "9.50"})
         execute("UPDATE shop_orders SET total = 99 WHERE id = 2")
         again = shell.add(QUERY, [42], initial=data)
         changes = []
         again.on_change(changes.append)
-        self.assertEqual((again.state, texts(again.rows)), ("stale", texts(data["rows"])))
+        self.assertEqual((again.state, texts(again.rows)), ("stale", texts(rows)))
         shell.ready(again)
         self.assertEqual([(c.state, c.entered, c.changed, c.left) for c in changes], [("live", (), ("[2]",), ())])
+
+    def check_data_is_plain_and_loses_no_digit(self, name):
+        shell = self.one(name)
+        execute("INSERT INTO shop_orders VALUES (50, 9, 0.10, 0.1, '{\"n\": 9007199254740993, \"t\": \"9007199254740993\"}')")
+        statement = "SELECT total, weight, note, 9007199254740993 + id AS whole FROM shop_orders WHERE customer = $1"
+        query = shell.add(statement, [9])
+        rows = shell.ready(query)
+        text = json.dumps(query.data())
+        note = {"n": "9007199254740993", "t": "9007199254740993"}
+        self.assertEqual(json.loads(text)["rows"], [{"total": "0.10", "weight": 0.1, "note": note, "whole": "9007199254741043"}])
+        again = shell.add(statement, [9], initial=json.loads(text))
+        changes = []
+        again.on_change(changes.append)
+        self.assertEqual(repr(again.rows), repr(rows))
+        shell.ready(again)
+        self.assertEqual([(c.state, c.changed) for c in changes], [("live", ())])
+        self.assertNotIn("exact", shell.add(QUERY, [7], initial={"rows": [], "keys": []}).data())
 
     def check_tells_the_others_when_a_listener_fails(self, name):
         shell = self.one(name)

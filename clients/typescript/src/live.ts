@@ -4,11 +4,12 @@ import type { Client, ClientConfig } from 'pg';
 import { answerOf, type Channel, channelName, type Connector, liveError, type Listener, statementOf } from './channel.js';
 import { type Command, SETTINGS, type Settings } from './commands.js';
 import { LiveError } from './error.js';
+import { type InitialData, initialDataOf } from './initial.js';
 import { Machine } from './machine.js';
 import type { Column, RowObject } from './order.js';
 import { type Param, paramTexts } from './params.js';
 import { connectorOf, isClient, lentChannel } from './postgres.js';
-import { type Call, type InitialData, Query, type State } from './query.js';
+import { type Call, Query, type State } from './query.js';
 import type { Difference } from './rows.js';
 
 export interface Signalled {
@@ -317,9 +318,9 @@ export class LiveQuery<Row = RowObject> implements AsyncIterable<readonly Row[]>
     this.driver.close();
   }
 
-  /** What another live query of the same query can begin with. */
+  /** What another live query of the same query can begin with, as plain JSON. */
   toJSON(): InitialData<Row> {
-    return { rows: this.rows, keys: this.keys, seq: this.seq, history: this.history };
+    return initialDataOf(this.rows, this.keys, this.seq, this.history);
   }
 
   /** The newest rows, as often as they change; ends when it is closed, and throws when it ends by an error. */

@@ -1,19 +1,14 @@
 /** What the machine knows of one live query. */
 
 import type { LiveError } from './error.js';
+import { type InitialData, rowsOf } from './initial.js';
 import type { Column, RowObject } from './order.js';
 import { type Difference, Rows, type Shown } from './rows.js';
 
+export type { InitialData } from './initial.js';
+
 /** docs/client.md, "States". */
 export type State = 'connecting' | 'live' | 'stale' | 'error' | 'closed';
-
-/** A result as plain JSON: what a page that is rendered on a server is given. */
-export interface InitialData<Row = RowObject> {
-  rows: readonly Row[];
-  keys: readonly string[];
-  seq?: string | undefined;
-  history?: string | undefined;
-}
 
 /** Something that the application waits for. */
 export interface Call {
@@ -60,8 +55,8 @@ export class Query {
   ) {
     this.state = initial === undefined ? 'connecting' : 'stale';
     if (initial !== undefined) {
-      const { rows, keys } = initial;
-      this.rows.replace(rows.map((row, at) => ({ key: keys[at] ?? `[${at}]`, row })));
+      const { keys } = initial;
+      this.rows.replace(rowsOf(initial).map((row, at) => ({ key: keys[at] ?? `[${at}]`, row })));
       this.rows.show();
       this.seq = initial.seq;
       this.history = initial.history;

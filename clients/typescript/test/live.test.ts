@@ -204,6 +204,25 @@ test('parameters of all kinds, and numbers without loss', async () => {
   both.close();
 });
 
+test('what was read elsewhere is plain JSON, and loses no digit on the way', async () => {
+  await execute("DELETE FROM big; INSERT INTO big (id, tags, doc) VALUES (9007199254740993, '{9007199254740993}', '{\"n\": 9007199254740995}'), (2, '{}', null)");
+  const sql = 'SELECT id, tags, doc FROM big ORDER BY id';
+  const data = await once(SERVER, sql, [], soon());
+  const text = JSON.stringify(data);
+  assert.deepEqual(JSON.parse(text).rows, [
+    { id: 2, tags: [], doc: null },
+    { id: '9007199254740993', tags: ['9007199254740993'], doc: { n: '9007199254740995' } },
+  ]);
+  const query = live(SERVER, sql, [], { initial: JSON.parse(text), ...soon() });
+  const { rows } = query;
+  assert.deepEqual(rows[1], { id: 9007199254740993n, tags: ['9007199254740993'], doc: { n: 9007199254740995n } });
+  await query.ready();
+  assert.equal(query.rows, rows);
+  assert.equal(JSON.stringify(query), JSON.stringify({ ...data, seq: query.seq, history: query.history }));
+  query.close();
+  assert.equal('exact' in (await once(SERVER, ITEMS, [1], soon())), false);
+});
+
 test('a server that is not there is tried again, and closing ends that', async () => {
   const query = live({ ...SERVER, host: '127.0.0.1', port: 1 }, ITEMS, [1], { firstWait: 10 });
   await until('it says why', () => query.error !== undefined);
