@@ -40,10 +40,15 @@ class LiveQuery(BaseLiveQuery):
 
     def __iter__(self) -> Iterator[tuple[Row, ...]]:
         """Ends when it is closed, and raises its error when it ends otherwise."""
+        return self.iterate()
+
+    def iterate(self, timeout: float | None = None) -> Iterator[tuple[Row, ...]]:
+        """The same, which ends after that time, too, and leaves the live query as it is."""
         seen = 0
+        deadline = NEVER if timeout is None else time.monotonic() + timeout
         try:
             while True:
-                stopped = not self._connection._run(lambda: self._version > seen or self._state.is_over, NEVER)
+                stopped = not self._connection._run(lambda: self._version > seen or self._state.is_over, deadline)
                 if self._version > seen:
                     seen = self._version
                     yield self.rows

@@ -296,6 +296,19 @@ class Sync(OnAServer):
             self.assertEqual(len(query.rows), 3)
             query.includes(write("DELETE FROM shop_orders WHERE id = 4"), SECONDS)
 
+    def test_a_loop_ends_after_a_time(self):
+        with live("", QUERY, [42]) as query:
+            query.ready(SECONDS)
+            start = time.monotonic()
+            self.assertEqual([len(rows) for rows in query.iterate(0.3)], [2])
+            self.assertTrue(0.3 <= time.monotonic() - start < SECONDS)
+            self.assertEqual(query.state, "live")
+            execute("INSERT INTO shop_orders VALUES (4, 42, 1)")
+            self.assertEqual(next(len(rows) for rows in query if len(rows) > 2), 3)
+        # One that has its connection for itself leaves nothing behind.
+        self.assertEqual([len(rows) for rows in live("", QUERY, [42]).iterate(2)], [3])
+        self.wait_until(lambda: active() == 0)
+
     def test_stopped_from_another_thread(self):
         connection = live_queries.connect("")
         query = connection.live(QUERY, [42])
@@ -343,6 +356,44 @@ class Async(OnAServer):
                 await query.ready()
 
         self.run_async(main())
+        self.wait_until(lambda: active() == 0)
+
+    def test_a_loop_ends_after_a_time(self):
+        async def read(query, counts):
+            async for rows in query:
+                counts.append(len(rows))
+
+        async def main():
+            counts = []
+            async with aio.live("", QUERY, [42]) as query:
+                await query.ready()
+                with self.assertRaises(asyncio.TimeoutError):
+                    await asyncio.wait_for(read(query, counts), 0.3)
+                self.assertEqual((query.state, query._waiting), ("live", set()))
+                await query.includes(write("INSERT INTO shop_orders VALUES (4, 42, 1)"))
+            return counts, len(query.rows)
+
+        self.assertEqual(self.run_async(main()), ([2], 3))
+        self.wait_until(lambda: active() == 0)
+
+    def test_a_loop_ends_by_an_event(self):
+        async def main():
+            enough = asyncio.Event()
+            counts = []
+
+            async def read():
+                async for rows in aio.live("", QUERY, [42]):  # nobody else could close it
+                    counts.append(len(rows))
+                    enough.set()
+
+            reader = asyncio.create_task(read())
+            await enough.wait()
+            reader.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await reader
+            return counts
+
+        self.assertEqual(self.run_async(main()), [2])
         self.wait_until(lambda: active() == 0)
 
     def test_several_readers(self):

@@ -27,6 +27,8 @@ export interface LiveOptions<Row = RowObject> extends Signalled {
 }
 
 export interface ConnectionOptions extends Partial<Settings> {
+  /** Closes the connection, and all live queries on it. */
+  signal?: AbortSignal | undefined;
   /** Told what the server says while it works: that it waits for an older transaction, and which. */
   onNotice?: ((message: string) => void) | undefined;
 }
@@ -64,10 +66,13 @@ export class LiveConnection {
 
   private readonly connector: Connector | undefined;
   private readonly onNotice: ((message: string) => void) | undefined;
+  private readonly signal: AbortSignal | undefined;
 
   constructor(target: Place, options: ConnectionOptions = {}) {
-    const { onNotice, ...settings } = options;
+    const { onNotice, signal, ...settings } = options;
     this.onNotice = onNotice;
+    this.signal = signal;
+    signal?.addEventListener('abort', () => this.close(), { once: true });
     const now = (): number => performance.now();
     const lent = isClient(target);
     this.machine = new Machine({ ...SETTINGS, ...settings }, lent, now, (command) => this.send(command));
@@ -78,6 +83,7 @@ export class LiveConnection {
   /** A live query on this connection. */
   live<Row = RowObject>(sql: string, params: readonly Param[] = [], options: LiveOptions<Row> = {}): LiveQuery<Row> {
     const live: LiveQuery<Row> = new LiveQuery<Row>(this, sql, params, options);
+    if (this.signal?.aborted) live.close();
     return live;
   }
 
@@ -324,11 +330,17 @@ export class LiveQuery<Row = RowObject> implements AsyncIterable<readonly Row[]>
   }
 
   /** The newest rows, as often as they change; ends when it is closed, and throws when it ends by an error. */
-  async *[Symbol.asyncIterator](): AsyncIterator<readonly Row[], void, void> {
+  [Symbol.asyncIterator](): AsyncIterator<readonly Row[], void, void> {
+    return this.iterate();
+  }
+
+  /** The same, with a signal that ends the iteration by its reason, and leaves the live query as it is. */
+  async *iterate({ signal }: Signalled = {}): AsyncGenerator<readonly Row[], void, void> {
     let given: readonly Row[] | undefined;
     for (;;) {
       await this.until(
         () => this.state === 'closed' || ((this.state === 'live' || this.state === 'stale') && this.rows !== given),
+        signal,
       );
       if (this.state === 'closed') return;
       given = this.rows;

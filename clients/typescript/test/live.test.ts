@@ -111,6 +111,42 @@ test('signals: of a wait, and of the live query', async () => {
   assert.equal(late.state, 'closed');
 });
 
+test('signals: of an iteration, of a connection, of other parameters, and of a result that is read once', async () => {
+  const controller = new AbortController();
+  const connection = connect(SERVER, { signal: controller.signal });
+  const query = connection.live<Item>(ITEMS, [1], soon());
+  await query.ready();
+  const seen: number[] = [];
+  await assert.rejects(async () => {
+    for await (const rows of query.iterate({ signal: AbortSignal.timeout(100) })) seen.push(rows.length);
+  }, { name: 'TimeoutError' });
+  assert.deepEqual(seen, [query.rows.length]);
+  assert.equal(query.state, 'live');
+
+  await assert.rejects(query.setParams([0], { signal: AbortSignal.abort(new Error('not any more')) }), /not any more/);
+  assert.deepEqual(query.params, ['1']);
+  // One that is on its way: whoever waits is told, and the server does what it was asked for.
+  const locker = new pg.Client(SERVER);
+  await locker.connect();
+  await locker.query('BEGIN; LOCK items IN ACCESS EXCLUSIVE MODE');
+  await assert.rejects(query.setParams([0], { signal: AbortSignal.timeout(100) }), { name: 'TimeoutError' });
+  assert.equal(query.state, 'live');
+  await locker.query('COMMIT');
+  await locker.end();
+  await until('the rows are others', () => query.rows.length > 0 && query.rows.every(({ kind }) => kind === 0));
+
+  const nowhere = { ...SERVER, host: '127.0.0.1', port: 1 };
+  await assert.rejects(once(nowhere, ITEMS, [1], { signal: AbortSignal.timeout(100) }), { name: 'TimeoutError' });
+
+  controller.abort();
+  assert.equal(query.state, 'closed');
+  assert.equal(connection.live(ITEMS, [1]).state, 'closed');
+  await until('nothing stays on the server', async () => {
+    const { rows } = await execute("SELECT count(*)::int AS n FROM live_queries WHERE status = 'active' AND query LIKE '%FROM items WHERE kind = $1%'");
+    return rows[0].n === 0;
+  });
+});
+
 test('other parameters, taken by the server', async () => {
   const query = live<Item>(SERVER, ITEMS, [1], soon());
   await query.ready();
