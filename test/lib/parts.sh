@@ -398,6 +398,7 @@ part_package() {
   (
     cd "$directory/live-queries"
     as_user pg_buildext updatecontrol
+    bash test/checks/debian_control.sh || exit 1
     as_user dpkg-buildpackage --no-sign --build=binary
     as_user dpkg-deb -x ../"postgresql-$pg_version-live-queries"_*.deb "$files"
     as_user dpkg-deb -x ../pg-live_*.deb "$client"
