@@ -152,6 +152,34 @@ $client->signal('TERM');
 ended($client->finish, 143, 'SIGTERM');
 nothing_stays('SIGTERM: nothing stays on the server');
 
+# Where to connect to, from libpq's environment alone.
+{
+    local @ENV{qw(PGHOST PGPORT PGDATABASE)} = ($node->host, $node->port, 'postgres');
+    ok(IPC::Run::run([ 'pg_live', '-w', '--table-once', 'SELECT id FROM orders WHERE id = $1', '1' ], '>', \$said), 'PG* of the environment');
+    is($said, " id\n----\n  1\n(1 row)\n", 'PG* of the environment: what is there');
+    local $ENV{PGDATABASE} = 'no_such_database';
+    IPC::Run::run([ 'pg_live', '-w', '--table-once', 'SELECT 1' ], '>', \$said, '2>', \my $complaint);
+    is($? >> 8, 2, 'PG* of the environment: each counts');
+}
+
+# A table that does not come in time.
+my $locker = connect_client($node);
+$locker->rows('BEGIN; LOCK orders IN ACCESS EXCLUSIVE MODE');
+$client = run_pg_live($node, '--table-once', '--for', '500ms', $orders, '42');
+ended($client, 5, '--for is over before --table-once has its table');
+is($client->{out}, '', 'and nothing is shown');
+$locker->rows('COMMIT');
+$locker->disconnect;
+
+# Output that cannot be written.
+for my $output ('--table-once', '--json', '--changes') {
+    my ($host, $port) = ($node->host, $node->port);
+    IPC::Run::run([ 'bash', '-c', qq{pg_live -w -h $host -p $port -d postgres $output --for 20s 'SELECT id FROM orders' >/dev/full; echo "\$?"} ],
+        '>', \$said, '2>', \my $complaint);
+    is("$said$complaint", "1\npg_live: cannot write: No space left on device\n", "$output: a full disk");
+}
+nothing_stays('a full disk: nothing stays on the server');
+
 # The reader of a pipe goes away, and nothing is written any more: the shell's status of the first of two.
 my ($host, $port) = ($node->host, $node->port);
 IPC::Run::run([ 'bash', '-c',

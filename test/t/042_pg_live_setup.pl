@@ -25,6 +25,12 @@ sub refused {
     return;
 }
 
+# A server whose files are not there, as its catalog has it.
+$node->safe_psql('postgres', q{CREATE SCHEMA bare; CREATE VIEW bare.pg_available_extensions AS SELECT * FROM pg_catalog.pg_available_extensions WHERE name <> 'live_queries'});
+$node->safe_psql('postgres', 'ALTER DATABASE postgres SET search_path = bare, pg_catalog, public');
+refused($node, qr/live_queries is not installed on this server\. .*database "postgres": CREATE EXTENSION live_queries/, 'not installed');
+$node->safe_psql('postgres', 'ALTER DATABASE postgres RESET search_path; DROP SCHEMA bare CASCADE');
+
 refused($node, qr/database "postgres" has no live queries yet.*CREATE EXTENSION live_queries/, 'no extension');
 $node->safe_psql('postgres', 'CREATE EXTENSION live_queries');
 refused($node, qr/shared_preload_libraries.*restart the server/, 'not preloaded');

@@ -58,6 +58,24 @@ ok(wait_until(sub {
     return seen_soon(qr/\x1b\[(?:\d+;)*33m.*\Q$total\E/, '-e');
 }), 'what has changed has a colour');
 
+# That of one that enters, and of one that leaves, whose row is shown for a moment.
+for my $case ([ 'INSERT INTO orders VALUES (%d, $$coming$$, 1)', 32, 'coming', 'enters: green' ], [ 'DELETE FROM orders WHERE id = %d', 31, 'coming', 'leaves: red' ]) {
+    my ($sql, $colour, $text, $name) = @$case;
+    my $undo = $sql =~ /^INSERT/ ? 'DELETE FROM orders WHERE id = %d' : 'INSERT INTO orders VALUES (%d, $$coming$$, 1)';
+    ok(wait_until(sub {
+        psql(sprintf $sql, -1);
+        return 1 if seen_soon(qr/\x1b\[(?:\d+;)*${colour}m[^\n]*$text/, '-e');
+        psql(sprintf $undo, -1);
+        return 0;
+    }), "what $name") || diag(tmux('capture-pane', '-p', '-e', '-t', 'main'));
+}
+# Changes per second, and the bars of the seconds before, as bytes of UTF-8.
+ok(wait_until(sub {
+    psql('UPDATE orders SET total = total + 1 WHERE id BETWEEN 5 AND 9');
+    return seen_soon(qr/^ live  \d+ rows  (?!0\.0)\d[\d.]*\/s [^\n]*\xe2\x96[\x81-\x88]/m);
+}), 'changes per second, with bars');
+ok(wait_until(sub { tmux('capture-pane', '-p', '-t', 'main') =~ /^ live  \d+ rows  0\.0\/s /m }), 'and none, when nothing changes');
+
 keys_sent('End');
 shows('End', qr/^  50  note 50/m, [qr/^   1  note/m]);
 keys_sent('Up');

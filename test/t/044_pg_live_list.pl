@@ -20,12 +20,46 @@ my $live_id = $quiet->subscribe('quiet', 'SELECT id FROM t WHERE id < 0')->{live
 $list = run_pg_live($node, '--list');
 like($list->{out}, qr/^live queries: 2, databases: 1, lag: .*?\n\n.*live_id .*\n.*\n.*-busy .*\n.*-quiet .*\(2 rows\)/s, 'of two');
 
+# The values: what waits for a client that is in a transaction, how far the worker is behind that watches, and memory. A
+# decoder that is held reads no further, while the evaluator does.
+my $joined = connect_client($node);
+$joined->subscribe('joined', 'SELECT count(*) FROM t');
+sub listed {
+    my ($column) = @_;
+    my @lines = split /\n/, run_pg_live($node, '--list')->{out};
+    my ($head) = grep { /live_id/ } @lines;
+    my @names = split /\s*\|\s*/, $head =~ s/^\s+|\s+$//gr;
+    my ($at) = grep { $names[$_] eq $column } 0 .. $#names;
+    return map { my @cells = split /\s*\|\s*/, s/^\s+//r; $cells[0] =~ /-(\w+)$/ ? ($1 => $cells[$at]) : () } grep { /-\w+ +\|/ } @lines;
+}
+poll_ok($node, q{SELECT bool_and(lag_bytes = 0) FROM live.workers}, 'the workers have read all');
+my %lag = listed('lag');
+is_deeply(\%lag, { busy => '0 B', quiet => '0 B', joined => '0 B' }, 'lag: none');
+my $decoder = decoder_pid($node);
+kill 'STOP', $decoder;
+$node->safe_psql('postgres', q{SELECT pg_logical_emit_message(false, 'test', repeat('x', 3000000))});
+%lag = listed('lag');
+like($lag{busy}, qr/^[23]\.\d MB$/, 'lag: of a stream, while its decoder is held');
+kill 'CONT', $decoder;
+poll_ok($node, q{SELECT bool_and(lag_bytes = 0) FROM live.workers}, 'they have read all again');
+like(run_pg_live($node, '--list')->{out}, qr/^live queries: 3, databases: 1, lag: 0 B, memory: [1-9][\d.]* [kM]B, WAL kept: \d[\d.]* \w+, resets: 0\n/, 'the sums');
+$busy->rows('BEGIN');
+$node->safe_psql('postgres', q{INSERT INTO t SELECT generate_series(1001, 1400)});
+my %pending;
+ok(wait_until(sub { %pending = listed('pending'); return $pending{busy} =~ /^[1-9]\d* kB$/ }), 'pending: for a client in a transaction')
+  || diag(join ', ', %pending);
+is($pending{quiet}, '0 B', 'pending: of the other live query nothing');
+$busy->rows('COMMIT');
+ok(wait_until(sub { %pending = listed('pending'); return $pending{busy} eq '0 B' }), 'pending: told after it');
+$joined->disconnect;
+$node->safe_psql('postgres', 'DELETE FROM t WHERE id > 1');
+
 my $terminal = PgLive::Terminal->new($node);
 $terminal->start(120, 20, '--list');
 $terminal->shows('on a terminal', qr/\Alive queries: 2,/, qr/-busy +\S+ +stream +active/, qr/-quiet +\S+ +stream +active .* SELECT id/);
 $terminal->keys_sent('Down');
 $node->safe_psql('postgres', "INSERT INTO t SELECT generate_series(100, 300)");
-$terminal->shows('what is told', qr/-busy .* 201 +0 B/);
+$terminal->shows('what is told', qr/-busy .* 1001 +0 B/);
 $terminal->keys_sent('k');
 $terminal->shows('the key to kill asks', qr/kill \Q$live_id\E\?/);
 $terminal->keys_sent('n');
