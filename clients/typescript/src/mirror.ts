@@ -1,8 +1,9 @@
 /** What a relay has told, shown where there is no connection to the server: in a browser. */
 
+import { type InitialData, rowsOf } from './initial.js';
 import { parseJson } from './json.js';
 import type { RowObject } from './order.js';
-import type { InitialData, State } from './query.js';
+import type { State } from './query.js';
 import { grouped, isEqual, type Shown } from './rows.js';
 import type { LiveSource, Reason } from './source.js';
 import { STEADY, Waits } from './waits.js';
@@ -29,7 +30,7 @@ export class Mirror<Row = RowObject> implements LiveSource<Row> {
   /** Begins with these rows, as stale ones, until something is told. */
   constructor(initial?: InitialData<Row> | undefined) {
     this.reached = initial === undefined ? 'connecting' : 'stale';
-    this.shown = { rows: (initial?.rows ?? []) as readonly unknown[] as RowObject[], keys: initial?.keys ?? [] };
+    this.shown = { rows: (initial === undefined ? [] : rowsOf(initial)) as unknown[] as RowObject[], keys: initial?.keys ?? [] };
   }
 
   get rows(): readonly Row[] {

@@ -3,7 +3,8 @@
 import { useMemo, useState, useSyncExternalStore } from 'react';
 import { EventMirror } from './mirror.js';
 import type { RowObject } from './order.js';
-import type { InitialData, State } from './query.js';
+import type { InitialData } from './initial.js';
+import type { State } from './query.js';
 import type { LiveSource, Reason } from './source.js';
 
 /** The same object until something of it changes. */
