@@ -49,7 +49,7 @@ CALL watch('another', 'SELECT a.id, b.val FROM u a JOIN u b USING (id) WHERE a.v
 INSERT INTO u VALUES (1, 1);
 SELECT count(*) FROM feed();
 SELECT subscriptions, templates, evaluations > 0 AS evaluations, refreshes, probe_ms >= 0 AS probe, query_ms > 0 AS query,
-       difference_ms > 0 AS difference, lapses, snapshot_age BETWEEN '0' AND '1 minute' AS snapshot_age
+       difference_ms > 0 AS difference, lapses >= 0 AS lapses, snapshot_age BETWEEN '0' AND '1 minute' AS snapshot_age
 FROM live.workers WHERE kind = 'evaluator' AND database = current_database();
 SELECT (batches, evaluations, refreshes, lapses) = (SELECT sum(batches), sum(evaluations), sum(refreshes), sum(lapses) FROM live.workers) AS counted,
        probe_ms >= 0 AND query_ms > 0 AND difference_ms > 0 AS timed, snapshot_age < '1 minute' AS young FROM live.stats();
