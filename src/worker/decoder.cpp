@@ -10,6 +10,7 @@
 #include "decode/wal_stream.hpp"
 #include "deliver/outbox.hpp"
 #include "match/matcher.hpp"
+#include "model/turn_pace.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/files.hpp"
@@ -49,9 +50,8 @@ constexpr uint64 kReadyTransactions = 1000;
 constexpr size_t kReadyBytes = 16 * 1024 * 1024;
 constexpr long kSafetyNetMs = 1000;    // if a wake-up were ever lost
 constexpr long kVisibilityPollMs = 1;  // a commit becomes visible without a sign
-// While commits come one upon the other, turns and flushes are at least so far apart: writers then
-// share the cost of a turn. A commit that comes alone waits for nothing.
-constexpr int64 kTurnPaceUs = 500;
+// While commits come one upon the other, flushes are at least so far apart, as are turns
+// (model/turn_pace.hpp): writers then share the cost. A commit that comes alone waits for nothing.
 constexpr int64 kFlushPaceUs = 2000;
 constexpr int kConfirmEveryMs = 1000;
 constexpr int kKeepHouseEveryMs = 1000;
@@ -151,6 +151,7 @@ void Sync(bool everything) {
 
 void Loop() {
   TimestampTz last_turn = 0;
+  TurnPace pace;
   bool slept = false;
   XLogRecPtr shared_position = InvalidXLogRecPtr;
   for (;;) {
@@ -159,7 +160,8 @@ void Loop() {
       LIVE_QUERIES_FAULT("decoder-stop");
       StopAsAsked();
     }
-    if (slept) KeepPace(&last_turn, kTurnPaceUs);
+    if (slept)
+      KeepPace(&last_turn, pace.Next(consumer->transactions.Load(), GetCurrentTimestamp()));
     slept = false;
     Sync(false);
     if (consumer->index == kDecoderConsumer) SyncIdentityWatches();

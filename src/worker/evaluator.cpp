@@ -12,6 +12,7 @@
 #include "evaluate/old_indexes.hpp"
 #include "evaluate/pending_transactions.hpp"
 #include "evaluate/position_snapshot.hpp"
+#include "model/turn_pace.hpp"
 #include "model/work_share.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
@@ -48,7 +49,6 @@ namespace {
 // Also how old S1 may become where nothing happens: it keeps dead rows from being removed.
 constexpr long kSafetyNetMs = 1000;
 constexpr long kVisibilityPollMs = 1;  // a commit becomes visible without a sign
-constexpr int64 kTurnPaceUs = 500;     // as the decoder's
 
 // Of the turn.
 MemoryContext turn_context = nullptr;
@@ -240,9 +240,10 @@ long UntilNextTurn(Progress progress) {
 
 void Loop() {
   TimestampTz last_turn = 0;
+  TurnPace pace;
   for (;;) {
     Heed();
-    KeepPace(&last_turn, kTurnPaceUs);
+    KeepPace(&last_turn, pace.Next(MyConsumer()->transactions.Load(), GetCurrentTimestamp()));
     MemoryContextReset(turn_context);
     MemoryContextSwitchTo(turn_context);
     ChangeTransactionIfDue();
