@@ -49,6 +49,7 @@ namespace {
 // Also how old S1 may become where nothing happens: it keeps dead rows from being removed.
 constexpr long kSafetyNetMs = 1000;
 constexpr long kVisibilityPollMs = 1;  // a commit becomes visible without a sign
+constexpr int kOthersFlushMs = 2;      // so long others may take to flush what it waits for
 
 // Of the turn.
 MemoryContext turn_context = nullptr;
@@ -66,6 +67,9 @@ Gap gap = {};
 
 // What batches may take of the processors while writers are at work.
 WorkShare work_share;
+
+// How far this turn is from the one before, at least.
+int64 turn_pace_us = TurnPace::kLeastUs;
 
 void Sleep(long timeout_ms) { SleepUntilWoken(timeout_ms, WaitEventEvaluatorMain()); }
 
@@ -137,9 +141,20 @@ enum class Progress : uint8_t {
   kAll,
 };
 
+// Waits until the log is flushed up to there, by others if they do soon: where commits come one upon
+// the other, a flush of ours would only split the groups in which writers wait for theirs.
+void AwaitFlush(XLogRecPtr position) {
+  const bool others_do = turn_pace_us > TurnPace::kLeastUs;
+  for (int ms = 0; others_do && ms < kOthersFlushMs && GetFlushRecPtr(nullptr) < position; ++ms) {
+    Sleep(1);
+    Heed();
+  }
+  if (GetFlushRecPtr(nullptr) < position) XLogFlush(position);
+}
+
 // Waits until the dirty log is complete up to there. False if there is something else to do before.
 bool AwaitPending(XLogRecPtr position) {
-  if (GetFlushRecPtr(nullptr) < position) XLogFlush(position);
+  AwaitFlush(position);
   while (!PendingReaches(position)) {
     if (TransactionIsDue()) return false;
     Sleep(kSafetyNetMs);
@@ -243,7 +258,8 @@ void Loop() {
   TurnPace pace;
   for (;;) {
     Heed();
-    KeepPace(&last_turn, pace.Next(MyConsumer()->transactions.Load(), GetCurrentTimestamp()));
+    turn_pace_us = pace.Next(MyConsumer()->transactions.Load(), GetCurrentTimestamp());
+    KeepPace(&last_turn, turn_pace_us);
     MemoryContextReset(turn_context);
     MemoryContextSwitchTo(turn_context);
     ChangeTransactionIfDue();
