@@ -141,8 +141,8 @@ enum class Progress : uint8_t {
   kAll,
 };
 
-// Waits until the log is flushed up to there, by others if they do soon: where commits come one upon
-// the other, a flush of ours would only split the groups in which writers wait for theirs.
+// Waits until the log is flushed up to there, by others if they do soon: where commits come one
+// upon the other, a flush of ours would only split the groups in which writers wait for theirs.
 void AwaitFlush(XLogRecPtr position) {
   const bool others_do = turn_pace_us > TurnPace::kLeastUs;
   for (int ms = 0; others_do && ms < kOthersFlushMs && GetFlushRecPtr(nullptr) < position; ++ms) {
