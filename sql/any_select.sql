@@ -154,10 +154,10 @@ SELECT id, count(*) FROM shown GROUP BY id ORDER BY id;
 -- What subscriptions of one shape share.
 SELECT f.id, e.value AS routed_by FROM form f, live.explain(f.query, f.params) e
 WHERE f.params <> '{}' AND e.property = 'routing' ORDER BY f.id;
--- How each is kept. Since 18, a query that groups is shown with the names of tables before those of their columns.
+-- How each is kept. Since 18, queries that group are shown with the names of tables before those of their columns.
 \pset format unaligned
-SELECT f.id, e.property, regexp_replace(CASE WHEN f.id ~ '^(groups of (numbers|one form)|parameter of (top )?groups|partitions)$' THEN regexp_replace(e.value, '\m(ord|q|p)\.', '', 'g') ELSE e.value END,
-                                         '\s+', ' ', 'g') AS value
+SELECT f.id, e.property,
+       regexp_replace(CASE WHEN f.query ~ 'GROUP BY' THEN regexp_replace(e.value, '\m[a-z_]+\.(?=[a-z])', '', 'g') ELSE e.value END, '\s+', ' ', 'g') AS value
 FROM form f, live.explain(f.query, f.params) WITH ORDINALITY e (property, value, place)
 WHERE e.value IS NOT NULL ORDER BY f.id COLLATE "C", e.place;
 \pset format aligned
