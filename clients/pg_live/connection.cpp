@@ -104,22 +104,26 @@ void Connection::Connect(const Options& options, const std::string& password) {
 }
 
 // That of all hosts together; 0 for ever. libpq leaves it to who does not block. Where none is set
-// it is that of an answer.
+// it is that of an answer, if there is one host: of several, the first ones may take longer to fail.
 std::chrono::milliseconds Connection::ConnectTimeout() const {
   struct Free {
     void operator()(PQconninfoOption* info) const { PQconninfoFree(info); }
   };
   const std::unique_ptr<PQconninfoOption, Free> info(PQconninfo(connection_.get()));
   std::chrono::milliseconds timeout = times_.answer;
+  bool is_set = false;
   long hosts = 1;
   for (const PQconninfoOption* option = info.get(); option && option->keyword; ++option) {
     if (option->val == nullptr) continue;
     const std::string_view keyword = option->keyword;
-    if (keyword == "connect_timeout" && *option->val != '\0')
+    if (keyword == "connect_timeout" && *option->val != '\0') {
       timeout = std::chrono::seconds(std::strtol(option->val, nullptr, 10));
+      is_set = true;
+    }
     if (keyword == "host")
       for (const char* c = option->val; *c != '\0'; ++c) hosts += *c == ',' ? 1 : 0;
   }
+  if (hosts > 1 && !is_set) return std::chrono::milliseconds::zero();
   return std::max(timeout, std::chrono::milliseconds::zero()) * hosts;
 }
 
@@ -154,8 +158,8 @@ Connection::Table Connection::Query(const std::string& sql, const std::vector<st
   if (PQsendQueryParams(connection, sql.c_str(), static_cast<int>(values.size()), nullptr,
                         values.data(), nullptr, nullptr, 0) == 0)
     ThrowLost();
-  const Clock::time_point deadline =
-      Clock::now() + (patience == Patience::kLong ? times_.long_answer : times_.answer);
+  const auto time = patience == Patience::kLong ? times_.long_answer : times_.answer;
+  Clock::time_point deadline = Clock::now() + time;
   ResultPointer last;
   for (;;) {
     try {
@@ -163,6 +167,8 @@ Connection::Table Connection::Query(const std::string& sql, const std::vector<st
         const bool is_ready = loop_->Wait(PQsocket(connection), POLLIN, deadline) != 0;
         if (!is_ready && Clock::now() >= deadline)
           throw ConnectionLost("the server does not answer");
+        // What is long may take its time, as long as it comes.
+        if (is_ready) deadline = Clock::now() + time;
         if (PQconsumeInput(connection) == 0) ThrowLost();
       }
     } catch (const Stop&) {

@@ -38,8 +38,10 @@ bool MaySeeActivityOf(Oid role) {
 void AppendRewriting(StringInfo text, const PgBackendStatus& status) {
   const char* command = RewritingCommand(status);
   if (command == nullptr) return;
-  const char* table = status.st_databaseid == MyDatabaseId
-                          ? get_rel_name(status.st_progress_command_target)
+  const Oid target = status.st_progress_command_target;
+  // Of a catalog it could not be looked up meanwhile.
+  const char* table = status.st_databaseid == MyDatabaseId && target >= FirstNormalObjectId
+                          ? get_rel_name(target)
                           : nullptr;
   if (table == nullptr)
     appendStringInfo(text, " (%s)", command);

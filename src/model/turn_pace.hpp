@@ -16,6 +16,7 @@ class TurnPace {
   static constexpr int64_t kMostUs = 2000;
   // Up to so many transactions a second it is the least; from four times as many on, the most.
   static constexpr int64_t kManyASecond = 8000;
+  static constexpr int64_t kLongAgoUs = 60 * 1000 * 1000;
 
   // For the turn that begins at `now` (microseconds) or later, when `transactions` were handled in
   // all.
@@ -24,8 +25,8 @@ class TurnPace {
     const int64_t passed = now - last_;
     transactions_ = transactions;
     last_ = now;
-    // The clock may have been set.
-    if (passed <= 0) return kLeastUs;
+    // The clock may have been set, or this is the first turn.
+    if (passed <= 0 || passed > kLongAgoUs) return kLeastUs;
     const int64_t pace = kLeastUs * handled * 1000000 / (kManyASecond * passed);
     return pace < kLeastUs ? kLeastUs : pace > kMostUs ? kMostUs : pace;
   }

@@ -77,11 +77,19 @@ Subscriber* SleeperOf(const Attachment& attachment) {
   return subscriber == nullptr || subscriber->serial != attachment.serial ? nullptr : subscriber;
 }
 
+// Whether those who listen are to be looked at first. What it was analysed with may be newer than
+// what they were: it must not be among them then, where one speaks for others
+// (definition_check.cpp). A new template is looked at when somebody listens.
+bool IsCheckedFirst(const Template& common) {
+  return common.unchecked && (common.checked_at != 0 || common.listening > 0);
+}
+
 bool IsReady(const Attachment& attachment, XLogRecPtr handled) {
   if (attachment.begin > handled) return false;
   const Subscriber* subscriber = SleeperOf(attachment);
   if (subscriber == nullptr) return true;
   Template* common = subscriber->route->owner;
+  if (IsCheckedFirst(*common)) return false;
   return common->spec.query == nullptr || IsReadyToListen(common, handled);
 }
 

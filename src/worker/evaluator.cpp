@@ -49,7 +49,7 @@ namespace {
 // Also how old S1 may become where nothing happens: it keeps dead rows from being removed.
 constexpr long kSafetyNetMs = 1000;
 constexpr long kVisibilityPollMs = 1;  // a commit becomes visible without a sign
-constexpr int kOthersFlushMs = 2;      // so long others may take to flush what it waits for
+constexpr int kOthersFlushUs = 2000;   // so long others may take to flush what it waits for
 
 // Of the turn.
 MemoryContext turn_context = nullptr;
@@ -145,21 +145,24 @@ enum class Progress : uint8_t {
 // upon the other, a flush of ours would only split the groups in which writers wait for theirs.
 void AwaitFlush(XLogRecPtr position) {
   const bool others_do = turn_pace_us > TurnPace::kLeastUs;
-  for (int ms = 0; others_do && ms < kOthersFlushMs && GetFlushRecPtr(nullptr) < position; ++ms) {
-    Sleep(1);
-    Heed();
-  }
+  constexpr int kStepUs = 200;
+  for (int us = 0; others_do && us < kOthersFlushUs && GetFlushRecPtr(nullptr) < position;
+       us += kStepUs)
+    pg_usleep(kStepUs);
   if (GetFlushRecPtr(nullptr) < position) XLogFlush(position);
 }
 
 // Waits until the dirty log is complete up to there. False if there is something else to do before.
 bool AwaitPending(XLogRecPtr position) {
   AwaitFlush(position);
-  while (!PendingReaches(position)) {
+  if (PendingReaches(position)) return true;
+  do {
     if (TransactionIsDue()) return false;
     Sleep(kSafetyNetMs);
     Heed();
-  }
+  } while (!PendingReaches(position));
+  // What has woken it may be for the next turn.
+  SetLatch(MyLatch);
   return true;
 }
 
@@ -266,6 +269,8 @@ void Loop() {
     LIVE_QUERIES_FAULT("evaluator-turn");
     Sync(false);
     const Progress progress = AdvanceIfNeeded();
+    // What it has not been told of yet concerns those who attach.
+    AcceptInvalidationMessages();
     FinishAttachments(HeldSnapshot().position);
     CheckWithoutBatch();
     ConditionVariableBroadcast(&MyConsumer()->progress);

@@ -370,6 +370,24 @@ for my $mutation ('', 'lose_before_spill') {
     $_->disconnect for $of_other, $of_shaped;
 }
 
+# Somebody who joins with a view as it is now does not speak for who has it as it was.
+{
+    $writer->rows($_) for 'CREATE TABLE things (id int PRIMARY KEY, kind int, v int)', 'ALTER TABLE things REPLICA IDENTITY FULL',
+      'CREATE VIEW things_seen AS SELECT id, v FROM things WHERE kind = 1';
+    my ($former, $new) = map { connect_client($node) } 1 .. 2;
+    my $query = 'SELECT id FROM things_seen WHERE v >= 0';
+    $former->subscribe('q', $query);
+    my $decoder = decoder_pid($node);
+    kill 'STOP', $decoder;
+    $writer->rows('CREATE OR REPLACE VIEW things_seen AS SELECT id, v FROM things WHERE kind = 2');
+    $new->send_query("SELECT live.subscribe('q', '$query')");
+    poll_ok($node, 'SELECT count(*) = 1 FROM live_queries WHERE pid = ' . $new->pid, 'the new one has begun');
+    kill 'CONT', $decoder;
+    is($new->finish->{error}, undef, 'it is watched');
+    is($former->next_message->{message}{type}, 'reset', 'who has the view as it was is told');
+    $_->disconnect for $former, $new;
+}
+
 # A decoder that always has something to evaluate lets go of the log all the same.
 {
     my $client = watch(connect_client($node));
