@@ -104,7 +104,7 @@ void Connection::Connect(const Options& options, const std::string& password) {
 }
 
 // That of all hosts together; 0 for ever. libpq leaves it to who does not block. Where none is set
-// it is that of an answer, if there is one host: of several, the first ones may take longer to fail.
+// it is that of an answer, if there is one host: of several, the first may take longer to fail.
 std::chrono::milliseconds Connection::ConnectTimeout() const {
   struct Free {
     void operator()(PQconninfoOption* info) const { PQconninfoFree(info); }

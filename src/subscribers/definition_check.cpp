@@ -185,8 +185,8 @@ CheckResult CheckDefinition(const Subscriber& subscriber, const DefinitionCopy& 
 
 // A definition for which nothing has changed speaks for all of its template that have the same
 // text and the same frozen values: the rest, the parameters, has no part in what a change of the
-// catalogs can change; unless their types have. All who listen were analysed with the same catalogs:
-// whoever attaches waits for the check (attaching.cpp).
+// catalogs can change; unless their types have. All who listen were analysed with the same
+// catalogs: whoever attaches waits for the check (attaching.cpp).
 bool SpeaksFor(const Template& one, const DefinitionCopy& checked, const DefinitionCopy& other) {
   for (DefinitionField field :
        {DefinitionField::kQuery, DefinitionField::kSessionValues, DefinitionField::kCatalogValues,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
 from .errors import LiveQueryClosed, LiveQueryError
+from .initial import initial_rows
 from .json_text import Floats, key_text
 from .message import Message, sees
 from .order import sort_key
@@ -122,7 +123,7 @@ class LiveQueryState:
 
     def begin_with(self, data: Mapping[str, Any]) -> None:
         """What has been read already, before it is live (docs/client.md, "Initial data")."""
-        self.rows.replace((key_text(key), row) for key, row in zip(data["keys"], data["rows"]))
+        self.rows.replace(initial_rows(data))
         self.seq, self.history = data.get("seq"), data.get("history")
         self.state = "stale"
 

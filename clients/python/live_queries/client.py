@@ -10,7 +10,7 @@ from .calls import Change, LiveQueryState
 from .commands import Times
 from .core import Core
 from .errors import LiveQueryError
-from .initial import initial_rows, plain_data
+from .initial import plain_data
 from .parameters import interval, texts_of_params
 from .rows import Row
 from .transport import Transport, check_lent

@@ -8,7 +8,6 @@ from live_queries.calls import LiveQueryState
 from live_queries.commands import Subscribed, Times, WaitedFor
 from live_queries.core import Core
 from live_queries.errors import LiveQueryError
-from live_queries.initial import initial_rows
 from live_queries.json_text import parse, text_of
 
 SCENARIOS = pathlib.Path(__file__).resolve().parents[2] / "conformance" / "messages"
