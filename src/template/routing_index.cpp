@@ -3,6 +3,7 @@
 #include "template/routing_index.hpp"
 
 #include "analyze/routing_conditions.hpp"
+#include "analyze/tree.hpp"
 #include "pg/memory.hpp"
 #include "template/guard.hpp"
 
@@ -40,10 +41,7 @@ struct Bucket {
 };
 
 const Var* RouteColumn(const OpExpr* condition) {
-  Node* column = static_cast<Node*>(linitial(condition->args));
-  while (IsA(column, RelabelType))
-    column = reinterpret_cast<Node*>(castNode(RelabelType, column)->arg);
-  return castNode(Var, column);
+  return castNode(Var, WithoutRelabel(static_cast<Node*>(linitial(condition->args))));
 }
 
 void PrepareColumn(RoutingColumn* column, const OpExpr* condition) {
