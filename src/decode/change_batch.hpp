@@ -16,7 +16,8 @@ namespace live_queries {
 struct RowShape;
 
 // kRewrite: a table has another storage, and what has become of its rows is not known.
-enum class ChangeKind : uint8_t { kInsert, kUpdate, kDelete, kTruncate, kRewrite };
+// kChildren: it has other partitions or children, whose rows came or went with them.
+enum class ChangeKind : uint8_t { kInsert, kUpdate, kDelete, kTruncate, kRewrite, kChildren };
 
 // Whether a change is about tables, not about rows.
 inline bool IsAboutTables(ChangeKind kind) { return kind >= ChangeKind::kTruncate; }

@@ -48,23 +48,36 @@ HeapTuple Inlined(HeapTuple tuple, TupleDesc descriptor) {
   return changed ? heap_form_tuple(descriptor, values, nulls) : tuple;
 }
 
+void NoteTable(const WatchedTable* table, Oid oid, ChangeKind kind, DirtyKind dirty_kind) {
+  if (RowsAreWatched(table)) UnfinishedBatch()->AddTables(kind, &oid, 1);
+  if (WatchedIdentities(table) != NIL) NoteDirtyTable(WatchedIdentities(table), dirty_kind, oid);
+}
+
+// The rows of a partition come and go with it, and nothing else tells. Nor would a look at the
+// catalogs of now: a later transaction may have undone it.
+void NoteNewChildren(Oid changed) {
+  ListCell* cell;
+  foreach (cell, NoticeChildren(changed))
+    NoteTable(FindWatched(lfirst_oid(cell)), lfirst_oid(cell), ChangeKind::kChildren,
+              DirtyKind::kChildren);
+}
+
 // Rows that were written into another file, or while nothing of them was logged, are not known.
 // What gives a table another storage (ALTER TABLE, CLUSTER, VACUUM FULL) says so in its catalogs
 // alone; a TRUNCATE, which does too, has said itself what becomes of the rows, see OnTruncate.
-void NoteNewStorage(const ReorderBufferTXN& transaction) {
+void NoteCatalogChanges(const ReorderBufferTXN& transaction) {
   for (uint32 i = 0; i < transaction.ninvalidations; ++i) {
     const SharedInvalidationMessage& message = transaction.invalidations[i];
     if (message.id != SHAREDINVALRELCACHE_ID) continue;
     const Oid oid = message.rc.relId;
     WatchedTable* table = FindWatched(oid);
-    Relation relation = table == nullptr ? nullptr : RelationIdGetRelation(oid);
+    if (table == nullptr) continue;
+    NoteNewChildren(oid);
+    Relation relation = RelationIdGetRelation(oid);
     if (!RelationIsValid(relation)) continue;  // dropped
-    const bool is_new = NoticeStorage(table, relation);
+    if (NoticeStorage(table, relation))
+      NoteTable(table, oid, ChangeKind::kRewrite, DirtyKind::kRewrite);
     RelationClose(relation);
-    if (!is_new) continue;
-    if (RowsAreWatched(table)) UnfinishedBatch()->AddTables(ChangeKind::kRewrite, &oid, 1);
-    if (WatchedIdentities(table) != NIL)
-      NoteDirtyTable(WatchedIdentities(table), DirtyKind::kRewrite, oid);
   }
 }
 
@@ -142,7 +155,7 @@ void NoteDirtyCommit(const ReorderBufferTXN& transaction) {
 void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr) {
   LIVE_QUERIES_FAULT("decode-commit");
   NoteCommit(transaction->xid);
-  NoteNewStorage(*transaction);
+  NoteCatalogChanges(*transaction);
   catalogs_changed = catalogs_changed || transaction->ninvalidations > 0;
   if (DirtyLogIsKept()) NoteDirtyCommit(*transaction);
   FinishBatch(transaction->xid, transaction->end_lsn, CommitTimeOf(*transaction));

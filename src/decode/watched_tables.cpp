@@ -9,19 +9,29 @@
 
 extern "C" {
 #include "catalog/partition.h"
+#include "catalog/pg_inherits.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 }
 
 namespace live_queries {
+
+// Of a partitioned table, its partitions; of any other, those that inherit from it.
+struct Children {
+  List* oids;      // ascending
+  bool detaching;  // DETACH CONCURRENTLY: one of them is left out for new snapshots
+};
 
 struct WatchedTable {
   Oid relation;            // hash key
   int watchers;            // of its rows
   const List* identities;  // by which it is watched
   RowShape* shape;         // nullptr: to be looked at again
-  TableStorage storage;    // at this point of the log; when it was first watched, of then
+  // At this point of the log; when it was first watched, of then:
+  TableStorage storage;
+  Children children;
 };
 
 namespace {
@@ -78,6 +88,16 @@ bool SameShape(const RowShape& a, const RowShape& b) {
          equal(a.primary_key, b.primary_key) && SameColumns(a.descriptor, b.descriptor);
 }
 
+// As the catalogs have them, or had them at the point of the log under whose snapshot this is. In
+// the current context.
+Children ChildrenOf(Oid relation) {
+  Children children = {};
+  if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
+    children.oids = find_inheritance_children_extended(relation, false, NoLock,
+                                                       &children.detaching, nullptr);
+  return children;
+}
+
 RowShape* KeepShape(const RowShape& seen) {
   return InMemoryContext(tables_context, [&] {
     RowShape* shape = AllocateIn<RowShape>(tables_context);
@@ -130,6 +150,7 @@ WatchedTable* FindOrAdd(Oid relation) {
     // Who watches a table first holds a lock on it until it is attached: no change of its storage
     // that matters lies between what is decoded and now.
     table->storage = StorageNow(relation);
+    table->children = InMemoryContext(tables_context, [&] { return ChildrenOf(relation); });
   }
   return table;
 }
@@ -137,6 +158,7 @@ WatchedTable* FindOrAdd(Oid relation) {
 void RemoveUnlessWatched(const WatchedTable& table) {
   if (table.watchers > 0 || table.identities != NIL) return;
   const Oid relation = table.relation;
+  list_free(table.children.oids);
   hash_search(watched_tables, &relation, HASH_REMOVE, nullptr);
 }
 
@@ -179,6 +201,29 @@ bool NoticeStorage(WatchedTable* table, Relation relation) {
   if (storage == table->storage) return false;
   table->storage = storage;
   return true;
+}
+
+List* NoticeChildren(Oid changed) {
+  List* parents = NIL;
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, watched_tables);
+  while (auto* table = static_cast<WatchedTable*>(hash_seq_search(&scan)))
+    if (table->relation == changed || list_member_oid(table->children.oids, changed))
+      parents = lappend(parents, table);
+  List* noticed = NIL;
+  ListCell* cell;
+  foreach (cell, parents) {
+    auto* table = static_cast<WatchedTable*>(lfirst(cell));
+    const Children children = ChildrenOf(table->relation);
+    if (equal(children.oids, table->children.oids) &&
+        children.detaching == table->children.detaching)
+      continue;
+    List* kept = InMemoryContext(tables_context, [&] { return list_copy(children.oids); });
+    list_free(table->children.oids);
+    table->children = {kept, children.detaching};
+    noticed = lappend_oid(noticed, table->relation);
+  }
+  return noticed;
 }
 
 void FreeUnusedShapes() {

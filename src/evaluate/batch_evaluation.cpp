@@ -94,6 +94,7 @@ const char* WhyLost(const Template& common, const DeltaTables& tables,
   foreach (cell, tables.relations) {
     const DirtyTable* table = batch.dirty->FindTable(lfirst_oid(cell));
     if (table != nullptr && table->truncated) return kTruncatedReason;
+    if (table != nullptr && table->has_other_children) reason = kRowsMayDifferReason;
     if (table != nullptr && table->rewritten) reason = kRewrittenReason;
   }
   if (reason == nullptr && !StoragesAreTheSame(tables)) reason = kRewrittenReason;

@@ -365,6 +365,8 @@ const char* NameOf(DirtyKind kind) {
       return "truncate";
     case DirtyKind::kRewrite:
       return "rewrite";
+    case DirtyKind::kChildren:
+      return "children";
   }
   return "unknown";
 }

@@ -84,11 +84,12 @@ void DirtyBatch::AddRow(const DirtyRecordShared* record, const DirtyEntry& entry
 void DirtyBatch::AddTable(const DirtyRecordShared* record, const DirtyEntry& entry) {
   bool found;
   auto* table = static_cast<DirtyTable*>(hash_search(tables_, &entry.relation, HASH_ENTER, &found));
-  if (!found) *table = {entry.relation, false, false, false, {}};
+  if (!found) *table = {entry.relation, false, false, false, false, {}};
   table->span.Add(record);
   table->any_rows = table->any_rows || entry.kind == DirtyKind::kRows;
   table->truncated = table->truncated || entry.kind == DirtyKind::kTruncate;
   table->rewritten = table->rewritten || entry.kind == DirtyKind::kRewrite;
+  table->has_other_children = table->has_other_children || entry.kind == DirtyKind::kChildren;
 }
 
 void DirtyBatch::Add(const DirtyTransaction& transaction) {

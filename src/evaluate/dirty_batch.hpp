@@ -34,6 +34,7 @@ struct DirtyTable {
   bool any_rows;
   bool truncated;
   bool rewritten;
+  bool has_other_children;
   DirtySpan span;
 };
 

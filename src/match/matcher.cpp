@@ -74,6 +74,8 @@ void EvaluateChanges(StreamTemplate* stream, DecodedChange* changes, const Origi
         ResetRoutes(common, origin.seq, "a part of the table was truncated", sink);
     } else if (decoded->change.kind == ChangeKind::kRewrite) {
       ResetRoutes(common, origin.seq, "all rows of the table were rewritten", sink);
+    } else if (decoded->change.kind == ChangeKind::kChildren) {
+      ResetRoutes(common, origin.seq, kRowsMayDifferReason, sink);
     } else if (const char* problem = Evaluate(stream, decoded, &touched)) {
       ResetRoutes(common, origin.seq, problem, sink);
     }

@@ -19,6 +19,7 @@ enum class DirtyKind : uint32 {
   kRows,      // any rows: which ones was not logged, or they are too many
   kTruncate,  // all rows have left
   kRewrite,   // the table has another storage, and what has become of its rows is not known
+  kChildren,  // it has other partitions or children, whose rows came or went with them
 };
 
 struct DirtyEntry {

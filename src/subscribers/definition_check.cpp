@@ -18,6 +18,7 @@
 #include "subscribers/resetting.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/guard.hpp"
+#include "template/route_body.hpp"
 #include "template/template_table.hpp"
 #include "template/unchecked.hpp"
 
@@ -31,9 +32,6 @@ extern "C" {
 
 namespace live_queries {
 namespace {
-
-constexpr const char* kRowsMayDiffer =
-    "the table, a view, a function or row security of the query has changed";
 
 constexpr const char* kTemporaryChild =
     "a temporary table of this connection is a child of the table";
@@ -203,7 +201,7 @@ void Tell(Subscriber* subscriber, const CheckResult& result) {
   else if (result.finding == Finding::kSpent)
     ResetNow(subscriber, kRoleIsSpentReason);
   else if (result.finding != Finding::kSame)
-    ResetNow(subscriber, kRowsMayDiffer);
+    ResetNow(subscriber, kRowsMayDifferReason);
 }
 
 // There may be very many of one template: none is kept longer than it is needed.
@@ -317,7 +315,7 @@ void TellOfValues(const Pending& item, const CheckResult& result, Pass* pass) {
   } else if (is_error && IsOfItsOwn(subscriber, *definition, result)) {
     Tell(subscriber, result);
   } else if (is_error || subscriber->values->here != 0) {
-    ResetNow(subscriber, kRowsMayDiffer);
+    ResetNow(subscriber, kRowsMayDifferReason);
   } else {
     Tell(subscriber, CheckDefinition(*subscriber, *definition, false, pass));
   }

@@ -25,6 +25,9 @@ void HandOverAll(TouchedRoutes* touched, const Origin& origin, const Sink& sink)
 // Forgets all.
 void ForgetChanges(TouchedRoutes* touched);
 
+inline constexpr const char* kRowsMayDifferReason =
+    "the table, a view, a function or row security of the query has changed";
+
 // Tells all routes of `common` that they cannot be kept up to date.
 void ResetRoutes(Template* common, uint64_t seq, const char* reason, const Sink& sink);
 

@@ -81,6 +81,7 @@ void ForEachSubject(Template* common, void (*visit)(Template*, Subject, uint32))
   ListCell* cell;
   if (common->spec.refresh_ms != 0) visit(common, Subject::kClock, 0);
   foreach (cell, common->spec.relations) visit(common, Subject::kRows, lfirst_oid(cell));
+  foreach (cell, common->spec.parents) visit(common, Subject::kRows, lfirst_oid(cell));
   const Dependencies& dependencies = common->dependencies;
   foreach (cell, dependencies.relations) visit(common, Subject::kRelation, lfirst_oid(cell));
   foreach (cell, dependencies.functions)
@@ -111,11 +112,13 @@ Template* MakeTemplate(const char* key, Oid role, const SessionIdentity& session
   });
 }
 
-// The tables whose rows are to be decoded for it: an evaluator reads the tables themselves.
+// The tables whose rows, or partitions, are to be decoded for it: an evaluator reads the tables
+// themselves.
 void ForEachDecodedTable(const Template& common, void (*visit)(Oid)) {
   if (common.spec.query != nullptr) return;
   ListCell* cell;
   foreach (cell, common.spec.relations) visit(lfirst_oid(cell));
+  foreach (cell, common.spec.parents) visit(lfirst_oid(cell));
 }
 
 // May ereport out of memory alone, and leaves the template half known then.

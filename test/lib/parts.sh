@@ -136,10 +136,12 @@ prove_files() {
   done < <(sed -nE 's/^.*\/([^/ ]+)\.pl +\(Wstat: .*/\1/p' "$run_dir/log/$part.log")
 }
 
-part_tap() { prove_files tap "$kind" "$tree"/test/t/*.pl; }
+# shellcheck disable=SC2086  # a pattern
+part_tap() { prove_files tap "$kind" "$tree"/test/t/${TESTS:-*}.pl; }
 
 # The tests that hold, fail or kill a process at a fault point, which only a build made for it has.
-part_faults() { prove_files faults faults "$tree"/test/faults/*.pl; }
+# shellcheck disable=SC2086  # a pattern
+part_faults() { prove_files faults faults "$tree"/test/faults/${TESTS:-*}.pl; }
 
 # Whether the oracle notices bugs made on purpose, and none where every fault point sleeps at random.
 part_mutations() {
