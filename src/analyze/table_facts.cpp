@@ -156,6 +156,8 @@ TableFacts LookAtTable(const RangeTblEntry& table) {
       facts.parents = lappend_oid(facts.parents, RelationGetRelid(member));
     } else {
       facts.relations = lappend_oid(facts.relations, RelationGetRelid(member));
+      if (table.inh && find_inheritance_children(RelationGetRelid(member), NoLock) != NIL)
+        facts.parents = lappend_oid(facts.parents, RelationGetRelid(member));
       if (member->rd_rel->relreplident != REPLICA_IDENTITY_FULL) {
         facts.full_identity = false;
         facts.weak_name = QualifiedName(RelationGetRelid(member));

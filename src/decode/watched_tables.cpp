@@ -93,8 +93,8 @@ bool SameShape(const RowShape& a, const RowShape& b) {
 Children ChildrenOf(Oid relation) {
   Children children = {};
   if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
-    children.oids = find_inheritance_children_extended(relation, false, NoLock,
-                                                       &children.detaching, nullptr);
+    children.oids =
+        find_inheritance_children_extended(relation, false, NoLock, &children.detaching, nullptr);
   return children;
 }
 

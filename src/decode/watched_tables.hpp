@@ -52,8 +52,8 @@ RowShape* ShapeOf(WatchedTable* table, Relation relation);
 // Whether `relation` has other files, or is logged in another way, than when it was asked last (or
 // when it was first watched).
 bool NoticeStorage(WatchedTable* table, Relation relation);
-// Of the watched tables that `changed` is a partition or child of, or was, and of itself: those that
-// have other partitions or children than when they were asked last (or when they were first
+// Of the watched tables that `changed` is a partition or child of, or was, and of itself: those
+// that have other partitions or children than when they were asked last (or when they were first
 // watched). Oids, in the current context.
 List* NoticeChildren(Oid changed);
 

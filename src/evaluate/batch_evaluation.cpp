@@ -94,7 +94,9 @@ const char* WhyLost(const Template& common, const DeltaTables& tables,
   foreach (cell, tables.relations) {
     const DirtyTable* table = batch.dirty->FindTable(lfirst_oid(cell));
     if (table != nullptr && table->truncated) return kTruncatedReason;
-    if (table != nullptr && table->has_other_children) reason = kRowsMayDifferReason;
+    if (table != nullptr && table->has_other_children &&
+        list_member_oid(common.spec.parents, table->relation))
+      reason = kRowsMayDifferReason;
     if (table != nullptr && table->rewritten) reason = kRewrittenReason;
   }
   if (reason == nullptr && !StoragesAreTheSame(tables)) reason = kRewrittenReason;

@@ -88,7 +88,8 @@ DeltaTables* MakeTables(const QuerySpec& spec, const DeltaPlan& plan) {
     callback->func = Leave;
     callback->arg = tables;
     MemoryContextRegisterResetCallback(tables->context, callback);
-    tables->relations = list_concat_copy(spec.relations, spec.parents);
+    tables->relations = list_copy(spec.relations);
+    tables->relations = list_concat_unique_oid(tables->relations, spec.parents);
     tables->storages = static_cast<TableStorage*>(
         palloc(sizeof(TableStorage) * (list_length(tables->relations) + 1)));
     WatchPlan(DatabaseAt(consumer.database), PendingLog(), consumer.index, plan, tables->relations,

@@ -75,7 +75,8 @@ void EvaluateChanges(StreamTemplate* stream, DecodedChange* changes, const Origi
     } else if (decoded->change.kind == ChangeKind::kRewrite) {
       ResetRoutes(common, origin.seq, "all rows of the table were rewritten", sink);
     } else if (decoded->change.kind == ChangeKind::kChildren) {
-      ResetRoutes(common, origin.seq, kRowsMayDifferReason, sink);
+      if (list_member_oid(common->spec.parents, decoded->change.tables[0]))
+        ResetRoutes(common, origin.seq, kRowsMayDifferReason, sink);
     } else if (const char* problem = Evaluate(stream, decoded, &touched)) {
       ResetRoutes(common, origin.seq, problem, sink);
     }

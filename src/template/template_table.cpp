@@ -112,8 +112,8 @@ Template* MakeTemplate(const char* key, Oid role, const SessionIdentity& session
   });
 }
 
-// The tables whose rows, or partitions, are to be decoded for it: an evaluator reads the tables
-// themselves.
+// The tables whose rows, or children, are decoded for it: an evaluator reads the tables themselves.
+// (One may be visited twice.)
 void ForEachDecodedTable(const Template& common, void (*visit)(Oid)) {
   if (common.spec.query != nullptr) return;
   ListCell* cell;

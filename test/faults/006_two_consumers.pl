@@ -306,7 +306,7 @@ for my $round (1 .. 3) {
     $client->rows('BEGIN');
     $client->rows('SELECT 1');
     change_much($writer);
-    until_ok($node, q(SELECT count(*) FROM pg_ls_dir('base/pgsql_tmp') f WHERE f LIKE '%live_queries%'), 2, 'each lane has a file');
+    until_ok($node, q(SELECT count(*) FROM pg_ls_dir('base/pgsql_tmp', true, false) f WHERE f LIKE '%live_queries%'), 2, 'each lane has a file');
     $client->rows('COMMIT');
     all_exact($client, 'from files', qw(first second third));
 }

@@ -18,7 +18,7 @@ part_checks() {
       0) passed && echo "ok      $name" ;;
       77) left_out "check $name: $(tail -n 1 "$run_dir/log/checks/$name.log")" && echo "left out $name" ;;
       *)
-        failed && echo "FAILED  $name"
+        failed && echo "FAILED  $name" | tee -a "$run_dir/log/checks/$name.log"
         show_on_failure "$run_dir/log/checks/$name.log"
         ;;
     esac

@@ -78,8 +78,21 @@ show_logs() {
   fi
 }
 
+# what_failed FILE: of a part's results, what its logs call a failure. A run is long, and often its end alone is at hand.
+what_failed() {
+  local logs
+  mapfile -t logs < <(sed -n 's/^log //p' "$1" | sort -u)
+  ((${#logs[@]} == 0)) || grep -shE "$failure" "${logs[@]}" | sort -u | head -n 30 || true
+}
+failure='^not ok |^FAILED|^DIFFERENCE|^oracle: FAILED|^(FAIL|ERROR): |^(test| ) .* FAILED|\(Wstat: '
+
 report() {
   local name file p f all_passed=0 all_failed=0
+  for name in "${ran[@]}"; do
+    (($(sum failed "$run_dir/results/$name"))) || continue
+    printf '\n---- what failed in %s ----\n' "$name"
+    what_failed "$run_dir/results/$name"
+  done
   echo
   printf '%-12s %8s %8s %8s\n' part passed failed time
   for name in "${ran[@]}"; do

@@ -66,11 +66,11 @@ sub recovers {
     $client->rows('BEGIN');
     $writer->rows(q(INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(2001, 2500) i));
     poll_ok($node, 'SELECT count(*) = 2 FROM live_queries WHERE messages > 0 OR pending_messages > 0', 'messages wait for a client');
-    poll_ok($node, q(SELECT count(*) > 0 FROM pg_ls_dir('base/pgsql_tmp')), 'in a file as well');
+    poll_ok($node, q(SELECT count(*) > 0 FROM pg_ls_dir('base/pgsql_tmp', true, false)), 'in a file as well');
     $node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . $client->pid . ')');
     poll_ok($node, 'SELECT count(*) = 1 FROM live_queries', 'terminated, its subscriptions are gone');
     is($node->safe_psql('postgres', 'SELECT subscriptions FROM live.workers'), 1, 'and not counted');
-    poll_ok($node, 'SELECT count(*) <= 1 FROM pg_ls_dir(\'base/pgsql_tmp\')', 'its file is gone');
+    poll_ok($node, 'SELECT count(*) <= 1 FROM pg_ls_dir(\'base/pgsql_tmp\', true, false)', 'its file is gone');
     follows($other, $writer, 'the other client');
     $_->disconnect for $other, $writer;
     poll_ok($node, 'SELECT count(*) = 0 FROM live_queries', 'a disconnect ends subscriptions');

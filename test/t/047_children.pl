@@ -25,6 +25,9 @@ $writer->rows(<<~SQL);
     ALTER TABLE heirs_more REPLICA IDENTITY FULL;
     INSERT INTO heirs VALUES (1, 1);
     INSERT INTO heirs_more VALUES (2, 2);
+    CREATE TABLE heirs_last (id int PRIMARY KEY, n int);
+    ALTER TABLE heirs_last REPLICA IDENTITY FULL;
+    INSERT INTO heirs_last VALUES (3, 2);
     SQL
 
 # `stream` and `delta`, of each table.
@@ -32,6 +35,7 @@ my %queries = (
     parts       => 'SELECT id, n FROM parts',
     parts_sum   => 'SELECT n, count(*) AS count FROM parts GROUP BY n',
     heirs       => 'SELECT id, n FROM heirs',
+    only_heirs  => 'SELECT id, n FROM ONLY heirs',
     heirs_sum   => 'SELECT n, count(*) AS count FROM heirs GROUP BY n',
 );
 $client->subscribe($_, $queries{$_}) for sort keys %queries;
@@ -66,8 +70,8 @@ are_reset('one goes for good and comes anew', 'parts', 'ALTER TABLE parts DETACH
     q(UPDATE parts_high SET n = 7), 'ALTER TABLE parts ATTACH PARTITION parts_high FOR VALUES FROM (100) TO (200)');
 are_reset('one is made, has rows, and is dropped', 'parts', 'CREATE TABLE parts_top PARTITION OF parts FOR VALUES FROM (200) TO (300)',
     'ALTER TABLE parts_top REPLICA IDENTITY FULL', 'INSERT INTO parts VALUES (210, 1)', 'DROP TABLE parts_top');
-are_reset('a child comes and goes', 'heirs', 'ALTER TABLE heirs_more INHERIT heirs', 'ALTER TABLE heirs_more NO INHERIT heirs');
 are_reset('a child comes', 'heirs', 'ALTER TABLE heirs_more INHERIT heirs');
+are_reset('another one comes and goes', 'heirs', 'ALTER TABLE heirs_last INHERIT heirs', 'ALTER TABLE heirs_last NO INHERIT heirs');
 are_reset('a child goes and comes', 'heirs', 'ALTER TABLE heirs_more NO INHERIT heirs', 'ALTER TABLE heirs_more INHERIT heirs');
 
 # Within one transaction it is where it was, at both of its ends.
