@@ -518,7 +518,7 @@ sub walk_to {
 }
 
 my $root = dirname(__FILE__) . '/../..';
-# One of them is for tests that hold the second consumer, and evaluators have no subscribers yet.
+# Those of the second consumer are reached in 006, those of evaluators in 008.
 my @points = grep { !/^(?:second-consumer|evaluator-.*)$/ } fault_points($root);
 my %ways;
 push @{ $ways{ point_of($_) } }, $_ for sort keys %walk;
