@@ -490,9 +490,11 @@ class ConnectionCheck:
             if not told and self.ending[watched.state.subscription.id]:
                 continue  # it has ended, maybe before this point, and is told so below
             self.subject = watched
+            seen = max(comparison.index, watched.begun)
             comparison.advance(index)
             if watched.clock:
-                self._look_at_clock(watched, told, shown)
+                since = self.examiner.felt_since(watched.state.subscription.query, index, seen)
+                self._look_at_clock(watched, told, shown, since)
             if watched.whole:
                 self.examiner.take(self, watched, index, after, told)
                 self._balance(watched, after, balances)
@@ -505,10 +507,11 @@ class ConnectionCheck:
         """Those that tell the time come before others that ask it."""
         return sorted(self.watched.values(), key=lambda watched: watched.clock is not None and not watched.clock.is_shown)
 
-    def _look_at_clock(self, watched, told, shown):
-        """shown: what those before it have told of the time, by the length of their steps and their throttle."""
+    def _look_at_clock(self, watched, told, shown, since=None):
+        """shown: what those before it have told of the time, by the length of their steps and their throttle; since: as of
+        Clock.look."""
         alike = watched.clock.step, watched.state.subscription.throttle
-        found = watched.clock.look(watched.state.result.as_bag(), told, _when(self.history[-1]), shown.get(alike))
+        found = watched.clock.look(watched.state.result.as_bag(), told, _when(self.history[-1]), shown.get(alike), since)
         if found:
             shown[alike] = found
 

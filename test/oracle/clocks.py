@@ -8,7 +8,8 @@ time; so beside one that tells it the time is known exactly. Otherwise it is one
 last time that was known to the moment in which the boundary came.
 
 One whose rows leave by an alarm shows finer steps. Beside one that tells the time of longer steps, it is one of those of the same
-step.
+step. After a message it is the time of that, unless the point goes on behind it with a transaction on the query's tables: that was
+evaluated when it had committed, to no difference.
 """
 
 import json
@@ -21,6 +22,7 @@ from state import require
 NOW = "now()"
 MANY = 50  # steps: where more are possible, nothing is said
 FINE = timedelta(milliseconds=20)  # the steps of one with an alarm (src/model/clock_steps.hpp)
+LONG_AGO = datetime(2000, 1, 1, tzinfo=timezone.utc)  # from where on steps are counted
 
 # What columns of times are compared with, and what does more with the time than that.
 BOUNDS = [NOW, NOW, "now() - interval '1 s'", "now() - interval '3 s'", "now() + interval '0.5 s'", "date_trunc('second', now())"]
@@ -102,11 +104,12 @@ class Clock:
         self.told = self.least = None
         self.possible = ()
 
-    def look(self, bag, is_told, now, others):
+    def look(self, bag, is_told, now, others, since=None):
         """At a boundary that came at a time. is_told: it has a message for it; others: what another one shows that has the
-        same steps and tells it, or None. Returns what this one tells, or None."""
+        same steps and tells it, or None; since: when the last transaction committed that the query can have felt without a
+        message, or None. Returns what this one tells, or None."""
         if self.alarm:
-            self._look_finely(is_told, now, others)
+            self._look_finely(is_told, now, others, since)
             return others
         shown = times(bag) if self.is_shown else set()
         require(len(shown) <= 1, "the rows show several times: %s", sorted(shown))
@@ -122,7 +125,7 @@ class Clock:
         self.possible = (shown,) if shown else self._steps(now)
         return shown
 
-    def _look_finely(self, is_told, now, others):
+    def _look_finely(self, is_told, now, others, since):
         """The same for one with an alarm, which shows no time itself. The others may have moved on after its message, at the same
         position: then that has made no difference."""
         if is_told:
@@ -134,10 +137,13 @@ class Clock:
                     self.least, others)
             self.least = max(self.least or others, others)
             last = min(now, others + self.step - FINE)
-        self.possible = (self.told,) if is_told else self._steps(last, FINE)
+        self.possible = (self.told,) if is_told and since is None else self._steps(last, FINE, since)
 
-    def _steps(self, now, step=None):
-        """Those that may have come since the last that is known."""
+    def _steps(self, now, step=None, since=None):
+        """Those that may have come since the last that is known, and the one of a moment."""
+        if self.least is None:
+            return ()
         step = step or self.step
-        count = max(now - self.least, timedelta()) // step + 1 if self.least else 0
-        return tuple(self.least + number * step for number in range(count)) if count <= MANY else ()
+        first = max(self.least, since - (since - LONG_AGO) % step) if since else self.least
+        count = max(now - first, timedelta()) // step + 1
+        return tuple(first + number * step for number in range(count)) if count <= MANY else ()

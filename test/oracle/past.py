@@ -63,6 +63,10 @@ class Past:
         return max((found[at - 1] for found, at in ((self.touched[name], bisect_right(self.touched[name], index))
                                                     for name in query.below) if at), default=-1)
 
+    def committed_at(self, index):
+        """Returns when a transaction of this interval has committed."""
+        return self.reference.replay.transactions[index - self.start - 1].time
+
     def result(self, query, index, clock=None):
         """Returns what the query gives after a transaction of this interval, and at a time if it asks that: a Counter of rows;
         None where that takes too long."""

@@ -11,7 +11,7 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 
 import rows
-from selftest_script import (ALL, CLOCK, DELETE, INSERT, LISTED, ONE, OTHER, STEPS, SUM, TENANTS, TIME, TWO, UPDATE, WHOLE, WINDOW, altered, flow,
+from selftest_script import (ALL, CLOCK, DELETE, INSERT, LISTED, ONE, OTHER, STEPS, SUM, TENANTS, TIME, TWO, UPDATE, WHOLE, WINDOW, alarm_told, altered, flow,
                              refuted, wrong)
 from selftest_traces import ALTERED, CHANGED, EMPTIED, GONE, LOCKED, RESTARTED, ROLLED_BACK, TOO_MANY, TOO_MANY_HELD, TRUNCATED
 
@@ -428,6 +428,8 @@ CLOCKS = [
     wrong("it shows 2026-11-21 22:45:01", clock_is_behind),
     wrong("the whole query gives another result: it was told nothing of it", alarm_beside_clock),
     wrong("when another live query shows 2026-11-21 22:45:01", alarm_is_ahead),
+    wrong("after transaction 102 the whole query gives another result", alarm_told(0), other=[(1, {"[1]": ONE})], delivery="poll"),
+    wrong("after transaction 102 the whole query gives another result", alarm_told(1, xid=102), other=[(1, {"[1]": ONE})], delivery="poll"),
     wrong("the time stands still", clocks(snapshot=["2020-01-01T00:00:00+00:00"])),
 ]
 

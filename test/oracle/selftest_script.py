@@ -8,7 +8,7 @@ import random
 import time
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timezone
 from types import SimpleNamespace
 
 import report
@@ -17,6 +17,7 @@ import schema
 import selects
 import shapes
 from checks import ConnectionCheck
+from clocks import FINE, LONG_AGO
 from reference import Replay, Timeline
 from state import Violation
 from traces import Subscription, Trace
@@ -75,10 +76,15 @@ class FakePast:
 
     def __init__(self, results):
         self.results = results
+        self.committed = datetime.fromisoformat(TIME)  # each of them
 
     def felt(self, _, index):
         """As of the Past."""
         return index
+
+    def committed_at(self, _):
+        """As of the Past."""
+        return self.committed
 
     def result(self, query, index, clock=None):
         """As of the Past."""
@@ -218,6 +224,21 @@ def wrong(text, build, **options):
         raise AssertionError("accepted")
     test.__name__ = "refuses: %s" % text
     return test
+
+
+def alarm_told(right, xid="null"):
+    """Returns a builder: a query with an alarm is told a time, without a transaction or with that one, in a point that goes on with the
+    second transaction. What it is told is right `right` steps later; the second transaction has committed one step later."""
+    def build(script):
+        told = LONG_AGO + (datetime.now(timezone.utc) - LONG_AGO) // FINE * FINE - 9 * FINE
+        script.examiner.past.results[WINDOW, 1, told + right * FINE] = Counter([ONE])
+        script.examiner.past.committed = told + 1.5 * FINE
+        script.read(script.subscribe("o", query=OTHER))
+        script.read(script.subscribe(query=WINDOW, strategy="delta", alarm=True))
+        script.seq = 2010
+        script.send(xid, INSERT, more="true", committed_at='"%s"' % told.isoformat())
+        script.send(102, INSERT, name="o")
+    return build
 
 
 def flow(*messages, read=True, commit=True, full=True, snapshot=(), strategy="stream"):

@@ -9,9 +9,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import report
+from clocks import FINE
 from rows import row_from
 from selftest_script import (ALL, CLOCK, DELETE, INSERT, LISTED, ONE, OTHER, QUERY, STEPS, TENANTS, TWO, UPDATE, WHOLE, WINDOW, WORLD, Script,
-                             altered, assert_told)
+                             alarm_told, altered, assert_told)
 from state import Violation
 
 TOLD = row_from('{"total":1000}')
@@ -453,6 +454,29 @@ def window_of_time():
     assert script.examiner.counters["boundary comparisons at a time that is not known exactly"] == 1, script.examiner.counters
 
 
+def alarm_before_a_transaction():
+    """An alarm is told, and the point goes on with a transaction, which makes no difference when it commits, but would have made one
+    at the time that was told. Where the message tells it, or a point before has shown it, that time is known."""
+    for right, xid, known in ((1, "null", 0), (2, "null", 0), (0, 102, 1)):
+        script = Script(other=[(1, {"[1]": ONE})], delivery="poll")
+        alarm_told(right, xid)(script)
+        counters = script.walk().examiner.counters
+        assert counters["boundary comparisons at a time that is known"] == known, counters
+    script = Script(other=[(1, {"[1]": ONE})], delivery="poll")
+    alarm_told(1)(script)
+    script.seq += 1
+    later = script.examiner.past.committed + FINE
+    script.examiner.past.results[WINDOW, 1, later] = Counter([TWO])
+    script.send("null", UPDATE, committed_at='"%s"' % later.isoformat())
+    counters = script.walk().examiner.counters
+    assert counters["boundary comparisons at a time that is known"] == 1, counters
+    # Of the interval before, it is not known which transactions the query has felt.
+    script = Script(other=[(1, {"[1]": ONE})], delivery="poll")
+    script.examiner.past.start, script.examiner.past.felt = 1, lambda *_: -1
+    alarm_told(2)(script)
+    script.walk()
+
+
 def report_shows_the_first_boundary_that_is_wrong():
     script = Script(count=60, past={(WHOLE, index): Counter([ONE if index < 5 else TWO]) for index in range(60)})
     script.read(script.subscribe(query=WHOLE, strategy="delta"), ("[1]", '{"id":1,"v":1.50}'))
@@ -495,4 +519,4 @@ CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_bet
          backlog_behind_what_was_announced, first_result_that_is_ahead, throttled, throttled_and_polled,
          default_identity, null_that_became_a_json_null,
          seq_of_each_subscription, resets_for_good_reasons, killed_and_told, throttled_before_a_termination, ended_by_a_row_of_its_own,
-         any_select, any_select_at_a_time, any_select_that_was_emptied_and_went_on, window_of_time, lists, a_page_turns, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]
+         any_select, any_select_at_a_time, any_select_that_was_emptied_and_went_on, window_of_time, alarm_before_a_transaction, lists, a_page_turns, report_shows_the_first_boundary_that_is_wrong, report_shows_what_was_lost_long_ago, report_shows_what_announced_more, report_of_a_failure_tells_the_queries]

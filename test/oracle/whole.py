@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import rows
+from clocks import LONG_AGO
 from state import Violation
 
 SAMPLES = 250  # comparisons at each quiet point, beside the last ones
@@ -110,6 +111,14 @@ class Examiner:
         order = result.order() if subscription.query.ordered else None
         self.moments.append(Moment(check, watched, subscription, comparison, index, felt, after, told,
                                    result.as_bag(), order, clocks))
+
+    def felt_since(self, query, index, seen):
+        """Returns when the last transaction up to an index has committed that a query can have felt, if it came after another
+        one (seen); else None."""
+        felt = self.past.felt(query, index)
+        if max(felt, self.past.start) <= seen:
+            return None
+        return (self.past.committed_at(felt) if felt > self.past.start else None) or LONG_AGO
 
     def examine(self):
         """Compares; returns the pairs of (ConnectionCheck, Violation), of each subscription the first."""
