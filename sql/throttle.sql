@@ -307,6 +307,20 @@ SELECT live.wait_for(timeout => '60s');
 TRUNCATE t;
 SELECT id, changes, more FROM told();
 SELECT live.unsubscribe_all();
+-- So is an end which comes between two parts of a point: what it throws away came after them.
+TRUNCATE t, u;
+SELECT strategy FROM live.subscribe('slow', 'SELECT id, a FROM t ORDER BY a, id LIMIT 2', delivery => 'poll', throttle => '1 hour', "snapshot" => false);
+SELECT strategy FROM live.subscribe('fast', 'SELECT id, a FROM u', delivery => 'poll', "snapshot" => false);
+INSERT INTO t VALUES (1, 1, 'x');
+SELECT live.wait_for(timeout => '60s');
+INSERT INTO t VALUES (2, 2, 'x');
+INSERT INTO u VALUES (1, 1);
+SELECT * FROM one_more();
+INSERT INTO t VALUES (3, 0, 'x');
+SELECT live.wait_for(timeout => '60s');
+SELECT live.kill(live_id) FROM live_queries WHERE subscription_id = 'slow' AND status <> 'terminated';
+SELECT id, changes, more FROM told();
+SELECT live.unsubscribe_all();
 DROP TABLE u;
 
 -- ----- lists -----

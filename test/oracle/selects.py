@@ -218,7 +218,8 @@ def random_select(rng, user, world):
     else:
         made = relations.rate_grammar_for(rng) if of_rates else relations.grammar_for(rng, role=not user.renamed)
     text, columns = made.statement()
-    windows = NOW in text or relations.asks_time(made.used, user)
+    # What was made and not taken may have used more.
+    windows = NOW in text or relations.asks_time(set(re.findall(r"\w+", text)), user)
     refresh_every = rng.choice(["0.1 s", "0.3 s", "1 s"]) if windows or rng.random() < CLOCK else ""
     if windows:
         made.form("time window")
@@ -231,7 +232,7 @@ def random_select(rng, user, world):
     forms = set(made.forms)
     forms.update(forms_of(made.used, below, user))
     forms.update({"partitions"} if "place" in below else set())
-    # What was made and not taken may have had a parameter of its own.
+    # And it may have had a parameter of its own.
     used = sorted({int(number) for number in re.findall(r"\$(\d+)", text)})
     text = re.sub(r"\$(\d+)", lambda match: "$%d" % (used.index(int(match.group(1))) + 1), text)
     equal = tuple((used.index(number), kind) for number, kind in made.equal if number in used)

@@ -5,14 +5,20 @@ Owns: those of the self-test's cases that need no trace.
 
 # pylint: disable=missing-function-docstring
 import json
+import random
 import struct
+from types import SimpleNamespace
+from unittest import mock
 
+import clocks
 import journal
 import pgoutput
 import rows
 import schema
+import selects
 import shapes
 from reference import Replay, copy_line, timeline
+from relations import Relations
 from rows import row_from
 from selftest_script import USER
 
@@ -129,5 +135,16 @@ def queries_have_two_texts():
         assert shape.sources, shape.name
 
 
+def who_has_steps_asks_the_time():
+    """Also where its grammar has made a part that does, and left it out."""
+    world, steps = SimpleNamespace(relations=Relations(1, [USER])), 0
+    with mock.patch.multiple(selects, WINDOWS=1, ACCOUNTS=0, LISTS=0, SHARED=0, MEMBERSHIPS=0):
+        for seed in range(2000):
+            query = selects.random_select(random.Random(seed), USER, world)
+            assert not query.refresh_every or clocks.NOW in query.text or query.asks_below, (seed, query.text)
+            steps += bool(query.refresh_every)
+    assert 0 < steps < 2000, steps
+
+
 CASES = [json_keeps_what_was_sent, replays_the_log, replays_a_bag, replays_a_journal, knows_who_truncates_nothing,
-         copies_any_text, queries_have_two_texts]
+         copies_any_text, queries_have_two_texts, who_has_steps_asks_the_time]
