@@ -209,7 +209,7 @@ std::optional<uint64_t> WaitForAttachment(int index, uint64_t serial, uint64_t* 
           if (shared == nullptr) return;
           phase = shared->phase;
           *values_here = shared->values_here;
-          problem = shared->problem;
+          problem = CopyProblem(shared->problem);
         });
         return phase != Phase::kRegistered || problem.sqlstate != 0;
       },

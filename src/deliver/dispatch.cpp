@@ -250,7 +250,7 @@ void ResetOrTerminate(LocalSubscription* one, std::string_view reason) {
   const bool over = WithLock(connection->lock, LW_SHARED, [&] {
     const SubscriptionShared* shared = FindSubscription(*connection, one->serial);
     if (shared == nullptr || shared->status != SubscriptionStatus::kTerminated) return false;
-    body = WriteTermination(shared->problem);
+    body = WriteTermination(CopyProblem(shared->problem));
     return true;
   });
   RecordHeader header = ResetHeader(one->serial, 0, reason);

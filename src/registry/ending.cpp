@@ -38,8 +38,9 @@ void PutUrgentRecord(ConnectionShared* connection, SubscriptionShared* subscript
 bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscription,
                      const ProblemShared& problem) {
   if (subscription->status == SubscriptionStatus::kTerminated) return false;
-  // Before anything changes, whatever that needs is mapped.
+  // Before anything changes, whatever that needs is there and mapped.
   MapDefinition(subscription->definition);
+  PrepareProblem(connection, &subscription->problem);
   for (uint64_t serial = subscription->replaces; serial != 0;) {
     const SubscriptionShared* replaced = FindSubscription(*connection, serial);
     serial = replaced == nullptr ? 0 : replaced->replaces;
@@ -51,7 +52,7 @@ bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscript
   header.subscription_serial = subscription->serial;
   PutUrgentRecord(connection, subscription, header, body.view());
   subscription->status = SubscriptionStatus::kTerminated;
-  subscription->problem = problem;
+  KeepProblem(&subscription->problem, problem);
   RetireSubscription(connection, subscription);
   MarkSlotDirty(connection, subscription->serial);
   return true;

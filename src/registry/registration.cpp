@@ -30,6 +30,7 @@ Unfinished unfinished = kNothing;
 
 void FreeSubscription(ConnectionShared* connection, dsa_pointer pointer) {
   const dsa_pointer definition = FromArea<SubscriptionShared>(pointer)->definition;
+  KeptProblemShared problem = FromArea<SubscriptionShared>(pointer)->problem;
   uint64_t bytes = sizeof(SubscriptionShared);
   if (DsaPointerIsValid(definition)) {
     bytes += DefinitionBytes(*FromArea<DefinitionShared>(definition));
@@ -37,6 +38,8 @@ void FreeSubscription(ConnectionShared* connection, dsa_pointer pointer) {
   }
   FreeShared(pointer);
   Discharge(connection, bytes);
+  // Last, since it may have to map memory that a consumer has put it in.
+  FreeProblem(connection, &problem);
 }
 
 // Doubles the slots. False if there is no memory, or no index left. The caller holds the lock.
@@ -310,7 +313,7 @@ void RemoveSubscription(uint64_t serial, bool kept, ProblemShared* problem) {
     if (subscription == nullptr) return InvalidDsaPointer;
     const int slot = SlotOfSerial(serial);
     consumer = subscription->consumer;
-    if (problem != nullptr) *problem = subscription->problem;
+    if (problem != nullptr) *problem = CopyProblem(subscription->problem);
     MarkSlotDirty(connection, serial);
     GiveBackSlot(connection, slot);
     GiveUpPlace(connection, subscription);

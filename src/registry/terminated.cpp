@@ -64,6 +64,13 @@ void KeepArray(KeptText& to, int encoding, std::string_view text) {
   Join(to, text.substr(0, cut), cut_in_quotes ? kEndOfElement : kAnotherElement);
 }
 
+// What it leads to in the area is about to be freed.
+void KeepSubscription(TerminatedShared* kept, const SubscriptionShared& subscription) {
+  kept->subscription = subscription;
+  kept->subscription.definition = InvalidDsaPointer;
+  kept->subscription.problem.whole = InvalidDsaPointer;
+}
+
 }  // namespace
 
 TerminatedRingShared* TerminatedRing() { return places.terminated_ring; }
@@ -76,8 +83,8 @@ void RetireSubscription(ConnectionShared* connection, SubscriptionShared* subscr
     TerminatedRingShared* ring = TerminatedRing();
     TerminatedShared& kept = ring->kept[ring->next];
     ring->next = (ring->next + 1) % kTerminatedKept;
-    kept.subscription = *subscription;
-    kept.subscription.definition = InvalidDsaPointer;
+    KeepSubscription(&kept, *subscription);
+    kept.problem = CopyProblem(subscription->problem);
     kept.connection_id = connection->connection_id.Load();
     kept.pid = connection->pid.Load();
     const int encoding = subscription->encoding;
@@ -95,7 +102,7 @@ void RetireSubscription(ConnectionShared* connection, SubscriptionShared* subscr
 void UpdateTerminated(const SubscriptionShared& subscription) {
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     for (TerminatedShared& kept : TerminatedRing()->kept)
-      if (kept.subscription.serial == subscription.serial) kept.subscription = subscription;
+      if (kept.subscription.serial == subscription.serial) KeepSubscription(&kept, subscription);
   });
 }
 

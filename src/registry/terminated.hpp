@@ -12,7 +12,8 @@ inline constexpr int kTerminatedKept = 64;
 inline constexpr size_t kKeptTextBytes = 1024;
 
 struct TerminatedShared {
-  SubscriptionShared subscription;  // serial 0: unused; without a definition
+  SubscriptionShared subscription;  // serial 0: unused; without what is in the area
+  ProblemShared problem;
   uint64_t connection_id;
   pid_t pid;
   char query[kKeptTextBytes];

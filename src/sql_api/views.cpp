@@ -33,6 +33,7 @@ namespace {
 // One row of the view, copied under the lock and shown without it.
 struct ShownSubscription {
   SubscriptionShared shared;
+  const ProblemShared* problem;  // nullptr: none
   uint64_t connection_id;
   pid_t pid;
   char* query;
@@ -42,10 +43,15 @@ struct ShownSubscription {
 
 List* shown = NIL;
 
-void Show(const SubscriptionShared& subscription, uint64_t connection_id, pid_t pid, char* query,
-          char* params, char* tables) {
+void Show(const SubscriptionShared& subscription, const ProblemShared& problem,
+          uint64_t connection_id, pid_t pid, char* query, char* params, char* tables) {
   ShownSubscription* one = static_cast<ShownSubscription*>(palloc(sizeof(ShownSubscription)));
-  *one = {subscription, connection_id, pid, query, params, tables};
+  *one = {subscription, nullptr, connection_id, pid, query, params, tables};
+  if (problem.sqlstate != 0) {
+    ProblemShared* copy = static_cast<ProblemShared*>(palloc(sizeof(ProblemShared)));
+    *copy = problem;
+    one->problem = copy;
+  }
   shown = lappend(shown, one);
 }
 
@@ -71,8 +77,8 @@ void ShowLive(const ConnectionShared& connection) {
     if (subscription.status == SubscriptionStatus::kTerminated) return;
     if (IsHidden(connection, subscription)) return;
     const DefinitionShared& definition = *FromArea<DefinitionShared>(subscription.definition);
-    Show(subscription, connection.connection_id.Load(), connection.pid.Load(),
-         WholeField(definition, DefinitionField::kQuery),
+    Show(subscription, CopyProblem(subscription.problem), connection.connection_id.Load(),
+         connection.pid.Load(), WholeField(definition, DefinitionField::kQuery),
          WholeField(definition, DefinitionField::kParams),
          WholeField(definition, DefinitionField::kTables));
   });
@@ -95,7 +101,7 @@ void CollectShown() {
     for (const TerminatedShared& kept : TerminatedRing()->kept) {
       if (kept.subscription.serial == 0) continue;
       HideShown(kept.subscription.serial);
-      Show(kept.subscription, kept.connection_id, kept.pid, pstrdup(kept.query),
+      Show(kept.subscription, kept.problem, kept.connection_id, kept.pid, pstrdup(kept.query),
            pstrdup(kept.params), pstrdup(kept.tables));
     }
   });
@@ -188,10 +194,12 @@ void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRow
   row.AddTime(shared.last_delivered_at);
   // Other sessions of the role need not be allowed to see that row: their settings can be part of
   // its row security.
-  if (shared.problem.may_quote_rows && !may_act && !superuser())
-    row.AddText(readable(ProblemCode(shared.problem)));
+  if (one.problem == nullptr)
+    row.AddNull();
+  else if (one.problem->may_quote_rows && !may_act && !superuser())
+    row.AddText(readable(ProblemCode(*one.problem)));
   else
-    row.AddText(readable(ProblemText(shared.problem)));
+    row.AddText(readable(ProblemText(*one.problem)));
   row.Emit(rows);
 }
 

@@ -108,8 +108,9 @@ void Refuse(int connection, uint64_t serial, int sqlstate, const char* reason, c
   const bool waits =
       WithSubscription(*shared, serial, LW_EXCLUSIVE, [&](SubscriptionShared* subscription) {
         if (subscription->phase == Phase::kAttached) return false;
+        PrepareProblem(shared, &subscription->problem);
         subscription->phase = Phase::kFailed;
-        subscription->problem = problem;
+        KeepProblem(&subscription->problem, problem);
         return true;
       });
   if (waits)
