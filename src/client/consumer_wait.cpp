@@ -5,6 +5,7 @@
 
 #include "pg/compat.hpp"
 #include "pg/settings.hpp"
+#include "registry/kept_problem.hpp"
 #include "registry/limits.hpp"
 #include "registry/registration.hpp"
 #include "worker/launcher.hpp"

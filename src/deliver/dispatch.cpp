@@ -18,6 +18,7 @@
 #include "pg/settings.hpp"
 #include "registry/connection.hpp"
 #include "registry/ending.hpp"
+#include "registry/kept_problem.hpp"
 
 extern "C" {
 #include "storage/ipc.h"

@@ -59,6 +59,7 @@ char* debug_mutation = nullptr;
 int test_consumer = 0;
 bool test_half_way = false;
 int test_dirty_log_kb = 0;
+bool test_equal_hashes = false;
 // Of this process: the allocation that fails, counted down to 0; up, if it is to raise an error.
 int failing_allocation = 0;
 char failing_since[NAMEDATALEN];
@@ -163,6 +164,9 @@ void DefineFaultSettings() {
   DefineCustomIntVariable(
       "live_queries.test_dirty_log_size", "The size of a dirty log that is made, a power of two.",
       nullptr, &test_dirty_log_kb, 0, 0, 4096, PGC_SIGHUP, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("live_queries.test_equal_hashes",
+                           "All parts of definitions have the same hash.", nullptr,
+                           &test_equal_hashes, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
 }
 
 int ConsumerUnderTest() { return test_consumer; }
@@ -170,6 +174,8 @@ int ConsumerUnderTest() { return test_consumer; }
 bool GoesHalfWay() { return test_half_way; }
 
 uint32_t DirtyLogBytesUnderTest() { return static_cast<uint32_t>(test_dirty_log_kb) * 1024; }
+
+bool HashesAreEqual() { return test_equal_hashes; }
 
 bool MutationIsOn(const char* name) {
   return debug_mutation != nullptr && strcmp(debug_mutation, name) == 0;

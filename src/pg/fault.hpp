@@ -38,6 +38,8 @@ bool GoesHalfWay();
 // The size of a dirty log that is made, 0: as usual: live_queries.test_dirty_log_size. With a small
 // one, evaluators are lapped all the time.
 uint32_t DirtyLogBytesUnderTest();
+// Whether all parts of definitions have the same hash: live_queries.test_equal_hashes.
+bool HashesAreEqual();
 
 // Shared memory of the fault points, and the settings. Postmaster only.
 size_t FaultMemoryBytes();
@@ -58,6 +60,7 @@ constexpr bool SharedMemoryIsSpent() { return false; }
 constexpr int ConsumerUnderTest() { return 0; }
 constexpr bool GoesHalfWay() { return false; }
 constexpr uint32_t DirtyLogBytesUnderTest() { return 0; }
+constexpr bool HashesAreEqual() { return false; }
 }  // namespace live_queries
 
 #define LIVE_QUERIES_FAULT(name) static_cast<void>(0)

@@ -1,23 +1,24 @@
-// What a subscription was made from, in shared memory: texts that end with NUL, one after the
-// other, in pieces. One piece of several megabytes would leave holes in the area that nobody else
-// can use. Guarded by whatever guards its owner. Process: any.
+// What a subscription was made from, in shared memory: three parts, each of which other
+// subscriptions may have, too. Process: any.
 #pragma once
 
-#include <span>
-
-#include "pg/postgres.hpp"
-#include "registry/shared_memory.hpp"
+#include "registry/definition_part.hpp"
 
 namespace live_queries {
 
 enum class DefinitionField : uint8_t {
+  // Alike wherever parameters make the difference.
   kQuery,
-  kParams,    // for people: a text[] literal
-  kValues,    // node tree: the parameters' texts
+
+  // Alike in all subscriptions of one shape.
   kTables,    // for people: a text[] literal
   kSettings,  // analyze/settings_capture.hpp
   kSpec,      // query/spec.hpp: the template
-  kRoute,     // node tree: the constants that select this subscription within the template
+
+  // A subscription's own.
+  kParams,  // for people: a text[] literal
+  kValues,  // node tree: the parameters' texts
+  kRoute,   // node tree: the constants that select this subscription within the template
   // analyze/frozen_values.hpp, as of subscribe time; node trees.
   kSessionValues,
   kCatalogValues,
@@ -26,35 +27,29 @@ enum class DefinitionField : uint8_t {
 inline constexpr int kDefinitionFields = 10;
 using DefinitionFields = std::span<const std::string_view, kDefinitionFields>;
 
-struct DefinitionPieceShared {
-  dsa_pointer next;
-  char data[FLEXIBLE_ARRAY_MEMBER];
-};
+// The first field of each part, and the end of all.
+inline constexpr int kDefinitionParts = 3;
+inline constexpr int kFirstField[kDefinitionParts + 1] = {
+    static_cast<int>(DefinitionField::kQuery), static_cast<int>(DefinitionField::kTables),
+    static_cast<int>(DefinitionField::kParams), kDefinitionFields};
+static_assert(kDefinitionFields - kFirstField[2] <= kMostPartFields);
 
+// Guarded by whatever guards its owner; the parts themselves: README.md. All parts, or, where there
+// is no definition, none; some of them only while it is made.
 struct DefinitionShared {
-  uint32_t offsets[kDefinitionFields + 1];  // of the fields, and of their end
-  DefinitionPieceShared first;
-
-  uint32_t bytes() const { return offsets[kDefinitionFields]; }
-  uint32_t Length(DefinitionField field) const {
-    return offsets[static_cast<int>(field) + 1] - offsets[static_cast<int>(field)] - 1;
-  }
+  dsa_pointer parts[kDefinitionParts];
 };
 
-// The shared memory that such a definition takes.
-uint64_t DefinitionBytes(DefinitionFields fields);
-uint64_t DefinitionBytes(const DefinitionShared& definition);
+// The size of all its texts, without what others have of them.
+size_t TextBytes(DefinitionFields fields);
+size_t TextBytes(const DefinitionShared& definition);
 
-// Makes one. What has been made stands in `*made` at any time, for FreeDefinition; false without
-// memory. May ereport.
-bool MakeDefinition(DefinitionFields fields, dsa_pointer* made);
-void FreeDefinition(dsa_pointer pointer);
+// Copies all fields one after the other, TextBytes of them, and says where each of them is.
+void CopyTexts(const DefinitionShared& definition, char* to,
+               const char* (&fields)[kDefinitionFields]);
 
-// Maps all of it, so that FreeDefinition and the following do not ereport.
-void MapDefinition(dsa_pointer pointer);
-
-// Copies all fields, as they stand one after the other.
-void CopyDefinitionData(const DefinitionShared& definition, char* to);
+// The length of a field.
+size_t FieldLength(const DefinitionShared& definition, DefinitionField field);
 // Copies the first bytes of a field, at most `limit`, without its NUL; returns how many.
 size_t CopyField(const DefinitionShared& definition, DefinitionField field, char* to, size_t limit);
 

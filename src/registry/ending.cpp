@@ -5,6 +5,8 @@
 #include "pg/fault.hpp"
 #include "pg/settings.hpp"
 #include "pg/try_catch.hpp"
+#include "registry/definition_table.hpp"
+#include "registry/kept_problem.hpp"
 #include "registry/mail_storage.hpp"
 #include "registry/terminated.hpp"
 

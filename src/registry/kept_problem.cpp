@@ -2,6 +2,7 @@
 #include "registry/kept_problem.hpp"
 
 #include "registry/limits.hpp"
+#include "registry/shared_memory.hpp"
 
 namespace live_queries {
 

@@ -1,19 +1,12 @@
-// The problem of a subscription, kept aside: there are many subscriptions, and few have one.
-// Guarded by the lock of its connection. Process: any.
+// Keeps the problem of a subscription aside, under the lock of its connection. Process: any.
 #pragma once
 
+#include "pg/postgres.hpp"
 #include "registry/problem.hpp"
-#include "registry/shared_memory.hpp"
 
 namespace live_queries {
 
 struct ConnectionShared;
-
-struct KeptProblemShared {
-  int sqlstate;  // 0: none
-  bool may_quote_rows;
-  dsa_pointer whole;  // ProblemShared; invalid if there is none, or was no memory for it
-};
 
 // Makes room for a problem, if there is memory for it; charged to the connection, past its limits.
 // Maps it as well. May ereport, and has changed nothing then.

@@ -7,6 +7,7 @@
 #include "pg/fault.hpp"
 #include "pg/settings.hpp"
 #include "registry/connection.hpp"
+#include "registry/definition_table.hpp"
 #include "registry/limits.hpp"
 #include "registry/terminated.hpp"
 
@@ -30,11 +31,12 @@ Size ConnectionsBytes() { return MAXALIGN(mul_size(sizeof(ConnectionShared), Max
 
 Size RoleUsagesBytes() { return MAXALIGN(mul_size(sizeof(RoleUsageShared), MaxBackends)); }
 Size RingBytes() { return MAXALIGN(sizeof(TerminatedRingShared)); }
+Size BucketsBytes() { return MAXALIGN(mul_size(sizeof(dsa_pointer), DefinitionBuckets())); }
 
 Size TotalBytes() {
   Size bytes = kInitialAreaBytes;
-  for (const Size part :
-       {ControlBytes(), DatabasesBytes(), ConnectionsBytes(), RoleUsagesBytes(), RingBytes()})
+  for (const Size part : {ControlBytes(), DatabasesBytes(), ConnectionsBytes(), RoleUsagesBytes(),
+                          RingBytes(), BucketsBytes()})
     bytes = add_size(bytes, part);
 #ifdef LIVE_QUERIES_FAULTS
   bytes = add_size(bytes, FaultMemoryBytes());
@@ -93,7 +95,7 @@ void CreateArea() {
 void RequestSharedMemory() {
   if (previous_shmem_request_hook != nullptr) previous_shmem_request_hook();
   RequestAddinShmemSpace(TotalBytes());
-  RequestNamedLWLockTranche(kTranche, 1 + MaxBackends);
+  RequestNamedLWLockTranche(kTranche, 2 + MaxBackends);
 }
 
 void StartUpSharedMemory() {
@@ -103,19 +105,22 @@ void StartUpSharedMemory() {
   char* place = static_cast<char*>(ShmemInitStruct(kTranche, TotalBytes(), &found));
   LWLockPadded* locks = GetNamedLWLockTranche(kTranche);
   places.control_lock = &locks[0].lock;
+  places.definitions_lock = &locks[1].lock;
   places.control = reinterpret_cast<ControlShared*>(place);
   places.databases = reinterpret_cast<DatabaseShared*>(place += ControlBytes());
   places.connections = reinterpret_cast<ConnectionShared*>(place += DatabasesBytes());
   places.role_usages = reinterpret_cast<RoleUsageShared*>(place += ConnectionsBytes());
   places.terminated_ring = reinterpret_cast<TerminatedRingShared*>(place += RoleUsagesBytes());
-  places.area = place + RingBytes();
+  places.definition_buckets = reinterpret_cast<dsa_pointer*>(place += RingBytes());
+  places.area = place + BucketsBytes();
   if (!found) {
     InitControl();
     for (int i = 0; i < max_databases; ++i) InitDatabase(&places.databases[i], i);
     for (int i = 0; i < MaxBackends; ++i)
-      InitConnection(&places.connections[i], i, &locks[1 + i].lock);
+      InitConnection(&places.connections[i], i, &locks[2 + i].lock);
     for (int i = 0; i < MaxBackends; ++i) InitRoleUsage(&places.role_usages[i]);
     InitTerminatedRing();
+    std::fill_n(places.definition_buckets, DefinitionBuckets(), InvalidDsaPointer);
     CreateArea();
   }
 #ifdef LIVE_QUERIES_FAULTS

@@ -185,8 +185,16 @@ void Charge(ConnectionShared* connection, uint64_t bytes) {
 }
 
 void Discharge(ConnectionShared* connection, uint64_t bytes) {
+  DischargeConnection(connection, bytes);
+  DischargeRole(*connection, bytes);
+}
+
+void DischargeConnection(ConnectionShared* connection, uint64_t bytes) {
   connection->bytes.Subtract(bytes);
-  UsageOf(*connection)->bytes.Subtract(bytes);
+}
+
+void DischargeRole(const ConnectionShared& connection, uint64_t bytes) {
+  UsageOf(connection)->bytes.Subtract(bytes);
 }
 
 bool MayKeepMail(ConnectionShared* connection, uint64_t bytes) {

@@ -55,6 +55,9 @@ void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription)
 // Memory that was allocated, or that has been freed, for a connection.
 void Charge(ConnectionShared* connection, uint64_t bytes);
 void Discharge(ConnectionShared* connection, uint64_t bytes);
+// The same of the one of them alone: for what others of the role go on using.
+void DischargeConnection(ConnectionShared* connection, uint64_t bytes);
+void DischargeRole(const ConnectionShared& connection, uint64_t bytes);
 
 // Whether so much more of messages that wait for a connection may take shared memory: else they go
 // to its spill file, so that no role's clients keep others from subscribing by not reading.

@@ -3,6 +3,8 @@
 
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
+#include "registry/definition_table.hpp"
+#include "registry/kept_problem.hpp"
 #include "registry/limits.hpp"
 #include "registry/mail_storage.hpp"
 #include "registry/terminated.hpp"
@@ -22,22 +24,19 @@ struct Unfinished {
   int consumer;
   bool counted;
   uint64_t reserved;  // bytes
-  dsa_pointer definition;
+  DefinitionShared definition;
   dsa_pointer subscription;
 };
-constexpr Unfinished kNothing = {0, false, 0, InvalidDsaPointer, InvalidDsaPointer};
+constexpr Unfinished kNothing = {};
+static_assert(InvalidDsaPointer == 0);
 Unfinished unfinished = kNothing;
 
 void FreeSubscription(ConnectionShared* connection, dsa_pointer pointer) {
-  const dsa_pointer definition = FromArea<SubscriptionShared>(pointer)->definition;
+  DefinitionShared definition = FromArea<SubscriptionShared>(pointer)->definition;
   KeptProblemShared problem = FromArea<SubscriptionShared>(pointer)->problem;
-  uint64_t bytes = sizeof(SubscriptionShared);
-  if (DsaPointerIsValid(definition)) {
-    bytes += DefinitionBytes(*FromArea<DefinitionShared>(definition));
-    FreeDefinition(definition);
-  }
   FreeShared(pointer);
-  Discharge(connection, bytes);
+  Discharge(connection, sizeof(SubscriptionShared));
+  LeaveDefinition(connection, &definition);
   // Last, since it may have to map memory that a consumer has put it in.
   FreeProblem(connection, &problem);
 }
@@ -84,14 +83,15 @@ void GiveBackSlot(ConnectionShared* connection, int slot) {
   lane.free_slot = slot;
 }
 
-bool MakeSubscription(const NewSubscription& subscription) {
-  if (!MakeDefinition(subscription.fields, &unfinished.definition)) return false;
+bool MakeSubscription(ConnectionShared* connection, const NewSubscription& subscription) {
+  if (!UseDefinition(connection, subscription.fields, &unfinished.definition)) return false;
+  LIVE_QUERIES_FAULT("definition-used");
   unfinished.subscription = AllocateShared(sizeof(SubscriptionShared), DSA_ALLOC_ZERO);
   if (!DsaPointerIsValid(unfinished.subscription)) return false;
   SubscriptionShared* shared = FromArea<SubscriptionShared>(unfinished.subscription);
   shared->definition = unfinished.definition;
   shared->id = subscription.id;
-  shared->consumer = subscription.consumer;
+  shared->consumer = static_cast<int16_t>(subscription.consumer);
   shared->phase = Phase::kRegistered;
   shared->status = SubscriptionStatus::kActive;
   shared->delivery = subscription.delivery;
@@ -124,17 +124,17 @@ void ReserveOwnPlace(ConnectionShared* connection, const NewSubscription& subscr
   unfinished.counted = true;
 }
 
-// What a new subscription takes is counted before there is any of it, or raises an error.
+// What a new subscription takes is counted before there is any of it, or raises an error. Its
+// definition is as well, where it is made.
 void Reserve(ConnectionShared* connection, const NewSubscription& subscription) {
   // The decoder has to copy it in one piece.
-  if (DefinitionBytes(subscription.fields) > MaxAllocSize / 2)
+  if (TextBytes(subscription.fields) > MaxAllocSize / 2)
     ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
             errmsg("the query with its parameters is too large for a live query"),
             errdetail("It may take %zu bytes.", MaxAllocSize / 2));
   ReserveOwnPlace(connection, subscription);
-  const uint64_t bytes = DefinitionBytes(subscription.fields) + sizeof(SubscriptionShared);
-  ReserveMemory(connection, bytes);
-  unfinished.reserved = bytes;
+  ReserveMemory(connection, sizeof(SubscriptionShared));
+  unfinished.reserved = sizeof(SubscriptionShared);
 }
 
 // Counts a subscription in the place that is reserved for it, or in that of the one that it
@@ -278,7 +278,7 @@ uint64_t RegisterSubscription(const NewSubscription& subscription) {
       return ended ? uint64_t{0} : EnterSlot(connection);
     });
   };
-  const bool made = MakeSubscription(subscription);
+  const bool made = MakeSubscription(connection, subscription);
   uint64_t serial = made ? enter() : 0;
   if (serial == 0) {
     AbandonRegistration();
@@ -295,12 +295,14 @@ uint64_t RegisterSubscription(const NewSubscription& subscription) {
 }
 
 void AbandonRegistration() {
-  const Unfinished abandoned = unfinished;
+  ConnectionShared* connection = MyConnectionIfAny();
+  Unfinished abandoned = unfinished;
   unfinished = kNothing;
+  AbandonPart(connection);
   if (DsaPointerIsValid(abandoned.subscription)) FreeShared(abandoned.subscription);
-  if (DsaPointerIsValid(abandoned.definition)) FreeDefinition(abandoned.definition);
-  if (abandoned.reserved > 0) Discharge(MyConnectionIfAny(), abandoned.reserved);
-  if (abandoned.counted) ReleasePlaces(MyConnectionIfAny(), abandoned.consumer, 1);
+  LeaveDefinition(connection, &abandoned.definition);
+  if (abandoned.reserved > 0) Discharge(connection, abandoned.reserved);
+  if (abandoned.counted) ReleasePlaces(connection, abandoned.consumer, 1);
 }
 
 void RemoveSubscription(uint64_t serial, bool kept, ProblemShared* problem) {

@@ -30,6 +30,7 @@ void RequireSharedMemory() {
 
 ControlShared* Control() { return places.control; }
 LWLock* ControlLock() { return places.control_lock; }
+LWLock* DefinitionsLock() { return places.definitions_lock; }
 
 dsa_area* Area() {
   if (area == nullptr) {

@@ -35,8 +35,10 @@ struct Places {
   ConnectionShared* connections;
   RoleUsageShared* role_usages;
   TerminatedRingShared* terminated_ring;
+  dsa_pointer* definition_buckets;
   void* area;
   LWLock* control_lock;
+  LWLock* definitions_lock;
 };
 extern Places places;
 
@@ -47,6 +49,7 @@ void RequireSharedMemory();
 
 ControlShared* Control();
 LWLock* ControlLock();
+LWLock* DefinitionsLock();
 
 // The area, attached to at the first call of a process. May ereport then.
 dsa_area* Area();

@@ -1,6 +1,8 @@
 // Puts what has ended into the ring, with its texts cut at a character's boundary. Process: any.
 #include "registry/terminated.hpp"
 
+#include "registry/definition_table.hpp"
+#include "registry/kept_problem.hpp"
 #include "registry/limits.hpp"
 
 extern "C" {
@@ -67,7 +69,7 @@ void KeepArray(KeptText& to, int encoding, std::string_view text) {
 // What it leads to in the area is about to be freed.
 void KeepSubscription(TerminatedShared* kept, const SubscriptionShared& subscription) {
   kept->subscription = subscription;
-  kept->subscription.definition = InvalidDsaPointer;
+  kept->subscription.definition = {};
   kept->subscription.problem.whole = InvalidDsaPointer;
 }
 
@@ -76,9 +78,7 @@ void KeepSubscription(TerminatedShared* kept, const SubscriptionShared& subscrip
 TerminatedRingShared* TerminatedRing() { return places.terminated_ring; }
 
 void RetireSubscription(ConnectionShared* connection, SubscriptionShared* subscription) {
-  const dsa_pointer pointer = subscription->definition;
-  const DefinitionShared* definition = FromArea<DefinitionShared>(pointer);
-  const uint64_t bytes = DefinitionBytes(*definition);
+  DefinitionShared definition = subscription->definition;
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     TerminatedRingShared* ring = TerminatedRing();
     TerminatedShared& kept = ring->kept[ring->next];
@@ -89,14 +89,13 @@ void RetireSubscription(ConnectionShared* connection, SubscriptionShared* subscr
     kept.pid = connection->pid.Load();
     const int encoding = subscription->encoding;
     FieldStart start;
-    KeepText(kept.query, encoding, start.Of(*definition, DefinitionField::kQuery));
-    KeepArray(kept.params, encoding, start.Of(*definition, DefinitionField::kParams));
-    KeepArray(kept.tables, encoding, start.Of(*definition, DefinitionField::kTables));
+    KeepText(kept.query, encoding, start.Of(definition, DefinitionField::kQuery));
+    KeepArray(kept.params, encoding, start.Of(definition, DefinitionField::kParams));
+    KeepArray(kept.tables, encoding, start.Of(definition, DefinitionField::kTables));
   });
-  subscription->definition = InvalidDsaPointer;
+  subscription->definition = {};
   GiveUpPlace(connection, subscription);
-  FreeDefinition(pointer);
-  Discharge(connection, bytes);
+  LeaveDefinition(connection, &definition);
 }
 
 void UpdateTerminated(const SubscriptionShared& subscription) {

@@ -8,6 +8,7 @@
 #include "pg/encoding.hpp"
 #include "pg/settings.hpp"
 #include "registry/connection.hpp"
+#include "registry/kept_problem.hpp"
 #include "registry/terminated.hpp"
 #include "sql_api/arguments.hpp"
 
@@ -56,7 +57,7 @@ void Show(const SubscriptionShared& subscription, const ProblemShared& problem,
 }
 
 char* WholeField(const DefinitionShared& definition, DefinitionField field) {
-  const size_t length = definition.Length(field);
+  const size_t length = FieldLength(definition, field);
   char* text = static_cast<char*>(palloc(length + 1));
   text[CopyField(definition, field, text, length)] = '\0';
   return text;
@@ -76,7 +77,7 @@ void ShowLive(const ConnectionShared& connection) {
   ForEachSubscription(connection, [&](const SubscriptionShared& subscription) {
     if (subscription.status == SubscriptionStatus::kTerminated) return;
     if (IsHidden(connection, subscription)) return;
-    const DefinitionShared& definition = *FromArea<DefinitionShared>(subscription.definition);
+    const DefinitionShared& definition = subscription.definition;
     Show(subscription, CopyProblem(subscription.problem), connection.connection_id.Load(),
          connection.pid.Load(), WholeField(definition, DefinitionField::kQuery),
          WholeField(definition, DefinitionField::kParams),

@@ -7,10 +7,8 @@ namespace live_queries {
 bool CopyDefinition(int connection, uint64_t serial, DefinitionCopy* definition) {
   auto copy = [&](const SubscriptionShared* subscription) {
     if (subscription->status == SubscriptionStatus::kTerminated) return false;
-    const DefinitionShared* source = FromArea<DefinitionShared>(subscription->definition);
-    char* data = static_cast<char*>(palloc(source->bytes()));
-    CopyDefinitionData(*source, data);
-    for (int i = 0; i < kDefinitionFields; ++i) definition->fields[i] = data + source->offsets[i];
+    const DefinitionShared& source = subscription->definition;
+    CopyTexts(source, static_cast<char*>(palloc(TextBytes(source))), definition->fields);
     definition->role = subscription->role;
     definition->analysed_at = subscription->analysed_at;
     definition->values_here = subscription->values_here;

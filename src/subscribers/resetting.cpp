@@ -5,6 +5,7 @@
 #include "pg/fault.hpp"
 #include "registry/consumer.hpp"
 #include "registry/ending.hpp"
+#include "registry/kept_problem.hpp"
 #include "subscribers/mirror.hpp"
 
 namespace live_queries {

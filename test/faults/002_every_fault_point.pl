@@ -56,7 +56,7 @@ my %walk = (
     'launcher-launch'  => { at => 'launcher', by => \&restart_decoder, told => [ [ qr// => $reset ] ] },
     'launcher-exit'    => { at => 'launcher', by => \&restart_launcher, only => $exiting },
     'extension-dropped' => {
-        at => 'launcher', by => \&drop_extension, alloc => [ 0, 1, -1 ], told => [ [ qr// => [ 'terminated q', 'terminated q' ] ] ] },
+        at => 'launcher', by => \&drop_extension, alloc => [ 0, 1, 2, -1, -2 ], told => [ [ qr// => [ 'terminated q', 'terminated q' ] ] ] },
 
     'decoder-start'  => { at => 'decoder', by => \&restart_decoder },
     'decoder-placed' => { at => 'decoder', by => \&restart_decoder },
@@ -96,8 +96,9 @@ my %walk = (
         at     => 'decoder',
         before => \&have_fragile,
         by     => \&break_fragile,
-        alloc  => [ 0, 1, -1 ],
-        told   => [ [ qr/^alloc 1/ => [ '', 'reset q, terminated more' ] ] ] },
+        # The first one is for the reason, as at subscription-terminate: without it all is told.
+        alloc  => [ 0, 2, -1, -2 ],
+        told   => [ [ qr/^alloc 2/ => [ '', 'reset q, terminated more' ] ] ] },
     'decoder-evaluated' => { at => 'decoder', by => \&change },
 
     'decoder-publish'     => { at => 'decoder', by => \&change },
@@ -112,10 +113,14 @@ my %walk = (
     'subscribe-analysed' => { at => 'client', by => \&subscribe_more, after => \&no_more },
     'registry-enter'     => {
         at    => 'client',
-        by    => \&subscribe_more,
-        alloc => [ 0, 1, 2, -1, -2 ],
-        says  => [ [ qr/^alloc [12]/ => 'out of shared memory for live queries' ] ],
+        by    => \&subscribe_another,
+        alloc => [ 0, 1, 2, 3, -1, -2, -3 ],
+        says  => [ [ qr/^alloc [123]/ => 'out of shared memory for live queries' ] ],
         after => \&no_more },
+    map({ ($_ => {
+            at => 'client', by => \&subscribe_another, alloc => [ 0, 1, -1 ],
+            says => [ [ qr/^alloc 1/ => 'out of shared memory for live queries' ] ], after => \&no_more }) }
+          qw(definition-made definition-used)),
     'subscribe-registered'     => { at => 'client', by => \&subscribe_more, after => \&no_more },
     'subscribe-attached'       => { at => 'client', by => \&subscribe_more, after => \&no_more },
     'subscribe-snapshot-taken' => { at => 'client', by => \&subscribe_more, after => \&no_more },
@@ -128,9 +133,9 @@ my %walk = (
     'subscription-terminate'   => {
         at    => 'client',
         by    => \&kill_other,
-        alloc => [ 0, 1, -1 ],
-        told  => [ [ qr/^alloc 1/ => [ 'terminated q', '' ] ] ],
-        says  => [ [ qr/^alloc 1/ => 'no error' ] ] },
+        alloc => [ 0, 1, 2, -1, -2 ],
+        told  => [ [ qr/^alloc [12]/ => [ 'terminated q', '' ] ] ],
+        says  => [ [ qr/^alloc [12]/ => 'no error' ] ] },
     'registry-remove' => { at => 'client', before => \&have_more, by => \&unsubscribe_more, only => $committed },
 
     'snapshot-stored'       => { at => 'client', by => \&read_below_subscribe, after => \&no_more },
@@ -164,7 +169,9 @@ my $others_reset = [ 'reset q', '' ];
     map({ ("$_, refresh" => {@by_refresh}) } qw(subscribe-analysed subscribe-registered subscribe-attached subscribe-snapshot-taken
           subscribe-published session-commit subscription-drop)),
     map({ ("$_, refresh" => { @by_refresh, only => $committed }) } qw(session-committed registry-remove)),
-    'registry-enter, refresh'  => { %{ $walk{'registry-enter'} }, @by_refresh, after => undef },
+    # All of its definition is there already.
+    'registry-enter, refresh'  => { %{ $walk{'registry-enter'} }, @by_refresh, alloc => [ 0, 1, -1 ], after => undef },
+    'definition-used, refresh' => { %{ $walk{'definition-used'} }, @by_refresh, after => undef },
     'session-aborted, refresh' => { @by_refresh, by => \&refresh_in_vain, only => $aborting },
     'subscription-pause, refresh' => { @by_refresh, before => \&pause_and_let_wait, first => \&resume },
     'decoder-attach, refresh' => {

@@ -318,14 +318,17 @@ set_server('live_queries.spill_size', '');
 
 # ---- memory ----------------------------------------------------------------------------------------------------
 
-# The places of a connection's subscriptions grow with them, here the first and the fifth time.
-for my $which (3, -3) {
+# The places of a connection's subscriptions grow with them, here the first and the fifth time. The first one of a query has
+# two parts of its definition to make before, what is its own it has from the other client.
+for my $sign (1, -1) {
     my $connection = connect_client($node);
+    my $query = "SELECT id, $sign AS turn FROM t";
     for my $id (1, 5) {
+        my $which = $sign * ($id == 1 ? 4 : 2);
         set_fault($node, 'registry-enter', 'alloc', $which);
-        is($connection->error("SELECT live.subscribe('s$id', 'SELECT id FROM t')")->{C}, '53200', "no memory for place $id ($which)");
+        is($connection->error("SELECT live.subscribe('s$id', '$query')")->{C}, '53200', "no memory for place $id ($which)");
         my $last = $id + 3;
-        $connection->subscribe("s$_", 'SELECT id FROM t') for $id .. $last;
+        $connection->subscribe("s$_", $query) for $id .. $last;
         is($connection->value('SELECT count(*) FROM live_queries WHERE pid = pg_backend_pid()'), $last, 'then there is');
     }
     $connection->disconnect;
@@ -356,8 +359,8 @@ sub decoder_memory {
         cmp_ok($seconds, '<', 300, "$point: at once");
         is_deeply(\%errors, { "fault point $point" => 300 }, "$point: a subscription fails many times");
         release($node, $point);
-        # What is there is a subscription, with its definition, and the places of two connections.
-        until_ok($node, q{SELECT fault_leftovers() ~ '^pieces 4,.* connections 2, subscriptions 1, of databases 1,'}, 't',
+        # What is there is a subscription, the three parts of its definition, and the places of two connections.
+        until_ok($node, q{SELECT fault_leftovers() ~ '^pieces 6,.* connections 2, subscriptions 1, of databases 1,'}, 't',
             "$point: nothing is left of it");
         is_exact($other, "$point: the other client");
     }

@@ -246,7 +246,7 @@ restart_with($node, 'live_queries.max_subscriptions = 100000');
     my $long = 'x' x 200_000;
     my ($count, $error) = (0);
     for (; $count < 100; ++$count) {
-        $error = $one->error("SELECT * FROM live.subscribe('long $count', 'SELECT id FROM t WHERE a <> ''$long''')");
+        $error = $one->error("SELECT * FROM live.subscribe('long $count', 'SELECT id FROM t WHERE a <> ''$long$count''')");
         last if $error->{C} ne '00000';
     }
     is($error->{C}, '53200', 'shared memory is limited');

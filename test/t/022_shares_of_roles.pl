@@ -17,10 +17,10 @@ $admin->rows($_)
 
 sub client { my ($user) = @_; return connect_client($node, user => $user) }
 
-# subscribe_to(CLIENT, ID, KILOBYTES): with a comment of that size; the error.
+# subscribe_to(CLIENT, ID, KILOBYTES): with a comment of that size, which no other has; the error.
 sub subscribe_to {
     my ($client, $id, $kilobytes) = @_;
-    return $client->error("SELECT live.subscribe('$id', 'SELECT id, a FROM t --' || repeat('x', 1024 * "
+    return $client->error("SELECT live.subscribe('$id', 'SELECT id, a FROM t --$id' || repeat('x', 1024 * "
           . ($kilobytes // 0) . q{), delivery => 'poll', "snapshot" => false)});
 }
 
