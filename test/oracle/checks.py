@@ -28,10 +28,14 @@ HISTORY = 300  # events kept for a report, of a connection and of each subscript
 
 
 class Comparison:
-    """The true result of one subscription, moved along the commit order, and where the client's differs."""
+    """The true result of one subscription, moved along the commit order, and where the client's differs.
 
-    def __init__(self, timeline, index, keyed):
+    net: whether one message may tell several transactions, of which what comes and goes is not told.
+    """
+
+    def __init__(self, timeline, index, keyed, net=False):
         self.keyed = keyed
+        self.net = net
         self.truth = dict(timeline.base) if keyed else Counter(timeline.base)
         self.index = -1          # the last transaction in truth
         self.pending = deque(timeline.steps)
@@ -43,9 +47,11 @@ class Comparison:
     def advance(self, index):
         """Moves the truth to the state after the transaction of an index."""
         self.index = max(index, self.index)
+        before = {}
         while self.pending and self.pending[0][0] <= index:
             at, changes = self.pending.popleft()
             for key, change in changes.items():
+                before.setdefault(key, self.expected(key))
                 self.changed.setdefault(key, []).append(at)
                 if self.keyed and change is None:
                     self.truth.pop(key, None)
@@ -55,8 +61,9 @@ class Comparison:
                     self.truth[key] += change
                     if not self.truth[key]:
                         del self.truth[key]
-                if self.result is not None:
-                    self._compare(key, must_know=True)
+        if self.result is not None:
+            for key, value in before.items():
+                self._compare(key, must_know=not self.net or self.expected(key) != value)
 
     def follow(self, result):
         """Compares with a client's result from now on; None: no longer."""
@@ -251,7 +258,7 @@ class ConnectionCheck:
         if subscription.query.shape.pointwise and subscription.strategy != "refresh":
             timeline = self.reference.timeline(subscription.query)
             state.failing = state.failing or any(at > index - NEARBY for at in timeline.failing)
-            return Comparison(timeline, index, subscription.keyed)
+            return Comparison(timeline, index, subscription.keyed, subscription.strategy == "delta" or subscription.throttle > 0)
         return None
 
     def _lead_over(self, watched, index):

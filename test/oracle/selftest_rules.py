@@ -46,6 +46,15 @@ def silent_whole(script):
     script.send(102, INSERT, name="o")
 
 
+def unknown(*messages, strategy):
+    """Returns a builder: a subscription without a first result, then messages."""
+    def build(script):
+        script.subscribe(snapshot=False, strategy=strategy)
+        for message in messages:
+            script.send(*message)
+    return build
+
+
 def reset_late(script):
     """What was wrong at a boundary is no more compared when the report is written."""
     script.read(script.subscribe(query=WHOLE, strategy="delta"))
@@ -269,6 +278,9 @@ RESULTS = [
     wrong("after transaction 101 the result differs", flow((101, INSERT.replace("1.50", "1.5"))), steps=STEPS),
     wrong("after transaction 102 the result differs", flow((101, INSERT), (102, UPDATE)), **AFTER_ONE),
     wrong("told nothing of it", silent, steps=STEPS[:1], other=[(1, {"[1]": ONE})]),
+    wrong("after transaction 102 the result differs", unknown((102, INSERT), strategy="delta"), steps=[(0, {"[2]": ONE}), (1, {"[1]": ONE})]),
+    wrong("after transaction 103 the result differs", unknown((103, INSERT), strategy="stream"),
+          steps=[(0, {"[2]": ONE}), (1, {"[2]": None}), (2, {"[1]": ONE})]),
     wrong("told twice", flow((101, INSERT), (101, UPDATE)), **AFTER_ONE),
     wrong("told after a later one", flow((102, INSERT), (101, UPDATE)), steps=[(1, {"[1]": ONE})]),
     wrong("told nothing of it", throttled_apart, steps=STEPS[:1]),

@@ -94,6 +94,14 @@ def no_snapshot():
     script.walk()
 
 
+def no_snapshot_and_a_row_that_comes_and_goes():
+    """Who is told of several transactions at a time and has no first result hears nothing of it."""
+    script = Script(count=4, steps=[(0, {"[1]": ONE}), (1, {"[2]": ONE}), (2, {"[2]": None})])
+    script.subscribe(snapshot=False, strategy="delta")
+    script.send(103, INSERT, xid="null", xids="[101,102,103]")
+    assert script.walk().counters["boundary comparisons"] == 1
+
+
 def pause_and_resume():
     script = Script(steps=STEPS)
     made = script.subscribe()
@@ -514,7 +522,8 @@ def report_of_a_failure_tells_the_queries():
 
 
 CASES = [follows_three_transactions, snapshot_beside_a_transaction, progress_between_transactions, clear_and_insert,
-         clear_and_insert_after_a_while, clear_of_nothing, bag_counts_equal_rows, no_snapshot, pause_and_resume, parts_of_one_transaction,
+         clear_and_insert_after_a_while, clear_of_nothing, bag_counts_equal_rows, no_snapshot, no_snapshot_and_a_row_that_comes_and_goes,
+         pause_and_resume, parts_of_one_transaction,
          parts_of_several_transactions, other_parameters, other_parameters_in_vain,
          backlog_behind_what_was_announced, first_result_that_is_ahead, throttled, throttled_and_polled,
          default_identity, null_that_became_a_json_null,
