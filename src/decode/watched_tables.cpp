@@ -12,6 +12,7 @@ extern "C" {
 #include "catalog/pg_inherits.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 }
@@ -89,12 +90,16 @@ bool SameShape(const RowShape& a, const RowShape& b) {
 }
 
 // As the catalogs have them, or had them at the point of the log under whose snapshot this is. In
-// the current context.
+// the current context. Temporary ones have rows for their own session alone.
 Children ChildrenOf(Oid relation) {
   Children children = {};
-  if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
-    children.oids =
-        find_inheritance_children_extended(relation, false, NoLock, &children.detaching, nullptr);
+  if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation))) return children;
+  children.oids =
+      find_inheritance_children_extended(relation, false, NoLock, &children.detaching, nullptr);
+  ListCell* cell;
+  foreach (cell, children.oids)
+    if (get_rel_persistence(lfirst_oid(cell)) == RELPERSISTENCE_TEMP)
+      children.oids = foreach_delete_current(children.oids, cell);
   return children;
 }
 

@@ -77,6 +77,8 @@ are_reset('a child goes and comes', 'heirs', 'ALTER TABLE heirs_more NO INHERIT 
 # Within one transaction it is where it was, at both of its ends.
 is_deeply(reset_by("BEGIN; $detach; $attach; COMMIT"), [], 'goes and comes in one transaction: nothing is said');
 is_deeply(reset_by("BEGIN; SAVEPOINT s; $detach; ROLLBACK TO s; COMMIT"), [], 'likewise if that is rolled back');
+is_deeply(reset_by('CREATE TEMPORARY TABLE own () INHERITS (heirs)', 'INSERT INTO own VALUES (9, 9)', 'DROP TABLE own'), [],
+    'nor of a temporary child, whose rows are those of its session');
 $writer->rows('INSERT INTO parts VALUES (80, 1); INSERT INTO heirs VALUES (80, 1)');
 is_deeply($client->told, [ sort keys %queries ], 'all go on');
 is_deeply($client->state_of($_), $client->rows_now($queries{$_}), "$_ is exact") for sort keys %queries;
