@@ -20,6 +20,12 @@ AS 'MODULE_PATHNAME', 'live_queries_subscribe' LANGUAGE C VOLATILE PARALLEL UNSA
 COMMENT ON FUNCTION live.subscribe(text, text, text[], boolean, text, interval, interval) IS
 'Registers a live query for this connection. params are $1..$n as text. Read live.snapshot to its end, then changes arrive as notifications on channel (delivery ''notify''), or from live.poll (''poll''). throttle: at least so long between two messages, each of which is then what all that was committed in between comes to. Takes effect at commit. seq is a position of the log that history names (system identifier and timeline): two of them compare within one history only. columns: name and type of each result column, and its places from 0 in the key and in the order of the query. refresh_every: the steps in which the clock goes, for a query that asks it (now()). Errors: 22004, 22023, 42710, 0A000, 42501, 55000, 25001, 53400, 53200, 57014, and those of the query.';
 
+CREATE FUNCTION live.subscribe_many(subscriptions jsonb)
+RETURNS TABLE (subscription_id text, live_id text, channel text, strategy text, seq text, history text, columns json)
+AS 'MODULE_PATHNAME', 'live_queries_subscribe_many' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION live.subscribe_many(jsonb) IS
+'Registers several live queries for this connection, all or none, with first results of one position. subscriptions is an array of objects whose members are the arguments of live.subscribe: subscription_id, query, params (an array), snapshot, delivery, throttle, refresh_every. One row for each, in that order. Errors: those of live.subscribe; their context names the live query.';
+
 CREATE FUNCTION live.snapshot(subscription_id text, max_rows integer DEFAULT NULL)
 RETURNS TABLE (key json, "row" json)
 AS 'MODULE_PATHNAME', 'live_queries_snapshot' LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -80,6 +86,8 @@ COMMENT ON FUNCTION live.explain(text, text[]) IS
 'How live.subscribe would watch the query: strategy, tables, key, routing and filter; or the error that it would raise.';
 
 CREATE FUNCTION live.subscriptions(
+    of_live_id text DEFAULT NULL, of_connection_id bigint DEFAULT NULL,
+    of_subscription_id text DEFAULT NULL, of_pid integer DEFAULT NULL,
     OUT live_id text, OUT connection_id bigint, OUT subscription_id text, OUT pid integer,
     OUT database text, OUT username text, OUT node text, OUT query text, OUT params text,
     OUT tables text, OUT strategy text, OUT status text, OUT delivery text, OUT channel text,
@@ -88,7 +96,8 @@ CREATE FUNCTION live.subscriptions(
     OUT last_delivered_at timestamptz, OUT error text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'live_queries_subscriptions' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION live.subscriptions() IS 'The rows of the view live_queries.';
+COMMENT ON FUNCTION live.subscriptions(text, bigint, text, integer) IS
+'The rows of the view live_queries; those of others than are asked for may be left out. The planner sets the arguments by the conditions on the view.';
 
 CREATE FUNCTION live.worker_states(
     OUT database text, OUT kind text, OUT pid integer, OUT state text, OUT started_at timestamptz,

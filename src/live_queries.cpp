@@ -9,6 +9,7 @@
 #include "pg/postgres.hpp"
 #include "pg/settings.hpp"
 #include "registry/layout.hpp"
+#include "sql_api/view_conditions.hpp"
 #include "worker/launcher.hpp"
 
 extern "C" {
@@ -30,5 +31,6 @@ void _PG_init(void) {
   live_queries::InstallUtilityHook();
   live_queries::InstallFirstResultHook();
   live_queries::InstallIndexAgeHook();
+  live_queries::InstallViewConditions();
   live_queries::RegisterLauncher();
 }

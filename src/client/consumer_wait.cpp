@@ -78,10 +78,12 @@ void TellWhoHoldsUp() {
           errdetail("Running: %s.", who.data));
 }
 
-// Sleeps on the consumer's progress until `done` holds. Calls `overdue` once after a second.
+// Sleeps on the consumer's progress until `done` holds, if it does not yet. Calls `overdue` once
+// after a second.
 template <class Done, class Overdue>
 bool SleepUntil(ConsumerShared* consumer, uint32 wait_event, int64 timeout_ms, Done&& done,
                 Overdue&& overdue) {
+  if (done()) return true;
   const TimestampTz start = GetCurrentTimestamp();
   bool told = false;
   bool reached = true;

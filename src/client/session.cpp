@@ -15,12 +15,16 @@ namespace {
 
 bool listening_at_commit = false;  // to our channel, if the running transaction commits
 
-// Those that are over, and whose end waits for live.poll, of that id or (nullptr) all.
-void LeaveEnded(const SubscriptionId* id, Whose whose = Whose::kActedFor) {
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
-    if (!one->over || one->flow.leaving() || (id != nullptr && !(one->id == *id))) continue;
-    if (whose == Whose::kAnybodys || MayPoll(*one)) LeaveAtCommit(one);
-  }
+// If it is over, and its end waits for live.poll.
+void LeaveIfEnded(LocalSubscription* one, Whose whose) {
+  if (!one->over || one->flow.leaving()) return;
+  if (whose == Whose::kAnybodys || MayPoll(*one)) LeaveAtCommit(one);
+}
+
+// Those of that id.
+void LeaveEnded(const SubscriptionId& id) {
+  for (LocalSubscription* one = NextOfId(id, nullptr); one != nullptr; one = NextOfId(id, one))
+    LeaveIfEnded(one, Whose::kActedFor);
 }
 
 void ShareStatus(const LocalSubscription& subscription) {
@@ -37,7 +41,7 @@ void ShareStatus(const LocalSubscription& subscription) {
 
 LocalSubscription* AddLocal(const SubscriptionId& id, Delivery delivery) {
   // The end of an earlier one of that id is not to be taken for its own.
-  LeaveEnded(&id);
+  LeaveEnded(id);
   LocalSubscription* subscription = MakeLocal(id, delivery);
   Note(Action::kAdded, subscription);
   Link(subscription);
@@ -46,14 +50,15 @@ LocalSubscription* AddLocal(const SubscriptionId& id, Delivery delivery) {
 
 bool UnsubscribeAtCommit(const SubscriptionId& id) {
   LocalSubscription* subscription = FindLocal(id);
-  LeaveEnded(&id);
+  LeaveEnded(id);
   if (subscription != nullptr) LeaveAtCommit(subscription);
   return subscription != nullptr;
 }
 
 int32_t UnsubscribeAllAtCommit(Whose whose) {
   int32_t count = 0;
-  LeaveEnded(nullptr, whose);
+  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+    LeaveIfEnded(one, whose);
   for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
     if (one->flow.leaving() || one->over) continue;
     if (whose == Whose::kActedFor && !MayActFor(one->role)) continue;
@@ -85,9 +90,10 @@ void ApplyPause(LocalSubscription* subscription, bool paused) {
 }
 
 bool EndWaitsForOthers(const SubscriptionId& id) {
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (const LocalSubscription* one = NextOfId(id, nullptr); one != nullptr;
+       one = NextOfId(id, one)) {
     const bool waits = one->over && !one->flow.leaving() && one->held->unread() > 0;
-    if (waits && one->id == id && !MayPoll(*one)) return true;
+    if (waits && !MayPoll(*one)) return true;
   }
   return false;
 }

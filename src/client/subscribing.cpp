@@ -1,4 +1,5 @@
-// Plan, register, wait to be attached, take the snapshot: in that order. Process: client backend.
+// Plan, register, wait to be attached, take the snapshot: in that order, and where several live
+// queries begin together, each step for all of them before the next one. Process: client backend.
 #include "client/subscribing.hpp"
 
 #include <algorithm>
@@ -10,13 +11,14 @@
 #include "client/consumer_wait.hpp"
 #include "client/first_result.hpp"
 #include "client/new_params.hpp"
+#include "client/preconditions.hpp"
 #include "client/session.hpp"
 #include "deliver/dispatch.hpp"
 #include "deliver/throttle.hpp"
 #include "evaluate/old_indexes.hpp"
 #include "model/clock_steps.hpp"
 #include "pg/compat.hpp"
-#include "pg/compat_decoding.hpp"
+#include "pg/error_context.hpp"
 #include "pg/fault.hpp"
 #include "pg/log_end.hpp"
 #include "pg/memory.hpp"
@@ -27,10 +29,8 @@
 #include "registry/registration.hpp"
 
 extern "C" {
-#include "access/xact.h"
 #include "access/xlog.h"
 #include "commands/async.h"
-#include "replication/slot.h"
 #include "storage/proc.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -42,52 +42,40 @@ namespace {
 // So often the decoder may find other values of STABLE functions than it did before.
 constexpr int kMostSurprises = 5;
 
-struct Request {
-  SubscriptionId id;
-  int decoder;  // the consumer, if the query is for a stream
-  const char* query;
-  List* params;
+struct Request : NewLiveQuery {
+  bool named;     // in errors: it is one of several
+  int decoder;    // the consumer, if the query is for a stream,
+  int evaluator;  // and if it is not
   const char* settings;
   SessionIdentity session;
-  bool with_snapshot;
-  Delivery delivery;
-  int64 throttle_ms;
-  int refresh_ms;
   LocalSubscription* former;       // whose place this one takes; nullptr: nobody's
   const DefinitionCopy* going_on;  // live.set_params: that one's, whose client keeps its result
 };
 
-void RequireDecoding() {
-  if (RecoveryInProgress())
-    ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-            errmsg("cannot watch a query while the server is in recovery"),
-            errhint("Subscribe on the primary, or after the promotion of this server."));
-  if (wal_level < kLeastWalLevel)
-    ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-            errmsg("watching a query requires wal_level = %s", kLeastWalLevelName),
-            errhint("Set wal_level = %s and restart the server.", kLeastWalLevelName));
-  if (max_replication_slots == 0)
-    ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-            errmsg("watching a query requires a replication slot"),
-            errhint("Set max_replication_slots to at least 1 and restart the server."));
-}
+// A live query that begins, until its first result is at hand.
+struct Beginning {
+  Request request;
+  LocalSubscription* subscription;
+  MemoryContext context;  // of the plan
+  Plan plan;              // by the last analysis
+  bool attached;          // as that has it
+  // What that has found of catalogs, what else the decoder finds instead, and how often that was
+  // something new.
+  char* values;
+  uint64_t values_here;
+  int surprises;
+};
+using Beginnings = std::span<Beginning>;
 
-// The transaction's own changes would be in its snapshot and, once committed, in the feed as well.
-void RequireNothingWritten() {
-  if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) return;
-  ereport(ERROR, errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-          errmsg("cannot take the snapshot of a live query in a transaction that has written"),
-          errhint("Subscribe or refresh first, or in a transaction of its own."));
-}
-
-void RequireClient(Delivery delivery) {
-  if (InSecurityRestrictedOperation())
-    ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-            errmsg("cannot watch a query within a security-restricted operation"));
-  if (delivery == Delivery::kNotify && MyBackendType != B_BACKEND)
-    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-            errmsg("only a client connection can receive notifications"),
-            errhint("Use delivery => 'poll'."));
+// Errors of `body` say which of several live queries they are about.
+template <class Body>
+void Naming(const Request& request, Body&& body) {
+  if (!request.named) return body();
+  auto name = [](void* id) {
+    const std::string_view text = static_cast<const SubscriptionId*>(id)->view();
+    errcontext("live query \"%s\"", CopyText(text));
+  };
+  WithErrorContext(name, const_cast<SubscriptionId*>(&request.id), body);
 }
 
 // `{a,"b c",NULL}`, as the array of texts would be shown.
@@ -117,33 +105,28 @@ const char* SettingsFor(const Request& request, const Plan& plan) {
   return plan.reads_settings ? WithOwnSettings(request.settings) : request.settings;
 }
 
-// The worker that keeps what `plan` is about live. A connection has one evaluator for all: the
-// batches of several would end at different positions, and it shows one point in time.
-int ConsumerOf(const Plan& plan, const Request& request) {
-  if (plan.strategy == Strategy::kStream) return request.decoder;
+// A connection has one evaluator for all: the batches of several would end at different positions,
+// and it shows one point in time.
+int EvaluatorOfConnection() {
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     if (one->consumer >= kFirstEvaluator) return one->consumer;
   return kFirstEvaluator + ProcIndex(MyProc) % std::max(evaluators, 1);
 }
 
-// When and where a query was analysed, and for whom.
-struct Circumstances {
-  int consumer;
-  XLogRecPtr analysed_at;
-  uint64_t values_here;
-};
-
-uint64_t Register(const Request& request, const Plan& plan, const Circumstances& circumstances) {
+// Enters what was analysed when the log ended at `analysed_at`; returns its serial.
+uint64_t Register(const Beginning& beginning, XLogRecPtr analysed_at) {
+  const Request& request = beginning.request;
+  const Plan& plan = beginning.plan;
   NewSubscription subscription = {};
   subscription.id = request.id;
-  subscription.consumer = circumstances.consumer;
+  subscription.consumer = beginning.subscription->consumer;
   subscription.replaces = request.former == nullptr ? 0 : request.former->serial;
   subscription.strategy = plan.strategy;
   subscription.delivery = request.delivery;
   subscription.role = GetUserId();
   subscription.session = request.session;
-  subscription.analysed_at = circumstances.analysed_at;
-  subscription.values_here = circumstances.values_here;
+  subscription.analysed_at = analysed_at;
+  subscription.values_here = beginning.values_here;
   auto set = [&](DefinitionField field, const char* text) {
     subscription.fields[static_cast<int>(field)] = text;
   };
@@ -168,40 +151,57 @@ void KeepText(LocalSubscription* subscription, const Request& request) {
   });
 }
 
-// Makes the snapshot of the first result the active one, after the consumer has attached the
-// subscription: what this does not see will be delivered. It is the latest one, whatever the
-// isolation level; an evaluator's shows all that is in the log by now, as that of a stream does.
-// If the query asks the clock, the time is what it tells the others then.
-void PushFirstSnapshot(LocalSubscription* subscription, int consumer, Plan* plan) {
+// Makes the snapshot of the first results the active one, after the consumers have attached the
+// subscriptions: what this does not see will be delivered. It is the latest one, whatever the
+// isolation level, or that of the evaluator `consumer`: at a position of the log, where it shows
+// what is in the log by now, as the other one does. If a query asks the clock, the time is what the
+// evaluator tells the others then.
+void PushFirstSnapshot(Beginnings all, int consumer) {
   if (consumer < kFirstEvaluator) {
     PushActiveSnapshot(GetLatestSnapshot());
-    subscription->bound = BoundOf(GetActiveSnapshot(), subscription->context);
+    const XLogRecPtr end = LogEnd();
+    for (const Beginning& one : all)
+      one.subscription->bound = BoundOf(GetActiveSnapshot(), end, one.subscription->context);
     return;
   }
   const PublishedMoment moment = PushSnapshotOf(consumer, LogEnd());
-  const int refresh_ms = plan->spec.refresh_ms;
-  const TimestampTz clock =
-      refresh_ms == 0 ? DT_NOEND : TimestampTz{TimeShownAt(moment.clock, refresh_ms)};
-  subscription->bound = BoundAtPosition(moment.position, clock);
-  if (refresh_ms != 0) plan->query = castNode(Query, SetClock(AsNode(plan->query), clock));
+  for (Beginning& one : all) {
+    const int refresh_ms = one.plan.spec.refresh_ms;
+    const TimestampTz clock =
+        refresh_ms == 0 ? DT_NOEND : TimestampTz{TimeShownAt(moment.clock, refresh_ms)};
+    one.subscription->bound = BoundAtPosition(moment.position, clock);
+    if (refresh_ms == 0) continue;
+    InMemoryContext(one.context, [&] {
+      one.plan.query = castNode(Query, SetClock(AsNode(one.plan.query), clock));
+    });
+  }
 }
 
 // Runs `body`, which plans under that snapshot.
 template <class Body>
-void UnderFirstSnapshot(LocalSubscription* subscription, int consumer, Plan* plan, Body&& body) {
-  PushFirstSnapshot(subscription, consumer, plan);
-  subscription->bound.at_position ? WithOldIndexesOnly(body) : body();
+void UnderFirstSnapshot(Beginnings all, int consumer, Body&& body) {
+  PushFirstSnapshot(all, consumer);
+  consumer < kFirstEvaluator ? body() : WithOldIndexesOnly(body);
   PopActiveSnapshot();
 }
 
-void TakeSnapshot(LocalSubscription* subscription, const Request& request, Plan plan) {
-  UnderFirstSnapshot(subscription, subscription->consumer, &plan, [&] {
-    if (!request.with_snapshot) return;
-    if (subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard) {
-      subscription->held->DiscardUnread();
-      ForgetGathered(subscription);
-    }
-    OpenFirstResult(subscription, request.query, plan);
+void OpenResult(const Beginning& beginning) {
+  LocalSubscription* subscription = beginning.subscription;
+  if (!beginning.request.with_snapshot) return;
+  if (subscription->flow.OnSnapshotStarted() == HeldMessages::kDiscard) {
+    subscription->held->DiscardUnread();
+    ForgetGathered(subscription);
+  }
+  OpenFirstResult(subscription, beginning.request.query, beginning.plan);
+}
+
+// All under one: that of the evaluator, if one of them is of that.
+void TakeSnapshot(Beginnings all) {
+  int consumer = 0;
+  for (const Beginning& one : all) consumer = std::max(consumer, one.subscription->consumer);
+  UnderFirstSnapshot(all, consumer, [&] {
+    for (const Beginning& one : all)
+      Naming(one.request, [&] { InMemoryContext(one.context, [&] { OpenResult(one); }); });
   });
 }
 
@@ -212,14 +212,17 @@ void TakeSnapshot(LocalSubscription* subscription, const Request& request, Plan 
 
 // Leads the client of the one whose place `subscription` takes from what that gives to what this
 // one gives, under one snapshot: at a position of the log if one of the two tells of batches.
-void GoOn(LocalSubscription* subscription, const Request& request, Plan plan) {
+void GoOn(Beginning* beginning) {
+  LocalSubscription* subscription = beginning->subscription;
+  const Request& request = beginning->request;
+  const Plan& plan = beginning->plan;
   const uint64_t former_serial = request.former->serial;
   RequireNoClock(plan);
   const Plan former_plan = PlanOf(*request.former, *request.going_on);
   RequireSameColumns(former_plan, plan);
   ResultDifference* difference = nullptr;
-  UnderFirstSnapshot(subscription, std::max(subscription->consumer, request.former->consumer),
-                     &plan, [&] { difference = FindDifference(former_plan, plan); });
+  UnderFirstSnapshot({beginning, 1}, std::max(subscription->consumer, request.former->consumer),
+                     [&] { difference = FindDifference(former_plan, plan); });
   LIVE_QUERIES_FAULT("params-evaluated");
   WaitUntilOthersCanShow(*subscription);
   // Notifications wait for the commit: what has come until now is in the queues after this.
@@ -231,93 +234,133 @@ void GoOn(LocalSubscription* subscription, const Request& request, Plan plan) {
   GoOnFrom(former, subscription, difference);
 }
 
-// Analyses the query and registers `subscription`; leaves in `plan` what the decoder has
-// attached. The locks of the analysis stay, so that
-// doing it again never waits for who has queued up behind them meanwhile.
-void Attach(LocalSubscription* subscription, const Request& request, Plan* plan) {
-  uint64_t values_here = 0;
-  char* values = nullptr;
-  for (int surprises = 0;;) {
-    FrozenValues frozen = {};
-    if (request.going_on != nullptr) frozen = SessionValues(*request.going_on);
+// Analyses its query. What the decoder has found of its values is about those of the time before.
+void Analyse(Beginning* beginning) {
+  const Request& request = beginning->request;
+  FrozenValues frozen = {};
+  if (request.going_on != nullptr) frozen = SessionValues(*request.going_on);
+  Plan& plan = beginning->plan;
+  plan = MakePlan(request.query, request.params, frozen, ChoiceOfSession());
+  if (plan.spec.refresh_ms != 0)
+    plan.spec.refresh_ms = StepsOf(plan.spec.alarm, request.refresh_ms);
+  LIVE_QUERIES_FAULT("subscribe-analysed");
+  char* values = nodeToString(plan.frozen.catalogs);
+  if (beginning->values == nullptr || strcmp(beginning->values, values) != 0)
+    beginning->values_here = 0;
+  beginning->values = MemoryContextStrdup(MemoryContextGetParent(beginning->context), values);
+  beginning->subscription->consumer =
+      plan.strategy == Strategy::kStream ? request.decoder : request.evaluator;
+}
+
+// Analyses its query and registers it. The locks of the analysis stay, so that doing it again never
+// waits for who has queued up behind them meanwhile.
+void AnalyseAndRegister(Beginning* beginning) {
+  LocalSubscription* subscription = beginning->subscription;
+  MemoryContextReset(beginning->context);
+  InMemoryContext(beginning->context, [&] {
     const XLogRecPtr analysed_at = GetXLogInsertRecPtr();
-    *plan = MakePlan(request.query, request.params, frozen, ChoiceOfSession());
-    if (plan->spec.refresh_ms != 0)
-      plan->spec.refresh_ms = StepsOf(plan->spec.alarm, request.refresh_ms);
-    LIVE_QUERIES_FAULT("subscribe-analysed");
-    char* values_now = nodeToString(plan->frozen.catalogs);
-    // What the decoder has found is about the values of the time before.
-    if (values == nullptr || strcmp(values, values_now) != 0) values_here = 0;
-    values = values_now;
-    subscription->consumer = ConsumerOf(*plan, request);
+    Analyse(beginning);
     // An evaluator starts without waiting for who may want the locks of the analysis.
-    if (plan->strategy != Strategy::kStream) WaitForConsumer(subscription->consumer);
-    const Circumstances circumstances = {subscription->consumer, analysed_at, values_here};
-    SetSerial(subscription, Register(request, *plan, circumstances));
-    LIVE_QUERIES_FAULT("subscribe-registered");
-    uint64_t found = 0;
-    if (WaitForAttachment(subscription->consumer, subscription->serial, &found)) return;
-    // It may have been ended since it was looked at.
-    ProblemShared ended = {};
-    RemoveSubscription(subscription->serial, false, &ended);
-    if (ended.sqlstate != 0) RaiseProblem(ended);
-    if (found != 0 && found != values_here && ++surprises > kMostSurprises)
-      RaiseUnsupported("a function that it calls gives another value each time");
-    values_here = found;
+    if (subscription->consumer >= kFirstEvaluator) WaitForConsumer(subscription->consumer);
+    SetSerial(subscription, Register(*beginning, analysed_at));
+  });
+  LIVE_QUERIES_FAULT("subscribe-registered");
+}
+
+// Returns once its consumer has attached it, by that analysis; false if it has to be analysed
+// again.
+bool IsAttached(Beginning* beginning) {
+  const LocalSubscription& subscription = *beginning->subscription;
+  uint64_t found = 0;
+  if (WaitForAttachment(subscription.consumer, subscription.serial, &found)) return true;
+  // It may have been ended since it was looked at.
+  ProblemShared ended = {};
+  RemoveSubscription(subscription.serial, false, &ended);
+  if (ended.sqlstate != 0) RaiseProblem(ended);
+  if (found != 0 && found != beginning->values_here && ++beginning->surprises > kMostSurprises)
+    RaiseUnsupported("a function that it calls gives another value each time");
+  beginning->values_here = found;
+  return false;
+}
+
+// Leaves in each plan what the decoder has attached.
+void Attach(Beginnings all) {
+  for (bool done = false; !done;) {
+    for (Beginning& one : all)
+      if (!one.attached) Naming(one.request, [&] { AnalyseAndRegister(&one); });
+    done = true;
+    for (Beginning& one : all) {
+      if (!one.attached) Naming(one.request, [&] { one.attached = IsAttached(&one); });
+      done = done && one.attached;
+    }
   }
 }
 
-Subscribed Begin(const Request& request) {
-  RequireDecoding();
-  RequireNothingWritten();
-  RequireClient(request.delivery);
-  // Before any table is locked: a new slot waits for transactions that may want our locks.
-  WaitForConsumer(request.decoder);
+void AddSubscription(Beginning* beginning) {
+  const Request& request = beginning->request;
+  // It may be that of another one of them.
+  if (request.named) RequireNew(request.id);
   LocalSubscription* subscription = AddLocal(request.id, request.delivery);
+  beginning->subscription = subscription;
   BeginThrottle(subscription, request.throttle_ms);
   KeepText(subscription, request);
   subscription->refresh_ms = request.refresh_ms;
   subscription->role = GetUserId();
   subscription->session = request.session;
+  // Until its snapshot is taken: what has come by then is older.
+  subscription->bound = BoundAtPosition(PG_UINT64_MAX, DT_NOEND);
+  beginning->context =
+      AllocSetContextCreate(CurrentMemoryContext, "live_queries plan", ALLOCSET_DEFAULT_SIZES);
+}
+
+// Keeps what of the plan matters later on.
+void KeepPlan(const Beginning& beginning) {
+  LocalSubscription* subscription = beginning.subscription;
+  const Plan& plan = beginning.plan;
+  SetOldRows(subscription, plan.strategy == Strategy::kStream && !plan.spec.full_identity
+                               ? OldRows::kIdentity
+                               : OldRows::kWhole);
+  const char* settings = SettingsFor(beginning.request, plan);
+  subscription->settings = MemoryContextStrdup(subscription->context, settings);
+}
+
+void ListenToChannel() {
+  if (IsListening()) return;
+  Async_Listen(MyConnectionIfAny()->channel);
+  SetListening(true);
+}
+
+void Begin(Beginnings all) {
+  RequireDecoding();
+  RequireNothingWritten();
+  for (const Beginning& one : all)
+    Naming(one.request, [&] { RequireClient(one.request.delivery); });
+  // Before any table is locked: a new slot waits for transactions that may want our locks.
+  WaitForConsumer(all.front().request.decoder);
+  for (Beginning& one : all) Naming(one.request, [&] { AddSubscription(&one); });
   // Planning evaluates functions of the query's author, who may be another role: see Refresh.
   Oid role;
   int context;
   GetUserIdAndSecContext(&role, &context);
   SetUserIdAndSecContext(role, context | SECURITY_RESTRICTED_OPERATION);
-  Plan plan = {};
-  Attach(subscription, request, &plan);
-  SetOldRows(subscription, plan.strategy == Strategy::kStream && !plan.spec.full_identity
-                               ? OldRows::kIdentity
-                               : OldRows::kWhole);
-  subscription->settings =
-      InMemoryContext(subscription->context, [&] { return pstrdup(SettingsFor(request, plan)); });
+  Attach(all);
+  for (const Beginning& one : all) KeepPlan(one);
   LIVE_QUERIES_FAULT("subscribe-attached");
-  if (request.going_on != nullptr)
-    GoOn(subscription, request, plan);
+  if (all.front().request.going_on != nullptr)
+    GoOn(&all.front());
   else
-    TakeSnapshot(subscription, request, plan);
+    TakeSnapshot(all);
   LIVE_QUERIES_FAULT("subscribe-snapshot-taken");
   SetUserIdAndSecContext(role, context);
-  if (request.delivery == Delivery::kNotify && !IsListening()) {
-    Async_Listen(MyConnectionIfAny()->channel);
-    SetListening(true);
+  bool told_at_once = false;
+  for (const Beginning& one : all) {
+    const Request& request = one.request;
+    if (request.delivery == Delivery::kNotify) ListenToChannel();
+    told_at_once = told_at_once || (!request.with_snapshot && request.going_on == nullptr);
   }
   LIVE_QUERIES_FAULT("subscribe-published");
-  // All that changes from here on is told at once.
-  if (!request.with_snapshot && request.going_on == nullptr) WaitUntilOthersCanShow(*subscription);
-  return {subscription, SeqId{subscription->bound.lsn}, plan.strategy, DescribeResultColumns(plan)};
-}
-
-// A client must not take the end of an earlier one of that id for the new one's.
-void RequireNew(const SubscriptionId& id) {
-  const bool ended = FindLocal(id) == nullptr;
-  if (ended && !EndWaitsForOthers(id)) return;
-  ereport(ERROR, errcode(ERRCODE_DUPLICATE_OBJECT),
-          errmsg("this connection already has a live query \"%s\"", CopyText(id.view())),
-          ended ? errdetail(
-                      "It is over, and live.poll has not told that to the role it belongs to yet.")
-                : 0,
-          ended ? errhint("Poll as that role, or choose another id.") : 0);
+  // All that changes from here on is told at once. They show one position.
+  if (told_at_once) WaitUntilOthersCanShow(*all.front().subscription);
 }
 
 // Lets `request` begin in the place of the one that it names, as that one's role, with its session
@@ -336,7 +379,10 @@ void BeginInPlace(const Request& request) {
   if (GetUserId() != role)
     SetUserIdAndSecContext(role, outer_context | SECURITY_LOCAL_USERID_CHANGE);
   LeaveAtCommit(former);
-  LocalSubscription* subscription = Begin(request).subscription;
+  Beginning beginning = {};
+  beginning.request = request;
+  Begin({&beginning, 1});
+  const LocalSubscription* subscription = beginning.subscription;
   // Not before: until then there is no other one to be shown. Functions of the query may have ended
   // it.
   former = FindLocal(former_serial);
@@ -344,7 +390,7 @@ void BeginInPlace(const Request& request) {
   SetUserIdAndSecContext(outer_role, outer_context);
   LeaveSettings(settings_level);
   InheritCounters(former_serial, subscription->serial);
-  if (paused) SetPaused(subscription, true);
+  if (paused) SetPaused(beginning.subscription, true);
 }
 
 // What `former` was made of.
@@ -353,6 +399,7 @@ Request RequestOf(LocalSubscription* former) {
   Request request = {};
   request.id = former->id;
   request.decoder = streamed ? former->consumer : ConsumerUnderTest();
+  request.evaluator = EvaluatorOfConnection();
   request.query = former->query;
   request.params = former->params;
   request.settings = former->settings;
@@ -364,23 +411,49 @@ Request RequestOf(LocalSubscription* former) {
   return request;
 }
 
-}  // namespace
-
-Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, bool with_snapshot,
-                     Delivery delivery, int64 throttle_ms, int refresh_ms) {
-  Request request = {};
-  request.id = id;
+// As the current role, with its settings.
+Request RequestFor(const NewLiveQuery& query) {
+  Request request = {query};
   request.decoder = ConsumerUnderTest();
-  request.query = query;
-  request.params = params;
+  request.evaluator = EvaluatorOfConnection();
   request.settings = CaptureSettings();
   request.session = CaptureSession(GetUserId());
-  request.with_snapshot = with_snapshot;
-  request.delivery = delivery;
-  request.throttle_ms = throttle_ms;
-  request.refresh_ms = refresh_ms;
-  RequireNew(id);
-  return Begin(request);
+  return request;
+}
+
+// The answer; its plan is not needed any more.
+Subscribed SubscribedAs(const Beginning& beginning) {
+  const Plan& plan = beginning.plan;
+  const LocalSubscription* subscription = beginning.subscription;
+  const Subscribed subscribed = {beginning.subscription, SeqId{subscription->bound.lsn},
+                                 plan.strategy, DescribeResultColumns(plan)};
+  MemoryContextDelete(beginning.context);
+  return subscribed;
+}
+
+}  // namespace
+
+Subscribed Subscribe(const NewLiveQuery& query) {
+  Beginning beginning = {};
+  beginning.request = RequestFor(query);
+  RequireNew(query.id);
+  Begin({&beginning, 1});
+  return SubscribedAs(beginning);
+}
+
+void SubscribeAll(std::span<const NewLiveQuery> queries, Subscribed* subscribed) {
+  if (queries.empty()) return;
+  Beginning* beginnings = static_cast<Beginning*>(
+      palloc_extended(sizeof(Beginning) * queries.size(), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
+  const Request first = RequestFor(queries.front());
+  for (size_t i = 0; i < queries.size(); ++i) {
+    Request& request = beginnings[i].request;
+    request = first;
+    static_cast<NewLiveQuery&>(request) = queries[i];
+    request.named = true;
+  }
+  Begin({beginnings, queries.size()});
+  for (size_t i = 0; i < queries.size(); ++i) subscribed[i] = SubscribedAs(beginnings[i]);
 }
 
 void Refresh(LocalSubscription* former) {

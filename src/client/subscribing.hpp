@@ -2,6 +2,8 @@
 // first result at hand. Process: client backend.
 #pragma once
 
+#include <span>
+
 #include "deliver/local_subscription.hpp"
 #include "model/delivery.hpp"
 #include "model/identifiers.hpp"
@@ -11,6 +13,17 @@
 
 namespace live_queries {
 
+// What a client asks for.
+struct NewLiveQuery {
+  SubscriptionId id;
+  const char* query;
+  List* params;  // String, or nullptr for NULL
+  bool with_snapshot;
+  Delivery delivery;
+  int64 throttle_ms;
+  int refresh_ms;  // between two times of the clock, if the query asks it
+};
+
 struct Subscribed {
   LocalSubscription* subscription;
   SeqId position;
@@ -18,12 +31,15 @@ struct Subscribed {
   char* columns;  // DescribeResultColumns
 };
 
-// Subscribes to `query` with `params` (String, or nullptr for NULL), as the current role and with
-// its settings. Raises what is wrong: with the query (query/planner.hpp), the id (42710), the place
-// and time (55000, 25001, 42501, 0A000), with the worker, or with room. Nothing is half accepted.
-// `refresh_ms`: between two times of the clock, if the query asks it.
-Subscribed Subscribe(const SubscriptionId& id, const char* query, List* params, bool with_snapshot,
-                     Delivery delivery, int64 throttle_ms, int refresh_ms);
+// Subscribes as the current role and with its settings. Raises what is wrong: with the query
+// (query/planner.hpp), the id (42710), the place and time (55000, 25001, 42501, 0A000), with the
+// worker, or with room. Nothing is half accepted.
+Subscribed Subscribe(const NewLiveQuery& query);
+
+// The same for several: all of them, or none, and their first results show one position. Leaves in
+// `subscribed`, which has as many places, the answers in the same order. Errors name the live query
+// in their context.
+void SubscribeAll(std::span<const NewLiveQuery> queries, Subscribed* subscribed);
 
 // Lets `former` begin anew, with a new snapshot, in its place; it goes on if this transaction rolls
 // back. The new one keeps its role, session and settings, whoever calls this.

@@ -6,6 +6,7 @@
 #include "registry/registration.hpp"
 
 extern "C" {
+#include "common/hashfn.h"
 #include "utils/hsearch.h"
 }
 
@@ -21,23 +22,78 @@ struct SerialEntry {
   LocalSubscription* subscription;
 };
 
+// Those whose ids have one hash.
+struct IdEntry {
+  uint32 hash;  // hash key
+  LocalSubscription* first;
+};
+
 LocalSubscription* first_subscription = nullptr;
 HTAB* by_serial = nullptr;
+HTAB* by_id = nullptr;
+
+void PrepareTables() {
+  if (by_id != nullptr) return;
+  HASHCTL control = {};
+  control.keysize = sizeof(uint64_t);
+  control.entrysize = sizeof(SerialEntry);
+  if (by_serial == nullptr)
+    by_serial = hash_create("live_queries subscriptions", 16, &control, HASH_ELEM | HASH_BLOBS);
+  control.keysize = sizeof(uint32);
+  control.entrysize = sizeof(IdEntry);
+  by_id = hash_create("live_queries subscription ids", 16, &control, HASH_ELEM | HASH_BLOBS);
+}
+
+uint32 HashOf(const SubscriptionId& id) {
+  const std::string_view text = id.view();
+  return hash_bytes(reinterpret_cast<const unsigned char*>(text.data()),
+                    static_cast<int>(text.size()));
+}
+
+IdEntry* EntryOf(const SubscriptionId& id, HASHACTION action) {
+  const uint32 hash = HashOf(id);
+  return static_cast<IdEntry*>(hash_search(by_id, &hash, action, nullptr));
+}
+
+// An error after this leaves one that may be empty.
+void PrepareEntry(const SubscriptionId& id) {
+  const uint32 hash = HashOf(id);
+  bool found;
+  IdEntry* entry = static_cast<IdEntry*>(hash_search(by_id, &hash, HASH_ENTER, &found));
+  if (!found) entry->first = nullptr;
+}
 
 void Unlink(LocalSubscription* subscription) {
   LocalSubscription** link = &first_subscription;
   while (*link != subscription) link = &(*link)->next;
   *link = subscription->next;
+  IdEntry* entry = EntryOf(subscription->id, HASH_FIND);
+  link = &entry->first;
+  while (*link != subscription) link = &(*link)->next_of_hash;
+  *link = subscription->next_of_hash;
+  if (entry->first == nullptr) (void)EntryOf(subscription->id, HASH_REMOVE);
 }
 
 }  // namespace
 
 LocalSubscription* FirstLocal() { return first_subscription; }
 
+LocalSubscription* NextOfId(const SubscriptionId& id, const LocalSubscription* after) {
+  LocalSubscription* one = nullptr;
+  if (after != nullptr) {
+    one = after->next_of_hash;
+  } else if (by_id != nullptr) {
+    const IdEntry* entry = EntryOf(id, HASH_FIND);
+    one = entry == nullptr ? nullptr : entry->first;
+  }
+  while (one != nullptr && !(one->id == id)) one = one->next_of_hash;
+  return one;
+}
+
 LocalSubscription* FindLocal(const SubscriptionId& id) {
-  for (LocalSubscription* one = first_subscription; one != nullptr; one = one->next)
-    if (!one->flow.leaving() && !one->over && one->id == id) return one;
-  return nullptr;
+  LocalSubscription* one = NextOfId(id, nullptr);
+  while (one != nullptr && (one->flow.leaving() || one->over)) one = NextOfId(id, one);
+  return one;
 }
 
 LocalSubscription* FindLocal(uint64_t serial) {
@@ -49,12 +105,8 @@ LocalSubscription* FindLocal(uint64_t serial) {
 
 LocalSubscription* MakeLocal(const SubscriptionId& id, Delivery delivery) {
   // Not in SetSerial: an error there would leave it in the registry without a serial here.
-  if (by_serial == nullptr) {
-    HASHCTL control = {};
-    control.keysize = sizeof(uint64_t);
-    control.entrysize = sizeof(SerialEntry);
-    by_serial = hash_create("live_queries subscriptions", 16, &control, HASH_ELEM | HASH_BLOBS);
-  }
+  PrepareTables();
+  PrepareEntry(id);
   MemoryContext context =
       AllocSetContextCreate(TopMemoryContext, "live_queries subscription", ALLOCSET_SMALL_SIZES);
   LocalSubscription* subscription = AllocateIn<LocalSubscription>(context);
@@ -69,6 +121,9 @@ LocalSubscription* MakeLocal(const SubscriptionId& id, Delivery delivery) {
 void Link(LocalSubscription* subscription) {
   subscription->next = first_subscription;
   first_subscription = subscription;
+  IdEntry* entry = EntryOf(subscription->id, HASH_FIND);
+  subscription->next_of_hash = entry->first;
+  entry->first = subscription;
 }
 
 void SetSerial(LocalSubscription* subscription, uint64_t serial) {

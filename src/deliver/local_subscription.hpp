@@ -41,7 +41,8 @@ struct DeliveredCounts {
 struct LocalSubscription {
   MemoryContext context;
   LocalSubscription* next;
-  uint64_t serial;  // 0: not registered
+  LocalSubscription* next_of_hash;  // of its id
+  uint64_t serial;                  // 0: not registered
   SubscriptionId id;
   int consumer;
   Delivery delivery;
@@ -76,8 +77,11 @@ LocalSubscription* FindLocal(const SubscriptionId& id);
 // The same by serial, whatever its state.
 LocalSubscription* FindLocal(uint64_t serial);
 LocalSubscription* FirstLocal();
+// Those of that id, whatever their state, the newest first: the one after `after`, or the first
+// (nullptr).
+LocalSubscription* NextOfId(const SubscriptionId& id, const LocalSubscription* after);
 
-// One that is in no list yet.
+// One that is in no list yet; Link follows, before there is another one of that id.
 LocalSubscription* MakeLocal(const SubscriptionId& id, Delivery delivery);
 // Adds it. Never ereports.
 void Link(LocalSubscription* subscription);

@@ -2,8 +2,6 @@
 // itself has gone. Process: client backend.
 #include "deliver/visibility_bound.hpp"
 
-#include "pg/log_end.hpp"
-
 extern "C" {
 #include "access/transam.h"
 }
@@ -30,7 +28,7 @@ VisibilityBound BoundAtPosition(uint64_t lsn, TimestampTz clock) {
   return bound;
 }
 
-VisibilityBound BoundOf(Snapshot snapshot, MemoryContext context) {
+VisibilityBound BoundOf(Snapshot snapshot, uint64_t lsn, MemoryContext context) {
   VisibilityBound bound = {};
   bound.xmin = snapshot->xmin;
   bound.xmax = snapshot->xmax;
@@ -40,7 +38,7 @@ VisibilityBound BoundOf(Snapshot snapshot, MemoryContext context) {
   // Where nothing runs, the server leaves the array away.
   if (snapshot->xcnt > 0)
     memcpy(bound.running, snapshot->xip, sizeof(TransactionId) * snapshot->xcnt);
-  bound.lsn = LogEnd();
+  bound.lsn = lsn;
   return bound;
 }
 

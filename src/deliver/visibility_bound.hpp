@@ -31,7 +31,7 @@ struct VisibilityBound {
 // have the same position and a later time.
 VisibilityBound BoundAtPosition(uint64_t lsn, TimestampTz clock);
 
-// Of `snapshot`, which was taken just now, and the end of the log; its array is in `context`.
-VisibilityBound BoundOf(Snapshot snapshot, MemoryContext context);
+// Of `snapshot`, which was taken before the log ended at `lsn`; its array is in `context`.
+VisibilityBound BoundOf(Snapshot snapshot, uint64_t lsn, MemoryContext context);
 
 }  // namespace live_queries

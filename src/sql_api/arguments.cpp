@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "deliver/permission.hpp"
+#include "model/clock_steps.hpp"
 #include "pg/encoding.hpp"
 #include "registry/shared_memory.hpp"
 
@@ -17,21 +18,26 @@ extern "C" {
 
 namespace live_queries {
 
+constexpr int64 kMostThrottleMs = 24 * 3600 * 1000;
+
 char* TextArgument(FunctionCallInfo call, int index, const char* name) {
   if (call->args[index].isnull)
     ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name));
   return text_to_cstring(DatumGetTextPP(call->args[index].value));
 }
 
-SubscriptionId IdArgument(FunctionCallInfo call, int index) {
-  RequireSharedMemory();
-  const char* text = TextArgument(call, index, "subscription_id");
+SubscriptionId ParseId(const char* text) {
   const auto id = SubscriptionId::Parse(text);
   if (!id)
     ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
             errmsg("subscription_id must be 1 to %zu bytes long", kMaxSubscriptionIdBytes),
             errdetail("It has %zu bytes.", strlen(text)));
   return *id;
+}
+
+SubscriptionId IdArgument(FunctionCallInfo call, int index) {
+  RequireSharedMemory();
+  return ParseId(TextArgument(call, index, "subscription_id"));
 }
 
 [[noreturn]] static void RaiseUnknown(const SubscriptionId& id) {
@@ -66,13 +72,44 @@ List* TextArrayArgument(FunctionCallInfo call, int index) {
   return list;
 }
 
-int64 IntervalArgument(FunctionCallInfo call, int index, int64 if_null) {
-  if (call->args[index].isnull) return if_null;
-  const Interval* interval = DatumGetIntervalP(call->args[index].value);
-  const double days = interval->day + interval->month * static_cast<double>(DAYS_PER_MONTH);
-  const double ms = static_cast<double>(interval->time) / 1000.0 + days * 86400000.0;
+// Negative ones count as 0.
+static int64 Milliseconds(const Interval& interval) {
+  const double days = interval.day + interval.month * static_cast<double>(DAYS_PER_MONTH);
+  const double ms = static_cast<double>(interval.time) / 1000.0 + days * 86400000.0;
   if (ms <= 0) return 0;
   return ms > 1e15 ? static_cast<int64>(1e15) : static_cast<int64>(std::llround(ms));
+}
+
+int64 IntervalArgument(FunctionCallInfo call, int index, int64 if_null) {
+  if (call->args[index].isnull) return if_null;
+  return Milliseconds(*DatumGetIntervalP(call->args[index].value));
+}
+
+Delivery CheckedDelivery(const char* text) {
+  const auto delivery = ParseDelivery(text);
+  if (!delivery)
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+            errmsg("invalid delivery: \"%s\"", text), errhint("It is 'notify' or 'poll'."));
+  return *delivery;
+}
+
+int64 CheckedThrottle(const Interval& throttle) {
+  Interval none = {};
+  const int64 ms = Milliseconds(throttle);
+  const Datum is_negative =
+      DirectFunctionCall2(interval_lt, IntervalPGetDatum(&throttle), IntervalPGetDatum(&none));
+  if (ms > kMostThrottleMs || DatumGetBool(is_negative))
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+            errmsg("throttle must be between 0 and 1 day"));
+  return ms;
+}
+
+int CheckedRefresh(const Interval& refresh_every) {
+  const int64 ms = Milliseconds(refresh_every);
+  if (ms < kShortestRefreshMs || ms > kLongestRefreshMs)
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+            errmsg("refresh_every must be at least 10 milliseconds and at most a day"));
+  return static_cast<int>(ms);
 }
 
 const char* ShownLiveId(Oid role, uint64_t connection_id, const SubscriptionId& id, Oid database) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "deliver/local_subscription.hpp"
+#include "model/delivery.hpp"
 #include "model/identifiers.hpp"
 #include "pg/postgres.hpp"
 
@@ -13,7 +14,10 @@ extern "C" {
 
 namespace live_queries {
 
-// The subscription id at argument `index`. Raises 22004 or 22023.
+// The subscription id that is meant. Raises 22023.
+SubscriptionId ParseId(const char* text);
+
+// That at argument `index`. Raises 22004 or 22023.
 SubscriptionId IdArgument(FunctionCallInfo call, int index);
 
 // This connection's subscription of that id. Raises 42704 if there is none, 42501 if the current
@@ -28,6 +32,11 @@ List* TextArrayArgument(FunctionCallInfo call, int index);
 
 // Milliseconds of an interval argument; negative ones count as 0. `if_null` where it is NULL.
 int64 IntervalArgument(FunctionCallInfo call, int index, int64 if_null);
+
+// Options of live.subscribe, the intervals in milliseconds. Raise 22023.
+Delivery CheckedDelivery(const char* text);
+int64 CheckedThrottle(const Interval& throttle);
+int CheckedRefresh(const Interval& refresh_every);
 
 // What identifies a subscription in the whole cluster, as it is shown here; nullptr if its role was
 // dropped. The text is one of its database's.

@@ -1,11 +1,13 @@
 // The functions behind the views live_queries and live.workers. Process: client backend.
 #include <algorithm>
+#include <optional>
 
 #include "deliver/local_subscription.hpp"
 #include "deliver/permission.hpp"
 #include "model/strategy.hpp"
 #include "pg/compat.hpp"
 #include "pg/encoding.hpp"
+#include "pg/memory.hpp"
 #include "pg/settings.hpp"
 #include "registry/connection.hpp"
 #include "registry/kept_problem.hpp"
@@ -44,6 +46,36 @@ struct ShownSubscription {
 
 List* shown = NIL;
 
+// The rows that the caller asks for (sql_api/view_conditions.hpp). More may be shown: the query has
+// its conditions.
+struct AskedFor {
+  const char* live_id;  // nullptr: any
+  std::optional<uint64_t> connection_id;
+  const char* id;
+  std::optional<pid_t> pid;
+};
+
+bool IsAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+bool MayBeAskedFor(const AskedFor& asked, uint64_t connection_id, pid_t pid) {
+  return asked.connection_id.value_or(connection_id) == connection_id &&
+         asked.pid.value_or(pid) == pid;
+}
+
+bool MayBeAskedFor(const AskedFor& asked, uint64_t connection_id, const SubscriptionId& id) {
+  if (asked.id == nullptr && asked.live_id == nullptr) return true;
+  // Others are shown in the encoding of whoever asks.
+  if (!IsAscii(id.view())) return true;
+  if (asked.id != nullptr && asked.id != id.view()) return false;
+  if (asked.live_id == nullptr) return true;
+  char end[kMaxLiveIdBytes];
+  const size_t length = FormatLiveId({"", {connection_id}, id}, end);
+  return std::string_view(asked.live_id).ends_with(std::string_view(end, length));
+}
+
 void Show(const SubscriptionShared& subscription, const ProblemShared& problem,
           uint64_t connection_id, pid_t pid, char* query, char* params, char* tables) {
   ShownSubscription* one = static_cast<ShownSubscription*>(palloc(sizeof(ShownSubscription)));
@@ -73,9 +105,12 @@ bool IsHidden(const ConnectionShared& connection, const SubscriptionShared& subs
 }
 
 // One that has ended is in the ring, whether its client knows or not.
-void ShowLive(const ConnectionShared& connection) {
+void ShowLive(const ConnectionShared& connection, const AskedFor& asked) {
+  const uint64_t connection_id = connection.connection_id.Load();
+  if (!MayBeAskedFor(asked, connection_id, connection.pid.Load())) return;
   ForEachSubscription(connection, [&](const SubscriptionShared& subscription) {
     if (subscription.status == SubscriptionStatus::kTerminated) return;
+    if (!MayBeAskedFor(asked, connection_id, subscription.id)) return;
     if (IsHidden(connection, subscription)) return;
     const DefinitionShared& definition = subscription.definition;
     Show(subscription, CopyProblem(subscription.problem), connection.connection_id.Load(),
@@ -85,27 +120,38 @@ void ShowLive(const ConnectionShared& connection) {
   });
 }
 
-// Shown as live already, it has ended since.
-void HideShown(uint64_t serial) {
-  ListCell* cell;
-  foreach (cell, shown) {
-    if (static_cast<ShownSubscription*>(lfirst(cell))->shared.serial != serial) continue;
-    shown = foreach_delete_current(shown, cell);
-    return;
+void ShowTerminated(const AskedFor& asked) {
+  for (const TerminatedShared& kept : TerminatedRing()->kept) {
+    if (kept.subscription.serial == 0) continue;
+    if (!MayBeAskedFor(asked, kept.connection_id, kept.pid)) continue;
+    if (!MayBeAskedFor(asked, kept.connection_id, kept.subscription.id)) continue;
+    Show(kept.subscription, kept.problem, kept.connection_id, kept.pid, pstrdup(kept.query),
+         pstrdup(kept.params), pstrdup(kept.tables));
   }
 }
 
-void CollectShown() {
+// Those that were shown as live, of which the first `live` are, and have ended since, are shown
+// once.
+void HideEnded(int live) {
+  if (live == list_length(shown)) return;
+  List* left = NIL;
+  for (int i = 0; i < list_length(shown); ++i) {
+    const auto* one = static_cast<ShownSubscription*>(list_nth(shown, i));
+    bool ended = false;
+    for (int other = live; i < live && other < list_length(shown); ++other)
+      ended = ended || static_cast<ShownSubscription*>(list_nth(shown, other))->shared.serial ==
+                           one->shared.serial;
+    if (!ended) left = lappend(left, list_nth(shown, i));
+  }
+  shown = left;
+}
+
+void CollectShown(const AskedFor& asked) {
   shown = NIL;
-  ForEachConnection(LW_SHARED, [](ConnectionShared& connection) { ShowLive(connection); });
-  WithLock(ControlLock(), LW_SHARED, [] {
-    for (const TerminatedShared& kept : TerminatedRing()->kept) {
-      if (kept.subscription.serial == 0) continue;
-      HideShown(kept.subscription.serial);
-      Show(kept.subscription, kept.problem, kept.connection_id, kept.pid, pstrdup(kept.query),
-           pstrdup(kept.params), pstrdup(kept.tables));
-    }
-  });
+  ForEachConnection(LW_SHARED, [&](ConnectionShared& connection) { ShowLive(connection, asked); });
+  const int live = list_length(shown);
+  WithLock(ControlLock(), LW_SHARED, [&] { ShowTerminated(asked); });
+  HideEnded(live);
 }
 
 // A row under construction: values in the order of the columns.
@@ -204,14 +250,34 @@ void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRow
   row.Emit(rows);
 }
 
+// In the order of the columns that they are about.
+AskedFor AskedForBy(FunctionCallInfo call) {
+  AskedFor asked = {};
+  const NullableDatum* argument = call->args;
+  if (!argument[0].isnull) asked.live_id = TextArgument(call, 0, "of_live_id");
+  if (!argument[1].isnull)
+    asked.connection_id = static_cast<uint64_t>(DatumGetInt64(argument[1].value));
+  if (!argument[2].isnull) asked.id = TextArgument(call, 2, "of_subscription_id");
+  if (!argument[3].isnull) asked.pid = DatumGetInt32(argument[3].value);
+  return asked;
+}
+
 Datum SubscriptionsCall(FunctionCallInfo call) {
   RequireSharedMemory();
   ResultRows rows(call);
   const bool may_read_all = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
-  CollectShown();
+  CollectShown(AskedForBy(call));
+  MemoryContext of_row =
+      AllocSetContextCreate(CurrentMemoryContext, "live_queries row", ALLOCSET_DEFAULT_SIZES);
   ListCell* cell;
-  foreach (cell, shown)
-    EmitSubscription(*static_cast<ShownSubscription*>(lfirst(cell)), may_read_all, &rows);
+  foreach (cell, shown) {
+    CHECK_FOR_INTERRUPTS();
+    InMemoryContext(of_row, [&] {
+      EmitSubscription(*static_cast<ShownSubscription*>(lfirst(cell)), may_read_all, &rows);
+    });
+    MemoryContextReset(of_row);
+  }
+  MemoryContextDelete(of_row);
   shown = NIL;
   return static_cast<Datum>(0);
 }

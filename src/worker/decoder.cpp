@@ -160,7 +160,8 @@ void Loop() {
       LIVE_QUERIES_FAULT("decoder-stop");
       StopAsAsked();
     }
-    if (slept)
+    // Who subscribes waits for this turn, and is no commit.
+    if (slept && !RegistryHasChanged())
       KeepPace(&last_turn, pace.Next(consumer->transactions.Load(), GetCurrentTimestamp()));
     slept = false;
     Sync(false);

@@ -30,6 +30,9 @@ SETTINGS = {
     "autovacuum": "off",
 }
 
+# Of single servers.
+MORE_SETTINGS = {"many": {"live_queries.max_subscriptions": "200000", "live_queries.memory_limit": "1GB"}}
+
 # `items` is what live_queries and pgoutput watch. The other two are the same
 # table with the trigger that people write today: all rows on one channel, or
 # each row on its owner's.
@@ -133,7 +136,7 @@ class Server:
                      "-E", "UTF8", "--locale=C", "--no-sync"])
         settings = dict(SETTINGS, unix_socket_directories=str(self.directory))
         if self.live_queries:
-            settings.update(extra_settings(), shared_preload_libraries="live_queries")
+            settings.update(extra_settings(), shared_preload_libraries="live_queries", **MORE_SETTINGS.get(self.name, {}))
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as file:
             for name, value in settings.items():
                 file.write(f"{name} = '{value}'\n")
@@ -149,6 +152,10 @@ class Server:
         if (self.data / "postmaster.pid").exists():
             as_postgres([bin_path("pg_ctl"), "-D", str(self.data), "-m", "immediate", "-w", "stop"])
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def restart(self):
+        """Ends all connections, and starts anew."""
+        as_postgres([bin_path("pg_ctl"), "-D", str(self.data), "-l", str(self.log), "-m", "fast", "-w", "restart"])
 
     def conninfo(self, synchronous_commit="on", database=DATABASE):
         return (f"host={self.directory} dbname={database} user=postgres "
@@ -212,6 +219,7 @@ class Servers:
 
     live:  live_queries preloaded, with subscriptions
     idle:  live_queries preloaded, never a subscription
+    many:  live_queries preloaded, with room for very many subscriptions
     plain: the same server without live_queries
     """
 

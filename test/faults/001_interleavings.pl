@@ -24,9 +24,19 @@ my ($writer, $early, $late) = map { connect_client($node) } 1 .. 3;
 # Somebody who watches already, so that every commit is decoded, evaluated and published.
 my $other = watch(connect_client($node));
 
-# Two ways to begin: subscribe, and the refresh of a subscription.
+# Ways to begin: subscribe, alone and beside others whose first results nobody reads, of the same strategy and of both; and the
+# refresh of a subscription.
+sub many {
+    my ($before, $after) = @_;
+    my @queries = ([ before => $before ], [ q => query_text() ], [ after => $after ]);
+    my $array = join ', ', map { sprintf '{"subscription_id": "%s", "query": "%s"}', @$_ } @queries;
+    return "SELECT count(*) FROM live.subscribe_many('[$array]')";
+}
+
 my %ways = (
     subscribe => q{SELECT live.subscribe('q', '} . query_text() . q{')},
+    several   => many('SELECT id FROM t', 'SELECT n FROM t WHERE id < 5'),
+    mixed     => many('SELECT n, count(*) FROM t GROUP BY n', 'SELECT id FROM t'),
     refresh   => q{SELECT live.refresh('q')});
 
 # begin_held(CLIENT, WAY): sends the command, after transactions have begun that end in the middle of it, and after it.
@@ -142,8 +152,10 @@ for my $first (qw(decoder subscriber)) {
     for my $step (@subscribing) {
         while_decoding('subscribe', $step, $_, $first) for @decoding;
         while_attaching('subscribe', $step, $_, $first) for @attaching;
-        while_decoding('refresh', $step, $_, $first) for qw(decoder-evaluate decoder-published);
-        while_attaching('refresh', $step, $_, $first) for @attaching;
+        for my $way (qw(several mixed refresh)) {
+            while_decoding($way, $step, $_, $first) for qw(decoder-evaluate decoder-published);
+            while_attaching($way, $step, $_, $first) for @attaching;
+        }
     }
 }
 

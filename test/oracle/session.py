@@ -4,6 +4,7 @@ Owns: the order in which calls and messages enter the trace. Messages that arriv
 after the call's own event and before the event that says it is done. Used by one thread.
 """
 
+import json
 import os
 import select
 import socket
@@ -104,45 +105,83 @@ class Session:
 
     def subscribe(self, name, query, snapshot=True, throttle=0):
         """Subscribes; returns the Subscription."""
+        return self._subscribe_by(self.subscribe_text(name, query, snapshot, throttle), [(name, query, snapshot, throttle)])[0]
+
+    def subscribe_many(self, asked):
+        """Subscribes to all that are asked for, each (name, query, snapshot, throttle), in one call; returns the Subscriptions."""
+        return self._subscribe_by(self.subscribe_many_text(asked), asked)
+
+    def _subscribe_by(self, text, asked):
         made = []
 
         def then(result):
-            ((live_id, channel, strategy, seq, *clock),) = result
-            if self.channel not in (None, channel):
-                raise Violation("the channel changed from %s to %s" % (self.channel, channel))
-            if len(seq) != 16:
-                raise Violation("subscribe returned the seq %s" % seq)
-            self.channel = channel
-            table = query.source_table(self.tables)
-            full = query.all_full(self.tables) or strategy != "stream"
-            made.append(Subscription(name, query, bool(table.key) if query.shape.pointwise else True, full,
-                                     snapshot, query.table_names(self.tables), query.is_parted(self.tables), live_id,
-                                     strategy, unread=snapshot, throttle=throttle, alarm="by an alarm" in str(clock),
-                                     endangered=query.endangered(self.tables)))
-            self.subscriptions[name] = made[0]
-            self.trace.add("subscribed", made[0], int(seq, 16))
-            if self.in_transaction:
-                self.uncommitted.append(made[0])
-            else:
-                self.trace.add("committed", made[0])
+            if len(result) != len(asked) or len({row[3] for row in result}) != 1:
+                raise Violation("%d rows for %d live queries, at %s" % (len(result), len(asked), [row[3] for row in result]))
+            for row, one in zip(result, asked):
+                self._note_subscribed(made, row, *one)
 
         choice = self.next_consumer()
         if choice:
             self.run(choice)
         try:
-            self.run_as_role(self.subscribe_text(name, query, snapshot, throttle), then)
+            self.run_as_role(text, then)
         except psycopg2.Error:
-            if made:  # the rest of its first result was read at commit, and failed
-                self.trace.add("forgotten", made[0])
-                del self.subscriptions[name]
+            for subscription in made:  # the rest of a first result was read at commit, and failed
+                self.trace.add("forgotten", subscription)
+                del self.subscriptions[subscription.id]
             raise
-        return made[0]
+        return made
+
+    def _note_subscribed(self, made, row, name, query, snapshot, throttle):
+        live_id, channel, strategy, seq, *clock = row
+        if self.channel not in (None, channel):
+            raise Violation("the channel changed from %s to %s" % (self.channel, channel))
+        if len(seq) != 16:
+            raise Violation("subscribe returned the seq %s" % seq)
+        self.channel = channel
+        table = query.source_table(self.tables)
+        full = query.all_full(self.tables) or strategy != "stream"
+        subscription = Subscription(name, query, bool(table.key) if query.shape.pointwise else True, full,
+                                    snapshot, query.table_names(self.tables), query.is_parted(self.tables), live_id,
+                                    strategy, unread=snapshot, throttle=throttle, alarm="by an alarm" in str(clock),
+                                    endangered=query.endangered(self.tables))
+        made.append(subscription)
+        self.subscriptions[name] = subscription
+        self.trace.add("subscribed", subscription, int(seq, 16))
+        if self.in_transaction:
+            self.uncommitted.append(subscription)
+        else:
+            self.trace.add("committed", subscription)
+
+    def _clock_text(self, query):
+        """Returns the expression that tells how a query follows the clock, or None if its rows tell the time or there is none."""
+        if not query.whole or not query.refresh_every or query.shows_clock:
+            return None
+        return "(SELECT e.value FROM live.explain(%s, %s) AS e WHERE e.property = 'clock')" % (
+            schema.literal(query.subscribed_sql(self.tables)), params_text(query))
+
+    def subscribe_many_text(self, asked):
+        """Returns the statement that subscribes to all that are asked for in one call."""
+        objects = []
+        clocks = []
+        for number, (name, query, snapshot, throttle) in enumerate(asked, 1):
+            one = {"subscription_id": name, "query": query.subscribed_sql(self.tables), "params": list(query.params),
+                   "snapshot": snapshot, "delivery": self.trace.delivery}
+            if query.whole and query.refresh_every:
+                one["refresh_every"] = str(query.refresh_every)
+            if throttle:
+                one["throttle"] = "%s s" % throttle
+            objects.append(one)
+            if self._clock_text(query):
+                clocks.append("WHEN %d THEN %s" % (number, self._clock_text(query)))
+        return "SELECT s.live_id, s.channel, s.strategy, s.seq%s FROM live.subscribe_many(%s) WITH ORDINALITY AS s ORDER BY s.ordinality" % (
+            ", CASE s.ordinality %s END" % " ".join(clocks) if clocks else "", schema.literal(json.dumps(objects)))
 
     def subscribe_text(self, name, query, snapshot=True, throttle=0):
         """Returns the statement that subscribes, and tells how the query follows the clock if its rows do not tell the time."""
         text, params = schema.literal(query.subscribed_sql(self.tables)), ", ".join(map(schema.literal, query.params))
-        windows = query.whole and query.refresh_every and not query.shows_clock
-        clock = ", (SELECT e.value FROM live.explain(%s, ARRAY[%s]::text[]) AS e WHERE e.property = 'clock')" % (text, params) if windows else ""
+        clock = self._clock_text(query)
+        clock = ", %s" % clock if clock else ""
         return ("SELECT s.live_id, s.channel, s.strategy, s.seq%s FROM live.subscribe(%s, %s, ARRAY[%s]::text[], \"snapshot\" => %s, delivery => '%s'%s) AS s" % (
                     clock, schema.literal(name), text, params, snapshot, self.trace.delivery,
                     (", refresh_every => '%s'" % query.refresh_every if query.whole and query.refresh_every else "")

@@ -26,7 +26,7 @@ LONGEST = "300ms"  # that a query takes, when it is chosen
 MOST_ROWS = 400    # and that it has
 
 ACTIONS = {  # name -> how often
-    "subscribe": 14, "read": 22, "listen": 30, "pause": 4, "resume": 6, "refresh": 3, "set_params": 12, "leave": 5, "leave_all": 0.4,
+    "subscribe": 12, "subscribe_many": 2, "read": 22, "listen": 30, "pause": 4, "resume": 6, "refresh": 3, "set_params": 12, "leave": 5, "leave_all": 0.4,
     "transaction": 5, "rolled_back": 3, "rolled_back_savepoint": 3, "in_vain": 4, "twice": 1.5,
     "read_in_vain": 6, "tell_time": 6, "after_writing": 1, "long": 1, "stall": 1, "kill": 1, "disconnect": 0.8, "unlisten": 0.5, "wait": 3,
 }
@@ -222,19 +222,53 @@ class Client(Actor):
             snapshot = not (keyed and self.rng.random() < 0.08)
             subscription = self.session.subscribe(self._free_id(), query, snapshot, throttle if snapshot else 0)
         except psycopg2.Error as error:
-            if self._may_fail(query, error) or (query.shape.sometimes and not query.endangered(self.world.tables)
-                                                and error.pgcode in REFUSED):
-                self.world.count("refused: %s" % query.shape.name)
-                if query.whole:
-                    self.world.accepted.refused(query, str(error))
-                return None
-            raise
+            self._check_refusal(query, error)
+            return None
+        self._note_accepted(subscription)
+        if subscription.unread and self.rng.random() < 0.6:
+            self._read(subscription)
+        return None
+
+    def _check_refusal(self, query, error):
+        """Counts a query that was refused; raises the error if it should not have been."""
+        if not self._may_fail(query, error) and not (
+                query.shape.sometimes and not query.endangered(self.world.tables) and error.pgcode in REFUSED):
+            raise error
+        self.world.count("refused: %s" % query.shape.name)
+        if query.whole:
+            self.world.accepted.refused(query, str(error))
+
+    def _note_accepted(self, subscription):
+        query = subscription.query
         self.world.count("subscriptions")
         self.world.count("strategy %s" % subscription.strategy)
         if query.whole:
             self.world.accepted.add(query, subscription.strategy, self._shares(query, subscription.strategy))
-        if subscription.unread and self.rng.random() < 0.6:
-            self._read(subscription)
+
+    def _subscribe_many(self):
+        """Several at once: all of them, or none, for which the error names the one that it is about."""
+        asked = {}
+        for _ in range(self.rng.randint(1, 4)):
+            query, throttle = self._query(), self._throttle()
+            self._tell_time_of(query, throttle)
+            name = self._free_id()
+            if name not in asked:
+                asked[name] = (name, query, True, throttle)
+        if len(self.session.subscriptions) + len(asked) > LIMIT:
+            return self._leave()
+        try:
+            subscriptions = self.session.subscribe_many(list(asked.values()))
+        except psycopg2.Error as error:
+            named = [name for name in asked if 'live query "%s"' % name in (error.diag.context or "")]
+            if len(named) != 1:
+                raise
+            self._check_refusal(asked[named[0]][1], error)
+            return None
+        self.world.count("several at once")
+        for subscription in subscriptions:
+            self._note_accepted(subscription)
+            if subscription.unread and self.rng.random() < 0.6:
+                self._read(subscription)
         return None
 
     def _tell_time_of(self, query, throttle):
