@@ -33,19 +33,6 @@ LIVE_QUERIES_FUNCTION(live_queries_workers);
 namespace live_queries {
 namespace {
 
-// One row of the view, copied under the lock and shown without it.
-struct ShownSubscription {
-  SubscriptionShared shared;
-  const ProblemShared* problem;  // nullptr: none
-  uint64_t connection_id;
-  pid_t pid;
-  char* query;
-  char* params;
-  char* tables;
-};
-
-List* shown = NIL;
-
 // The rows that the caller asks for (sql_api/view_conditions.hpp). More may be shown: the query has
 // its conditions.
 struct AskedFor {
@@ -75,6 +62,19 @@ bool MayBeAskedFor(const AskedFor& asked, uint64_t connection_id, const Subscrip
   const size_t length = FormatLiveId({"", {connection_id}, id}, end);
   return std::string_view(asked.live_id).ends_with(std::string_view(end, length));
 }
+
+// One row of the view, copied under the lock and shown without it.
+struct ShownSubscription {
+  SubscriptionShared shared;
+  const ProblemShared* problem;  // nullptr: none
+  uint64_t connection_id;
+  pid_t pid;
+  char* query;
+  char* params;
+  char* tables;
+};
+
+List* shown = NIL;
 
 void Show(const SubscriptionShared& subscription, const ProblemShared& problem,
           uint64_t connection_id, pid_t pid, char* query, char* params, char* tables) {
