@@ -30,7 +30,7 @@ SELECT live.unsubscribe_all();
 -- Subscribing and reading are one statement, if the client wants that.
 SELECT subscription_id, "row"
 FROM live.subscribe_many('[{"subscription_id": "a", "query": "SELECT id FROM orders WHERE id <= 2 ORDER BY id", "delivery": "poll"},
-    {"subscription_id": "b", "query": "SELECT id FROM orders WHERE id < 0", "delivery": "poll"},
+    {"subscription_id": "o''\"b\\", "query": "SELECT id FROM orders WHERE id < 0", "delivery": "poll"},
     {"subscription_id": "c", "query": "SELECT count(*) FROM orders", "delivery": "poll"}]')
 LEFT JOIN LATERAL live.snapshot(subscription_id) ON true;
 INSERT INTO orders VALUES (-1, 0, 0, NULL, NULL);
@@ -187,10 +187,27 @@ SELECT subscription_id FROM live_queries WHERE pid = (SELECT pg_backend_pid()) A
 SELECT subscription_id FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = lower(subscription_id) ORDER BY subscription_id COLLATE "C";
 CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 SELECT subscription_id FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = 'A' COLLATE caseless;
+SELECT subscription_id FROM live_queries WHERE pid = 0 OR pid = pg_backend_pid() AND subscription_id = 'a';
+CREATE VIEW mine AS SELECT subscription_id AS id, query FROM live_queries WHERE pid = pg_backend_pid();
+SELECT query FROM mine WHERE id = 'a';
+SELECT a.id, b.id FROM mine a FULL JOIN mine b ON a.id = b.id AND b.id = 'a' ORDER BY a.id COLLATE "C";
+SELECT w.id, v.id FROM (VALUES ('a'), ('b')) w(id) LEFT JOIN mine v ON v.id = w.id WHERE v.id IS NULL;
+CREATE DOMAIN in_c AS text COLLATE "C";
+CREATE DOMAIN in_posix AS text COLLATE "POSIX";
+SELECT query FROM mine WHERE id = 'a'::in_c || 'b'::in_posix;
+-- Of what somebody may not see, asking for it tells nothing.
+SELECT pg_backend_pid() AS me \gset
+SET ROLE few;
+SELECT count(*) FROM live_queries WHERE pid = :me AND status = 'active';
+SELECT count(*) FROM live.subscriptions(of_subscription_id => 'a', of_pid => :me);
+SELECT count(*) FROM live.subscriptions(of_live_id => :'of_a');
+RESET ROLE;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT query FROM live_queries WHERE pid = 4711 AND subscription_id = 'a';
 EXPLAIN (VERBOSE, COSTS OFF) SELECT query FROM live_queries WHERE connection_id = 12 AND subscription_id = 'a' COLLATE caseless;
 SELECT live.unsubscribe_all();
 
+DROP VIEW mine;
+DROP DOMAIN in_c, in_posix;
 DROP FUNCTION polls();
 DROP COLLATION caseless;
 DROP TABLE orders, customers;

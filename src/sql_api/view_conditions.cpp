@@ -66,7 +66,8 @@ Node* ArgumentFor(const OpExpr& condition, bool swapped, Node* value) {
       return AsNode(makeFuncExpr(F_INT8_INT4, INT8OID, list_make1(value), InvalidOid, InvalidOid,
                                  COERCE_IMPLICIT_CAST));
     case F_TEXTEQ:
-      // Otherwise texts that differ may be equal.
+      // Otherwise texts that differ may be equal, or cannot be compared.
+      if (!OidIsValid(condition.inputcollid)) return nullptr;
       return get_collation_isdeterministic(condition.inputcollid) ? value : nullptr;
     default:
       return nullptr;

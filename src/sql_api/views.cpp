@@ -47,13 +47,15 @@ bool IsAscii(std::string_view text) {
                      [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
+bool AsksForId(const AskedFor& asked) { return asked.id != nullptr || asked.live_id != nullptr; }
+
 bool MayBeAskedFor(const AskedFor& asked, uint64_t connection_id, pid_t pid) {
   return asked.connection_id.value_or(connection_id) == connection_id &&
          asked.pid.value_or(pid) == pid;
 }
 
 bool MayBeAskedFor(const AskedFor& asked, uint64_t connection_id, const SubscriptionId& id) {
-  if (asked.id == nullptr && asked.live_id == nullptr) return true;
+  if (!AsksForId(asked)) return true;
   // Others are shown in the encoding of whoever asks.
   if (!IsAscii(id.view())) return true;
   if (asked.id != nullptr && asked.id != id.view()) return false;
@@ -194,7 +196,8 @@ const char* ProblemText(const ProblemShared& problem) {
 
 uint64_t Pending(uint64_t put, uint64_t taken) { return put > taken ? put - taken : 0; }
 
-void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRows* rows) {
+void EmitSubscription(const ShownSubscription& one, const AskedFor& asked, bool may_read_all,
+                      ResultRows* rows) {
   const SubscriptionShared& shared = one.shared;
   const char* database = get_database_name(shared.database);
   if (database == nullptr) return;  // one that is over, of a database that was dropped
@@ -203,6 +206,8 @@ void EmitSubscription(const ShownSubscription& one, bool may_read_all, ResultRow
       mine != nullptr && mine->connection_id.Load() == one.connection_id && MayActFor(shared.role);
   // Others see that there is a subscription and how busy it is, not what it watches.
   const bool visible = may_act || may_read_all || has_privs_of_role(GetUserId(), shared.role);
+  // Where the id is not shown, no row tells that it is one.
+  if (!visible && AsksForId(asked)) return;
   const int encoding = EncodingOfDatabase(shared.database);
   auto readable = [&](const char* text) {
     return visible ? ReadableText(text, encoding) : nullptr;
@@ -266,14 +271,15 @@ Datum SubscriptionsCall(FunctionCallInfo call) {
   RequireSharedMemory();
   ResultRows rows(call);
   const bool may_read_all = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
-  CollectShown(AskedForBy(call));
+  const AskedFor asked = AskedForBy(call);
+  CollectShown(asked);
   MemoryContext of_row =
       AllocSetContextCreate(CurrentMemoryContext, "live_queries row", ALLOCSET_DEFAULT_SIZES);
   ListCell* cell;
   foreach (cell, shown) {
     CHECK_FOR_INTERRUPTS();
     InMemoryContext(of_row, [&] {
-      EmitSubscription(*static_cast<ShownSubscription*>(lfirst(cell)), may_read_all, &rows);
+      EmitSubscription(*static_cast<ShownSubscription*>(lfirst(cell)), asked, may_read_all, &rows);
     });
     MemoryContextReset(of_row);
   }

@@ -161,24 +161,25 @@ for my $first (qw(decoder subscriber)) {
 
 # A subscriber that gives up, or goes, in the middle.
 for my $step (@subscribing) {
-    for my $how (qw(cancel terminate)) {
+    for my $case ([qw(cancel subscribe)], [qw(terminate subscribe)], [qw(cancel mixed)], [qw(terminate mixed)]) {
+        my ($how, $way) = @$case;
         my $client = connect_client($node);
         hold($node, $step);
-        begin_held($client, 'subscribe');
+        begin_held($client, $way);
         wait_held($node, $step);
         change_rows($writer);
         $writer->rows("SELECT pg_${how}_backend(" . $client->pid . ')');
-        like($client->finish->{error}{C}, qr/^57/, "$how at $step: the statement fails");
+        like($client->finish->{error}{C}, qr/^57/, "$how at $step of $way: the statement fails");
         release($node, $step);
         end_early();
-        poll_ok($node, 'SELECT count(*) = 1 FROM live_queries', "$how at $step: the subscription never was");
+        poll_ok($node, 'SELECT count(*) = 1 FROM live_queries', "$how at $step of $way: the subscription never was");
         if ($how eq 'cancel') {
             watch($client);
             change_rows($writer);
-            is_exact($client, "$how at $step: it can subscribe again");
+            is_exact($client, "$how at $step of $way: it can subscribe again");
         }
         commit_early($late, -2);
-        is_exact($other, "$how at $step: the other client");
+        is_exact($other, "$how at $step of $way: the other client");
         $client->disconnect;
     }
 }
@@ -384,20 +385,25 @@ for my $mutation ('', 'lose_before_spill') {
 
 # Somebody who joins with a view as it is now does not speak for who has it as it was.
 {
+    my $query = 'SELECT id FROM things_seen WHERE v >= 0';
+    my %call = (
+        1 => "SELECT live.subscribe('q', '$query')",
+        2 => qq{SELECT live.subscribe_many('[{"subscription_id": "q", "query": "$query"}, {"subscription_id": "r", "query": "$query"}]')});
     $writer->rows($_) for 'CREATE TABLE things (id int PRIMARY KEY, kind int, v int)', 'ALTER TABLE things REPLICA IDENTITY FULL',
       'CREATE VIEW things_seen AS SELECT id, v FROM things WHERE kind = 1';
-    my ($former, $new) = map { connect_client($node) } 1 .. 2;
-    my $query = 'SELECT id FROM things_seen WHERE v >= 0';
-    $former->subscribe('q', $query);
-    my $decoder = decoder_pid($node);
-    kill 'STOP', $decoder;
-    $writer->rows('CREATE OR REPLACE VIEW things_seen AS SELECT id, v FROM things WHERE kind = 2');
-    $new->send_query("SELECT live.subscribe('q', '$query')");
-    poll_ok($node, 'SELECT count(*) = 1 FROM live_queries WHERE pid = ' . $new->pid, 'the new one has begun');
-    kill 'CONT', $decoder;
-    is($new->finish->{error}, undef, 'it is watched');
-    is($former->next_message->{message}{type}, 'reset', 'who has the view as it was is told');
-    $_->disconnect for $former, $new;
+    for my $count (1, 2) {
+        my ($former, $new) = map { connect_client($node) } 1 .. 2;
+        $former->subscribe('q', $query);
+        my $decoder = decoder_pid($node);
+        kill 'STOP', $decoder;
+        $writer->rows('CREATE OR REPLACE VIEW things_seen AS SELECT id, v FROM things WHERE kind = 1 + ' . $count);
+        $new->send_query($call{$count});
+        poll_ok($node, "SELECT count(*) = $count FROM live_queries WHERE pid = " . $new->pid, "$count new: begun");
+        kill 'CONT', $decoder;
+        is($new->finish->{error}, undef, "$count new: watched");
+        is($former->next_message->{message}{type}, 'reset', "$count new: who has the view as it was is told");
+        $_->disconnect for $former, $new;
+    }
 }
 
 # A decoder that always has something to evaluate lets go of the log all the same.

@@ -235,8 +235,13 @@ restart_with($node, <<~CONF);
     is($error->{C}, '53400', 'one subscription too many is refused');
     like($error->{H}, qr/live_queries\.max_subscriptions/, 'with a hint');
     $one->value(q(SELECT live.unsubscribe('s1')));
+    my $several = join ', ', map { qq({"subscription_id": "m$_", "query": "$query"}) } 1, 2;
+    $error = $two->error("SELECT * FROM live.subscribe_many('[$several]')");
+    is($error->{C}, '53400', 'where one ends, two at once are refused');
+    like($error->{W}, qr/^live query "m2"/, 'with the name of the second');
+    is($one->value('SELECT count(*) FROM live_queries'), 2, 'and none of them is there');
     $two->subscribe('s4', $query);
-    pass('until another one ends');
+    pass('one is not');
     $_->disconnect for $one, $two;
 }
 restart_with($node, 'live_queries.max_subscriptions = 100000');
