@@ -4,13 +4,14 @@ Owns: how a call of any function of the schema live is made up: from the catalog
 left out; and what a call that has succeeded means for the subscriptions of its session.
 """
 
+import json
 from dataclasses import dataclass
 
 import queries
 import values
 
 # How often, where it is not once. All others of the schema are called as well.
-WEIGHTS = {"subscribe": 9, "snapshot": 5, "poll": 3, "refresh": 2, "set_params": 3, "unsubscribe": 2, "explain": 3,
+WEIGHTS = {"subscribe": 9, "subscribe_many": 2, "snapshot": 5, "poll": 3, "refresh": 2, "set_params": 3, "unsubscribe": 2, "explain": 3,
            "unsubscribe_all": 0.3,
            "worker_states": 0.5, "stats": 0.5, "subscriptions": 0.5}
 CATALOG = """
@@ -22,21 +23,26 @@ FROM pg_proc p WHERE pronamespace = 'live'::regnamespace ORDER BY proname"""
 
 @dataclass
 class Call:
-    """A call. body: what stands behind FROM or SELECT; id: the subscription that it is about, None for no certain one."""
+    """A call. body: what stands behind FROM or SELECT; id: the subscription that it is about, None for no certain one; ids: of several."""
 
     name: str
     body: str
     is_set: bool
     id: str = None
+    ids: tuple = ()
 
     @property
     def text(self):
         """The call as a statement."""
         return "SELECT %s%s" % ("* FROM " if self.is_set else "", self.body)
 
+    def subscribes(self):
+        """Tells whether it makes subscriptions."""
+        return self.name in ("subscribe", "subscribe_many")
+
     def changes(self):
         """Tells whether it may change which subscriptions there are, or whether one is paused."""
-        return self.name in ("subscribe", "unsubscribe", "unsubscribe_all", "pause", "resume", "refresh", "set_params", "kill")
+        return self.subscribes() or self.name in ("unsubscribe", "unsubscribe_all", "pause", "resume", "refresh", "set_params", "kill")
 
 
 class Calls:
@@ -58,6 +64,8 @@ class Calls:
         is_set, defaults, arguments = self.functions[name]
         if name in ("subscribe", "explain") and rng.random() < 0.5:
             return self._sensible(rng, name)
+        if name == "subscribe_many" and rng.random() < 0.8:
+            return self._several(rng)
         made, identity = [], None
         given = len(arguments) - rng.randint(0, defaults)
         for at, (argument, kind) in enumerate(arguments[:given]):
@@ -81,6 +89,21 @@ class Calls:
             return Call(name, "live.explain(%s)" % ", ".join(arguments), True)
         arguments += ["delivery => '%s'" % rng.choice(["notify", "poll"])]
         return Call(name, "live.subscribe(%s, %s)" % (values.literal(identity), ", ".join(arguments)), True, identity)
+
+    @staticmethod
+    def _several(rng):
+        """Some at once, of which seldom one is odd. As JSON they are in the encoding of the statement, as other ids are."""
+        ids = tuple(rng.sample(values.IDS, rng.randint(1, 3)))
+        objects = []
+        for identity in ids:
+            query = queries.plain_query(rng) if rng.random() < 0.9 else queries.random_query(rng)
+            one = {"subscription_id": identity, "query": query, "params": ["1"] if "$1" in query else [],
+                   "delivery": rng.choice(["notify", "poll"])}
+            if rng.random() < 0.1:
+                one[rng.choice(["params", "snapshot", "throttle", "refresh_every", "delivery", "more"])] = rng.choice(values.JSON)
+            objects.append(one)
+        array = values.literal(json.dumps(objects, ensure_ascii=False))
+        return Call("subscribe_many", "live.subscribe_many(%s)" % array, True, ids=ids)
 
     @staticmethod
     def _value(rng, argument, kind):

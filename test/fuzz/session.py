@@ -200,10 +200,11 @@ class Session(threading.Thread):
         self.count(call.name)
         rows = self.sql(call.text)
         done = self.outcome(rows)
-        if rows is not None and call.name == "subscribe":
+        if rows is not None and call.subscribes():
             self.count("subscribed")
-            if self.rng.random() < 0.5:
-                self.sql("SELECT * FROM live.snapshot(%s)" % values.literal(call.id))
+            for identity in call.ids or [call.id]:
+                if self.rng.random() < 0.5:
+                    self.sql("SELECT * FROM live.snapshot(%s)" % values.literal(identity))
         self.effect(call, done, rows)
         return rows is not None
 
@@ -250,8 +251,8 @@ class Session(threading.Thread):
         pending, self.pending = self.pending, []
         for effect in pending:
             self._count_effect(effect)
-            if effect.call.name == "subscribe":
-                self.fresh.add(self._name_of(effect.call))
+            if effect.call.subscribes():
+                self.fresh.update(self._names_of(effect.call))
         self.receive()
         self.fresh = set()
 
@@ -264,30 +265,33 @@ class Session(threading.Thread):
                 self._message(row[2])
         if not call.changes():
             return
-        identity = self._name_of(call)
-        if call.name == "subscribe" and effect.as_other:
-            self.others.add(identity)
+        names = self._names_of(call)
+        if call.subscribes() and effect.as_other:
+            self.others.update(names)
         if effect.done == "?":
-            self.unsure.update([identity] if identity else self.known)
-        elif call.name == "subscribe":
-            self.known[identity] = "active"
-            self.unsure.discard(identity)
+            self.unsure.update(names or self.known)
+        elif call.subscribes():
+            self.known.update(dict.fromkeys(names, "active"))
+            self.unsure.difference_update(names)
             if not effect.as_other:
-                self.others.discard(identity)
+                self.others.difference_update(names)
         elif call.name == "unsubscribe":
-            self.known.pop(identity, None)
+            for identity in names:
+                self.known.pop(identity, None)
         elif call.name == "unsubscribe_all":
             # It passes over what belongs to roles that the caller may not become.
             self.unsure.update(self.known if effect.as_other else self.known.keys() & self._of_others())
             self.known = {} if not effect.as_other else self.known
-        elif call.name in ("pause", "resume") and identity in self.known:
-            self.known[identity] = "paused" if call.name == "pause" else "active"
+        elif call.name in ("pause", "resume"):
+            for identity in self.known.keys() & set(names):
+                self.known[identity] = "paused" if call.name == "pause" else "active"
 
-    def _name_of(self, call):
-        """Returns the id that the server has understood."""
-        if call.id and self.latin:
-            return call.id.encode("utf-8", "surrogateescape").decode("latin-1")
-        return call.id
+    def _names_of(self, call):
+        """Returns the ids that the server has understood."""
+        ids = call.ids or ([call.id] if call.id else [])
+        if self.latin:
+            return [identity.encode("utf-8", "surrogateescape").decode("latin-1") for identity in ids]
+        return list(ids)
 
     def _of_others(self):
         """Returns the ids of what may be out of reach, since the superuser may give and take roles at any time."""

@@ -6,6 +6,7 @@ surrogates, which stand for bytes (surrogateescape): statements are sent as byte
 
 IDS = ["a", "b", "c", "d", "it's", 'ü ☃ "x"']  # what most calls are about, so that they meet
 NAUGHTY_IDS = ["n0", "n1"]                      # those of functions that call live.* themselves
+JSON = [None, True, False, 0, -1.5, "", "1 s", "-1 s", "yes", [], [None], ["1", "2"], [[1]], {}, {"a": [1]}]  # members of objects
 MB = 1 << 20
 SETTINGS = [
     "datestyle = 'German'", "intervalstyle = 'iso_8601'", "row_security = off",
