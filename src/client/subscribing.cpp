@@ -43,9 +43,8 @@ namespace {
 constexpr int kMostSurprises = 5;
 
 struct Request : NewLiveQuery {
-  bool named;     // in errors: it is one of several
-  int decoder;    // the consumer, if the query is for a stream,
-  int evaluator;  // and if it is not
+  bool named;   // in errors: it is one of several
+  int decoder;  // the consumer, if the query is for a stream
   const char* settings;
   SessionIdentity session;
   LocalSubscription* former;       // whose place this one takes; nullptr: nobody's
@@ -108,6 +107,10 @@ const char* SettingsFor(const Request& request, const Plan& plan) {
 // A connection has one evaluator for all: the batches of several would end at different positions,
 // and it shows one point in time.
 int EvaluatorOfConnection() {
+  const ConnectionShared* mine = MyConnectionIfAny();
+  for (int consumer = kFirstEvaluator; mine != nullptr && consumer < kMaxConsumers; ++consumer)
+    if (mine->lanes[consumer].subscription_count.Load() > 0) return consumer;
+  // Of one that is over it may have something to tell yet.
   for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
     if (one->consumer >= kFirstEvaluator) return one->consumer;
   return kFirstEvaluator + ProcIndex(MyProc) % std::max(evaluators, 1);
@@ -249,7 +252,7 @@ void Analyse(Beginning* beginning) {
     beginning->values_here = 0;
   beginning->values = MemoryContextStrdup(MemoryContextGetParent(beginning->context), values);
   beginning->subscription->consumer =
-      plan.strategy == Strategy::kStream ? request.decoder : request.evaluator;
+      plan.strategy == Strategy::kStream ? request.decoder : EvaluatorOfConnection();
 }
 
 // Analyses its query and registers it. The locks of the analysis stay, so that doing it again never
@@ -399,7 +402,6 @@ Request RequestOf(LocalSubscription* former) {
   Request request = {};
   request.id = former->id;
   request.decoder = streamed ? former->consumer : ConsumerUnderTest();
-  request.evaluator = EvaluatorOfConnection();
   request.query = former->query;
   request.params = former->params;
   request.settings = former->settings;
@@ -415,7 +417,6 @@ Request RequestOf(LocalSubscription* former) {
 Request RequestFor(const NewLiveQuery& query) {
   Request request = {query};
   request.decoder = ConsumerUnderTest();
-  request.evaluator = EvaluatorOfConnection();
   request.settings = CaptureSettings();
   request.session = CaptureSession(GetUserId());
   return request;
