@@ -247,13 +247,14 @@ class Client(Actor):
 
     def _subscribe_many(self):
         """Several at once: all of them, or none, for which the error names the one that it is about."""
-        asked = {}
-        for _ in range(self.rng.randint(1, 4)):
-            query, throttle = self._query(), self._throttle()
+        chosen = [(self._query(), self._throttle()) for _ in range(self.rng.randint(1, 4))]
+        # Those take ids, too: names come after that.
+        for query, throttle in chosen:
             self._tell_time_of(query, throttle)
+        asked = {}
+        for query, throttle in chosen:
             name = self._free_id()
-            if name not in asked:
-                asked[name] = (name, query, True, throttle)
+            asked.setdefault(name, (name, query, True, throttle))
         if len(self.session.subscriptions) + len(asked) > LIMIT:
             return self._leave()
         try:
