@@ -66,15 +66,15 @@ struct Beginning {
 };
 using Beginnings = std::span<Beginning>;
 
+void NameLiveQuery(void* id) {
+  errcontext("live query \"%s\"", CopyText(static_cast<const SubscriptionId*>(id)->view()));
+}
+
 // Errors of `body` say which of several live queries they are about.
 template <class Body>
 void Naming(const Request& request, Body&& body) {
   if (!request.named) return body();
-  auto name = [](void* id) {
-    const std::string_view text = static_cast<const SubscriptionId*>(id)->view();
-    errcontext("live query \"%s\"", CopyText(text));
-  };
-  WithErrorContext(name, const_cast<SubscriptionId*>(&request.id), body);
+  WithErrorContext(NameLiveQuery, const_cast<SubscriptionId*>(&request.id), body);
 }
 
 // `{a,"b c",NULL}`, as the array of texts would be shown.
