@@ -9,7 +9,7 @@
 //   * Insert compares first and changes the index afterwards: if a comparison leaves, nothing has
 //     happened. Remove compares nothing at all, so it may be called where no function may run.
 //   * What a comparison says decides where an end of an interval is put, and nothing else. One that
-//     contradicts itself leads to intervals that are not found, never to a broken tree.
+//     contradicts itself leads to wrong answers, never to a broken tree.
 //
 // How: the ends of all intervals, low and high ones, stand in one binary search tree, in the order
 // of their values. Each end has a label, a number that rises along that order, so that ends are
@@ -22,10 +22,9 @@
 // that is out of balance is built anew (Galperin and Rivest, "Scapegoat trees", 1993). There are no
 // rotations, so the path from the root to a place, read as bits, can be the label of that place;
 // labels change where a part is built anew, but never their order. A tree with rotations would need
-// another structure to keep labels, and one without labels would have to compare high ends whenever
-// it loses one. Of the libraries that were looked at, none removes without comparing
-// (Boost.Intrusive and PostgreSQL's rbtree keep nothing of a subtree, Boost.ICL allocates and
-// throws).
+// another structure to keep labels, and one without labels would have to compare high ends when it
+// loses one. Of the libraries that were looked at, Boost.Intrusive and PostgreSQL's rbtree keep
+// nothing of a subtree, and Boost.ICL allocates and throws.
 //
 // Costs, of n intervals: O(log n) to remove one, and to insert one on average over all insertions
 // (a single one may build the tree anew, which is O(n)). A value costs O(log n), and O(1) for each
@@ -94,10 +93,8 @@ class IntervalIndex {
     interval.low.interval = interval.high.interval = &interval;
     if (IsEmpty(interval, compare)) return;
     // Of ends that stand together the high ones are first, then the low ones, by their high ends.
-    End* const before_high = FindBefore([&](const End& end) {
-      const int order = Order(end, interval.high, compare);
-      return order != 0 ? order < 0 : !end.IsLow();
-    });
+    End* const before_high =
+        FindBefore([&](const End& end) { return Order(end, interval.high, compare) < 0; });
     const uint64_t high_label = before_high == nullptr ? 0 : before_high->label;
     End* const before_low = FindBefore([&](const End& end) {
       const int order = Order(end, interval.low, compare);
@@ -269,11 +266,10 @@ class IntervalIndex {
     std::swap(upper->parent, lower->parent);
     std::swap(upper->left, lower->left);
     std::swap(upper->right, lower->right);
-    // Where one was the other's child, each has got a link to itself.
-    if (upper->parent == upper) upper->parent = lower;
+    // Where one was the other's child, it would be its own now.
     if (lower->left == lower) lower->left = upper;
     if (lower->right == lower) lower->right = upper;
-    Attach(lower);
+    Attach(lower);  // first, since it may be the parent
     Attach(upper);
   }
 

@@ -3,6 +3,7 @@
 #include "model/delivery.hpp"
 #include "model/flow_control.hpp"
 #include "model/identifiers.hpp"
+#include "model/interval_index.hpp"
 #include "model/message.hpp"
 #include "model/strategy.hpp"
 #include "model/subscription_status.hpp"
@@ -21,10 +22,15 @@ struct FixedSink {
   }
 };
 
+struct Weighed : Interval<size_t> {
+  size_t weight;
+};
+
 }  // namespace
 
 // Calls everything; the arguments keep the compiler from knowing the answers.
-extern "C" size_t UseModel(const char* text, size_t size, FixedSink* sink, FlowControl* flow) {
+extern "C" size_t UseModel(const char* text, size_t size, FixedSink* sink, FlowControl* flow,
+                           IntervalIndex<Weighed>* intervals, Weighed* interval) {
   const std::string_view input(text, size);
   std::array<char, kMaxLiveIdBytes> buffer;
   if (const auto id = SubscriptionId::Parse(input)) {
@@ -52,5 +58,10 @@ extern "C" size_t UseModel(const char* text, size_t size, FixedSink* sink, FlowC
   WriteUpdate(*sink, input, input, input);
   WriteDelete(*sink, input, input);
   WriteClear(*sink);
+
+  const auto compare = [](size_t a, size_t b) { return a < b ? -1 : static_cast<int>(a > b); };
+  intervals->Insert(interval, compare);
+  intervals->ForEachContaining(size, compare, [&](const Weighed& hit) { sum += hit.weight; });
+  intervals->Remove(interval);
   return sum;
 }
