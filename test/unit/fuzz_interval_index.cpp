@@ -1,5 +1,5 @@
-// Fuzz target: any bytes as insertions, removals and searches in an interval index, with comparisons
-// that leave and, where the first byte says so, such that lie.
+// Fuzz target: any bytes as insertions, removals and searches in an interval index, with
+// comparisons that leave and, where the first byte says so, such that lie.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

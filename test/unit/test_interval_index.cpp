@@ -213,6 +213,23 @@ TEST(ATreeStaysLowWhateverIsRemoved) {
   CheckSound(world);
 }
 
+TEST(ATreeStaysLowWhereOnlyItsDeepestAreKept) {
+  IntervalWorld world(kMany);
+  const auto depth = [](const Numbered& one) { return 63 - std::countr_zero(one.high.label); };
+  for (int i = 0; i < kMany; ++i)
+    CHECK(world.Insert(&world.Set(static_cast<size_t>(i), kInclusive, i, kInclusive, i)));
+  const IntervalEnd<int>* deepest =
+      &std::max_element(world.intervals.begin(), world.intervals.end(),
+                        [&](const auto& a, const auto& b) { return depth(a) < depth(b); })
+           ->high;
+  std::vector<bool> kept(kMany);
+  for (; deepest != nullptr; deepest = deepest->parent)
+    kept[static_cast<size_t>(static_cast<const Numbered*>(deepest->interval)->number)] = true;
+  for (int i = 0; i < kMany; ++i)
+    if (!kept[static_cast<size_t>(i)]) world.Remove(&world.intervals[static_cast<size_t>(i)]);
+  CheckSound(world);
+}
+
 TEST(AnInsertionMovesFewOthers) {
   constexpr int kCount = 2000;
   const std::vector<int> random = Shuffled(kCount, 4);
