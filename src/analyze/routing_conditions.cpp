@@ -1,15 +1,17 @@
-// Recognises `column = constant` among conditions, where the operator may be evaluated before those
-// of row security. Process: client backend, decoder.
+// Recognises comparisons of a column with a constant among conditions, where the operator may be
+// evaluated before those of row security. Process: client backend, decoder.
 #include "analyze/routing_conditions.hpp"
 
 #include "analyze/tree.hpp"
 
 extern "C" {
+#include "access/stratnum.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 }
@@ -29,7 +31,7 @@ bool IsValue(Node* node) {
 // `value` as a constant of `type`, if that is a lossless step (int4 to int8); else nullptr.
 Const* ConvertTo(Const* value, Oid type) {
   if (value->consttype == type) return value;
-  if (type == NAMEOID) return nullptr;  // would cut a long text
+  if (type == NAMEOID || type == NAMEARRAYOID) return nullptr;  // would cut a long text
   Node* converted = coerce_to_target_type(nullptr, reinterpret_cast<Node*>(value), value->consttype,
                                           type, -1, COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
   if (converted == nullptr || contain_mutable_functions(converted)) return nullptr;
@@ -37,55 +39,150 @@ Const* ConvertTo(Const* value, Oid type) {
   return IsValue(converted) ? castNode(Const, converted) : nullptr;
 }
 
-// The condition as `column = Param(number)`, with its constant in `*value`; nullptr if it is not
-// one, or not one that hashes.
-OpExpr* AsRoute(Node* qual, bool leakproof_only, int number, Const** value) {
-  if (!IsA(qual, OpExpr)) return nullptr;
-  OpExpr* condition = castNode(OpExpr, qual);
-  if (list_length(condition->args) != 2) return nullptr;
-  Node* column = static_cast<Node*>(linitial(condition->args));
-  Node* other = static_cast<Node*>(lsecond(condition->args));
-  if (IsValue(column) && IsColumn(other)) {
-    Node* swapped = column;
-    column = other;
-    other = swapped;
-  }
-  if (!IsColumn(column) || !IsValue(other)) return nullptr;
-  const Oid type = exprType(column);
+// A condition as it routes: `column operation $n`.
+struct Routable {
+  Node* column;
+  Const* value;  // of $n; nullptr: the condition does not route
+  Oid operation;
+  Oid collation;
+};
+
+// What a comparison compares, the column first.
+struct Comparison {
+  Node* column;
+  Const* value;  // nullptr: it is not of a column and a constant
+  bool swapped;  // the constant came first
+};
+
+Comparison ComparisonOf(const OpExpr& condition) {
+  if (list_length(condition.args) != 2) return {};
+  Node* first = static_cast<Node*>(linitial(condition.args));
+  Node* second = static_cast<Node*>(lsecond(condition.args));
+  if (IsColumn(first) && IsValue(second)) return {first, castNode(Const, second), false};
+  if (IsValue(first) && IsColumn(second)) return {second, castNode(Const, first), true};
+  return {};
+}
+
+// The operator by which values of `type` are hashed, if `operation` is of its family; else
+// InvalidOid.
+Oid HashedEquality(Oid type, Oid operation, bool leakproof_only) {
   const TypeCacheEntry* entry =
       lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC | TYPECACHE_HASH_OPFAMILY);
-  if (!OidIsValid(entry->eq_opr) || !OidIsValid(entry->hash_proc)) return nullptr;
-  if (!op_in_opfamily(condition->opno, entry->hash_opf)) return nullptr;
-  if (leakproof_only && !get_func_leakproof(get_opcode(entry->eq_opr))) return nullptr;
-  *value = ConvertTo(castNode(Const, other), type);
-  if (*value == nullptr) return nullptr;
-  Param* param = reinterpret_cast<Param*>(MakeParam(number, type));
-  param->paramcollid = (*value)->constcollid;
-  OpExpr* route = castNode(
-      OpExpr, make_opclause(entry->eq_opr, BOOLOID, false, reinterpret_cast<Expr*>(column),
-                            reinterpret_cast<Expr*>(param), InvalidOid, condition->inputcollid));
-  route->opfuncid = get_opcode(entry->eq_opr);
-  return route;
+  if (!OidIsValid(entry->eq_opr) || !OidIsValid(entry->hash_proc)) return InvalidOid;
+  if (!op_in_opfamily(operation, entry->hash_opf)) return InvalidOid;
+  if (leakproof_only && !get_func_leakproof(get_opcode(entry->eq_opr))) return InvalidOid;
+  return entry->eq_opr;
+}
+
+Routable AsEquality(const OpExpr& condition, bool leakproof_only) {
+  const Comparison comparison = ComparisonOf(condition);
+  if (comparison.value == nullptr) return {};
+  const Oid type = exprType(comparison.column);
+  const Oid equality = HashedEquality(type, condition.opno, leakproof_only);
+  if (!OidIsValid(equality)) return {};
+  return {comparison.column, ConvertTo(comparison.value, type), equality, condition.inputcollid};
+}
+
+int CountElements(const Const& array) {
+  const ArrayType* elements = DatumGetArrayTypeP(array.constvalue);
+  return ArrayGetNItems(ARR_NDIM(elements), ARR_DIMS(elements));
+}
+
+Routable AsList(const ScalarArrayOpExpr& condition, bool leakproof_only) {
+  Node* column = static_cast<Node*>(linitial(condition.args));
+  Node* array = static_cast<Node*>(lsecond(condition.args));
+  if (!condition.useOr || !IsColumn(column) || !IsValue(array)) return {};
+  const Oid type = exprType(column);
+  const Oid equality = HashedEquality(type, condition.opno, leakproof_only);
+  const Oid array_type = get_array_type(type);
+  if (!OidIsValid(equality) || !OidIsValid(array_type)) return {};
+  if (!func_strict(get_opcode(equality))) return {};
+  Const* value = ConvertTo(castNode(Const, array), array_type);
+  if (value == nullptr || CountElements(*value) > kMaxRoutingElements) return {};
+  return {column, value, equality, condition.inputcollid};
+}
+
+// A constant of another type is converted only where no value is out of range, and no order is
+// another: of numbers. (A date may be too late for a timestamp.)
+bool MayConvertBound(const Const& value, Oid type) {
+  return value.consttype == type || TypeCategory(type) == TYPCATEGORY_NUMERIC;
+}
+
+Routable AsBound(const OpExpr& condition, bool leakproof_only) {
+  const Comparison comparison = ComparisonOf(condition);
+  if (comparison.value == nullptr) return {};
+  const Oid type = exprType(comparison.column);
+  const TypeCacheEntry* entry =
+      lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY | TYPECACHE_CMP_PROC);
+  if (!OidIsValid(entry->btree_opf) || !OidIsValid(entry->cmp_proc)) return {};
+  Oid operation = comparison.swapped ? get_commutator(condition.opno) : condition.opno;
+  if (!OidIsValid(operation)) return {};
+  const int strategy = get_op_opfamily_strategy(operation, entry->btree_opf);
+  if (strategy == InvalidStrategy || strategy == BTEqualStrategyNumber) return {};
+  operation = get_opfamily_member(entry->btree_opf, entry->btree_opintype, entry->btree_opintype,
+                                  static_cast<int16>(strategy));
+  if (!OidIsValid(operation) || !func_strict(get_opcode(operation))) return {};
+  if (leakproof_only &&
+      (!get_func_leakproof(get_opcode(operation)) || !get_func_leakproof(entry->cmp_proc)))
+    return {};
+  if (!MayConvertBound(*comparison.value, type)) return {};
+  return {comparison.column, ConvertTo(comparison.value, type), operation, condition.inputcollid};
+}
+
+Routable AsRoutable(RoutingKind kind, Node* qual, bool leakproof_only) {
+  if (kind == RoutingKind::kList)
+    return IsA(qual, ScalarArrayOpExpr) ? AsList(*castNode(ScalarArrayOpExpr, qual), leakproof_only)
+                                        : Routable();
+  if (!IsA(qual, OpExpr)) return {};
+  const OpExpr& condition = *castNode(OpExpr, qual);
+  return kind == RoutingKind::kEquality ? AsEquality(condition, leakproof_only)
+                                        : AsBound(condition, leakproof_only);
+}
+
+Node* MakeCondition(RoutingKind kind, const Routable& route, int number) {
+  Param* param = reinterpret_cast<Param*>(MakeParam(number, route.value->consttype));
+  param->paramcollid = route.value->constcollid;
+  if (kind != RoutingKind::kList) {
+    OpExpr* condition = castNode(
+        OpExpr,
+        make_opclause(route.operation, BOOLOID, false, reinterpret_cast<Expr*>(route.column),
+                      reinterpret_cast<Expr*>(param), InvalidOid, route.collation));
+    condition->opfuncid = get_opcode(route.operation);
+    return AsNode(condition);
+  }
+  ScalarArrayOpExpr* condition = makeNode(ScalarArrayOpExpr);
+  condition->opno = route.operation;
+  condition->opfuncid = get_opcode(route.operation);
+  condition->useOr = true;
+  condition->inputcollid = route.collation;
+  condition->args = list_make2(route.column, param);
+  condition->location = -1;
+  return AsNode(condition);
 }
 
 }  // namespace
 
-RoutingConditions SplitRouting(List* quals, bool leakproof_only) {
-  RoutingConditions result = {NIL, NIL, NIL};
+List* TakeRouting(RoutingKind kind, List* quals, bool leakproof_only, RoutingConditions* routing) {
+  List* rest = NIL;
   ListCell* cell;
   foreach (cell, quals) {
     Node* qual = static_cast<Node*>(lfirst(cell));
-    const int number = list_length(result.conditions) + 1;
-    Const* value = nullptr;
-    OpExpr* condition =
-        number <= kMaxRoutingColumns ? AsRoute(qual, leakproof_only, number, &value) : nullptr;
-    if (condition == nullptr) {
-      result.quals = lappend(result.quals, qual);
+    const int number = list_length(routing->conditions) + 1;
+    const Routable route =
+        number <= kMaxRoutingColumns ? AsRoutable(kind, qual, leakproof_only) : Routable();
+    if (route.value == nullptr) {
+      rest = lappend(rest, qual);
       continue;
     }
-    result.conditions = lappend(result.conditions, condition);
-    result.values = lappend(result.values, value);
+    routing->conditions = lappend(routing->conditions, MakeCondition(kind, route, number));
+    routing->values = lappend(routing->values, route.value);
   }
+  return rest;
+}
+
+RoutingConditions SplitRouting(List* quals, bool leakproof_only) {
+  RoutingConditions result = {NIL, NIL, NIL};
+  result.quals = TakeRouting(RoutingKind::kEquality, quals, leakproof_only, &result);
   return result;
 }
 

@@ -32,7 +32,7 @@ struct QuerySpec {
   List* columns;         // Var: the columns that any of these use, types included
   List* column_names;    // String, beside `columns`
   int column_count;      // of the table, if whole rows are used; else the highest one used
-  List* routing_conditions;  // OpExpr: column = Param(n), n from 1
+  List* routing_conditions;  // analyze/routing_conditions.hpp; without a table, equalities alone
   int refresh_ms;  // between two times of the clock that it asks (model/clock_steps.hpp); 0: none
   bool alarm;      // it is known beforehand when these make a difference (delta/clock_windows.hpp)
   QueryDependencies dependencies;

@@ -190,16 +190,17 @@ bool SameTables(const char* a, const char* b) {
   }
 }
 
-// Splits what the decoder's index finds subscriptions by off the conditions of `plan`.
+// Splits what the worker finds subscriptions by off the conditions of `plan`. Those of policies
+// too: tenant = current_setting(...) has become a comparison with a constant as well.
 void PlanRouting(List* quals, Plan* plan) {
   QuerySpec& spec = plan->spec;
-  RoutingConditions routing = SplitRouting(quals, spec.barrier_quals != NIL);
-  spec.quals = routing.quals;
-  if (routing.conditions == NIL) {
-    // tenant = current_setting(...) in a policy has become an equality as well.
-    routing = SplitRouting(spec.barrier_quals, true);
-    spec.barrier_quals = routing.quals;
+  const bool behind_barrier = spec.barrier_quals != NIL;
+  RoutingConditions routing = {NIL, NIL, quals};
+  for (const RoutingKind kind : kRoutingKinds) {
+    routing.quals = TakeRouting(kind, routing.quals, behind_barrier, &routing);
+    spec.barrier_quals = TakeRouting(kind, spec.barrier_quals, true, &routing);
   }
+  spec.quals = routing.quals;
   spec.routing_conditions = routing.conditions;
   plan->routing = routing.values;
 }
@@ -268,9 +269,10 @@ std::optional<WhyNot> PlanStream(const AnalyzedQuery& analyzed, Plan* plan) {
   PlanColumns(quals, plan);
   QueryDependencies& dependencies = spec.dependencies;
   NoteDependencies(AsNode(lcons(KeyExpression(spec), list_copy(spec.columns))), &dependencies);
-  plan->reads_settings = CallsProcedures(
-      AsNode(list_make4(spec.barrier_quals, spec.quals, spec.result_columns, spec.columns)),
-      dependencies.called);
+  plan->reads_settings =
+      CallsProcedures(AsNode(list_make5(spec.barrier_quals, spec.quals, spec.result_columns,
+                                        spec.columns, spec.routing_conditions)),
+                      dependencies.called);
   return std::nullopt;
 }
 

@@ -1,5 +1,6 @@
 // live.explain: what live.subscribe would do. Process: client backend.
 #include "analyze/clock.hpp"
+#include "analyze/routing_choice.hpp"
 #include "analyze/table_facts.hpp"
 #include "delta/delta_plan.hpp"
 #include "delta/delta_routing.hpp"
@@ -62,12 +63,54 @@ const char* Conditions(Oid relation, List* quals) {
                             false);
 }
 
-const char* Routing(const QuerySpec& spec) {
+// The conditions of these numbers, from 0.
+const char* RoutingConditionsAt(const QuerySpec& spec, List* numbers) {
   const char* text = nullptr;
   ListCell* cell;
-  foreach (cell, spec.routing_conditions)
-    text = Joined(text, ", ", Conditions(spec.relation, list_make1(lfirst(cell))));
+  foreach (cell, numbers) {
+    void* condition = list_nth(spec.routing_conditions, lfirst_int(cell));
+    text = Joined(text, ", ", Conditions(spec.relation, list_make1(condition)));
+  }
   return text;
+}
+
+// What the index is made of, if not of equalities alone.
+const char* RoutingIndexText(const QuerySpec& spec, const RoutingChoice& choice) {
+  const char* parts = nullptr;
+  ListCell* cell;
+  foreach (cell, choice.indexed) {
+    auto* condition = static_cast<Node*>(list_nth(spec.routing_conditions, lfirst_int(cell)));
+    const char* column =
+        ColumnNames(spec.relation, list_make1_int(RoutingColumn(condition)->varattno));
+    if (KindOf(condition) == RoutingKind::kList) column = psprintf("elements for %s", column);
+    if (parts == nullptr || choice.kind == RoutingIndexKind::kHash)
+      parts = Joined(parts, ", ", column);
+  }
+  switch (choice.kind) {
+    case RoutingIndexKind::kHash:
+      return psprintf("hash (%s)", parts);
+    case RoutingIndexKind::kIntervals:
+      return psprintf("intervals (%s)", parts);
+    case RoutingIndexKind::kNone:
+      break;
+  }
+  return "none: each route is looked at";
+}
+
+void ExplainRouting(const QuerySpec& spec, ResultRows* rows) {
+  const RoutingChoice choice = ChooseRoutingIndex(spec.routing_conditions);
+  AddProperty(rows, "routing", RoutingConditionsAt(spec, choice.indexed));
+  bool equalities_alone = choice.checked == NIL;
+  ListCell* cell;
+  foreach (cell, choice.indexed)
+    equalities_alone =
+        equalities_alone &&
+        KindOf(static_cast<Node*>(list_nth(spec.routing_conditions, lfirst_int(cell)))) ==
+            RoutingKind::kEquality;
+  if (equalities_alone) return;
+  AddProperty(rows, "routing index", RoutingIndexText(spec, choice));
+  if (choice.checked != NIL)
+    AddProperty(rows, "checked for each route", RoutingConditionsAt(spec, choice.checked));
 }
 
 const char* TableNames(List* names) {
@@ -94,7 +137,7 @@ void ExplainStream(const Plan& plan, ResultRows* rows) {
   AddProperty(rows, "replica identity",
               spec.full_identity ? "full" : ColumnNames(spec.relation, spec.identity));
   AddProperty(rows, "updates", Updates(spec));
-  AddProperty(rows, "routing", Routing(spec));
+  ExplainRouting(spec, rows);
   AddProperty(rows, "row security and barriers", Conditions(spec.relation, spec.barrier_quals));
   AddProperty(rows, "residual filter", Conditions(spec.relation, spec.quals));
 }

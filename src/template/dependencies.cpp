@@ -35,6 +35,7 @@ bool RunsUserCode(const QuerySpec& spec) {
   const bool runs = InMemoryContext(walk, [&] {
     List* expressions =
         list_make5(spec.query, spec.barrier_quals, spec.quals, spec.result_columns, spec.columns);
+    expressions = lappend(expressions, spec.routing_conditions);
     if (TypesIn(AsNode(expressions), true) != NIL) return true;
     CalledFunctions called = {};
     NoteCalledFunctions(AsNode(expressions), &called);

@@ -2,6 +2,7 @@
 // an old row and a new one. Process: decoder.
 #pragma once
 
+#include <algorithm>
 #include <span>
 
 #include "pg/postgres.hpp"
@@ -22,7 +23,7 @@ class RouteSet {
   }
 
   void Clear() { count_ = 0; }
-  // In the order of addresses.
+  // In the order of addresses, or else followed by Sort.
   void Add(Route* route) {
     if (count_ == capacity_) Grow();
     routes_[count_++] = route;
@@ -30,6 +31,13 @@ class RouteSet {
   void Assign(Routes routes) {
     Clear();
     for (Route* route : routes) Add(route);
+  }
+
+  // Puts what was added in any order in order, each once.
+  void Sort() {
+    if (count_ < 2) return;
+    std::sort(routes_, routes_ + count_);
+    count_ = static_cast<size_t>(std::unique(routes_, routes_ + count_) - routes_);
   }
 
   bool empty() const { return count_ == 0; }

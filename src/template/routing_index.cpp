@@ -1,124 +1,330 @@
-// By the values of `column = constant`: a hash index over all such columns of the template. A
-// change is looked up once, however many watch. Process: decoder.
+// Finds routes by the values of a row: by a hash of equalities and of the elements of a list, or by
+// the bounds of a column; what is left of the conditions is then asked of each route that was
+// found. Process: decoder.
 #include "template/routing_index.hpp"
 
-#include "analyze/routing_conditions.hpp"
-#include "analyze/tree.hpp"
+#include "analyze/routing_choice.hpp"
+#include "model/interval_index.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "pg/try_catch.hpp"
 #include "template/guard.hpp"
+#include "template/route_places.hpp"
+#include "template/routing_condition.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
-#include "nodes/nodeFuncs.h"
-#include "utils/datum.h"
-#include "utils/hsearch.h"
-#include "utils/lsyscache.h"
-#include "utils/typcache.h"
 }
 
 namespace live_queries {
 
-struct RoutingColumn {
-  AttrNumber number;
-  bool by_value;
-  FmgrInfo hash;
-  FmgrInfo equal;
-  Oid collation;
+struct RouteInterval : Interval<Datum> {
+  Route* route;
+};
+
+struct RouteEntry {
+  Route* next;  // of the template's
+  Route** link;
+  RouteElements* elements;  // beside Route::values; nullptr: no condition is a list
+  RoutePlace same;          // by all constants
+  RoutePlace* places;       // by what is hashed: one for each element; nullptr: `same` is that
+  int place_count;
+  RouteInterval* interval;  // nullptr: the index has none
 };
 
 struct RoutingIndex {
-  int count;  // of columns, beside spec.routing_conditions
-  RoutingColumn columns[kMaxRoutingColumns];
-  HTAB* buckets;      // by hash; unused without columns
-  Route* only_route;  // without
+  RoutingIndexKind kind;
+  int count;  // of conditions, beside spec.routing_conditions
+  RoutingCondition conditions[kMaxRoutingColumns];
+  // Those that the index answers: equalities, a list, and the two bounds of one column.
+  int equality_count;
+  RoutingCondition* equalities[kMaxRoutingColumns];
+  RoutingCondition* list;  // nullptr: none
+  RoutingCondition* low;   // nullptr: unbounded
+  RoutingCondition* high;
+  int checked_count;
+  RoutingCondition* checked[kMaxRoutingColumns];
+  bool has_lists;
+  bool by_equalities_alone;  // so that equal values are one route
+  RoutePlaces by_values;
+  RoutePlaces by_constants;  // not if by_equalities_alone
+  IntervalIndex<RouteInterval> intervals;
+  Route* first;
 };
 
 namespace {
 
-struct Bucket {
-  uint32 hash;  // hash key
-  Route* first;
-};
-
-const Var* RouteColumn(const OpExpr* condition) {
-  return castNode(Var, WithoutRelabel(static_cast<Node*>(linitial(condition->args))));
+int NumberOf(const RoutingIndex* index, const RoutingCondition* condition) {
+  return static_cast<int>(condition - index->conditions);
 }
 
-void PrepareColumn(RoutingColumn* column, const OpExpr* condition) {
-  const Oid type = exprType(static_cast<Node*>(linitial(condition->args)));
-  const TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC);
-  column->number = RouteColumn(condition)->varattno;
-  column->by_value = entry->typbyval;
-  fmgr_info(entry->hash_proc, &column->hash);
-  fmgr_info(get_opcode(entry->eq_opr), &column->equal);
-  column->collation = condition->inputcollid;
+RouteElements ElementsAt(const Route& route, int number) {
+  return route.entry->elements == nullptr ? RouteElements() : route.entry->elements[number];
 }
 
-uint32 HashValues(RoutingIndex* index, const Datum* values) {
+// ----- the index -----
+
+void NoteIndexed(RoutingIndex* index, RoutingCondition* condition) {
+  if (condition->kind == RoutingKind::kEquality)
+    index->equalities[index->equality_count++] = condition;
+  else if (condition->kind == RoutingKind::kList)
+    index->list = condition;
+  else if (IsLowBound(condition->strategy))
+    index->low = condition;
+  else
+    index->high = condition;
+}
+
+uint32 HashEqualities(const RoutingIndex* index, const Datum* values) {
   uint32 hash = 0;
-  for (int i = 0; i < index->count; ++i) {
-    RoutingColumn* column = &index->columns[i];
-    hash = hash_combine(
-        hash, DatumGetUInt32(FunctionCall1Coll(&column->hash, column->collation, values[i])));
+  for (int i = 0; i < index->equality_count; ++i) {
+    RoutingCondition* condition = index->equalities[i];
+    hash = hash_combine(hash, HashValue(condition, values[NumberOf(index, condition)]));
   }
   return hash;
 }
 
-bool EqualValues(RoutingIndex* index, const Datum* a, const Datum* b) {
-  for (int i = 0; i < index->count; ++i) {
-    RoutingColumn* column = &index->columns[i];
-    if (!DatumGetBool(FunctionCall2Coll(&column->equal, column->collation, a[i], b[i])))
-      return false;
+bool EqualitiesHold(const RoutingIndex* index, const Datum* values, const Route& route) {
+  for (int i = 0; i < index->equality_count; ++i) {
+    RoutingCondition* condition = index->equalities[i];
+    const int number = NumberOf(index, condition);
+    if (!Holds(condition, values[number], route.values[number])) return false;
   }
   return true;
 }
 
-Bucket* BucketOf(RoutingIndex* index, uint32 hash, HASHACTION action, bool* found) {
-  return static_cast<Bucket*>(hash_search(index->buckets, &hash, action, found));
+uint32 HashConstants(const RoutingIndex* index, const Datum* values) {
+  uint32 hash = 0;
+  for (int i = 0; i < index->count; ++i)
+    hash = hash_combine(hash, HashConstant(index->conditions[i], values[i]));
+  return hash;
 }
 
-Route* LookUp(RoutingIndex* index, const Datum* values, uint32 hash) {
-  const Bucket* bucket = BucketOf(index, hash, HASH_FIND, nullptr);
-  for (Route* route = bucket == nullptr ? nullptr : bucket->first; route != nullptr;
-       route = route->next_same_hash)
-    if (EqualValues(index, route->values, values)) return route;
+bool AreSameConstants(const RoutingIndex* index, const Datum* a, const Datum* b) {
+  for (int i = 0; i < index->count; ++i)
+    if (!SameConstant(index->conditions[i], a[i], b[i])) return false;
+  return true;
+}
+
+// The table in which RouteEntry::same stands; nullptr: without conditions.
+RoutePlaces* PlacesOfSame(RoutingIndex* index) {
+  if (index->count == 0) return nullptr;
+  return index->by_equalities_alone ? &index->by_values : &index->by_constants;
+}
+
+// ----- routes that come and go -----
+
+// The route of these constants; and their hash.
+Route* FindSame(Template* common, const Datum* constants, uint32* hash) {
+  RoutingIndex* index = common->routing;
+  Route* same = nullptr;
+  if (index->count == 0) return index->first;
+  if (index->by_equalities_alone) {
+    // The operators of the columns' types may be written in SQL.
+    GuardAttaching(common, [&] {
+      *hash = HashEqualities(index, constants);
+      for (RoutePlace* place = index->by_values.Find(*hash); place != nullptr && same == nullptr;
+           place = place->next)
+        if (EqualitiesHold(index, constants, *place->route)) same = place->route;
+    });
+    return same;
+  }
+  *hash = HashConstants(index, constants);
+  for (RoutePlace* place = index->by_constants.Find(*hash); place != nullptr; place = place->next)
+    if (AreSameConstants(index, constants, place->route->values)) return place->route;
   return nullptr;
 }
 
-Route* NewRoute(Template* common) {
-  Route* route = AllocateIn<Route>(common->context);
+// In CurrentMemoryContext, that of the template.
+Route* MakeRoute(Template* common, const Datum* constants, uint32 hash) {
+  const RoutingIndex* index = common->routing;
+  Route* route = AllocateIn<Route>(CurrentMemoryContext);
+  RouteEntry* entry = AllocateIn<RouteEntry>(CurrentMemoryContext);
   route->owner = common;
+  route->entry = entry;
+  entry->same.route = route;
+  entry->same.hash = hash;
+  if (index->count == 0) return route;
+  route->values = static_cast<Datum*>(palloc(sizeof(Datum) * index->count));
+  if (index->has_lists)
+    entry->elements = static_cast<RouteElements*>(palloc0(sizeof(RouteElements) * index->count));
+  for (int i = 0; i < index->count; ++i) {
+    RouteElements elements;
+    route->values[i] = CopyConstant(index->conditions[i], constants[i], &elements);
+    if (index->has_lists) entry->elements[i] = elements;
+  }
+  if (index->kind == RoutingIndexKind::kHash && !index->by_equalities_alone) {
+    const size_t places =
+        index->list == nullptr ? 1 : ElementsAt(*route, NumberOf(index, index->list)).size();
+    entry->places =
+        static_cast<RoutePlace*>(palloc0(sizeof(RoutePlace) * std::max<size_t>(places, 1)));
+  }
+  if (index->kind == RoutingIndexKind::kIntervals)
+    entry->interval = AllocateIn<RouteInterval>(CurrentMemoryContext);
   return route;
 }
 
-Route* AddRoute(Template* common, List* constants, const Datum* values, uint32 hash) {
-  Route* route = NewRoute(common);
-  route->hash = hash;
-  const int count = list_length(constants);
-  InMemoryContext(common->context, [&] {
-    route->values = static_cast<Datum*>(palloc(sizeof(Datum) * count));
-    for (int i = 0; i < count; ++i) {
-      const Const* constant = list_nth_node(Const, constants, i);
-      route->values[i] = datumCopy(values[i], constant->constbyval, constant->constlen);
-    }
-  });
-  bool found;
-  Bucket* bucket = BucketOf(common->routing, hash, HASH_ENTER, &found);
-  route->next_same_hash = found ? bucket->first : nullptr;
-  bucket->first = route;
-  return route;
-}
-
-// No catalog is read: after an error this is outside of any transaction.
-void RemoveFromBucket(RoutingIndex* index, Route* route) {
-  Bucket* bucket = BucketOf(index, route->hash, HASH_FIND, nullptr);
-  Route** link = &bucket->first;
-  while (*link != route) link = &(*link)->next_same_hash;
-  *link = route->next_same_hash;
-  if (bucket->first == nullptr) (void)BucketOf(index, route->hash, HASH_REMOVE, nullptr);
+void FreeMemoryOf(Route* route) {
+  const RoutingIndex* index = route->owner->routing;
+  RouteEntry* entry = route->entry;
   for (int i = 0; i < index->count; ++i)
-    if (!index->columns[i].by_value) pfree(DatumGetPointer(route->values[i]));
-  pfree(route->values);
+    FreeConstant(index->conditions[i], route->values[i], ElementsAt(*route, i));
+  if (route->values != nullptr) pfree(route->values);
+  if (entry->elements != nullptr) pfree(entry->elements);
+  if (entry->places != nullptr) pfree(entry->places);
+  if (entry->interval != nullptr) pfree(entry->interval);
+  pfree(entry);
+  pfree(route);
+}
+
+bool HasPlace(const RouteEntry& entry, RoutingCondition* list, uint32 hash, Datum element) {
+  for (int i = 0; i < entry.place_count; ++i)
+    if (entry.places[i].hash == hash && Holds(list, entry.places[i].element, element)) return true;
+  return false;
+}
+
+// One for each element, equal ones once. May run code of users.
+void FindPlaces(const RoutingIndex* index, Route* route) {
+  RouteEntry* entry = route->entry;
+  if (entry->places == nullptr) return;
+  const uint32 equalities = HashEqualities(index, route->values);
+  if (index->list == nullptr) {
+    entry->places[entry->place_count++] = {nullptr, nullptr, route, 0, equalities};
+    return;
+  }
+  for (const Datum element : ElementsAt(*route, NumberOf(index, index->list))) {
+    const uint32 hash = hash_combine(equalities, HashValue(index->list, element));
+    if (HasPlace(*entry, index->list, hash, element)) continue;
+    entry->places[entry->place_count++] = {nullptr, nullptr, route, element, hash};
+  }
+}
+
+void SetEnd(const RoutingIndex* index, const RoutingCondition* bound, const Datum* constants,
+            IntervalEnd<Datum>* end) {
+  if (bound == nullptr) return;
+  const bool inclusive = bound->strategy == BTGreaterEqualStrategyNumber ||
+                         bound->strategy == BTLessEqualStrategyNumber;
+  end->value = constants[NumberOf(index, bound)];
+  end->kind = inclusive && !LIVE_QUERIES_MUTATION("exclude_bounds") ? BoundKind::kInclusive
+                                                                    : BoundKind::kExclusive;
+}
+
+RoutingCondition* OneBound(const RoutingIndex* index) {
+  return index->low != nullptr ? index->low : index->high;
+}
+
+void AddInterval(RoutingIndex* index, Route* route) {
+  RouteInterval* interval = route->entry->interval;
+  if (interval == nullptr) return;
+  interval->route = route;
+  SetEnd(index, index->low, route->values, &interval->low);
+  SetEnd(index, index->high, route->values, &interval->high);
+  index->intervals.Insert(interval,
+                          [&](Datum a, Datum b) { return CompareValues(OneBound(index), a, b); });
+}
+
+// All of an addition that may fail. What it leaves then is undone by FreeMemoryOf and Remove of the
+// intervals.
+void PrepareToAdd(Template* common, Route* route) {
+  RoutingIndex* index = common->routing;
+  RouteEntry* entry = route->entry;
+  if (entry->places != nullptr || entry->interval != nullptr)
+    GuardAttaching(common, [&] {
+      FindPlaces(index, route);
+      AddInterval(index, route);
+    });
+  for (int i = 0; i < entry->place_count; ++i) index->by_values.Reserve(entry->places[i].hash);
+  if (RoutePlaces* same = PlacesOfSame(index)) same->Reserve(entry->same.hash);
+}
+
+Route* AddRoute(Template* common, const Datum* constants, uint32 hash) {
+  RoutingIndex* index = common->routing;
+  Route* route =
+      InMemoryContext(common->context, [&] { return MakeRoute(common, constants, hash); });
+  RouteEntry* entry = route->entry;
+  TryCatch(
+      CurrentMemoryContext, [&] { PrepareToAdd(common, route); },
+      [&](ErrorData* error) {
+        if (entry->interval != nullptr) index->intervals.Remove(entry->interval);
+        FreeMemoryOf(route);
+        ReThrowError(error);
+      });
+  for (int i = 0; i < entry->place_count; ++i) index->by_values.Add(&entry->places[i]);
+  if (RoutePlaces* same = PlacesOfSame(index)) same->Add(&entry->same);
+  entry->next = index->first;
+  entry->link = &index->first;
+  if (entry->next != nullptr) entry->next->entry->link = &entry->next;
+  index->first = route;
+  ++common->route_count;
+  return route;
+}
+
+// ----- rows -----
+
+// What a row has in the columns of the conditions, beside these.
+struct Search {
+  RoutingIndex* index;
+  Datum values[kMaxRoutingColumns];
+  RouteSet* found;
+};
+
+void MakeReady(Search* search, const RoutingCondition* condition) {
+  if (condition == nullptr) return;
+  Datum* value = &search->values[NumberOf(search->index, condition)];
+  *value = ReadyToCompare(*condition, *value);
+}
+
+bool ChecksHold(const Search& search, const Route& route) {
+  const RoutingIndex* index = search.index;
+  for (int i = 0; i < index->checked_count; ++i) {
+    RoutingCondition* condition = index->checked[i];
+    const int number = NumberOf(index, condition);
+    const Datum value = search.values[number];
+    const bool holds = condition->kind == RoutingKind::kList
+                           ? HoldsOfAny(condition, value, ElementsAt(route, number))
+                           : Holds(condition, value, route.values[number]);
+    if (!holds) return false;
+  }
+  return true;
+}
+
+// A route that the index has found. What an operator of users fails with is its fault alone.
+void Consider(const Search& search, Route* route) {
+  if (route->listening == 0) return;
+  bool holds = search.index->checked_count == 0 || LIVE_QUERIES_MUTATION("trust_candidates");
+  if (!holds && !route->owner->dependencies.user_code)
+    holds = ChecksHold(search, *route);
+  else if (!holds)
+    BlamingRoutes({&route, 1}, [&] { holds = ChecksHold(search, *route); });
+  if (holds) search.found->Add(route);
+}
+
+void FindByHash(const Search& search) {
+  const RoutingIndex* index = search.index;
+  uint32 hash = HashEqualities(index, search.values);
+  Datum value = 0;
+  if (index->list != nullptr) {
+    value = search.values[NumberOf(index, index->list)];
+    hash = hash_combine(hash, HashValue(index->list, value));
+  }
+  for (RoutePlace* place = index->by_values.Find(hash); place != nullptr; place = place->next) {
+    if (!EqualitiesHold(index, search.values, *place->route)) continue;
+    if (index->list != nullptr && !Holds(index->list, value, place->element)) continue;
+    Consider(search, place->route);
+  }
+}
+
+void FindByIntervals(const Search& search) {
+  RoutingCondition* bound = OneBound(search.index);
+  search.index->intervals.ForEachContaining(
+      search.values[NumberOf(search.index, bound)],
+      [&](Datum a, Datum b) { return CompareValues(bound, a, b); },
+      [&](RouteInterval& interval) { Consider(search, interval.route); });
+}
+
+void FindAmongAll(const Search& search) {
+  for (Route* route = search.index->first; route != nullptr; route = route->entry->next)
+    Consider(search, route);
 }
 
 }  // namespace
@@ -126,53 +332,44 @@ void RemoveFromBucket(RoutingIndex* index, Route* route) {
 RoutingIndex* MakeRoutingIndex(List* routing_conditions) {
   RoutingIndex* index = AllocateIn<RoutingIndex>(CurrentMemoryContext);
   ListCell* cell;
-  foreach (cell, routing_conditions)
-    PrepareColumn(&index->columns[index->count++], lfirst_node(OpExpr, cell));
-  if (index->count == 0) return index;
-  HASHCTL control = {};
-  control.keysize = sizeof(uint32);
-  control.entrysize = sizeof(Bucket);
-  control.hcxt = CurrentMemoryContext;
-  index->buckets =
-      hash_create("live_queries routes", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  foreach (cell, routing_conditions) {
+    RoutingCondition* condition = &index->conditions[index->count++];
+    PrepareRoutingCondition(condition, static_cast<Node*>(lfirst(cell)));
+    index->has_lists = index->has_lists || condition->kind == RoutingKind::kList;
+  }
+  const RoutingChoice choice = ChooseRoutingIndex(routing_conditions);
+  index->kind = choice.kind;
+  foreach (cell, choice.indexed) NoteIndexed(index, &index->conditions[lfirst_int(cell)]);
+  foreach (cell, choice.checked)
+    index->checked[index->checked_count++] = &index->conditions[lfirst_int(cell)];
+  index->by_equalities_alone = index->count > 0 && index->equality_count == index->count;
+  if (index->kind == RoutingIndexKind::kHash) index->by_values.Prepare();
+  if (index->count > 0 && !index->by_equalities_alone) index->by_constants.Prepare();
   return index;
 }
 
 Route* FindOrAddRoute(Template* common, const char* route_text) {
-  RoutingIndex* index = common->routing;
-  if (index->count == 0) {
-    if (index->only_route == nullptr) {
-      index->only_route = NewRoute(common);
-      ++common->route_count;
-    }
-    return index->only_route;
-  }
-  List* constants = static_cast<List*>(stringToNode(route_text));
-  Datum values[kMaxRoutingColumns] = {};
-  for (int i = 0; i < list_length(constants); ++i)
-    values[i] = list_nth_node(Const, constants, i)->constvalue;
+  Datum constants[kMaxRoutingColumns] = {};
+  ListCell* cell;
+  foreach (cell, static_cast<List*>(stringToNode(route_text)))
+    constants[foreach_current_index(cell)] = lfirst_node(Const, cell)->constvalue;
   uint32 hash = 0;
-  Route* route = nullptr;
-  // The operators of the columns' types may be written in SQL.
-  GuardAttaching(common, [&] {
-    hash = HashValues(index, values);
-    route = LookUp(index, values, hash);
-  });
-  if (route != nullptr) return route;
-  route = AddRoute(common, constants, values, hash);
-  ++common->route_count;
-  return route;
+  Route* route = FindSame(common, constants, &hash);
+  return route != nullptr ? route : AddRoute(common, constants, hash);
 }
 
+// No catalog is read, and no operator called: after an error this is outside of any transaction.
 void FreeRoute(Route* route) {
   RoutingIndex* index = route->owner->routing;
+  RouteEntry* entry = route->entry;
   --route->owner->route_count;
-  if (index->count == 0)
-    index->only_route = nullptr;
-  else
-    RemoveFromBucket(index, route);
+  for (int i = 0; i < entry->place_count; ++i) index->by_values.Remove(&entry->places[i]);
+  if (RoutePlaces* same = PlacesOfSame(index)) same->Remove(&entry->same);
+  if (entry->interval != nullptr) index->intervals.Remove(entry->interval);
+  *entry->link = entry->next;
+  if (entry->next != nullptr) entry->next->entry->link = entry->link;
   ClearBody(route);
-  pfree(route);
+  FreeMemoryOf(route);
 }
 
 void CountListening(Route* route, int change) {
@@ -184,7 +381,7 @@ void FindRoutes(RoutingIndex* index, TupleTableSlot* row, RouteSet* found) {
   Datum values[kMaxRoutingColumns] = {};
   bool nulls[kMaxRoutingColumns] = {};
   for (int i = 0; i < index->count; ++i) {
-    const int column = index->columns[i].number - 1;
+    const int column = index->conditions[i].column - 1;
     values[i] = row->tts_values[column];
     nulls[i] = row->tts_isnull[column];
   }
@@ -193,11 +390,20 @@ void FindRoutes(RoutingIndex* index, TupleTableSlot* row, RouteSet* found) {
 
 void FindRoutes(RoutingIndex* index, const Datum* values, const bool* nulls, RouteSet* found) {
   found->Clear();
-  for (int i = 0; i < index->count; ++i)
-    if (nulls[i]) return;
-  Route* route =
-      index->count == 0 ? index->only_route : LookUp(index, values, HashValues(index, values));
-  if (route != nullptr && route->listening > 0) found->Add(route);
+  Search search = {index, {}, found};
+  for (int i = 0; i < index->count; ++i) {
+    if (nulls[i]) return;  // of which no condition holds
+    search.values[i] = values[i];
+  }
+  for (int i = 0; i < index->checked_count; ++i) MakeReady(&search, index->checked[i]);
+  MakeReady(&search, OneBound(index));
+  if (index->kind == RoutingIndexKind::kHash)
+    FindByHash(search);
+  else if (index->kind == RoutingIndexKind::kIntervals)
+    FindByIntervals(search);
+  else
+    FindAmongAll(search);
+  found->Sort();
 }
 
 void ClearBody(Route* route) {
@@ -207,14 +413,11 @@ void ClearBody(Route* route) {
 }
 
 void ForEachRoute(Template* common, void (*visit)(Route*, void*), void* context) {
-  RoutingIndex* index = common->routing;
-  if (index->only_route != nullptr) visit(index->only_route, context);
-  if (index->count == 0) return;
-  HASH_SEQ_STATUS scan;
-  hash_seq_init(&scan, index->buckets);
-  while (Bucket* bucket = static_cast<Bucket*>(hash_seq_search(&scan)))
-    for (Route* route = bucket->first; route != nullptr; route = route->next_same_hash)
-      visit(route, context);
+  for (Route* route = common->routing->first; route != nullptr;) {
+    Route* const next = route->entry->next;
+    visit(route, context);
+    route = next;
+  }
 }
 
 }  // namespace live_queries

@@ -9,6 +9,7 @@
 
 namespace live_queries {
 
+struct RouteEntry;
 struct RoutingIndex;
 struct Subscriber;
 struct Template;
@@ -16,10 +17,9 @@ struct Template;
 // The subscriptions of a template that have the same routing values. Who they are is a list that
 // subscribers/subscriber.hpp keeps; here it is only known how many listen.
 struct Route {
-  Route* next_same_hash;
   Template* owner;
-  uint32 hash;
-  Datum* values;
+  Datum* values;      // the constants, beside spec.routing_conditions
+  RouteEntry* entry;  // what the routing index keeps of it
   Subscriber* subscribers;
   int listening;  // those of them that are not muted
   // Of the transaction being evaluated.

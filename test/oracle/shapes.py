@@ -153,6 +153,18 @@ def _ints(low, high):
     return lambda rng: "{%s}" % ",".join(str(rng.randint(low, high)) for _ in range(rng.randint(0, 4)))
 
 
+def _list(*values):
+    """Lists of some of these, with NULLs, one more than once, or empty; None is no list at all."""
+    def make(rng):
+        if rng.random() < 0.05:
+            return None
+        chosen = [rng.choice(values) for _ in range(rng.choice((0, 1, 2, 3, 5)))]
+        chosen += ["NULL"] * (rng.random() < 0.3) + chosen[:1] * (rng.random() < 0.3)
+        rng.shuffle(chosen)
+        return "{%s}" % ",".join(chosen)
+    return make
+
+
 _STATUS = _of(*schema.STATUSES)
 _REGION = _of(*schema.REGIONS)
 _TENANT = _of(*map(str, schema.TENANTS))
@@ -167,6 +179,26 @@ STREAM = [
           _pick(_int(0, 50), _of("60", "80.5", "NaN"))),
     Shape("any", "SELECT id, status FROM {items} WHERE customer_id = ANY($1)", _pick(_ints(1, 8))),
     Shape("in", "SELECT id, status, open FROM {items} WHERE status IN ('new', 'open', $1)", _pick(_STATUS)),
+    Shape("any, equality", "SELECT id, total FROM {items} WHERE customer_id = $1 AND status = ANY($2)",
+          _pick(_int(1, 4), _list(*schema.STATUSES))),
+    Shape("any, any", "SELECT id, open FROM {items} WHERE status = ANY($1) AND customer_id = ANY($2)",
+          _pick(_list(*schema.STATUSES), _list(*map(str, range(1, 9))))),
+    Shape("any, range", "SELECT id, grade FROM {items} WHERE customer_id = ANY($1) AND grade >= $2 AND total < $3",
+          _pick(_list(*map(str, range(1, 9))), _int(5, 8), _of("20", "60", "NaN"))),
+    Shape("not any", "SELECT id, status FROM {items} WHERE status <> ALL($1)", _pick(_list(*schema.STATUSES))),
+    Shape("in, twice", "SELECT id, customer_id FROM {items} WHERE customer_id IN ($1, $2, 3, $1)", _pick(_int(1, 8), _int(1, 8))),
+    Shape("between", "SELECT id, customer_id FROM {items} WHERE customer_id BETWEEN $1 AND $2", _pick(_int(0, 9), _int(0, 9))),
+    Shape("between, exclusive", "SELECT id, grade FROM {items} WHERE grade > $1 AND $2 > grade", _pick(_int(4, 8), _int(5, 9))),
+    Shape("between, equality", "SELECT id, total FROM {items} WHERE status = $1 AND customer_id BETWEEN $2 AND $3",
+          _pick(_STATUS, _int(1, 6), _int(3, 9))),
+    Shape("between, two columns", "SELECT id FROM {items} WHERE customer_id BETWEEN $1 AND $2 AND grade <= $3 AND 5 < grade",
+          _pick(_int(1, 5), _int(3, 9), _int(5, 9))),
+    Shape("bounds", "SELECT id, customer_id FROM {items} WHERE customer_id > $1 AND customer_id >= $2 AND customer_id < 8",
+          _pick(_int(0, 7), _int(0, 7))),
+    Shape("from", "SELECT id, status FROM {items} WHERE customer_id >= $1", _pick(_of("1", "4", "7", "8", "9", None))),
+    Shape("until", "SELECT id, note FROM {items} WHERE status < $1", _pick(_of("new", "open", "paid", "void", "w"))),
+    Shape("times", "SELECT id, due FROM {items} WHERE due BETWEEN $1 AND $2",
+          _pick(_of("2026-01-05 00:00+00", "-infinity"), _of("2026-01-15 00:00+00", "infinity"))),
     Shape("like", "SELECT id, note FROM {items} WHERE note LIKE $1", _pick(_of("a%", "%a%", "x\\%%", "%"))),
     Shape("ilike", "SELECT id, note FROM {items} WHERE note ILIKE $1", _pick(_of("a%", "%ph%"))),
     Shape("null", "SELECT id, note FROM {items} WHERE note IS NULL AND open"),
@@ -226,6 +258,13 @@ STREAM = [
           lambda rng: ("№ %d '\"\\" % rng.randint(1, 30),)),
     Shape("row security, setting", "SELECT * FROM {accounts}"),
     Shape("row security, setting, range", "SELECT id, amount FROM {accounts} WHERE amount > $1", _pick(_int(0, 19))),
+    Shape("row security, setting, any", "SELECT id, tenant FROM {accounts} WHERE amount = ANY($1)",
+          _pick(_list(*map(str, range(0, 20, 3))))),
+    Shape("row security, setting, between", "SELECT id, amount FROM {accounts} WHERE id BETWEEN $1 AND $2 AND amount < $3",
+          _pick(_int(1, 20), _int(10, 40), _int(5, 20))),
+    Shape("row security, role, any", "SELECT id, public FROM {letters} WHERE id = ANY($1)",
+          _pick(_list(*map(str, range(1, 41, 2))))),
+    Shape("row security, role, range", "SELECT id, body FROM {letters} WHERE id >= $1", _pick(_int(1, 40))),
     Shape("row security, other tenant", "SELECT id, tenant FROM {accounts} WHERE tenant = $1", _pick(_TENANT)),
     Shape("row security, role", "SELECT * FROM {letters}"),
     Shape("row security, role, key", "SELECT owner_name, public FROM {letters} WHERE id = $1", _pick(_int(1, 40))),

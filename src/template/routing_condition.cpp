@@ -1,0 +1,115 @@
+// Calls operators by hand: the executor would be longer about it than they are. Process: decoder.
+#include "template/routing_condition.hpp"
+
+#include "pg/fault.hpp"
+
+extern "C" {
+#include "nodes/nodeFuncs.h"
+#include "utils/array.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+}
+
+namespace live_queries {
+namespace {
+
+bool IsList(const RoutingCondition& condition) { return condition.kind == RoutingKind::kList; }
+
+bool ConstantByValue(const RoutingCondition& condition) {
+  return condition.by_value && !IsList(condition);
+}
+
+int ConstantLength(const RoutingCondition& condition) {
+  return IsList(condition) ? -1 : condition.length;
+}
+
+RouteElements ElementsOf(const RoutingCondition& condition, Datum array) {
+  Datum* elements;
+  bool* nulls;
+  int count;
+  deconstruct_array(DatumGetArrayTypeP(array), condition.type, condition.length, condition.by_value,
+                    condition.alignment, &elements, &nulls, &count);
+  size_t kept = 0;
+  for (int i = 0; i < count; ++i)
+    if (!nulls[i]) elements[kept++] = elements[i];
+  pfree(nulls);
+  if (LIVE_QUERIES_MUTATION("first_element_alone") && kept > 1) kept = 1;
+  return {elements, kept};
+}
+
+void PrepareOperator(Oid function, Node* condition, FmgrInfo* prepared) {
+  fmgr_info(function, prepared);
+  // For those of any type, which ask what they are called with.
+  fmgr_info_set_expr(condition, prepared);
+}
+
+}  // namespace
+
+void PrepareRoutingCondition(RoutingCondition* prepared, Node* condition) {
+  prepared->kind = KindOf(condition);
+  prepared->column = RoutingColumn(condition)->varattno;
+  prepared->type = exprType(ComparedColumn(condition));
+  prepared->collation = CollationOf(condition);
+  get_typlenbyvalalign(prepared->type, &prepared->length, &prepared->by_value,
+                       &prepared->alignment);
+  const TypeCacheEntry* entry = lookup_type_cache(
+      prepared->type, TYPECACHE_HASH_PROC | TYPECACHE_EQ_OPR | TYPECACHE_CMP_PROC);
+  if (prepared->kind == RoutingKind::kBound) {
+    prepared->strategy = StrategyOf(condition);
+    PrepareOperator(castNode(OpExpr, condition)->opfuncid, condition, &prepared->holds);
+    fmgr_info(entry->cmp_proc, &prepared->order);
+  } else {
+    PrepareOperator(get_opcode(entry->eq_opr), condition, &prepared->holds);
+    fmgr_info(entry->hash_proc, &prepared->hash);
+  }
+}
+
+Datum CopyConstant(const RoutingCondition& condition, Datum constant, RouteElements* elements) {
+  const Datum copy = datumCopy(constant, ConstantByValue(condition), ConstantLength(condition));
+  if (IsList(condition)) *elements = ElementsOf(condition, copy);
+  return copy;
+}
+
+void FreeConstant(const RoutingCondition& condition, Datum constant, RouteElements elements) {
+  if (elements.data() != nullptr) pfree(elements.data());
+  if (!ConstantByValue(condition)) pfree(DatumGetPointer(constant));
+}
+
+bool SameConstant(const RoutingCondition& condition, Datum a, Datum b) {
+  return datum_image_eq(a, b, ConstantByValue(condition), ConstantLength(condition));
+}
+
+uint32 HashConstant(const RoutingCondition& condition, Datum constant) {
+  return datum_image_hash(constant, ConstantByValue(condition), ConstantLength(condition));
+}
+
+uint32 HashValue(RoutingCondition* condition, Datum value) {
+  return DatumGetUInt32(FunctionCall1Coll(&condition->hash, condition->collation, value));
+}
+
+bool Holds(RoutingCondition* condition, Datum value, Datum constant) {
+  LOCAL_FCINFO(call, 2);
+  InitFunctionCallInfoData(*call, &condition->holds, 2, condition->collation, nullptr, nullptr);
+  call->args[0] = {value, false};
+  call->args[1] = {constant, false};
+  const Datum result = FunctionCallInvoke(call);
+  return !call->isnull && DatumGetBool(result);
+}
+
+bool HoldsOfAny(RoutingCondition* condition, Datum value, RouteElements elements) {
+  for (const Datum element : elements)
+    if (Holds(condition, value, element)) return true;
+  return false;
+}
+
+int CompareValues(RoutingCondition* condition, Datum a, Datum b) {
+  return DatumGetInt32(FunctionCall2Coll(&condition->order, condition->collation, a, b));
+}
+
+Datum ReadyToCompare(const RoutingCondition& condition, Datum value) {
+  if (condition.length != -1) return value;
+  return PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
+}
+
+}  // namespace live_queries

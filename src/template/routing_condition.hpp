@@ -1,0 +1,58 @@
+// One routing condition, prepared to be asked of the values of a row for one route after the other.
+// Used by the routing index. Process: decoder.
+#pragma once
+
+#include <span>
+
+#include "analyze/routing_choice.hpp"
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "fmgr.h"
+}
+
+namespace live_queries {
+
+struct RoutingCondition {
+  RoutingKind kind;
+  StrategyNumber strategy;  // of a bound
+  AttrNumber column;
+  Oid type;  // that the column is compared as
+  bool by_value;
+  int16 length;
+  char alignment;
+  FmgrInfo holds;  // its operator, on one value and one constant or element
+  FmgrInfo hash;   // of the column's values; not of bounds
+  FmgrInfo order;  // of bounds: below, at or above 0
+  Oid collation;
+};
+
+// In CurrentMemoryContext. In a transaction. `condition` has to stay.
+void PrepareRoutingCondition(RoutingCondition* prepared, Node* condition);
+
+// The constant of a condition. Of a list, it is an array, whose elements are kept, too.
+using RouteElements = std::span<Datum>;
+
+// Copies a constant to CurrentMemoryContext; of a list it leaves those of its elements that are not
+// NULL in `*elements`.
+Datum CopyConstant(const RoutingCondition& condition, Datum constant, RouteElements* elements);
+// Frees both. Never ereports.
+void FreeConstant(const RoutingCondition& condition, Datum constant, RouteElements elements);
+
+// Whether two constants are the same, byte for byte; and their hash.
+bool SameConstant(const RoutingCondition& condition, Datum a, Datum b);
+uint32 HashConstant(const RoutingCondition& condition, Datum constant);
+
+// What follows may run code of users, for types of theirs.
+
+uint32 HashValue(RoutingCondition* condition, Datum value);
+// Whether the operator says so; not if it says NULL.
+bool Holds(RoutingCondition* condition, Datum value, Datum constant);
+// Of a list: whether it holds of an element.
+bool HoldsOfAny(RoutingCondition* condition, Datum value, RouteElements elements);
+int CompareValues(RoutingCondition* condition, Datum a, Datum b);
+
+// `value` as the operators read it, so that this is done once for all routes.
+Datum ReadyToCompare(const RoutingCondition& condition, Datum value);
+
+}  // namespace live_queries
