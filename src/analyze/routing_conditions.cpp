@@ -70,6 +70,7 @@ Oid HashedEquality(Oid type, Oid operation, bool leakproof_only) {
       lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC | TYPECACHE_HASH_OPFAMILY);
   if (!OidIsValid(entry->eq_opr) || !OidIsValid(entry->hash_proc)) return InvalidOid;
   if (!op_in_opfamily(operation, entry->hash_opf)) return InvalidOid;
+  if (!func_strict(get_opcode(entry->eq_opr))) return InvalidOid;
   if (leakproof_only && !get_func_leakproof(get_opcode(entry->eq_opr))) return InvalidOid;
   return entry->eq_opr;
 }
@@ -96,7 +97,6 @@ Routable AsList(const ScalarArrayOpExpr& condition, bool leakproof_only) {
   const Oid equality = HashedEquality(type, condition.opno, leakproof_only);
   const Oid array_type = get_array_type(type);
   if (!OidIsValid(equality) || !OidIsValid(array_type)) return {};
-  if (!func_strict(get_opcode(equality))) return {};
   Const* value = ConvertTo(castNode(Const, array), array_type);
   if (value == nullptr || CountElements(*value) > kMaxRoutingElements) return {};
   return {column, value, equality, condition.inputcollid};

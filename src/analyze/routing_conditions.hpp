@@ -35,7 +35,7 @@ struct RoutingConditions {
 RoutingConditions SplitRouting(List* quals, bool leakproof_only);
 
 // Takes those of `kind` out of `quals` likewise, adds them to `*routing`, up to kMaxRoutingColumns
-// of all kinds, and returns the rest. Of bounds and lists, the operators are strict.
+// of all kinds, and returns the rest. The operators are strict.
 List* TakeRouting(RoutingKind kind, List* quals, bool leakproof_only, RoutingConditions* routing);
 
 }  // namespace live_queries

@@ -268,7 +268,8 @@ std::optional<WhyNot> PlanStream(const AnalyzedQuery& analyzed, Plan* plan) {
         facts.weak_name);
   PlanColumns(quals, plan);
   QueryDependencies& dependencies = spec.dependencies;
-  NoteDependencies(AsNode(lcons(KeyExpression(spec), list_copy(spec.columns))), &dependencies);
+  NoteDependencies(AsNode(list_make3(KeyExpression(spec), spec.columns, spec.routing_conditions)),
+                   &dependencies);
   plan->reads_settings =
       CallsProcedures(AsNode(list_make5(spec.barrier_quals, spec.quals, spec.result_columns,
                                         spec.columns, spec.routing_conditions)),

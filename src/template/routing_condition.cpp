@@ -66,8 +66,9 @@ void PrepareRoutingCondition(RoutingCondition* prepared, Node* condition) {
 }
 
 Datum CopyConstant(const RoutingCondition& condition, Datum constant, RouteElements* elements) {
-  const Datum copy = datumCopy(constant, ConstantByValue(condition), ConstantLength(condition));
-  if (IsList(condition)) *elements = ElementsOf(condition, copy);
+  if (!IsList(condition)) return datumCopy(constant, condition.by_value, condition.length);
+  const Datum copy = PointerGetDatum(DatumGetArrayTypePCopy(constant));
+  *elements = ElementsOf(condition, copy);
   return copy;
 }
 

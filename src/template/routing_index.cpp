@@ -233,7 +233,8 @@ void PrepareToAdd(Template* common, Route* route) {
       FindPlaces(index, route);
       AddInterval(index, route);
     });
-  for (int i = 0; i < entry->place_count; ++i) index->by_values.Reserve(entry->places[i].hash);
+  if (entry->places != nullptr)
+    for (int i = 0; i < entry->place_count; ++i) index->by_values.Reserve(entry->places[i].hash);
   if (RoutePlaces* same = PlacesOfSame(index)) same->Reserve(entry->same.hash);
 }
 
