@@ -112,7 +112,7 @@ DROP FUNCTION slow;
 TRUNCATE acct;
 
 -- A value of a row that nobody may have yet: the operators of a type of the user's look it up.
-CREATE FUNCTION json_equal(json, json) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS
+CREATE FUNCTION json_equal(json, json) RETURNS boolean IMMUTABLE STRICT LANGUAGE plpgsql AS
   'BEGIN RETURN $1::text = $2::text; END';
 CREATE OPERATOR = (LEFTARG = json, RIGHTARG = json, FUNCTION = json_equal, HASHES);
 CREATE FUNCTION json_hash(json) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
