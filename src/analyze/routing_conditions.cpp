@@ -71,8 +71,11 @@ Oid HashedEquality(Oid type, Oid operation, bool leakproof_only) {
   if (!OidIsValid(entry->eq_opr) || !OidIsValid(entry->hash_proc)) return InvalidOid;
   if (!op_in_opfamily(operation, entry->hash_opf)) return InvalidOid;
   if (!func_strict(get_opcode(entry->eq_opr))) return InvalidOid;
-  if (leakproof_only && !get_func_leakproof(get_opcode(entry->eq_opr))) return InvalidOid;
-  return entry->eq_opr;
+  // (Those of the server hash without a word, but are not marked so.)
+  const bool hashes_silently =
+      entry->hash_proc < FirstNormalObjectId || get_func_leakproof(entry->hash_proc);
+  const bool is_leakproof = hashes_silently && get_func_leakproof(get_opcode(entry->eq_opr));
+  return leakproof_only && !is_leakproof ? InvalidOid : entry->eq_opr;
 }
 
 Routable AsEquality(const OpExpr& condition, bool leakproof_only) {

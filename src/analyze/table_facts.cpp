@@ -72,19 +72,17 @@ Bitmapset* AsSet(List* columns) {
 
 // `members` and all below them, as the server finds and locks them, but for the temporary children
 // of other sessions: no query of this one reads them, and their owners may hold any lock on them.
-// Their schemas are added to the `temporary` of `facts`, those with others below them to its
-// `parents`. A table can hang in several places, a partition cannot.
-List* Members(List* members, bool partitions, TableFacts* facts) {
+// Their schemas are added to `*temporary`. A table can hang in several places, a partition cannot.
+List* Members(List* members, bool partitions, List** temporary) {
   for (int i = 0; i < list_length(members); ++i) {
     ListCell* cell;
     foreach (cell, find_inheritance_children(list_nth_oid(members, i), NoLock)) {
       const Oid child = lfirst_oid(cell);
       const Oid schema = get_rel_namespace(child);
       if (isOtherTempNamespace(schema)) {
-        facts->temporary = list_append_unique_oid(facts->temporary, schema);
+        *temporary = list_append_unique_oid(*temporary, schema);
         continue;
       }
-      facts->parents = list_append_unique_oid(facts->parents, list_nth_oid(members, i));
       LockRelationOid(child, AccessShareLock);
       if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(child)))  // dropped meanwhile
         UnlockRelationOid(child, AccessShareLock);
@@ -148,15 +146,14 @@ TableFacts LookAtTable(const RangeTblEntry& table) {
   const bool partitioned = root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
   if (partitioned && !table.inh) RaiseUnsupported("ONLY of a partitioned table has no rows");
   List* members = list_make1_oid(table.relid);
-  if (table.inh) members = Members(members, partitioned, &facts);
+  if (table.inh) members = Members(members, partitioned, &facts.temporary);
   bool first = true;
   ListCell* cell;
   foreach (cell, members) {
     Relation member = table_open(lfirst_oid(cell), NoLock);
     RequireDecodable(member);
-    if (member->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) {
-      facts.parents = list_append_unique_oid(facts.parents, RelationGetRelid(member));
-    } else {
+    if (table.inh) facts.parents = lappend_oid(facts.parents, RelationGetRelid(member));
+    if (member->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) {
       facts.relations = lappend_oid(facts.relations, RelationGetRelid(member));
       if (member->rd_rel->relreplident != REPLICA_IDENTITY_FULL) {
         facts.full_identity = false;

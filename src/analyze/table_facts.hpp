@@ -14,7 +14,7 @@ namespace live_queries {
 
 struct TableFacts {
   List* relations;        // oids of the tables with rows
-  List* parents;          // oids of those, partitioned or not, whose children are among them
+  List* parents;          // oids of those, partitioned or not, whose children belong to it
   bool full_identity;     // REPLICA IDENTITY FULL on all of them
   Bitmapset* identity;    // attribute numbers of the table, if not full_identity
   List* key;              // attribute numbers; NIL: no key

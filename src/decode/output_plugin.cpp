@@ -55,7 +55,7 @@ void NoteTable(const WatchedTable* table, Oid oid, ChangeKind kind, DirtyKind di
 
 // The rows of a partition come and go with it, and nothing else tells. Nor would a look at the
 // catalogs of now: a later transaction may have undone it.
-void NoteNewChildren(Oid changed) {
+void NoteNewChildren(const List* changed) {
   ListCell* cell;
   foreach (cell, NoticeChildren(changed))
     NoteTable(FindWatched(lfirst_oid(cell)), lfirst_oid(cell), ChangeKind::kChildren,
@@ -65,20 +65,28 @@ void NoteNewChildren(Oid changed) {
 // Rows that were written into another file, or while nothing of them was logged, are not known.
 // What gives a table another storage (ALTER TABLE, CLUSTER, VACUUM FULL) says so in its catalogs
 // alone; a TRUNCATE, which does too, has said itself what becomes of the rows, see OnTruncate.
+void NoteNewStorage(Oid oid) {
+  WatchedTable* table = FindWatched(oid);
+  Relation relation = table == nullptr ? nullptr : RelationIdGetRelation(oid);
+  if (!RelationIsValid(relation)) return;  // dropped
+  const bool is_new = NoticeStorage(table, relation);
+  RelationClose(relation);
+  if (is_new) NoteTable(table, oid, ChangeKind::kRewrite, DirtyKind::kRewrite);
+}
+
 void NoteCatalogChanges(const ReorderBufferTXN& transaction) {
+  List* changed = NIL;
   for (uint32 i = 0; i < transaction.ninvalidations; ++i) {
     const SharedInvalidationMessage& message = transaction.invalidations[i];
-    if (message.id != SHAREDINVALRELCACHE_ID) continue;
-    const Oid oid = message.rc.relId;
-    WatchedTable* table = FindWatched(oid);
-    if (table == nullptr) continue;
-    NoteNewChildren(oid);
-    Relation relation = RelationIdGetRelation(oid);
-    if (!RelationIsValid(relation)) continue;  // dropped
-    if (NoticeStorage(table, relation))
-      NoteTable(table, oid, ChangeKind::kRewrite, DirtyKind::kRewrite);
-    RelationClose(relation);
+    if (message.id == SHAREDINVALRELCACHE_ID) changed = lappend_oid(changed, message.rc.relId);
   }
+  if (changed == NIL) return;
+  list_sort(changed, list_oid_cmp);
+  list_deduplicate_oid(changed);
+  NoteNewChildren(changed);
+  ListCell* cell;
+  foreach (cell, changed) NoteNewStorage(lfirst_oid(cell));
+  list_free(changed);
 }
 
 // Nothing is streamed. But 18 takes a savepoint for streamed whose transaction was rolled back

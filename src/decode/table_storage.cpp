@@ -9,6 +9,7 @@ extern "C" {
 namespace live_queries {
 
 TableStorage StorageOf(const FormData_pg_class& row) {
+  if (row.relkind == RELKIND_PARTITIONED_TABLE) return {};  // its tablespace is that of others
   return {row.reltablespace, row.relfilenode, row.relpersistence};
 }
 

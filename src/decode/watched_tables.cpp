@@ -12,18 +12,11 @@ extern "C" {
 #include "catalog/pg_inherits.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 }
 
 namespace live_queries {
-
-// Of a partitioned table, its partitions; of any other, those that inherit from it.
-struct Children {
-  List* oids;      // ascending
-  bool detaching;  // DETACH CONCURRENTLY: one of them is left out for new snapshots
-};
 
 struct WatchedTable {
   Oid relation;            // hash key
@@ -32,7 +25,7 @@ struct WatchedTable {
   RowShape* shape;         // nullptr: to be looked at again
   // At this point of the log; when it was first watched, of then:
   TableStorage storage;
-  Children children;
+  List* children;  // see ChildrenOf
 };
 
 namespace {
@@ -89,17 +82,41 @@ bool SameShape(const RowShape& a, const RowShape& b) {
          equal(a.primary_key, b.primary_key) && SameColumns(a.descriptor, b.descriptor);
 }
 
-// As the catalogs have them, or had them at the point of the log under whose snapshot this is. In
-// the current context. Temporary ones have rows for their own session alone.
-Children ChildrenOf(Oid relation) {
-  Children children = {};
-  if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation))) return children;
-  children.oids =
-      find_inheritance_children_extended(relation, false, NoLock, &children.detaching, nullptr);
+int CompareOids(const void* a, const void* b) {
+  return list_oid_cmp(static_cast<const ListCell*>(a), static_cast<const ListCell*>(b));
+}
+
+// Of other sessions, which see its rows alone, or gone already.
+bool IsTemporaryOrGone(Oid relation) {
+  HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+  if (!HeapTupleIsValid(tuple)) return true;
+  const char persistence = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relpersistence;
+  ReleaseSysCache(tuple);
+  return persistence == RELPERSISTENCE_TEMP;
+}
+
+// Oids, ascending, of the partitions of a table, or of those that inherit from it, whose rows new
+// queries of it read: as the catalogs have them, or had them at the point of the log under whose
+// snapshot this is. Those of `known` are not temporary. In the current context.
+List* ChildrenOf(Oid relation, const List* known) {
+  if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation))) return NIL;
+  bool any_detaching = false;
+  List* found =
+      find_inheritance_children_extended(relation, false, NoLock, &any_detaching, nullptr);
+  List* children = NIL;
+  int next_known = 0;
   ListCell* cell;
-  foreach (cell, children.oids)
-    if (get_rel_persistence(lfirst_oid(cell)) == RELPERSISTENCE_TEMP)
-      children.oids = foreach_delete_current(children.oids, cell);
+  foreach (cell, found) {
+    CHECK_FOR_INTERRUPTS();
+    const Oid child = lfirst_oid(cell);
+    while (next_known < list_length(known) && list_nth_oid(known, next_known) < child) ++next_known;
+    const bool is_known =
+        next_known < list_length(known) && list_nth_oid(known, next_known) == child;
+    if (!is_known && IsTemporaryOrGone(child)) continue;
+    if (any_detaching && PartitionHasPendingDetach(child)) continue;
+    children = lappend_oid(children, child);
+  }
+  list_free(found);
   return children;
 }
 
@@ -144,30 +161,33 @@ void PrepareWatchedTables(MemoryContext context) {
 
 namespace {
 
+// Reads the catalogs for one that nobody watched. An error has added nothing.
 WatchedTable* FindOrAdd(Oid relation) {
-  bool found;
+  if (WatchedTable* known = FindWatched(relation)) return known;
+  // Who watches a table first holds a lock on it until it is attached: no change of its storage
+  // that matters lies between what is decoded and now.
+  const TableStorage storage = StorageNow(relation);
+  List* children = InMemoryContext(tables_context, [&] { return ChildrenOf(relation, NIL); });
   auto* table =
-      static_cast<WatchedTable*>(hash_search(watched_tables, &relation, HASH_ENTER, &found));
-  if (!found) {
-    table->watchers = 0;
-    table->identities = NIL;
-    table->shape = nullptr;
-    // Who watches a table first holds a lock on it until it is attached: no change of its storage
-    // that matters lies between what is decoded and now.
-    table->storage = StorageNow(relation);
-    table->children = InMemoryContext(tables_context, [&] { return ChildrenOf(relation); });
-  }
+      static_cast<WatchedTable*>(hash_search(watched_tables, &relation, HASH_ENTER, nullptr));
+  table->watchers = 0;
+  table->identities = NIL;
+  table->shape = nullptr;
+  table->storage = storage;
+  table->children = children;
   return table;
 }
 
 void RemoveUnlessWatched(const WatchedTable& table) {
   if (table.watchers > 0 || table.identities != NIL) return;
   const Oid relation = table.relation;
-  list_free(table.children.oids);
+  list_free(table.children);
   hash_search(watched_tables, &relation, HASH_REMOVE, nullptr);
 }
 
 }  // namespace
+
+void PrepareToWatch(Oid relation) { (void)FindOrAdd(relation); }
 
 void WatchTable(Oid relation) { ++FindOrAdd(relation)->watchers; }
 
@@ -208,26 +228,37 @@ bool NoticeStorage(WatchedTable* table, Relation relation) {
   return true;
 }
 
-List* NoticeChildren(Oid changed) {
-  List* parents = NIL;
+List* NoticeChildren(const List* changed) {
+  auto is_changed = [&](Oid relation) {
+    ListCell key;
+    key.oid_value = relation;
+    return bsearch(&key, changed->elements, static_cast<size_t>(changed->length), sizeof(key),
+                   CompareOids) != nullptr;
+  };
+  List* concerned = NIL;
   HASH_SEQ_STATUS scan;
   hash_seq_init(&scan, watched_tables);
-  while (auto* table = static_cast<WatchedTable*>(hash_seq_search(&scan)))
-    if (table->relation == changed || list_member_oid(table->children.oids, changed))
-      parents = lappend(parents, table);
+  while (auto* table = static_cast<WatchedTable*>(hash_seq_search(&scan))) {
+    bool concerns = is_changed(table->relation);
+    // One that goes need not be a change of its parent.
+    ListCell* cell;
+    foreach (cell, table->children) concerns = concerns || is_changed(lfirst_oid(cell));
+    if (concerns) concerned = lappend(concerned, table);
+  }
   List* noticed = NIL;
   ListCell* cell;
-  foreach (cell, parents) {
+  foreach (cell, concerned) {
     auto* table = static_cast<WatchedTable*>(lfirst(cell));
-    const Children children = ChildrenOf(table->relation);
-    if (equal(children.oids, table->children.oids) &&
-        children.detaching == table->children.detaching)
-      continue;
-    List* kept = InMemoryContext(tables_context, [&] { return list_copy(children.oids); });
-    list_free(table->children.oids);
-    table->children = {kept, children.detaching};
-    noticed = lappend_oid(noticed, table->relation);
+    List* children = ChildrenOf(table->relation, table->children);
+    if (!equal(children, table->children)) {
+      List* kept = InMemoryContext(tables_context, [&] { return list_copy(children); });
+      list_free(table->children);
+      table->children = kept;
+      noticed = lappend_oid(noticed, table->relation);
+    }
+    list_free(children);
   }
+  list_free(concerned);
   return noticed;
 }
 

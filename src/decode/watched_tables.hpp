@@ -31,7 +31,9 @@ struct WatchedTable;
 // All of it lives below `context`, and learns of changes of catalogs.
 void PrepareWatchedTables(MemoryContext context);
 
-// The tables to copy rows of; counted, so each Watch (in a transaction) has its Unwatch.
+// The tables to copy rows of; counted, so each Watch (in a transaction) has its Unwatch. Prepared
+// before, it reads nothing. (One that is prepared alone is kept up to date as well.)
+void PrepareToWatch(Oid relation);
 void WatchTable(Oid relation);
 void UnwatchTable(Oid relation);
 
@@ -52,10 +54,10 @@ RowShape* ShapeOf(WatchedTable* table, Relation relation);
 // Whether `relation` has other files, or is logged in another way, than when it was asked last (or
 // when it was first watched).
 bool NoticeStorage(WatchedTable* table, Relation relation);
-// Of the watched tables that `changed` is a partition or child of, or was, and of itself: those
-// that have other partitions or children than when they were asked last (or when they were first
-// watched). Oids, in the current context.
-List* NoticeChildren(Oid changed);
+// Of the watched tables that one of `changed` (oids, ascending, at least one) is, or is or was a
+// partition or child of: those that have other partitions or children than when they were asked
+// last (or when they were first watched). Oids, in the current context.
+List* NoticeChildren(const List* changed);
 
 // Frees the shapes that no table has any more, if they have become many. No transaction that was
 // decoded may still be waiting for its evaluation: its rows point to their shapes.

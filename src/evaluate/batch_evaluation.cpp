@@ -59,7 +59,10 @@ List* ConcernedTemplates(const EvaluatorBatch& batch) {
     ForEachTemplate(add);
   } else {
     batch.dirty->ForEachWatch([&](uint32 number) { ForEachOn(RelationOfWatch(number), add); });
-    batch.dirty->ForEachTable([&](const DirtyTable& table) { ForEachOn(table.relation, add); });
+    batch.dirty->ForEachTable([&](const DirtyTable& table) {
+      ForEachOn(table.relation, add);
+      if (table.has_other_children) ForEachTemplateOn(Subject::kChildren, table.relation, add);
+    });
     ForEachWithNewTime(batch.before.clock, batch.after.clock, add);
   }
   ListCell* cell;
@@ -94,12 +97,13 @@ const char* WhyLost(const Template& common, const DeltaTables& tables,
   foreach (cell, tables.relations) {
     const DirtyTable* table = batch.dirty->FindTable(lfirst_oid(cell));
     if (table != nullptr && table->truncated) return kTruncatedReason;
-    if (table != nullptr && table->has_other_children &&
-        list_member_oid(common.spec.parents, table->relation))
-      reason = kRowsMayDifferReason;
     if (table != nullptr && table->rewritten) reason = kRewrittenReason;
   }
   if (reason == nullptr && !StoragesAreTheSame(tables)) reason = kRewrittenReason;
+  foreach (cell, common.spec.parents) {
+    const DirtyTable* table = batch.dirty->FindTable(lfirst_oid(cell));
+    if (table != nullptr && table->has_other_children) reason = kRowsMayDifferReason;
+  }
   return reason;
 }
 

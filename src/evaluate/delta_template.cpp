@@ -89,10 +89,11 @@ DeltaTables* MakeTables(const QuerySpec& spec, const DeltaPlan& plan) {
     callback->arg = tables;
     MemoryContextRegisterResetCallback(tables->context, callback);
     tables->relations = list_copy(spec.relations);
-    tables->relations = list_concat_unique_oid(tables->relations, spec.parents);
     tables->storages = static_cast<TableStorage*>(
         palloc(sizeof(TableStorage) * (list_length(tables->relations) + 1)));
-    WatchPlan(DatabaseAt(consumer.database), PendingLog(), consumer.index, plan, tables->relations,
+    // Of parents without rows, which partitions they have.
+    List* watched = list_concat_unique_oid(list_copy(spec.relations), spec.parents);
+    WatchPlan(DatabaseAt(consumer.database), PendingLog(), consumer.index, plan, watched,
               &tables->watches);
     LIVE_QUERIES_FAULT("evaluator-watched");
     Enter(tables);

@@ -37,7 +37,8 @@ void NoteForTemplate(Template* common, int change, List** relevant) {
 List* RelevantTemplates(const DecodedChange* changes, int count) {
   List* relevant = NIL;
   auto note_table = [&](Oid relation, int change) {
-    ForEachTemplateOn(Subject::kRows, relation,
+    const bool children = changes[change].change.kind == ChangeKind::kChildren;
+    ForEachTemplateOn(children ? Subject::kChildren : Subject::kRows, relation,
                       [&](Template* common) { NoteForTemplate(common, change, &relevant); });
   };
   for (int i = 0; i < count; ++i) {
@@ -75,8 +76,7 @@ void EvaluateChanges(StreamTemplate* stream, DecodedChange* changes, const Origi
     } else if (decoded->change.kind == ChangeKind::kRewrite) {
       ResetRoutes(common, origin.seq, "all rows of the table were rewritten", sink);
     } else if (decoded->change.kind == ChangeKind::kChildren) {
-      if (list_member_oid(common->spec.parents, decoded->change.tables[0]))
-        ResetRoutes(common, origin.seq, kRowsMayDifferReason, sink);
+      ResetRoutes(common, origin.seq, kRowsMayDifferReason, sink);
     } else if (const char* problem = Evaluate(stream, decoded, &touched)) {
       ResetRoutes(common, origin.seq, problem, sink);
     }

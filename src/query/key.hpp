@@ -19,7 +19,7 @@ void RequireDistinctTexts(Oid relation, List* key);
 void RequireDistinctText(const char* column, Oid type);
 
 // What names the query of `spec` among those of its role, for QuerySpec::opaque_key: whatever the
-// constants of its routing conditions are.
+// constants of its routing conditions are, of which no two have a row in common.
 char* NameForSecret(const QuerySpec& spec);
 
 // The key as an expression of type json over the columns of `spec`, or the result columns of a bag.

@@ -17,21 +17,21 @@ namespace live_queries {
 // are ready for the executor. Of any other query, whose result has no table: they are about the
 // columns of the result, hidden ones too (delta/delta_plan.hpp); there are no conditions.
 struct QuerySpec {
-  Query* query;          // analysed; nullptr: the stream watches it
-  Oid relation;          // the table that the query names
-  List* relations;       // oids of the tables with rows: itself, its partitions or children
-  List* parents;         // oids of those, partitioned or not, whose partitions or children they are
-  List* key;             // attribute numbers; NIL if `bag`
-  bool bag;              // the result has no key
-  char* opaque_key;      // names the query in the secret of its key; "": the key is shown
-  bool full_identity;    // decoded changes contain whole old rows; else the identity's columns
-  List* identity;        // attribute numbers, if not full_identity
-  List* barrier_quals;   // implicitly ANDed, to be evaluated before anything else
-  List* quals;           // likewise, after them
-  List* result_columns;  // TargetEntry, named
-  List* columns;         // Var: the columns that any of these use, types included
-  List* column_names;    // String, beside `columns`
-  int column_count;      // of the table, if whole rows are used; else the highest one used
+  Query* query;      // analysed; nullptr: the stream watches it
+  Oid relation;      // the table that the query names
+  List* relations;   // oids of the tables with rows: itself, its partitions or children
+  List* parents;     // oids of those, partitioned or not, whose partitions or children belong to it
+  List* key;         // attribute numbers; NIL if `bag`
+  bool bag;          // the result has no key
+  char* opaque_key;  // names the query in the secret of its key; "": the key is shown
+  bool full_identity;        // decoded changes contain whole old rows; else the identity's columns
+  List* identity;            // attribute numbers, if not full_identity
+  List* barrier_quals;       // implicitly ANDed, to be evaluated before anything else
+  List* quals;               // likewise, after them
+  List* result_columns;      // TargetEntry, named
+  List* columns;             // Var: the columns that any of these use, types included
+  List* column_names;        // String, beside `columns`
+  int column_count;          // of the table, if whole rows are used; else the highest one used
   List* routing_conditions;  // analyze/routing_conditions.hpp; without a table, equalities alone
   int refresh_ms;  // between two times of the clock that it asks (model/clock_steps.hpp); 0: none
   bool alarm;      // it is known beforehand when these make a difference (delta/clock_windows.hpp)

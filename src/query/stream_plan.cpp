@@ -197,6 +197,9 @@ void PlanRouting(List* quals, Plan* plan) {
   const bool behind_barrier = spec.barrier_quals != NIL;
   RoutingConditions routing = {NIL, NIL, quals};
   for (const RoutingKind kind : kRoutingKinds) {
+    // The secret of a key is that of the template: two routes with a row in common would tell by
+    // its key that it is the same.
+    if (plan->why_opaque != nullptr && kind != RoutingKind::kEquality) continue;
     routing.quals = TakeRouting(kind, routing.quals, behind_barrier, &routing);
     spec.barrier_quals = TakeRouting(kind, spec.barrier_quals, true, &routing);
   }
@@ -205,14 +208,19 @@ void PlanRouting(List* quals, Plan* plan) {
   plan->routing = routing.values;
 }
 
+void PlanKeyIsHidden(List* quals, Plan* plan) {
+  const QuerySpec& spec = plan->spec;
+  Bitmapset* used = UsedColumns(list_make3(spec.barrier_quals, quals, spec.result_columns));
+  if (AreAmong(spec.key, ShownColumns(spec.result_columns))) return;
+  const Oid as_role = AccessOf(plan->query, SourceOf(*plan->query)).as_role;
+  plan->why_opaque = WhyKeyIsHidden({spec.relation, as_role, used}, spec.key);
+}
+
 // Plans key and columns: all that the expressions and the key use.
 void PlanColumns(List* quals, Plan* plan) {
   QuerySpec& spec = plan->spec;
   Bitmapset* used = UsedColumns(list_make3(spec.barrier_quals, quals, spec.result_columns));
   used = bms_add_members(used, UsedColumns(spec.routing_conditions));
-  const Oid as_role = AccessOf(plan->query, SourceOf(*plan->query)).as_role;
-  if (!AreAmong(spec.key, ShownColumns(spec.result_columns)))
-    plan->why_opaque = WhyKeyIsHidden({spec.relation, as_role, bms_copy(used)}, spec.key);
   spec.opaque_key = plan->why_opaque == nullptr ? pstrdup("") : NameForSecret(spec);
   ListCell* cell;
   foreach (cell, spec.key) used = bms_add_member(used, lfirst_int(cell));
@@ -259,6 +267,7 @@ std::optional<WhyNot> PlanStream(const AnalyzedQuery& analyzed, Plan* plan) {
   List* quals = query->jointree->quals == nullptr ? NIL : list_make1(query->jointree->quals);
   quals = SplitAnds(quals);
   if (auto why_not = WhyNotIdentity(facts, list_make2(spec.barrier_quals, quals))) return why_not;
+  PlanKeyIsHidden(quals, plan);
   PlanRouting(quals, plan);
   RequireDistinctTexts(spec.relation, spec.key);
   if (auto why_not = WhyNotUpdates(facts, spec.relation, result_columns)) return why_not;

@@ -43,9 +43,10 @@ void ForEachStretch(const DefinitionPartShared& part, size_t start, size_t end, 
 }
 
 void CopyStretches(const DefinitionPartShared& part, size_t start, size_t end, char* to) {
+  size_t copied = 0;
   ForEachStretch(part, start, end, [&](const char* data, size_t bytes) {
-    memcpy(to, data, bytes);
-    to += bytes;
+    memcpy(to + copied, data, bytes);
+    copied += bytes;
   });
 }
 

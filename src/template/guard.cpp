@@ -137,8 +137,7 @@ void BlameRoutes(Routes routes) {
 }
 
 void EndBlamingRoutes() {
-  CheckEvaluationClock();
-  CHECK_FOR_INTERRUPTS();
+  CheckGuard();
   blame.routes = {};
 }
 
@@ -166,6 +165,11 @@ void ResumeGuard(const Blame& paused) {
 
 }  // namespace internal
 
+void CheckGuard() {
+  CheckEvaluationClock();
+  CHECK_FOR_INTERRUPTS();
+}
+
 void ContinueAnalysis(Route* route, int rows) {
   StopEvaluationClock();
   running.Assign({&route, 1});
@@ -179,7 +183,9 @@ GuardFailure AbandonGuard(const ErrorData& error) {
   failure.timed_out =
       blame.owner != nullptr && error.sqlerrcode == ERRCODE_QUERY_CANCELED && EvaluationTimedOut();
   failure.role_timed_out = failure.timed_out && RoleTimedOut();
-  const Routes slowest_route = failure.timed_out ? SlowestRoute() : Routes();
+  // While a row is looked up among many, it is nobody's expression that takes the time.
+  const bool looking_up = blame.doing == Doing::kRouting && blame.routes.empty();
+  const Routes slowest_route = failure.timed_out && !looking_up ? SlowestRoute() : Routes();
   if (!slowest_route.empty()) failure.blame.routes = slowest_route;
   failure.reason = ReasonToTell(failure.blame, error.message, failure.timed_out);
   StopEvaluationClock();

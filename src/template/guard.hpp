@@ -102,6 +102,9 @@ void BlamingRoutes(Routes routes, Body&& body) {
   internal::EndBlamingRoutes();
 }
 
+// Within a guard, now and then in what takes long: raises an error where its time is over.
+void CheckGuard();
+
 // Within a guard: runs `body` for something else than evaluating.
 template <class Body>
 void WhileDoing(Doing doing, Body&& body) {

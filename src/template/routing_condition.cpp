@@ -28,7 +28,9 @@ RouteElements ElementsOf(const RoutingCondition& condition, Datum array) {
   Datum* elements;
   bool* nulls;
   int count;
-  deconstruct_array(DatumGetArrayTypeP(array), condition.type, condition.length, condition.by_value,
+  ArrayType* list = DatumGetArrayTypeP(array);
+  // (Of a type that is stored alike, where a cast changes nothing.)
+  deconstruct_array(list, ARR_ELEMTYPE(list), condition.length, condition.by_value,
                     condition.alignment, &elements, &nulls, &count);
   size_t kept = 0;
   for (int i = 0; i < count; ++i)

@@ -267,6 +267,7 @@ struct Search {
   RoutingIndex* index;
   Datum values[kMaxRoutingColumns];
   RouteSet* found;
+  int looked_at;  // routes
 };
 
 void MakeReady(Search* search, const RoutingCondition* condition) {
@@ -290,8 +291,10 @@ bool ChecksHold(const Search& search, const Route& route) {
 }
 
 // A route that the index has found. What an operator of users fails with is its fault alone.
-void Consider(const Search& search, Route* route) {
+void Consider(Search& search, Route* route) {
+  constexpr int kRoutesAtOnce = 1000;
   if (route->listening == 0) return;
+  if (++search.looked_at % kRoutesAtOnce == 0) CheckGuard();
   bool holds = search.index->checked_count == 0 || LIVE_QUERIES_MUTATION("trust_candidates");
   if (!holds && !route->owner->dependencies.user_code)
     holds = ChecksHold(search, *route);
@@ -300,7 +303,7 @@ void Consider(const Search& search, Route* route) {
   if (holds) search.found->Add(route);
 }
 
-void FindByHash(const Search& search) {
+void FindByHash(Search& search) {
   const RoutingIndex* index = search.index;
   uint32 hash = HashEqualities(index, search.values);
   Datum value = 0;
@@ -309,13 +312,14 @@ void FindByHash(const Search& search) {
     hash = hash_combine(hash, HashValue(index->list, value));
   }
   for (RoutePlace* place = index->by_values.Find(hash); place != nullptr; place = place->next) {
+    if (place->route->listening == 0) continue;
     if (!EqualitiesHold(index, search.values, *place->route)) continue;
     if (index->list != nullptr && !Holds(index->list, value, place->element)) continue;
     Consider(search, place->route);
   }
 }
 
-void FindByIntervals(const Search& search) {
+void FindByIntervals(Search& search) {
   RoutingCondition* bound = OneBound(search.index);
   search.index->intervals.ForEachContaining(
       search.values[NumberOf(search.index, bound)],
@@ -323,7 +327,7 @@ void FindByIntervals(const Search& search) {
       [&](RouteInterval& interval) { Consider(search, interval.route); });
 }
 
-void FindAmongAll(const Search& search) {
+void FindAmongAll(Search& search) {
   for (Route* route = search.index->first; route != nullptr; route = route->entry->next)
     Consider(search, route);
 }
@@ -391,7 +395,7 @@ void FindRoutes(RoutingIndex* index, TupleTableSlot* row, RouteSet* found) {
 
 void FindRoutes(RoutingIndex* index, const Datum* values, const bool* nulls, RouteSet* found) {
   found->Clear();
-  Search search = {index, {}, found};
+  Search search = {index, {}, found, 0};
   for (int i = 0; i < index->count; ++i) {
     if (nulls[i]) return;  // of which no condition holds
     search.values[i] = values[i];

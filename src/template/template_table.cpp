@@ -81,7 +81,7 @@ void ForEachSubject(Template* common, void (*visit)(Template*, Subject, uint32))
   ListCell* cell;
   if (common->spec.refresh_ms != 0) visit(common, Subject::kClock, 0);
   foreach (cell, common->spec.relations) visit(common, Subject::kRows, lfirst_oid(cell));
-  foreach (cell, common->spec.parents) visit(common, Subject::kRows, lfirst_oid(cell));
+  foreach (cell, common->spec.parents) visit(common, Subject::kChildren, lfirst_oid(cell));
   const Dependencies& dependencies = common->dependencies;
   foreach (cell, dependencies.relations) visit(common, Subject::kRelation, lfirst_oid(cell));
   foreach (cell, dependencies.functions)
@@ -121,8 +121,10 @@ void ForEachDecodedTable(const Template& common, void (*visit)(Oid)) {
   foreach (cell, common.spec.parents) visit(lfirst_oid(cell));
 }
 
-// May ereport out of memory alone, and leaves the template half known then.
+// An error that is not for lack of memory has done nothing; one that is leaves the template half
+// known.
 void KeepTemplate(Template* common) {
+  ForEachDecodedTable(*common, PrepareToWatch);
   damaged = true;
   MemoryContextSetParent(common->context, table_context);
   bool found;

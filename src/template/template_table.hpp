@@ -26,6 +26,7 @@ void DropPart(Template* common);
 // What templates depend on, and are found by.
 enum class Subject : uint32 {
   kRows,      // of a table, by its oid
+  kChildren,  // which partitions or children a table has, by its oid
   kRelation,  // its definition or rights, by its oid
   kFunction,  // by its hash in the catalog cache
   kType,      // likewise

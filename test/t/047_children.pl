@@ -70,13 +70,20 @@ are_reset('one goes for good and comes anew', 'parts', 'ALTER TABLE parts DETACH
     q(UPDATE parts_high SET n = 7), 'ALTER TABLE parts ATTACH PARTITION parts_high FOR VALUES FROM (100) TO (200)');
 are_reset('one is made, has rows, and is dropped', 'parts', 'CREATE TABLE parts_top PARTITION OF parts FOR VALUES FROM (200) TO (300)',
     'ALTER TABLE parts_top REPLICA IDENTITY FULL', 'INSERT INTO parts VALUES (210, 1)', 'DROP TABLE parts_top');
+are_reset('the first child comes and goes', 'heirs', 'ALTER TABLE heirs_more INHERIT heirs', 'ALTER TABLE heirs_more NO INHERIT heirs');
 are_reset('a child comes', 'heirs', 'ALTER TABLE heirs_more INHERIT heirs');
 are_reset('another one comes and goes', 'heirs', 'ALTER TABLE heirs_last INHERIT heirs', 'ALTER TABLE heirs_last NO INHERIT heirs');
+are_reset('it does so again', 'heirs', 'ALTER TABLE heirs_last INHERIT heirs', 'ALTER TABLE heirs_last NO INHERIT heirs');
 are_reset('a child goes and comes', 'heirs', 'ALTER TABLE heirs_more NO INHERIT heirs', 'ALTER TABLE heirs_more INHERIT heirs');
 
 # Within one transaction it is where it was, at both of its ends.
 is_deeply(reset_by("BEGIN; $detach; $attach; COMMIT"), [], 'goes and comes in one transaction: nothing is said');
 is_deeply(reset_by("BEGIN; SAVEPOINT s; $detach; ROLLBACK TO s; COMMIT"), [], 'likewise if that is rolled back');
+is_deeply(reset_by('CREATE INDEX ON heirs (n)', 'CREATE INDEX ON parts (n)', 'ANALYZE heirs'), [], 'nor of an index');
+$writer->rows('CREATE TABLE parts_none PARTITION OF parts FOR VALUES FROM (300) TO (400) PARTITION BY RANGE (id)');
+$client->refresh($_) for qw(parts parts_sum);
+$client->synced;
+is_deeply(reset_by('TRUNCATE parts_none'), [], 'nor of a partitioned table without partitions that is truncated');
 is_deeply(reset_by('CREATE TEMPORARY TABLE own () INHERITS (heirs)', 'INSERT INTO own VALUES (9, 9)', 'DROP TABLE own'), [],
     'nor of a temporary child, whose rows are those of its session');
 $writer->rows('INSERT INTO parts VALUES (80, 1); INSERT INTO heirs VALUES (80, 1)');
