@@ -5,6 +5,7 @@
 #include "analyze/tree.hpp"
 
 extern "C" {
+#include "access/transam.h"
 #include "access/stratnum.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"

@@ -152,8 +152,10 @@ TableFacts LookAtTable(const RangeTblEntry& table) {
   foreach (cell, members) {
     Relation member = table_open(lfirst_oid(cell), NoLock);
     RequireDecodable(member);
-    if (table.inh) facts.parents = lappend_oid(facts.parents, RelationGetRelid(member));
-    if (member->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) {
+    const bool has_rows = member->rd_rel->relkind != RELKIND_PARTITIONED_TABLE;
+    const bool is_leaf = has_rows && member->rd_rel->relispartition;
+    if (table.inh && !is_leaf) facts.parents = lappend_oid(facts.parents, RelationGetRelid(member));
+    if (has_rows) {
       facts.relations = lappend_oid(facts.relations, RelationGetRelid(member));
       if (member->rd_rel->relreplident != REPLICA_IDENTITY_FULL) {
         facts.full_identity = false;

@@ -28,8 +28,8 @@ List* ThoseToBlame(const Blame& blame) {
 
 // What a new first result gets over: so much has changed at once, or may have, or so many watch.
 bool IsTooMuch(const GuardFailure& failure) {
-  const bool looking_up = failure.blame.doing == Doing::kRouting && failure.blame.routes.empty();
-  if ((failure.blame.doing == Doing::kCatchingUp || looking_up) && failure.timed_out) return true;
+  const bool may_be_much = failure.blame.doing == Doing::kCatchingUp || IsLookingUp(failure.blame);
+  if (may_be_much && failure.timed_out) return true;
   return failure.blame.owner->spec.query != nullptr &&
          failure.sqlstate == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 }

@@ -177,15 +177,18 @@ void ContinueAnalysis(Route* route, int rows) {
   StartTime(route->owner->role, rows);
 }
 
+bool IsLookingUp(const Blame& blamed) {
+  return blamed.doing == Doing::kRouting && blamed.routes.empty() &&
+         !blamed.owner->dependencies.user_code;
+}
+
 GuardFailure AbandonGuard(const ErrorData& error) {
   GuardFailure failure = {blame, error.sqlerrcode, error.message, false, false};
   // A function of the subscriber's can have raised that error as well.
   failure.timed_out =
       blame.owner != nullptr && error.sqlerrcode == ERRCODE_QUERY_CANCELED && EvaluationTimedOut();
   failure.role_timed_out = failure.timed_out && RoleTimedOut();
-  // While a row is looked up among many, it is nobody's expression that takes the time.
-  const bool looking_up = blame.doing == Doing::kRouting && blame.routes.empty();
-  const Routes slowest_route = failure.timed_out && !looking_up ? SlowestRoute() : Routes();
+  const Routes slowest_route = failure.timed_out && !IsLookingUp(blame) ? SlowestRoute() : Routes();
   if (!slowest_route.empty()) failure.blame.routes = slowest_route;
   failure.reason = ReasonToTell(failure.blame, error.message, failure.timed_out);
   StopEvaluationClock();

@@ -121,6 +121,9 @@ void BlamingNobody(Body&& body) {
   internal::ResumeGuard(blame);
 }
 
+// Whether a row was being looked up among many: nobody's expression takes that time.
+bool IsLookingUp(const Blame& blamed);
+
 // What an error was, before the (sub)transaction that it was raised in is aborted, which also ends
 // the identity: ends the guard. May be called for errors outside of any.
 GuardFailure AbandonGuard(const ErrorData& error);

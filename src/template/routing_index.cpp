@@ -293,8 +293,8 @@ bool ChecksHold(const Search& search, const Route& route) {
 // A route that the index has found. What an operator of users fails with is its fault alone.
 void Consider(Search& search, Route* route) {
   constexpr int kRoutesAtOnce = 1000;
-  if (route->listening == 0) return;
   if (++search.looked_at % kRoutesAtOnce == 0) CheckGuard();
+  if (route->listening == 0) return;
   bool holds = search.index->checked_count == 0 || LIVE_QUERIES_MUTATION("trust_candidates");
   if (!holds && !route->owner->dependencies.user_code)
     holds = ChecksHold(search, *route);
