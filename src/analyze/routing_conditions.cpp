@@ -5,8 +5,8 @@
 #include "analyze/tree.hpp"
 
 extern "C" {
-#include "access/transam.h"
 #include "access/stratnum.h"
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
