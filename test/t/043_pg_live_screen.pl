@@ -127,6 +127,7 @@ shows('no server: it is said, and the rows stay', qr/^ STALE  /m, qr/^  10  note
 $node->start;
 shows('it connects again', qr/^ live  41 rows/m);
 psql(q{INSERT INTO orders VALUES (11111, 'after', 1)});
+shows('and is told', qr/^ live  42 rows/m);
 keys_sent('End');
 shows('and goes on', qr/^\W +11111  after/m);
 psql(q{SELECT live.kill(live_id) FROM live_queries WHERE status = 'active'});
