@@ -8,6 +8,7 @@
 #include "pg/memory.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "catalog/partition.h"
 #include "catalog/pg_inherits.h"
 #include "utils/hsearch.h"
