@@ -1,5 +1,6 @@
 // Plan, register, wait to be attached, take the snapshot: in that order, and where several live
-// queries begin together, each step for all of them before the next one. Process: client backend.
+// queries begin together, from the wait on each step for all of them before the next one. Process:
+// client backend.
 #include "client/subscribing.hpp"
 
 #include <algorithm>

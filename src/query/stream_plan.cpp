@@ -208,19 +208,17 @@ void PlanRouting(List* quals, Plan* plan) {
   plan->routing = routing.values;
 }
 
-void PlanKeyIsHidden(List* quals, Plan* plan) {
+// `used`: the columns of all conditions and expressions. Before routing, which asks for it.
+void PlanKeyIsHidden(const Bitmapset* used, Plan* plan) {
   const QuerySpec& spec = plan->spec;
-  Bitmapset* used = UsedColumns(list_make3(spec.barrier_quals, quals, spec.result_columns));
   if (AreAmong(spec.key, ShownColumns(spec.result_columns))) return;
   const Oid as_role = AccessOf(plan->query, SourceOf(*plan->query)).as_role;
-  plan->why_opaque = WhyKeyIsHidden({spec.relation, as_role, used}, spec.key);
+  plan->why_opaque = WhyKeyIsHidden({spec.relation, as_role, bms_copy(used)}, spec.key);
 }
 
-// Plans key and columns: all that the expressions and the key use.
-void PlanColumns(List* quals, Plan* plan) {
+// Plans key and columns: all that the expressions (`used`) and the key use.
+void PlanColumns(Bitmapset* used, Plan* plan) {
   QuerySpec& spec = plan->spec;
-  Bitmapset* used = UsedColumns(list_make3(spec.barrier_quals, quals, spec.result_columns));
-  used = bms_add_members(used, UsedColumns(spec.routing_conditions));
   spec.opaque_key = plan->why_opaque == nullptr ? pstrdup("") : NameForSecret(spec);
   ListCell* cell;
   foreach (cell, spec.key) used = bms_add_member(used, lfirst_int(cell));
@@ -267,7 +265,8 @@ std::optional<WhyNot> PlanStream(const AnalyzedQuery& analyzed, Plan* plan) {
   List* quals = query->jointree->quals == nullptr ? NIL : list_make1(query->jointree->quals);
   quals = SplitAnds(quals);
   if (auto why_not = WhyNotIdentity(facts, list_make2(spec.barrier_quals, quals))) return why_not;
-  PlanKeyIsHidden(quals, plan);
+  Bitmapset* used = UsedColumns(list_make3(spec.barrier_quals, quals, spec.result_columns));
+  PlanKeyIsHidden(used, plan);
   PlanRouting(quals, plan);
   RequireDistinctTexts(spec.relation, spec.key);
   if (auto why_not = WhyNotUpdates(facts, spec.relation, result_columns)) return why_not;
@@ -275,7 +274,7 @@ std::optional<WhyNot> PlanStream(const AnalyzedQuery& analyzed, Plan* plan) {
     plan->untold = psprintf(
         "old rows of table %s are not logged, so it could not be told what an update changes",
         facts.weak_name);
-  PlanColumns(quals, plan);
+  PlanColumns(used, plan);
   QueryDependencies& dependencies = spec.dependencies;
   NoteDependencies(AsNode(list_make3(KeyExpression(spec), spec.columns, spec.routing_conditions)),
                    &dependencies);
