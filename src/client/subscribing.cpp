@@ -117,8 +117,8 @@ int EvaluatorOfConnection() {
   return kFirstEvaluator + ProcIndex(MyProc) % std::max(evaluators, 1);
 }
 
-// Enters what was analysed when the log ended at `analysed_at`; returns its serial.
-uint64_t Register(const Beginning& beginning, XLogRecPtr analysed_at) {
+// Enters what was analysed after so many checks (DatabaseShared::checks); returns its serial.
+uint64_t Register(const Beginning& beginning, uint64_t analysed_at) {
   const Request& request = beginning.request;
   const Plan& plan = beginning.plan;
   NewSubscription subscription = {};
@@ -262,7 +262,7 @@ void AnalyseAndRegister(Beginning* beginning) {
   LocalSubscription* subscription = beginning->subscription;
   MemoryContextReset(beginning->context);
   InMemoryContext(beginning->context, [&] {
-    const XLogRecPtr analysed_at = GetXLogInsertRecPtr();
+    const uint64_t analysed_at = FindDatabase(MyDatabaseId)->checks.Load();
     Analyse(beginning);
     // An evaluator starts without waiting for who may want the locks of the analysis.
     if (subscription->consumer >= kFirstEvaluator) WaitForConsumer(subscription->consumer);

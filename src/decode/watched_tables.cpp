@@ -5,13 +5,13 @@
 #include "analyze/table_facts.hpp"
 #include "decode/table_storage.hpp"
 #include "pg/compat.hpp"
+#include "pg/hash_table.hpp"
 #include "pg/memory.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
 #include "catalog/partition.h"
 #include "catalog/pg_inherits.h"
-#include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -151,12 +151,8 @@ void FreeShape(RowShape* shape) {
 void PrepareWatchedTables(MemoryContext context) {
   tables_context =
       AllocSetContextCreate(context, "live_queries watched tables", ALLOCSET_DEFAULT_SIZES);
-  HASHCTL control = {};
-  control.keysize = sizeof(Oid);
-  control.entrysize = sizeof(WatchedTable);
-  control.hcxt = tables_context;
-  watched_tables = hash_create("live_queries watched tables", 64, &control,
-                               HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  watched_tables =
+      MakeHashTable("live_queries watched tables", &WatchedTable::relation, 64, tables_context);
   CacheRegisterRelcacheCallback(OnRelationChange, 0);
 }
 

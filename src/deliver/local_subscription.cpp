@@ -2,12 +2,12 @@
 // backend.
 #include "deliver/local_subscription.hpp"
 
+#include "pg/hash_table.hpp"
 #include "pg/memory.hpp"
 #include "registry/registration.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
-#include "utils/hsearch.h"
 }
 
 namespace live_queries {
@@ -34,14 +34,10 @@ HTAB* by_id = nullptr;
 
 void PrepareTables() {
   if (by_id != nullptr) return;
-  HASHCTL control = {};
-  control.keysize = sizeof(uint64_t);
-  control.entrysize = sizeof(SerialEntry);
   if (by_serial == nullptr)
-    by_serial = hash_create("live_queries subscriptions", 16, &control, HASH_ELEM | HASH_BLOBS);
-  control.keysize = sizeof(uint32);
-  control.entrysize = sizeof(IdEntry);
-  by_id = hash_create("live_queries subscription ids", 16, &control, HASH_ELEM | HASH_BLOBS);
+    by_serial =
+        MakeHashTable("live_queries subscriptions", &SerialEntry::serial, 16, TopMemoryContext);
+  by_id = MakeHashTable("live_queries subscription ids", &IdEntry::hash, 16, TopMemoryContext);
 }
 
 uint32 HashOf(const SubscriptionId& id) {

@@ -5,11 +5,11 @@
 
 #include "model/change_text.hpp"
 #include "model/message.hpp"
+#include "pg/hash_table.hpp"
 #include "pg/memory.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
-#include "utils/hsearch.h"
 }
 
 namespace live_queries {
@@ -52,13 +52,8 @@ struct Net {
 
 // The table forgets what it has.
 void StartTable(Net* net) {
-  HASHCTL control = {};
-  control.keysize = sizeof(uint32);
-  control.entrysize = sizeof(Bucket);
-  control.hcxt = CurrentMemoryContext;
   if (net->buckets != nullptr) hash_destroy(net->buckets);
-  net->buckets =
-      hash_create("live_queries net changes", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  net->buckets = MakeHashTable("live_queries net changes", &Bucket::hash, 64, CurrentMemoryContext);
   net->first = net->last = nullptr;
 }
 

@@ -6,6 +6,7 @@
 #include "delta/delta_routing.hpp"
 #include "evaluate/pending_transactions.hpp"
 #include "pg/fault.hpp"
+#include "pg/hash_table.hpp"
 #include "pg/local_setting.hpp"
 #include "pg/log_end.hpp"
 #include "pg/memory.hpp"
@@ -14,7 +15,6 @@
 #include "template/guard.hpp"
 
 extern "C" {
-#include "utils/hsearch.h"
 #include "utils/snapmgr.h"
 }
 
@@ -35,12 +35,8 @@ HTAB* watched_relations = nullptr;
 
 void PrepareWatchedRelations() {
   if (watched_relations != nullptr) return;
-  HASHCTL control = {};
-  control.keysize = sizeof(uint32);
-  control.entrysize = sizeof(WatchedRelation);
-  control.hcxt = TopMemoryContext;
-  watched_relations = hash_create("live_queries watched relations", 64, &control,
-                                  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  watched_relations = MakeHashTable("live_queries watched relations", &WatchedRelation::number, 64,
+                                    TopMemoryContext);
 }
 
 void Enter(DeltaTables* tables) {

@@ -2,6 +2,7 @@
 #include "evaluate/difference.hpp"
 
 #include "model/longest_rise.hpp"
+#include "pg/hash_table.hpp"
 #include "pg/memory.hpp"
 
 extern "C" {
@@ -102,15 +103,11 @@ Difference* Difference::Create(bool bag, bool list, const int16* route_lengths,
   difference->route_lengths_ = route_lengths;
   difference->route_by_value_ = route_by_value;
   difference->route_count_ = route_count;
-  HASHCTL control = {};
-  control.keysize = sizeof(uint32);
-  control.entrysize = sizeof(Bucket);
-  control.hcxt = CurrentMemoryContext;
   difference->entries_ =
-      hash_create("live_queries difference", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+      MakeHashTable("live_queries difference", &Bucket::hash, 64, CurrentMemoryContext);
   if (list)
     difference->lists_ =
-        hash_create("live_queries lists", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+        MakeHashTable("live_queries lists", &Bucket::hash, 64, CurrentMemoryContext);
   return difference;
 }
 

@@ -2,6 +2,7 @@
 #include "evaluate/dirty_batch.hpp"
 
 #include "pg/fault.hpp"
+#include "pg/hash_table.hpp"
 #include "pg/memory.hpp"
 
 extern "C" {
@@ -20,15 +21,6 @@ struct DirtyBatch::Watched {
 };
 
 namespace {
-
-template <class Entry, class Key>
-HTAB* MakeTable(const char* name, Key Entry::*) {
-  HASHCTL control = {};
-  control.keysize = sizeof(Key);
-  control.entrysize = sizeof(Entry);
-  control.hcxt = CurrentMemoryContext;
-  return hash_create(name, 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
 
 ValueSet* MakeColumns(const StaleSet& set) {
   ValueSet* columns = static_cast<ValueSet*>(palloc(sizeof(ValueSet) * list_length(set.columns)));
@@ -64,8 +56,10 @@ void DirtySpan::AddAll(const DirtySpan& other) {
 DirtyBatch* DirtyBatch::Create() {
   DirtyBatch* batch = AllocateIn<DirtyBatch>(CurrentMemoryContext);
   batch->context_ = CurrentMemoryContext;
-  batch->watches_ = MakeTable("live_queries dirty rows", &Watched::number);
-  batch->tables_ = MakeTable("live_queries dirty tables", &DirtyTable::relation);
+  batch->watches_ =
+      MakeHashTable("live_queries dirty rows", &Watched::number, 32, CurrentMemoryContext);
+  batch->tables_ =
+      MakeHashTable("live_queries dirty tables", &DirtyTable::relation, 32, CurrentMemoryContext);
   return batch;
 }
 

@@ -3,6 +3,7 @@
 #include "evaluate/kept_groups.hpp"
 
 #include "pg/fault.hpp"
+#include "pg/hash_table.hpp"
 #include "pg/memory.hpp"
 
 extern "C" {
@@ -79,12 +80,7 @@ void KeptGroups::Begin() {
   if (!whole_ || epoch_ != epoch) DropAll();
   whole_ = false;
   if (buckets_ != nullptr) return;
-  HASHCTL control = {};
-  control.keysize = sizeof(uint32);
-  control.entrysize = sizeof(Bucket);
-  control.hcxt = context_;
-  buckets_ =
-      hash_create("live_queries kept groups", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  buckets_ = MakeHashTable("live_queries kept groups", &Bucket::hash, 64, context_);
 }
 
 void KeptGroups::End() {

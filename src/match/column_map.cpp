@@ -3,6 +3,8 @@
 // decoder.
 #include "match/column_map.hpp"
 
+#include "pg/hash_table.hpp"
+
 extern "C" {
 #include "nodes/value.h"
 #include "utils/lsyscache.h"
@@ -80,12 +82,9 @@ void PrepareMaps(ColumnMaps* maps, MemoryContext context, int column_count) {
   maps->last = nullptr;
   if (maps->by_shape != nullptr) hash_destroy(maps->by_shape);
   maps->by_shape = nullptr;
-  HASHCTL control = {};
-  control.keysize = sizeof(uint32);
-  control.entrysize = offsetof(ColumnMap, positions) + sizeof(AttrNumber) * column_count;
-  control.hcxt = context;
   maps->by_shape =
-      hash_create("live_queries column maps", 4, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+      MakeHashTable("live_queries column maps", &ColumnMap::shape_number, 4, context,
+                    offsetof(ColumnMap, positions) + sizeof(AttrNumber) * column_count);
   maps->generation = ShapeGeneration();
 }
 

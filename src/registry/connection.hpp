@@ -40,7 +40,7 @@ struct SubscriptionShared {
   Oid database;
   int encoding;  // of the database, and so of the definition
   KeptProblemShared problem;
-  uint64_t analysed_at;  // the end of the log before its query was analysed
+  uint64_t analysed_at;  // DatabaseShared::checks before its query was analysed
   uint64_t values_here;  // WatchedValues::here, as the consumer last found it
   uint64_t replaces;  // the subscription whose place it has, and to which that falls back. 0: none
   // Until its transaction has committed, the one that goes on if that is rolled back: the first of

@@ -37,6 +37,7 @@ void InitDatabase(DatabaseShared* database, int index) {
   database->dirty_log.Init(InvalidDsaPointer);
   database->dirty_log_users.Init(0);
   database->commit_lsn.Init(0);
+  database->checks.Init(0);
   database->terminate_up_to.Init(0);
   for (int i = 0; i < kMaxConsumers; ++i) InitConsumer(&database->consumers[i], index, i);
 }

@@ -22,6 +22,9 @@ struct DatabaseShared {
 
   // Written by anyone.
   Atomic<uint64_t> commit_lsn;  // the latest commit of a writer, perhaps not flushed yet
+  // How many times templates were compared with the catalogs, by any consumer. What was analysed
+  // before such a check may be older than what that has found (subscribers/attaching.cpp).
+  Atomic<uint64_t> checks;
   // Subscriptions up to this number are to be ended, since the extension was dropped. 0: none.
   Atomic<uint64_t> terminate_up_to;
 

@@ -55,8 +55,8 @@ bool EndSubscription(ConnectionShared* connection, SubscriptionShared* subscript
   PutUrgentRecord(connection, subscription, header, body.view());
   subscription->status = SubscriptionStatus::kTerminated;
   KeepProblem(&subscription->problem, problem);
-  RetireSubscription(connection, subscription);
   MarkSlotDirty(connection, subscription->serial);
+  RetireSubscription(connection, subscription);
   return true;
 }
 

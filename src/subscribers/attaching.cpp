@@ -88,6 +88,8 @@ bool IsReady(const Attachment& attachment, XLogRecPtr handled) {
   if (attachment.begin > handled) return false;
   const Subscriber* subscriber = SleeperOf(attachment);
   if (subscriber == nullptr) return true;
+  // What its values are here is compared with what its client has found (definition_check.cpp).
+  if (subscriber->values != nullptr && subscriber->values->checked == 0) return false;
   Template* common = subscriber->route->owner;
   if (IsCheckedFirst(*common)) return false;
   return common->spec.query == nullptr || IsReadyToListen(common, handled);

@@ -13,6 +13,8 @@
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
 #include "query/planner.hpp"
+#include "registry/consumer.hpp"
+#include "registry/database.hpp"
 #include "subscribers/definition_copy.hpp"
 #include "subscribers/mirror.hpp"
 #include "subscribers/resetting.hpp"
@@ -23,7 +25,6 @@
 #include "template/unchecked.hpp"
 
 extern "C" {
-#include "access/xlog.h"
 #include "common/hashfn.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
@@ -348,7 +349,7 @@ void CheckDefinitionsOf(Template* one, Pass* pass) {
   // A new one is looked at for the first time when somebody listens, whoever is still attaching.
   if (one->checked_at == 0 && one->listening == 0 && IsAttaching(one)) return CheckLater(one);
   DropPart(one);
-  one->checked_at = GetXLogInsertRecPtr();
+  one->checked_at = DatabaseAt(MyConsumer()->database)->checks.Add(1) + 1;
   pass->function_changed = one->function_changed;
   one->function_changed = false;
   pass->temporary = NIL;

@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <csignal>
 
+#include "pg/hash_table.hpp"
 #include "pg/settings.hpp"
 
 extern "C" {
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
-#include "utils/hsearch.h"
 #include "utils/timeout.h"
 }
 
@@ -99,12 +99,7 @@ void Charge() {
 }  // namespace
 
 void PrepareEvaluationClock(MemoryContext context) {
-  HASHCTL control = {};
-  control.keysize = sizeof(Oid);
-  control.entrysize = sizeof(RoleTime);
-  control.hcxt = context;
-  times_by_role = hash_create("live_queries time of roles", 16, &control,
-                              HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  times_by_role = MakeHashTable("live_queries time of roles", &RoleTime::role, 16, context);
   stuck_timeout = RegisterTimeout(USER_TIMEOUT, OnStuck);
   pqsignal(SIGTERM, OnTerminate);
 }

@@ -1,6 +1,8 @@
 // A bucket for each hash, in a table of the server's. Process: decoder.
 #include "template/route_places.hpp"
 
+#include "pg/hash_table.hpp"
+
 namespace live_queries {
 namespace {
 
@@ -16,12 +18,7 @@ Bucket* BucketOf(HTAB* buckets, uint32 hash, HASHACTION action, bool* found) {
 }  // namespace
 
 void RoutePlaces::Prepare() {
-  HASHCTL control = {};
-  control.keysize = sizeof(uint32);
-  control.entrysize = sizeof(Bucket);
-  control.hcxt = CurrentMemoryContext;
-  buckets_ =
-      hash_create("live_queries routes", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  buckets_ = MakeHashTable("live_queries routes", &Bucket::hash, 64, CurrentMemoryContext);
 }
 
 void RoutePlaces::Reserve(uint32 hash) {

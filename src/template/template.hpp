@@ -54,7 +54,7 @@ struct Template {
   StrategyPart* lasting;     // what of it stays when it is made anew; nullptr: nothing
   bool unchecked;            // privileges and definitions must be looked at before use
   int catalog_readers;       // subscribers with values that any catalog may change
-  uint64_t checked_at;       // the end of the log when that was done last; 0: never
+  uint64_t checked_at;       // DatabaseShared::checks when that was done last; 0: never
   bool function_changed;     // and that is a reason for it
   bool values_unchecked;     // those of one of them must be looked at before use
   uint64_t values_asked;     // how many times those of all were to be looked at, and once

@@ -4,13 +4,13 @@
 
 #include "decode/watched_tables.hpp"
 #include "pg/fault.hpp"
+#include "pg/hash_table.hpp"
 #include "pg/memory.hpp"
 #include "registry/consumer.hpp"
 #include "template/routing_index.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
-#include "utils/hsearch.h"
 }
 
 namespace live_queries {
@@ -155,16 +155,9 @@ void FreeTemplate(Template* common) {
 void PrepareTemplates(MemoryContext context) {
   table_context = AllocSetContextCreate(context, "live_queries templates", ALLOCSET_DEFAULT_SIZES);
   MyConsumer()->templates.Store(0);
-  HASHCTL control = {};
-  control.keysize = sizeof(uint32);
-  control.entrysize = sizeof(KeyBucket);
-  control.hcxt = table_context;
-  templates_by_key =
-      hash_create("live_queries templates", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-  control.keysize = sizeof(SubjectKey);
-  control.entrysize = sizeof(SubjectEntry);
-  templates_by_subject = hash_create("live_queries templates by subject", 64, &control,
-                                     HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  templates_by_key = MakeHashTable("live_queries templates", &KeyBucket::hash, 256, table_context);
+  templates_by_subject =
+      MakeHashTable("live_queries templates by subject", &SubjectEntry::key, 64, table_context);
 }
 
 Route* UseRoute(Oid role, const SessionIdentity& session, const char* settings,

@@ -192,7 +192,6 @@ void MoveTo(const PositionSnapshot& next) {
   HoldNext(next);
   CloseGap();
   ForgetPending(next.position);
-  PublishPosition(next.position);
 }
 
 Progress Advance() {
@@ -272,7 +271,10 @@ void Loop() {
     // What it has not been told of yet concerns those who attach.
     AcceptInvalidationMessages();
     FinishAttachments(HeldSnapshot().position);
+    // A change of a catalog is not handled before those whom it concerns are told. Nor is anything
+    // before those are reset who belong to an evaluator that has ended: not while a start is found.
     CheckWithoutBatch();
+    PublishPosition(HeldSnapshot().position);
     ConditionVariableBroadcast(&MyConsumer()->progress);
     if (progress != Progress::kPart) Sleep(UntilNextTurn(progress));
   }
