@@ -30,7 +30,7 @@ ExecutorRun_hook_type previous_run_hook = nullptr;
 
 const LocalSubscription* SubscriptionOf(Portal portal) {
   if (portal->visible || portal->name[0] == '\0') return nullptr;
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+  for (const LocalSubscription* one : Stirring())
     if (strcmp(portal->name, one->first.cursor) == 0 || strcmp(portal->name, one->first.copy) == 0)
       return one;
   return nullptr;

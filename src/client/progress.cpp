@@ -37,7 +37,7 @@ Stand told = {};  // the last one
 TimestampTz told_at = 0;
 bool arranged = false;  // that this backend is called again in time
 
-bool IsAskedFor() { return progress_interval_ms > 0 && FirstLocal() != nullptr; }
+bool IsAskedFor() { return progress_interval_ms > 0 && AnyLocal(); }
 
 int64 UntilDue() {
   const int64 elapsed = TimestampDifferenceMilliseconds(told_at, GetCurrentTimestamp());

@@ -6,6 +6,7 @@
 #include "client/undo_log.hpp"
 #include "deliver/dispatch.hpp"
 #include "deliver/permission.hpp"
+#include "deliver/settling.hpp"
 #include "deliver/throttle.hpp"
 #include "pg/fault.hpp"
 #include "registry/connection.hpp"
@@ -57,12 +58,11 @@ bool UnsubscribeAtCommit(const SubscriptionId& id) {
 
 int32_t UnsubscribeAllAtCommit(Whose whose) {
   int32_t count = 0;
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    LeaveIfEnded(one, whose);
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (const LocalSubscription* one : AllLocal()) LeaveIfEnded(Stir(one), whose);
+  for (const LocalSubscription* one : AllLocal()) {
     if (one->flow.leaving() || one->over) continue;
     if (whose == Whose::kActedFor && !MayActFor(one->role)) continue;
-    LeaveAtCommit(one);
+    LeaveAtCommit(Stir(one));
     ++count;
   }
   return count;
@@ -108,14 +108,13 @@ bool NextMessage(PolledMessage* message) {
 
 void Deliver() {
   DeliverMail(ChangesNotifications());
-  for (LocalSubscription* one = FirstLocal(); one != nullptr;) {
-    LocalSubscription* next = one->next;
-    if (one->over && one->delivery == Delivery::kNotify) {
-      ForgetUndosOf(one);
-      Forget(one, true);
-    }
-    one = next;
+  for (size_t i = Stirring().size(); i-- > 0;) {
+    LocalSubscription* one = Stirring()[i];
+    if (!one->over || one->delivery != Delivery::kNotify) continue;
+    ForgetUndosOf(one);
+    Forget(one, true);
   }
+  if (NewestUndo() == nullptr) Settle();
 }
 
 void RefusePrepare() {

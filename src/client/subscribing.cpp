@@ -112,8 +112,9 @@ int EvaluatorOfConnection() {
   for (int consumer = kFirstEvaluator; mine != nullptr && consumer < kMaxConsumers; ++consumer)
     if (mine->lanes[consumer].subscription_count.Load() > 0) return consumer;
   // Of one that is over it may have something to tell yet.
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    if (one->consumer >= kFirstEvaluator) return one->consumer;
+  const IndexSet consumers = ConsumersOfLocal();
+  for (int consumer = kFirstEvaluator; consumer < kMaxConsumers; ++consumer)
+    if (consumers.Has(consumer)) return consumer;
   return kFirstEvaluator + ProcIndex(MyProc) % std::max(evaluators, 1);
 }
 
@@ -252,8 +253,8 @@ void Analyse(Beginning* beginning) {
   if (beginning->values == nullptr || strcmp(beginning->values, values) != 0)
     beginning->values_here = 0;
   beginning->values = MemoryContextStrdup(MemoryContextGetParent(beginning->context), values);
-  beginning->subscription->consumer =
-      plan.strategy == Strategy::kStream ? request.decoder : EvaluatorOfConnection();
+  SetConsumer(beginning->subscription,
+              plan.strategy == Strategy::kStream ? request.decoder : EvaluatorOfConnection());
 }
 
 // Analyses its query and registers it. The locks of the analysis stay, so that doing it again never

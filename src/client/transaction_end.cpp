@@ -8,6 +8,7 @@
 #include "client/session.hpp"
 #include "client/undo_log.hpp"
 #include "deliver/dispatch.hpp"
+#include "deliver/settling.hpp"
 #include "deliver/throttle.hpp"
 #include "pg/fault.hpp"
 #include "registry/registration.hpp"
@@ -69,32 +70,32 @@ void OnCommit() {
     if (undo->action == Action::kPolled) undo->subscription->held->ForgetRead();
   }
   ForgetUndos();
-  for (LocalSubscription* one = FirstLocal(); one != nullptr;) {
-    LocalSubscription* next = one->next;
+  for (size_t i = Stirring().size(); i-- > 0;) {
+    LocalSubscription* one = Stirring()[i];
     const bool told = one->over && one->held->empty();
     if (one->flow.leaving() || told) Forget(one, one->over);
-    one = next;
   }
+  Settle();
   // The server looks at this before it tells the client that it is ready for the next command.
   const bool waits = MailIsWaiting() || ProgressWaitsForNothing(false) || !ReleaseIsArranged();
-  if (FirstLocal() != nullptr && waits) notifyInterruptPending = true;
+  if (AnyLocal() && waits) notifyInterruptPending = true;
 }
 
 void PrepareToCommit() {
   if (NewestUndo() == nullptr) return;
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) PrepareToClose(one);
+  for (LocalSubscription* one : Stirring()) PrepareToClose(one);
 }
 
 void OnAbort() {
   TakeBackAll(InvalidSubTransactionId);
-  const bool goes_on = FirstLocal() != nullptr && MayDeliverAgain();
+  const bool goes_on = AnyLocal() && MayDeliverAgain();
   const bool waits = MailIsWaiting() || ProgressWaitsForNothing(true) || !ReleaseIsArranged();
   if (goes_on && waits) notifyInterruptPending = true;
 }
 
 void OnTransaction(XactEvent event, void*) {
   const bool changed = NewestUndo() != nullptr;
-  if (FirstLocal() == nullptr && !changed) return;
+  if (!AnyLocal() && !changed) return;
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
       PrepareToCommit();

@@ -240,7 +240,7 @@ void RecoverPipe() {
 
 // What an error has left read.
 void RewindHeld() {
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+  for (LocalSubscription* one : Stirring())
     if (one->delivery == Delivery::kNotify) one->held->Rewind();
 }
 
@@ -265,7 +265,7 @@ void ResetOrTerminate(LocalSubscription* one, std::string_view reason) {
 // Those of whom something is lost; also by an unsubscribe that was rolled back, which had kept
 // them from being told.
 void TellWhoLost() {
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (LocalSubscription* one : Stirring()) {
     if (!one->flow.IsOwedAReset()) continue;
     ResetOrTerminate(one, !one->lost_because.empty()
                               ? one->lost_because
@@ -330,7 +330,7 @@ void SendReleased() {
 void Merge(ConnectionShared* connection) {
   HeldMerge held;
   if (!notifications_wait) {
-    for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+    for (const LocalSubscription* one : Stirring())
       if (one->delivery == Delivery::kNotify && IsShown(*one))
         notify_pipe.point.Reach(SeqId{one->bound.lsn});
     held.Begin([](const LocalSubscription& one) {
@@ -352,7 +352,7 @@ void CountResets(const LocalSubscription& one) {
 void ShareCounters() {
   ConnectionShared* connection = MyConnectionIfAny();
   const TimestampTz now = GetCurrentTimestamp();
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (LocalSubscription* one : Stirring()) {
     if (one->flow.CanRelease()) {
       one->delivered.Add(one->waiting);
       one->waiting = {};
@@ -385,7 +385,8 @@ void GiveUpOnErrors(ConnectionShared* connection) {
           errdetail("Its messages could not be delivered, %d times in succession.", failures));
   DiscardLanes(connection);
   Forsake();
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (const LocalSubscription* other : AllLocal()) {
+    LocalSubscription* one = Stir(other);
     // Its client has been told, or is being told.
     if (one->over && one->held->unread() == 0) continue;
     one->held->DiscardUnread();
@@ -449,7 +450,7 @@ bool MailIsWaiting() {
   if (connection->wake_pending.Load() || LanesAreWaiting() || failures > 0 || notify_pipe.waiting())
     return true;
   if (GatheredIsDue()) return true;
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (const LocalSubscription* one : Stirring()) {
     const bool may_release = one->delivery == Delivery::kNotify && one->flow.CanRelease();
     if (one->flow.IsOwedAReset() || (may_release && !one->held->empty())) return true;
   }

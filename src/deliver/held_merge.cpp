@@ -29,7 +29,7 @@ int Compare(Datum a, Datum b, void*) {
 
 void HeldMerge::Allocate() {
   int count = 0;
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+  for (const LocalSubscription* one : Stirring())
     if (one->held->unread() > 0) ++count;
   news_ = 0;
   heap_ = count == 0 ? nullptr : binaryheap_allocate(count, Compare, nullptr);

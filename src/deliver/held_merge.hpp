@@ -28,7 +28,7 @@ class HeldMerge {
   template <class Wanted>
   void Begin(Wanted&& wanted) {
     Allocate();
-    for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+    for (LocalSubscription* one : Stirring())
       if (one->held->unread() > 0 && wanted(*one)) Add(one);
     Order();
   }

@@ -2,6 +2,8 @@
 // client backend.
 #include "deliver/lane_merge.hpp"
 
+#include <algorithm>
+
 #include "deliver/local_subscription.hpp"
 #include "pg/fault.hpp"
 #include "registry/position.hpp"
@@ -24,6 +26,8 @@ IndexSet begun_before;
 uint64_t bound = 0;
 // The greatest seq that was told, or is held: nothing is to come before it any more.
 uint64_t passed = 0;
+// The greatest position of a first result that was read, of those that lie still.
+uint64_t shown = 0;
 // What was told up to here is one point: see CommonPoint.
 uint64_t common_point = 0;
 // The seq of the oldest record that is left beyond the bound; 0: none is.
@@ -40,10 +44,7 @@ struct Positions {
 
 // One that has ended counts until that is told: the last messages of its lane are bound as well.
 bool HasSeveralConsumers(const ConnectionShared& connection) {
-  IndexSet consumers = UsedLanes(connection);
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
-    consumers.Add(one->consumer);
-  return consumers.HasSeveral();
+  return UsedLanes(connection).With(ConsumersOfLocal()).HasSeveral();
 }
 
 Positions LookAtConsumers(const ConnectionShared& connection) {
@@ -66,8 +67,8 @@ Positions LookAtConsumers(const ConnectionShared& connection) {
 // that was read: that was waited for, whatever has become of a consumer since.
 uint64_t BoundBy(const Positions& positions) {
   if (positions.least == kNoBound) return kNoBound;
-  uint64_t limit = positions.least < passed ? passed : positions.least;
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+  uint64_t limit = std::max({positions.least, passed, shown});
+  for (const LocalSubscription* one : Stirring())
     if (limit < one->bound.lsn && IsShown(*one)) limit = one->bound.lsn;
   return limit;
 }
@@ -78,9 +79,9 @@ void NoteLosses(int consumer, bool* lost) {
   if (!damaged && !inboxes[consumer].overflowed) return;
   if (damaged)
     ereport(LOG, errmsg("live_queries found damaged messages in the mailbox of this connection"));
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+  for (const LocalSubscription* one : AllLocal())
     if (one->consumer == consumer)
-      NoteLost(one,
+      NoteLost(Stir(one),
                damaged ? "messages were damaged" : "too many messages were waiting for the client");
   inboxes[consumer].overflowed = false;
   *lost = true;
@@ -157,6 +158,8 @@ uint64_t CommonPoint() { return common_point; }
 void NotePassed(const LaneReader& lane) {
   if (passed < lane.seq()) passed = lane.seq();
 }
+
+void NoteShown(uint64_t position) { shown = std::max(shown, position); }
 
 bool LanesAreDone() {
   left_at = 0;

@@ -26,6 +26,9 @@ LaneReader* OldestLane(ConnectionShared* connection, bool* lost);
 // That record is about to be handled.
 void NotePassed(const LaneReader& lane);
 
+// A first result that was read shows that position, and its subscription is about to lie still.
+void NoteShown(uint64_t position);
+
 // After the last record: whether what is left, if anything, has to wait for a consumer, which then
 // wakes this backend. If not, another round may tell it, as it may what has come without a wake-up.
 bool LanesAreDone();

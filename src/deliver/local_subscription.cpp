@@ -1,6 +1,8 @@
-// The list of this backend's subscriptions: found by id or serial, linked, removed. Process: client
+// The roll of this backend's subscriptions: found by id or serial, entered, removed. Process: client
 // backend.
 #include "deliver/local_subscription.hpp"
+
+#include <algorithm>
 
 #include "pg/hash_table.hpp"
 #include "pg/memory.hpp"
@@ -28,7 +30,49 @@ struct IdEntry {
   LocalSubscription* first;
 };
 
-LocalSubscription* first_subscription = nullptr;
+// Subscriptions in an array. The last one takes the place of one that is removed.
+class Roll {
+ public:
+  // `place`: where a subscription notes its own.
+  explicit constexpr Roll(int LocalSubscription::*place) : place_(place) {}
+
+  // Makes room for `count` in all.
+  void Reserve(int count) {
+    if (count <= capacity_) return;
+    const int grown = std::max(count, capacity_ * 2);
+    const size_t bytes = sizeof(LocalSubscription*) * static_cast<size_t>(grown);
+    void* items = items_ == nullptr ? MemoryContextAllocHuge(TopMemoryContext, bytes)
+                                    : repalloc_huge(items_, bytes);
+    items_ = static_cast<LocalSubscription**>(items);
+    capacity_ = grown;
+  }
+
+  void Add(LocalSubscription* one) {
+    if (one->*place_ != 0) return;
+    items_[count_] = one;
+    one->*place_ = ++count_;
+  }
+
+  void Remove(LocalSubscription* one) {
+    if (one->*place_ == 0) return;
+    LocalSubscription* last = items_[--count_];
+    items_[one->*place_ - 1] = last;
+    last->*place_ = one->*place_;
+    one->*place_ = 0;
+  }
+
+  std::span<LocalSubscription* const> all() const { return {items_, static_cast<size_t>(count_)}; }
+
+ private:
+  int LocalSubscription::*place_;
+  LocalSubscription** items_ = nullptr;
+  int count_ = 0;
+  int capacity_ = 0;
+};
+
+Roll all_of_them(&LocalSubscription::place);
+Roll those_that_stir(&LocalSubscription::stirring);
+int of_consumer[kMaxConsumers] = {};
 HTAB* by_serial = nullptr;
 HTAB* by_id = nullptr;
 
@@ -60,11 +104,11 @@ void PrepareEntry(const SubscriptionId& id) {
 }
 
 void Unlink(LocalSubscription* subscription) {
-  LocalSubscription** link = &first_subscription;
-  while (*link != subscription) link = &(*link)->next;
-  *link = subscription->next;
+  those_that_stir.Remove(subscription);
+  all_of_them.Remove(subscription);
+  --of_consumer[subscription->consumer];
   IdEntry* entry = EntryOf(subscription->id, HASH_FIND);
-  link = &entry->first;
+  LocalSubscription** link = &entry->first;
   while (*link != subscription) link = &(*link)->next_of_hash;
   *link = subscription->next_of_hash;
   if (entry->first == nullptr) (void)EntryOf(subscription->id, HASH_REMOVE);
@@ -72,7 +116,30 @@ void Unlink(LocalSubscription* subscription) {
 
 }  // namespace
 
-LocalSubscription* FirstLocal() { return first_subscription; }
+std::span<const LocalSubscription* const> AllLocal() { return all_of_them.all(); }
+
+std::span<LocalSubscription* const> Stirring() { return those_that_stir.all(); }
+
+LocalSubscription* Stir(const LocalSubscription* subscription) {
+  auto* one = const_cast<LocalSubscription*>(subscription);
+  those_that_stir.Add(one);
+  return one;
+}
+
+void LieStill(LocalSubscription* subscription) { those_that_stir.Remove(subscription); }
+
+IndexSet ConsumersOfLocal() {
+  IndexSet consumers;
+  for (int consumer = 0; consumer < kMaxConsumers; ++consumer)
+    if (of_consumer[consumer] > 0) consumers.Add(consumer);
+  return consumers;
+}
+
+void SetConsumer(LocalSubscription* subscription, int consumer) {
+  --of_consumer[subscription->consumer];
+  subscription->consumer = consumer;
+  ++of_consumer[consumer];
+}
 
 LocalSubscription* NextOfId(const SubscriptionId& id, const LocalSubscription* after) {
   LocalSubscription* one = nullptr;
@@ -83,7 +150,7 @@ LocalSubscription* NextOfId(const SubscriptionId& id, const LocalSubscription* a
     one = entry == nullptr ? nullptr : entry->first;
   }
   while (one != nullptr && !(one->id == id)) one = one->next_of_hash;
-  return one;
+  return one == nullptr ? nullptr : Stir(one);
 }
 
 LocalSubscription* FindLocal(const SubscriptionId& id) {
@@ -96,13 +163,16 @@ LocalSubscription* FindLocal(uint64_t serial) {
   if (by_serial == nullptr) return nullptr;
   const auto* entry =
       static_cast<SerialEntry*>(hash_search(by_serial, &serial, HASH_FIND, nullptr));
-  return entry == nullptr ? nullptr : entry->subscription;
+  return entry == nullptr ? nullptr : Stir(entry->subscription);
 }
 
 LocalSubscription* MakeLocal(const SubscriptionId& id, Delivery delivery) {
   // Not in SetSerial: an error there would leave it in the registry without a serial here.
   PrepareTables();
   PrepareEntry(id);
+  const int count = static_cast<int>(AllLocal().size()) + 1;
+  all_of_them.Reserve(count);
+  those_that_stir.Reserve(count);
   MemoryContext context =
       AllocSetContextCreate(TopMemoryContext, "live_queries subscription", ALLOCSET_SMALL_SIZES);
   LocalSubscription* subscription = AllocateIn<LocalSubscription>(context);
@@ -115,8 +185,9 @@ LocalSubscription* MakeLocal(const SubscriptionId& id, Delivery delivery) {
 }
 
 void Link(LocalSubscription* subscription) {
-  subscription->next = first_subscription;
-  first_subscription = subscription;
+  all_of_them.Add(subscription);
+  those_that_stir.Add(subscription);
+  ++of_consumer[subscription->consumer];
   IdEntry* entry = EntryOf(subscription->id, HASH_FIND);
   subscription->next_of_hash = entry->first;
   entry->first = subscription;
@@ -175,9 +246,9 @@ void NoteLost(LocalSubscription* subscription, std::string_view because) {
 }
 
 void NoteEnded(int consumer) {
-  for (LocalSubscription* one = first_subscription; one != nullptr; one = one->next)
+  for (const LocalSubscription* one : AllLocal())
     if (one->consumer == consumer && !one->flow.broken() && !one->over)
-      NoteLost(one, kRestartedReason);
+      NoteLost(Stir(one), kRestartedReason);
 }
 
 }  // namespace live_queries

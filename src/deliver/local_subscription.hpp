@@ -1,13 +1,16 @@
-// What a client's backend knows of its own subscriptions: the list of them, and the records that
+// What a client's backend knows of its own subscriptions: the roll of them, and the records that
 // wait for each. Its transactions change it (client/session.hpp), and so does delivery. Process:
 // client backend.
 #pragma once
+
+#include <span>
 
 #include "deliver/record_queue.hpp"
 #include "deliver/visibility_bound.hpp"
 #include "model/delivery.hpp"
 #include "model/flow_control.hpp"
 #include "model/identifiers.hpp"
+#include "model/index_set.hpp"
 #include "pg/postgres.hpp"
 #include "pg/session_identity.hpp"
 #include "registry/connection.hpp"
@@ -40,7 +43,8 @@ struct DeliveredCounts {
 // Lives in a memory context of its own, below TopMemoryContext.
 struct LocalSubscription {
   MemoryContext context;
-  LocalSubscription* next;
+  int place;                        // on the roll, from 1
+  int stirring;                     // likewise among those that stir; 0: it does not
   LocalSubscription* next_of_hash;  // of its id
   uint64_t serial;                  // 0: not registered
   SubscriptionId id;
@@ -72,16 +76,32 @@ struct LocalSubscription {
   DeliveredCounts waiting;
 };
 
+// Most of many subscriptions lie still at any time: nothing of them waits, and none is about to
+// begin or to end. What happens with each delivery and each transaction looks at the others alone,
+// those that stir. So whoever is to change one gets it by what follows, which has it stir; that is
+// over when it has settled (deliver/settling.hpp).
+
 // The subscription of that id that is neither leaving nor over, or nullptr.
 LocalSubscription* FindLocal(const SubscriptionId& id);
 // The same by serial, whatever its state.
 LocalSubscription* FindLocal(uint64_t serial);
-LocalSubscription* FirstLocal();
 // Those of that id, whatever their state, the newest first: the one after `after`, or the first
 // (nullptr).
 LocalSubscription* NextOfId(const SubscriptionId& id, const LocalSubscription* after);
+// Never ereports.
+LocalSubscription* Stir(const LocalSubscription* subscription);
+void LieStill(LocalSubscription* subscription);
 
-// One that is in no list yet; Link follows, before there is another one of that id.
+// In no order. Valid until one is made; who removes some goes from the last one to the first.
+std::span<const LocalSubscription* const> AllLocal();
+std::span<LocalSubscription* const> Stirring();
+inline bool AnyLocal() { return !AllLocal().empty(); }
+
+// The consumers that they belong to.
+IndexSet ConsumersOfLocal();
+void SetConsumer(LocalSubscription* subscription, int consumer);
+
+// One that is on no roll yet; Link follows, before there is another one.
 LocalSubscription* MakeLocal(const SubscriptionId& id, Delivery delivery);
 // Adds it. Never ereports.
 void Link(LocalSubscription* subscription);

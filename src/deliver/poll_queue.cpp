@@ -67,7 +67,7 @@ bool IsMine(const LocalSubscription& one, Answer* last) {
 
 // Whether changes wait that belong to the point.
 bool AnythingWaits(const Point& point, Answer* last) {
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (const LocalSubscription* one : Stirring()) {
     RecordHeader next;
     if (!IsMine(*one, last) || !one->held->Peek(&next)) continue;
     if (next.kind == RecordKind::kChanges && next.seq <= point.last().value) return true;
@@ -98,7 +98,7 @@ void BeginPolling() {
   current = PointOf(GetUserId());
   Point* point = &current->point;
   const SeqId before = point->last();
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (const LocalSubscription* one : AllLocal()) {
     if (!IsShown(*one) || !is_mine(*one)) continue;
     point->Reach(SeqId{one->bound.lsn});
     point->Reach(SeqId{one->shown});

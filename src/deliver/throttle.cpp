@@ -94,7 +94,7 @@ void CloseAll() {
 // client is to have one point, and that of the others. So an error costs no time.
 void OpenToNotify() {
   CloseAll();
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+  for (const LocalSubscription* one : Stirring())
     if (one->throttle != nullptr && one->held->unread() > 0 && IsTold(*one))
       one->throttle->clock->open = true;
 }
@@ -105,14 +105,14 @@ void OpenToPoll(TellsOf (*tells_of)(const LocalSubscription& one, void* context)
   CloseAll();
   for (ThrottleClock* clock = first_clock; clock != nullptr; clock = clock->next)
     clock->told_at = clock->part_at = 0;
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (const LocalSubscription* one : AllLocal()) {
     if (one->throttle == nullptr || one->delivery != Delivery::kPoll) continue;
     ThrottleClock* clock = one->throttle->clock;
     const TellsOf tells = tells_of(*one, context);
     clock->told_at = std::max({clock->told_at, tells.at, tells.part});
     clock->part_at = std::max(clock->part_at, tells.part);
   }
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (const LocalSubscription* one : Stirring()) {
     const Throttle* throttle = one->throttle;
     if (!WaitsForTime(*one) || one->delivery != Delivery::kPoll) continue;
     if (throttle->first_seq <= throttle->clock->told_at && tells_of(*one, context).mine)
@@ -125,7 +125,7 @@ void OpenToPoll(TellsOf (*tells_of)(const LocalSubscription& one, void* context)
 uint64_t ReleasedIntoPart(TellsOf (*tells_of)(const LocalSubscription& one, void* context),
                           void* context) {
   uint64_t seq = 0;
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (const LocalSubscription* one : Stirring()) {
     const Throttle* throttle = one->throttle;
     if (throttle == nullptr || one->delivery != Delivery::kPoll) continue;
     if (one->held->unread() == 0 || !IsTold(*one)) continue;
@@ -144,7 +144,7 @@ int64 UntilDue(const ThrottleClock& clock, TimestampTz now) {
 
 template <class Visit>
 void ForEachReleased(Visit&& visit) {
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next)
+  for (LocalSubscription* one : Stirring())
     if (one->throttle != nullptr && one->throttle->released) visit(one);
 }
 
@@ -192,7 +192,7 @@ void Release(LocalSubscription* one, uint64_t seq) {
 // Chooses those whose time has come. Returns the greatest position of what they have gathered.
 uint64_t ChooseReleased(Delivery delivery, TimestampTz now) {
   uint64_t seq = 0;
-  for (LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (LocalSubscription* one : Stirring()) {
     Throttle* throttle = one->throttle;
     if (throttle == nullptr) continue;
     throttle->released =
@@ -331,7 +331,7 @@ int64 UntilGatheredIsDue(Delivery delivery) {
     OpenToNotify();
   else
     CloseAll();
-  for (const LocalSubscription* one = FirstLocal(); one != nullptr; one = one->next) {
+  for (const LocalSubscription* one : Stirring()) {
     if (one->delivery != delivery || !WaitsForTime(*one)) continue;
     const int64 left = UntilDue(*one->throttle->clock, now);
     if (least < 0 || left < least) least = left;

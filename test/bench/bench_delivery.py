@@ -139,6 +139,30 @@ def own_rows(bench):
         ours, other = compare(bench, lambda side: once(side, connections, synchronous_commit))
         bench.report.add("own_rows", f"{connections} connections, synchronous_commit {synchronous_commit}",
                          "changes/s", ours, other, AGAINST, at_least=target)
+    one_connection(bench)
+
+
+def one_connection(bench):
+    """A connection with a live query for each owner, of whom one gets rows: the others cost nothing."""
+    def once(server, count):
+        server.empty("items")
+        setup = (f"SELECT count(*) FROM generate_series(1, {count}) i, live.subscribe('s' || i, "
+                 f"'SELECT {COLUMNS} FROM items WHERE owner = $1', ARRAY[i::text], \"snapshot\" => false)",)
+        commits = max(50, round(1000 * bench.scale))
+        with bench.clients.listener(server, setup, record=True) as listener:
+            sent, _ = bench.clients.write_at_rate(server, "items", 1000, commits, "off")
+            listener.finish(commits)
+            arrivals = listener.arrivals()
+        return percentile([(arrivals[number] - sent[number][0]) / 1e6 for number in sent], 0.50)
+
+    if bench.baseline_only:
+        return
+    server = bench.servers.get("many")
+    few, many = 10, 10_000
+    bench.progress(f"own_rows: one connection with {few} and {many:,} live queries")
+    of_many, of_few = in_turns(REPETITIONS, lambda: once(server, many), lambda: once(server, few))
+    bench.report.add("own_rows", f"p50, 1,000/s, to one connection with {many:,} live queries", "ms", of_many, of_few,
+                     f"with {few}")
 
 
 def rows_by_owner(server, table, owners):
