@@ -79,4 +79,22 @@ std::optional<Message> ParseMessage(std::string_view payload) {
   return message;
 }
 
+std::vector<Message> ForEachReceiver(Message message) {
+  const Json* ids = message.json.Find("subscription_ids");
+  if (ids == nullptr) return {std::move(message)};
+  std::vector<Message> messages;
+  const std::vector<Json> receivers = ids->items;
+  for (size_t i = 0; i < receivers.size(); ++i) {
+    Message one = message;
+    one.subscription_id = receivers[i].text;
+    one.more = message.more || i + 1 < receivers.size();
+    for (JsonMember& member : one.json.members) {
+      if (member.name == "subscription_ids") member = {"subscription_id", receivers[i]};
+      if (member.name == "more") member.value = JsonBool(one.more);
+    }
+    messages.push_back(std::move(one));
+  }
+  return messages;
+}
+
 }  // namespace pg_live

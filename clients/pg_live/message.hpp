@@ -40,4 +40,8 @@ struct Message {
 // Nothing where that is no message as the README describes them.
 std::optional<Message> ParseMessage(std::string_view payload);
 
+// One for each live query: the server tells several by one message of the same changes, if the
+// session asks for that (live_queries.share_messages).
+std::vector<Message> ForEachReceiver(Message message);
+
 }  // namespace pg_live

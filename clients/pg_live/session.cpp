@@ -132,8 +132,14 @@ void Session::Follow() {
 }
 
 void Session::TakeMessages() {
-  while (const std::optional<std::string> payload = connection_->NextPayload())
-    messages_.push_back(ParseMessage(*payload));
+  while (const std::optional<std::string> payload = connection_->NextPayload()) {
+    std::optional<Message> message = ParseMessage(*payload);
+    if (!message) {
+      messages_.emplace_back();
+      continue;
+    }
+    for (Message& one : ForEachReceiver(std::move(*message))) messages_.push_back(std::move(one));
+  }
 }
 
 void Session::EndIfDone() {

@@ -51,6 +51,7 @@ bool IsSentNow(const LocalSubscription& subscription) {
 }
 
 void SendNow(const RecordView& record) {
+  if (Share(record)) return;
   Announce(record.header);
   Send(record, false);
 }
@@ -194,7 +195,8 @@ void Process(const RecordView& record) {
 // Messages wait since an error. Where their subscription was paused or ended meanwhile, or its
 // first result is unread again, they are among those that are held, or that are told if the end is
 // rolled back. False if it stays in the pipe.
-bool HoldBack(LocalSubscription* subscription, const RecordView& record) {
+bool HoldBack(const RecordView& record) {
+  LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
   if (subscription == nullptr) return true;
   FlowControl flow = subscription->flow;
   const bool changes = record.header.kind == RecordKind::kChanges;
@@ -218,16 +220,16 @@ bool HoldBack(LocalSubscription* subscription, const RecordView& record) {
   return true;
 }
 
-// What waits in the pipe is of one subscription.
+// What waits in the pipe is of one subscription, unless it is changes alone, and shared.
 void RecoverPipe() {
   Pipe& pipe = notify_pipe;
   bool comes_again = false;
   while (pipe.waiting()) {
-    const Kept& kept = pipe.kept[pipe.first];
+    Kept& kept = pipe.kept[pipe.first];
+    comes_again = comes_again || kept.held;
+    if (!comes_again && TakeOut(&kept, HoldBack)) return;
     LocalSubscription* subscription = FindLocal(kept.header.subscription_serial);
     const RecordView record = {kept.header, View(kept.body)};
-    comes_again = comes_again || kept.held;
-    if (!comes_again && !HoldBack(subscription, record)) return;
     if (comes_again && subscription != nullptr) {
       // In its queue it is still; and what came behind it, but not from there, follows it there.
       if (!kept.held) Append(subscription, record);

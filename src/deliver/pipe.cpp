@@ -2,11 +2,15 @@
 // Process: client backend.
 #include "deliver/pipe.hpp"
 
+#include <algorithm>
+#include <span>
+
 #include "deliver/lane_merge.hpp"
 #include "deliver/throttle.hpp"
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "pg/settings.hpp"
 #include "registry/connection.hpp"
 
 extern "C" {
@@ -21,6 +25,9 @@ Pipe notify_pipe;
 namespace {
 
 MemoryContext message_context = nullptr;  // reset after each message
+
+// So many more may share a message. Whether one does already is looked for among all.
+constexpr int kMostOthers = 999;
 
 // A client with another encoding might be unable to show a character. Within JSON, every one has an
 // ASCII form.
@@ -51,32 +58,65 @@ char* EscapeNonAscii(const StringInfoData& text) {
   return escaped.data;
 }
 
-void Notify(const SubscriptionId& id, const RecordView& record, SeqId seq, bool more) {
+std::span<const uint64_t> Others(const Kept& kept) {
+  return {kept.others, static_cast<size_t>(kept.other_count)};
+}
+
+bool Shares(const Kept& kept, uint64_t serial) {
+  const auto others = Others(kept);
+  return kept.header.subscription_serial == serial ||
+         std::find(others.begin(), others.end(), serial) != others.end();
+}
+
+// Those that are told of a record, as a list in CurrentMemoryContext.
+List* Receivers(uint64_t serial, std::span<const uint64_t> others) {
+  List* receivers = NIL;
+  if (LocalSubscription* one = FindLocal(serial)) receivers = lappend(receivers, one);
+  for (const uint64_t other : others)
+    if (LocalSubscription* one = FindLocal(other)) receivers = lappend(receivers, one);
+  return receivers;
+}
+
+void Notify(const List* receivers, const RecordView& record, SeqId seq, bool more) {
+  auto* ids = static_cast<std::string_view*>(
+      palloc(sizeof(std::string_view) * static_cast<size_t>(list_length(receivers))));
+  size_t count = 0;
+  ListCell* cell;
+  foreach (cell, receivers) ids[count++] = static_cast<LocalSubscription*>(lfirst(cell))->id.view();
   StringInfoData text;
   initStringInfo(&text);
   StringInfoSink sink{&text};
-  WriteMessage(sink, record, id.view(), seq, more);
+  WriteMessage(sink, record, std::span<const std::string_view>(ids, count), seq, more);
   NotifyMyFrontEnd(MyConnectionIfAny()->channel, NeedsEscapes() ? EscapeNonAscii(text) : text.data,
                    MyProcPid);
 }
 
+void NoteDelivered(LocalSubscription* subscription, const RecordHeader& header, SeqId seq,
+                   bool held) {
+  subscription->delivered.Add(header, seq);
+  NoteTold(*subscription);
+  if (held) subscription->held->ForgetOldest(header);
+  if (header.kind == RecordKind::kTerminated) subscription->over = true;
+}
+
 // If it ereports, it has not: what was to be delivered is to come again.
-void Deliver(const RecordView& record, bool held, bool more) {
+void Deliver(const RecordView& record, bool held, bool more,
+             std::span<const uint64_t> others = {}) {
   LIVE_QUERIES_FAULT("client-deliver");
-  LocalSubscription* subscription = FindLocal(record.header.subscription_serial);
-  if (subscription == nullptr) return;
-  if (LIVE_QUERIES_MUTATION("never_more")) more = false;
-  Point point = notify_pipe.point;
-  const SeqId seq = point.Stamp(SeqId{record.header.seq});
   MemoryContext outer = MemoryContextSwitchTo(message_context);
-  Notify(subscription->id, record, seq, more);
+  const List* receivers = Receivers(record.header.subscription_serial, others);
+  if (receivers != NIL) {
+    if (LIVE_QUERIES_MUTATION("never_more")) more = false;
+    Point point = notify_pipe.point;
+    const SeqId seq = point.Stamp(SeqId{record.header.seq});
+    Notify(receivers, record, seq, more);
+    notify_pipe.point = point;
+    ListCell* cell;
+    foreach (cell, receivers)
+      NoteDelivered(static_cast<LocalSubscription*>(lfirst(cell)), record.header, seq, held);
+  }
   MemoryContextSwitchTo(outer);
   MemoryContextReset(message_context);
-  notify_pipe.point = point;
-  subscription->delivered.Add(record.header, seq);
-  NoteTold(*subscription);
-  if (held) subscription->held->ForgetOldest(record.header);
-  if (record.header.kind == RecordKind::kTerminated) subscription->over = true;
 }
 
 void Keep(const RecordView& record, bool held) {
@@ -85,6 +125,7 @@ void Keep(const RecordView& record, bool held) {
   resetStringInfo(&kept->body);
   appendBinaryStringInfo(&kept->body, record.body.data(), static_cast<int>(record.body.size()));
   kept->held = held;
+  kept->other_count = 0;
   ++notify_pipe.count;
 }
 
@@ -92,7 +133,8 @@ void LetGo(bool more) {
   Pipe& pipe = notify_pipe;
   for (; pipe.first < pipe.count; ++pipe.first) {
     const Kept& kept = pipe.kept[pipe.first];
-    Deliver({kept.header, View(kept.body)}, kept.held, more || pipe.first + 1 < pipe.count);
+    Deliver({kept.header, View(kept.body)}, kept.held, more || pipe.first + 1 < pipe.count,
+            Others(kept));
   }
   Forsake();
 }
@@ -102,9 +144,23 @@ bool StaysBehind(const RecordHeader& header) {
   const Pipe& pipe = notify_pipe;
   if (!pipe.waiting() || header.kind == RecordKind::kChanges || pipe.count == Pipe::kMost)
     return false;
-  const RecordHeader& waiting = pipe.kept[pipe.first].header;
-  return waiting.subscription_serial == header.subscription_serial &&
-         pipe.point.IsFollowedBy(waiting, header);
+  const Kept& waiting = pipe.kept[pipe.first];
+  return waiting.other_count == 0 &&
+         waiting.header.subscription_serial == header.subscription_serial &&
+         pipe.point.IsFollowedBy(waiting.header, header);
+}
+
+// Lets go of what waits, for all but one of those that share it, about which there is more to tell
+// before its point ends.
+void SplitOff(uint64_t serial) {
+  Kept* kept = &notify_pipe.kept[notify_pipe.first];
+  for (uint64_t& other : std::span(kept->others, static_cast<size_t>(kept->other_count)))
+    if (other == serial) std::swap(other, kept->header.subscription_serial);
+  if (kept->header.subscription_serial != serial) return;
+  RecordView rest = {kept->header, View(kept->body)};
+  rest.header.subscription_serial = kept->others[0];
+  Deliver(rest, false, true, Others(*kept).subspan(1));
+  kept->other_count = 0;
 }
 
 }  // namespace
@@ -124,6 +180,10 @@ void PreparePipe() {
 void Announce(const RecordHeader& next) {
   Pipe& pipe = notify_pipe;
   if (pipe.waiting()) {
+    const Kept& waiting = pipe.kept[pipe.first];
+    if (waiting.other_count > 0 && next.kind != RecordKind::kChanges &&
+        pipe.point.IsFollowedBy(waiting.header, next))
+      SplitOff(next.subscription_serial);
     if (StaysBehind(next)) return;
     const bool follows = pipe.point.IsFollowedBy(pipe.kept[pipe.first].header, next);
     if (next.kind != RecordKind::kChanges && follows) return;
@@ -131,6 +191,41 @@ void Announce(const RecordHeader& next) {
   }
   // It begins another point: up to where all is that was taken.
   if (next.seq > pipe.point.last().value) pipe.point.Reach(SeqId{CommonPoint()});
+}
+
+bool Share(const RecordView& next) {
+  Pipe& pipe = notify_pipe;
+  if (!share_messages || pipe.count != pipe.first + 1) return false;
+  Kept* kept = &pipe.kept[pipe.first];
+  // What is that long is only a part, and another part may look the same.
+  if (kept->held || kept->other_count == kMostOthers || next.body.size() >= kMessageSplitBytes)
+    return false;
+  if (Shares(*kept, next.header.subscription_serial)) return false;
+  if (!TellTheSame({kept->header, View(kept->body)}, next) &&
+      !LIVE_QUERIES_MUTATION("share_anything"))
+    return false;
+  if (kept->other_count == kept->other_capacity) {
+    const int capacity = std::max(8, kept->other_capacity * 2);
+    const size_t bytes = sizeof(uint64_t) * static_cast<size_t>(capacity);
+    void* others = kept->others == nullptr ? MemoryContextAlloc(TopMemoryContext, bytes)
+                                           : repalloc(kept->others, bytes);
+    kept->others = static_cast<uint64_t*>(others);
+    kept->other_capacity = capacity;
+  }
+  kept->others[kept->other_count++] = next.header.subscription_serial;
+  return true;
+}
+
+bool TakeOut(Kept* kept, bool (*take)(const RecordView& record)) {
+  for (int i = kept->other_count; i-- > 0;) {
+    RecordView record = {kept->header, View(kept->body)};
+    record.header.subscription_serial = kept->others[i];
+    if (take(record)) kept->others[i] = kept->others[--kept->other_count];
+  }
+  if (!take({kept->header, View(kept->body)})) return true;
+  if (kept->other_count == 0) return false;
+  kept->header.subscription_serial = kept->others[--kept->other_count];
+  return true;
 }
 
 void Send(const RecordView& record, bool held) {

@@ -13,6 +13,10 @@ struct Kept {
   RecordHeader header;
   StringInfoData body;
   bool held;  // it was read from its subscription's queue, and is forgotten there once it is sent
+  // Of changes, not held: further subscriptions that get the same, if the session shares messages.
+  uint64_t* others;  // serials
+  int other_count;
+  int other_capacity;
 };
 
 struct Pipe {
@@ -35,6 +39,12 @@ void PreparePipe();
 // The record that follows: lets go of what waits, as far as that is known now. Then it is read, and
 // Send is called. An error leaves what was not sent.
 void Announce(const RecordHeader& next);
+// The same for one that was read, and may share the message that waits: true if it does, and is not
+// to be sent.
+bool Share(const RecordView& next);
+// Takes those out of what waits, which is shared, for whom `take` says so: they are told of it in
+// another way. `take` may ereport: those before are out. False if nobody is left.
+bool TakeOut(Kept* kept, bool (*take)(const RecordView& record));
 // Sends it, or keeps a copy waiting. `held`: see Kept.
 void Send(const RecordView& record, bool held);
 // What follows is told as of `seq`: sends what waits, if that is the last of an earlier point.

@@ -38,6 +38,8 @@ struct alignas(kRecordAlign) RecordHeader {
   uint64_t group = 0;  // see AreOfOneGroup
   uint64_t seq = 0;
   int64_t committed_at = 0;  // microseconds since 2000-01-01 00:00 UTC, as TimestampTz
+
+  friend constexpr bool operator==(const RecordHeader&, const RecordHeader&) = default;
 };
 
 static_assert(sizeof(RecordHeader) == 48);
@@ -91,6 +93,13 @@ struct RecordView {
   RecordHeader header;
   std::string_view body;  // borrowed from the bytes read
 };
+
+// Whether both tell the same changes of the same transactions, if only to another subscription.
+constexpr bool TellTheSame(const RecordView& a, const RecordView& b) {
+  RecordHeader header = a.header;
+  header.subscription_serial = b.header.subscription_serial;
+  return header == b.header && a.header.kind == RecordKind::kChanges && a.body == b.body;
+}
 
 // Reads concatenated records from first to last. The bytes may be anything and need no alignment: a
 // record that is cut off or makes no sense ends the reading, with corrupt() true.

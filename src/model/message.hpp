@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "model/json_text.hpp"
@@ -77,15 +78,31 @@ void WriteClear(S& sink) {
 
 namespace internal {
 
+// `"subscription_id":"..."`, or `"subscription_ids":["...","..."]`.
+template <TextSink S>
+void WriteReceivers(S& sink, std::span<const std::string_view> subscription_ids) {
+  if (subscription_ids.size() == 1) {
+    sink.Append(std::string_view("\"subscription_id\":"));
+    return EscapeJson(sink, subscription_ids.front());
+  }
+  std::string_view before = "\"subscription_ids\":[";
+  for (const std::string_view id : subscription_ids) {
+    sink.Append(before);
+    EscapeJson(sink, id);
+    before = ",";
+  }
+  sink.Append(std::string_view("]"));
+}
+
 // `{"type":"...","subscription_id":"...","seq":"..."`, with which every message begins.
 template <TextSink S>
-void WriteMessageStart(S& sink, std::string_view type, std::string_view subscription_id,
-                       SeqId seq) {
+void WriteMessageStart(S& sink, std::string_view type,
+                       std::span<const std::string_view> subscription_ids, SeqId seq) {
   std::array<char, kSeqIdDigits> digits;
   sink.Append(std::string_view("{\"type\":\""));
   sink.Append(type);
-  sink.Append(std::string_view("\",\"subscription_id\":"));
-  EscapeJson(sink, subscription_id);
+  sink.Append(std::string_view("\","));
+  WriteReceivers(sink, subscription_ids);
   sink.Append(std::string_view(",\"seq\":\""));
   sink.Append(FormatSeqId(seq, digits));
   sink.Append(std::string_view("\""));
@@ -137,25 +154,32 @@ void WriteTerminatedFields(S& sink, std::string_view body) {
 }  // namespace internal
 
 // Writes the whole message of `record`, which a RecordReader has accepted. `seq` is the stamped one
-// (SeqClock), not the record's; `more` matters for changes only.
+// (SeqClock), not the record's; `more` matters for changes only. It is told to all of these
+// subscriptions, at least one.
 template <TextSink S>
-void WriteMessage(S& sink, const RecordView& record, std::string_view subscription_id, SeqId seq,
-                  bool more) {
+void WriteMessage(S& sink, const RecordView& record,
+                  std::span<const std::string_view> subscription_ids, SeqId seq, bool more) {
   switch (record.header.kind) {
     case RecordKind::kChanges:
-      internal::WriteMessageStart(sink, "changes", subscription_id, seq);
+      internal::WriteMessageStart(sink, "changes", subscription_ids, seq);
       internal::WriteChangesFields(sink, record, more);
       break;
     case RecordKind::kReset:
-      internal::WriteMessageStart(sink, "reset", subscription_id, seq);
+      internal::WriteMessageStart(sink, "reset", subscription_ids, seq);
       internal::WriteStringField(sink, "reason", record.body);
       break;
     case RecordKind::kTerminated:
-      internal::WriteMessageStart(sink, "terminated", subscription_id, seq);
+      internal::WriteMessageStart(sink, "terminated", subscription_ids, seq);
       internal::WriteTerminatedFields(sink, record.body);
       break;
   }
   sink.Append(std::string_view("}"));
+}
+
+template <TextSink S>
+void WriteMessage(S& sink, const RecordView& record, std::string_view subscription_id, SeqId seq,
+                  bool more) {
+  WriteMessage(sink, record, std::span(&subscription_id, 1), seq, more);
 }
 
 // Writes a message that everything up to `seq` has been told. `snapshot`: which transactions are in

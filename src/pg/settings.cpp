@@ -28,6 +28,7 @@ int evaluator_work_mem_kb = -1;
 int evaluator_temp_file_limit_kb = -1;
 int subscribe_timeout_ms = 60 * 1000;
 int progress_interval_ms = 0;
+bool share_messages = false;
 char* always_on_databases = nullptr;
 
 void DefineSettings() {
@@ -101,6 +102,11 @@ void DefineSettings() {
                           "0 sends none. They come only while transactions begin and end.",
                           &progress_interval_ms, 0, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr,
                           nullptr, nullptr);
+  DefineCustomBoolVariable(
+      "live_queries.share_messages",
+      "Whether live queries that get the same changes are told of them by one notification.",
+      "It has subscription_ids, an array, in place of subscription_id.", &share_messages, false,
+      PGC_USERSET, 0, nullptr, nullptr, nullptr);
   DefineCustomStringVariable(
       "live_queries.databases", "Databases whose decoder always runs, separated by commas.",
       "Their first subscriber never waits for the decoder to start.", &always_on_databases, "",

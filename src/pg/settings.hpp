@@ -22,6 +22,7 @@ extern int evaluator_work_mem_kb;         // of its queries; -1: that of the ser
 extern int evaluator_temp_file_limit_kb;  // -1: that of the server
 extern int subscribe_timeout_ms;          // of waiting for the decoder
 extern int progress_interval_ms;          // 0: no such messages
+extern bool share_messages;               // one for several subscriptions that get the same
 extern char* always_on_databases;         // comma-separated names
 
 inline constexpr int kMaxEvaluators = 8;  // of one database

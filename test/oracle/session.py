@@ -55,6 +55,7 @@ class Session:
         self.renewing = set()  # ids of those that may still be told what that changes
         self.in_vain = {}      # what it did that is rolled back: subscription -> the last call that changed anything
         self.given = {}        # and the last query whose parameters it got by that
+        self.shares = False    # messages
         self.trace.add("note", None, "connected as %s, backend %d, delivery %s" % (
             user.name, self.connection.info.backend_pid, delivery))
 
@@ -86,6 +87,11 @@ class Session:
             raise
         self.run("COMMIT" if alone else "SET LOCAL ROLE none")
         return result
+
+    def share_messages(self):
+        """From here on, what several subscriptions get alike is one notification."""
+        self.run("SET live_queries.share_messages = on")
+        self.shares = True
 
     def receive(self, timeout=0):
         """Records the notifications that have come; waits up to timeout for the first."""
@@ -451,10 +457,24 @@ class Session:
             if notification.channel != self.channel:
                 raise Violation("a notification on the channel %s: %s" % (
                     notification.channel, rows.shorten(notification.payload, 300)))
-            self._record(notification.payload)
+            self._record_shared(notification.payload)
+
+    def _record_shared(self, text):
+        """A message for several subscriptions is one for each of them, of which more follows until the last."""
+        message = rows.parse(text)
+        ids = message.pop("subscription_ids", None)
+        if ids is None:
+            return self._record(text)
+        if not (self.shares and message["type"] == "changes" and len(ids) > 1 and len(ids) == len(set(ids)) and "subscription_id" not in message):
+            raise Violation("a message for %s: %s" % (ids, rows.shorten(text, 300)))
+        for one in ids:
+            self._note({**message, "subscription_id": one, "more": message["more"] or one != ids[-1]}, text)
+        return None
 
     def _record(self, text):
-        message = rows.parse(text)
+        return self._note(rows.parse(text), text)
+
+    def _note(self, message, text):
         self.trace.add("message", None, message, text)
         subscription = self.subscriptions.get(message.get("subscription_id"))
         if message.get("type") == "changes" and message.get("xid") is None and "xids" not in message:

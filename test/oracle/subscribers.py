@@ -96,6 +96,8 @@ class Client(Actor):
         self.world.traces.append(self.session.trace)
         if self.rng.random() < 0.4:
             self.session.run("SET live_queries.progress_interval = '%d ms'" % self.rng.choice([1, 20, 200]))
+        if self.rng.random() < 0.4:
+            self.session.share_messages()
         if self.side:
             self.side.close()
             self.side = None
@@ -143,6 +145,10 @@ class Client(Actor):
 
     def _query(self, certain=False):
         user = self.session.trace.user
+        if self.session.shares and not certain and self.rng.random() < 0.3:
+            known = self._one()
+            if known:  # which is told the same
+                return known.query
         if self.world.relations and self.rng.random() < (0.9 if self.world.options.shapes == "any" else 0.6):
             found = self._select(user, certain)
             if found:

@@ -108,6 +108,33 @@ TEST(MessageOfChanges) {
            R"("changes":[{"op":"clear"}],"more":false})");
 }
 
+TEST(MessageOfSeveralSubscriptions) {
+  const RecordView record = Record(RecordKind::kChanges, R"({"op":"clear"})");
+  const std::array<std::string_view, 2> ids = {"a", "\"b\""};
+  StringSink sink;
+  WriteMessage(sink, record, ids, SeqId{1}, true);
+  CHECK_EQ(sink.text,
+           R"({"type":"changes","subscription_ids":["a","\"b\""],"seq":"0000000000000001",)"
+           R"("xid":null,"committed_at":"2000-01-01T00:00:00.000000+00:00",)"
+           R"("changes":[{"op":"clear"}],"more":true})");
+}
+
+TEST(WhoeverTellsTheSameDiffersInTheSubscriptionAlone) {
+  RecordView a = Record(RecordKind::kChanges, R"({"op":"clear"})");
+  a.header.group = 7;
+  RecordView b = a;
+  b.header.subscription_serial = 2;
+  CHECK(TellTheSame(a, b));
+  b.body = R"({"op":"CLEAR"})";
+  CHECK(!TellTheSame(a, b));
+  b = a;
+  b.header.group = 8;
+  CHECK(!TellTheSame(a, b));
+  b = a;
+  a.header.kind = b.header.kind = RecordKind::kReset;
+  CHECK(!TellTheSame(a, b));
+}
+
 TEST(MessageOfReset) {
   CHECK_EQ(Message(Record(RecordKind::kReset, "too \"slow\""), "s", 0xAB, true),
            R"({"type":"reset","subscription_id":"s","seq":"00000000000000AB",)"

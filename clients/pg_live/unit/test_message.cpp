@@ -42,6 +42,18 @@ TEST(ResetAndTermination) {
         Message::Type::kOther);
 }
 
+TEST(ASharedMessageIsOneForEachLiveQuery) {
+  const auto messages = pg_live::ForEachReceiver(*ParseMessage(
+      R"({"type":"changes","subscription_ids":["a","b"],"seq":"1","changes":[],"more":false})"));
+  CHECK_EQ(messages.size(), 2U);
+  CHECK_EQ(messages[0].subscription_id, "a");
+  CHECK(messages[0].more);
+  CHECK_EQ(messages[0].json.Dump(),
+           R"({"type":"changes","subscription_id":"a","seq":"1","changes":[],"more":true})");
+  CHECK_EQ(messages[1].subscription_id, "b");
+  CHECK(!messages[1].more);
+}
+
 TEST(WhatIsNoMessageIsNone) {
   CHECK(!ParseMessage("hello"));
   CHECK(!ParseMessage("[]"));

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random as random_numbers
 from collections import deque
+from dataclasses import replace
 from typing import Any, Callable, Sequence
 
 from .calls import Call, Change, LiveQueryState, Phase
@@ -302,6 +303,8 @@ class Core:
                 continue
             query = self._by_id(message.subscription_id)
             if message.type == "changes":
+                for other in message.others:
+                    self._gather(self._by_id(other), replace(message, more=True))
                 self._gather(query, message)
             elif query is not None and message.type == "reset":
                 query.next_seq = message.seq or query.next_seq

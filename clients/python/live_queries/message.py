@@ -21,6 +21,7 @@ class Message:
     reason: str = ""
     code: str | None = None
     snapshot: str = ""
+    others: list[str] = field(default_factory=list)  # the ids of further live queries that get the same changes
 
 
 def _change(item: dict[str, Any]) -> RowChange:
@@ -49,6 +50,8 @@ def parse_message(payload: str | bytes) -> Message:
             snapshot=value.get("snapshot", ""),
         )
         if message.type == "changes":
+            if "subscription_ids" in value:
+                message.subscription_id, *message.others = value["subscription_ids"]
             message.changes = [_change(item) for item in value["changes"]]
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a message: {error}") from error

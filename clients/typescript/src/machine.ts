@@ -413,15 +413,16 @@ export class Machine {
       this.progress(message.snapshot);
       return;
     }
-    const { id } = message;
-    const query = this.queries.find((other) => other.id === id && other.subscribed);
-    switch (message.type) {
-      case 'changes':
-        this.partCame = true;
+    if (message.type === 'changes') {
+      this.partCame = true;
+      for (const query of message.ids.map((id) => this.subscribed(id)))
         if (query?.isLive)
           this.gathered.push({ query, changes: message.changes, seq: message.seq });
-        if (!message.more) this.showPoint(message.seq);
-        break;
+      if (!message.more) this.showPoint(message.seq);
+      return;
+    }
+    const query = this.subscribed(message.id);
+    switch (message.type) {
       case 'reset':
         if (query === undefined || (!query.isLive && query.need !== 'snapshot')) break;
         this.goStale(query, new LiveError(message.reason));
@@ -434,6 +435,10 @@ export class Machine {
         this.fence ||= this.gathered.length > 0;
         break;
     }
+  }
+
+  private subscribed(id: string): Query | undefined {
+    return this.queries.find((query) => query.id === id && query.subscribed);
   }
 
   /** Applies all that was gathered. */

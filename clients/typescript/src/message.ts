@@ -5,7 +5,7 @@ import type { RowObject } from './order.js';
 import type { Change } from './rows.js';
 
 export type Message =
-  | { type: 'changes'; id: string; seq: string; changes: Change[]; more: boolean }
+  | { type: 'changes'; ids: string[]; seq: string; changes: Change[]; more: boolean }
   | { type: 'reset'; id: string; reason: string }
   | { type: 'terminated'; id: string; reason: string; code: string }
   | { type: 'progress'; snapshot: string }
@@ -17,6 +17,12 @@ function isObject(value: Json | undefined): value is RowObject {
 
 function textOf(value: Json | undefined): string {
   return typeof value === 'string' ? value : '';
+}
+
+/** Of changes that several live queries get, in a session that shares messages. */
+function idsOf(message: RowObject): string[] {
+  const { subscription_ids: ids } = message;
+  return Array.isArray(ids) ? ids.map(textOf) : [textOf(message.subscription_id)];
 }
 
 function changeOf(value: Json): Change {
@@ -41,7 +47,7 @@ export function parseMessage(payload: string): Message {
       if (!Array.isArray(message.changes)) throw new SyntaxError('changes without changes');
       return {
         type: 'changes',
-        id,
+        ids: idsOf(message),
         seq: textOf(message.seq),
         changes: message.changes.map(changeOf),
         more: message.more === true,
