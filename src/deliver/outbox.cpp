@@ -2,6 +2,8 @@
 // connection, and publishes it, or forgets it, as a whole. Process: decoder.
 #include "deliver/outbox.hpp"
 
+#include <initializer_list>
+
 #include "deliver/mailbox.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -12,8 +14,12 @@
 namespace live_queries {
 namespace {
 
-// More than this of one batch waits for its publication in the spill file, not in memory.
+// More than this of one batch waits for its publication in the spill file, not in memory; and so
+// does everything where the outboxes have more than this together.
 constexpr int kStagedInMemory = 1024 * 1024;
+constexpr size_t kAllStagedInMemory = size_t{32} * 1024 * 1024;
+// So much an outbox keeps for the next batch.
+constexpr int kKeptMemory = 8 * 1024;
 
 struct Outbox {
   uint64_t connection_id;  // whose it is; 0: nobody's yet
@@ -27,6 +33,7 @@ MemoryContext outbox_context = nullptr;
 Outbox* outboxes = nullptr;  // beside the connections
 Outbox* first_touched = nullptr;
 uint64 staged_records = 0;
+size_t staged_bytes = 0;  // that the outboxes' texts take
 uint64_t group = 0;  // numbers them
 
 ConnectionShared* ConnectionOf(const Outbox* outbox) {
@@ -37,12 +44,18 @@ std::span<const std::byte> Bytes(std::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
+void FreeStaged(Outbox* outbox) {
+  staged_bytes -= static_cast<size_t>(outbox->staged.maxlen);
+  if (outbox->staged.data != nullptr) pfree(outbox->staged.data);
+  outbox->staged = {};
+}
+
 // Frees what was kept for a connection that has ended.
 void Forget(Outbox* outbox) {
   // Its backend has removed the file, unless we have made it after that.
   if (outbox->spill.file >= 0) RemoveSpillFile(outbox->connection_id, MyConsumer()->index);
   CloseSpill(&outbox->spill);
-  if (outbox->staged.data != nullptr) pfree(outbox->staged.data);
+  FreeStaged(outbox);
   *outbox = Outbox{};
 }
 
@@ -51,8 +64,6 @@ Outbox* Touch(const MirroredConnection& connection) {
   if (outbox->touched) return outbox;
   if (outbox->connection_id != connection.id) Forget(outbox);
   outbox->connection_id = connection.id;
-  if (outbox->staged.data == nullptr)
-    InMemoryContext(outbox_context, [&] { initStringInfo(&outbox->staged); });
   outbox->touched = true;
   outbox->next_touched = first_touched;
   first_touched = outbox;
@@ -70,12 +81,10 @@ Outbox* TakeTouched() {
 
 // Gives back what a large batch needed.
 void ResetStaged(Outbox* outbox) {
-  if (outbox->staged.maxlen > kStagedInMemory / 4) {
-    pfree(outbox->staged.data);
-    outbox->staged.data = nullptr;
-  } else {
+  if (outbox->staged.maxlen > kKeptMemory)
+    FreeStaged(outbox);
+  else if (outbox->staged.data != nullptr)
     resetStringInfo(&outbox->staged);
-  }
 }
 
 void Spill(Outbox* outbox, std::string_view bytes) {
@@ -83,34 +92,49 @@ void Spill(Outbox* outbox, std::string_view bytes) {
   SpillAhead(ConnectionOf(outbox), outbox->connection_id, Bytes(bytes), &outbox->spill);
 }
 
+// Writes what is staged to the spill file, unpublished.
+void SpillStaged(Outbox* outbox) {
+  InMemoryContext(outbox_context, [&] {
+    RecordReader reader(Bytes(View(outbox->staged)));
+    while (const auto record = reader.Next()) CountAhead(&outbox->spill, record->header);
+  });
+  if (!LIVE_QUERIES_MUTATION("lose_before_spill")) Spill(outbox, View(outbox->staged));
+}
+
+// One transaction may have something for very many connections.
+void SpillAllStaged() {
+  for (Outbox* outbox = first_touched; outbox != nullptr; outbox = outbox->next_touched) {
+    SpillStaged(outbox);
+    FreeStaged(outbox);
+  }
+}
+
+void AppendToStaged(Outbox* outbox, std::initializer_list<std::string_view> parts) {
+  StringInfo staged = &outbox->staged;
+  const int taken = staged->maxlen;
+  if (staged->data == nullptr) InMemoryContext(outbox_context, [&] { initStringInfo(staged); });
+  for (const std::string_view part : parts) StringInfoSink{staged}.Append(part);
+  staged_bytes += static_cast<size_t>(staged->maxlen - taken);
+  if (staged_bytes > kAllStagedInMemory) SpillAllStaged();
+}
+
 // Its body is `xids` and `rest`.
 void Stage(const Subscriber& subscriber, const RecordHeader& header, std::string_view xids,
            std::string_view rest) {
   Outbox* outbox = Touch(*subscriber.connection);
   ++staged_records;
-  StringInfo staged = &outbox->staged;
   const std::string_view head(reinterpret_cast<const char*>(&header), sizeof(header));
-  const size_t padding = RecordBytes(header.body_bytes) - sizeof(header) - header.body_bytes;
+  const size_t record_bytes = RecordBytes(header.body_bytes);
   constexpr std::string_view kPadding("\0\0\0\0\0\0\0\0", kRecordAlign);
-  if (staged->len + RecordBytes(header.body_bytes) <= kStagedInMemory) {
-    StringInfoSink sink{staged};
-    sink.Append(head);
-    sink.Append(xids);
-    sink.Append(rest);
-    sink.Append(kPadding.substr(0, padding));
+  const auto padding = kPadding.substr(0, record_bytes - sizeof(header) - header.body_bytes);
+  if (outbox->staged.len + record_bytes <= kStagedInMemory) {
+    AppendToStaged(outbox, {head, xids, rest, padding});
     return;
   }
-  InMemoryContext(outbox_context, [&] {
-    RecordReader reader(Bytes(View(*staged)));
-    while (const auto record = reader.Next()) CountAhead(&outbox->spill, record->header);
-    CountAhead(&outbox->spill, header);
-  });
-  if (!LIVE_QUERIES_MUTATION("lose_before_spill")) Spill(outbox, View(*staged));
-  resetStringInfo(staged);
-  Spill(outbox, head);
-  Spill(outbox, xids);
-  Spill(outbox, rest);
-  Spill(outbox, kPadding.substr(0, padding));
+  SpillStaged(outbox);
+  if (outbox->staged.data != nullptr) resetStringInfo(&outbox->staged);
+  InMemoryContext(outbox_context, [&] { CountAhead(&outbox->spill, header); });
+  for (const std::string_view part : {head, xids, rest, padding}) Spill(outbox, part);
 }
 
 void StageChanges(const Route& route, const Origin& origin, const Body& body) {

@@ -8,6 +8,17 @@
 namespace live_queries {
 namespace {
 
+// More than this does not wait in all routes together: one transaction may have changes for very
+// many of them.
+constexpr size_t kMostBytes = size_t{32} * 1024 * 1024;
+
+// Counts what the body that grows has got.
+void CountGrowth(TouchedRoutes* touched) {
+  if (touched->growing == nullptr) return;
+  touched->bytes += static_cast<size_t>(touched->growing->body.maxlen - touched->grown_from);
+  touched->growing = nullptr;
+}
+
 void HandOver(Route* route, const Origin& origin, const Sink& sink) {
   if (route->body.len > 0) sink.changes(*route, origin, {View(route->body), route->change_count});
   ClearBody(route);
@@ -22,6 +33,13 @@ Route* TakeFirst(TouchedRoutes* touched) {
   return route;
 }
 
+// No route has any.
+void ForgetBytes(TouchedRoutes* touched) {
+  touched->long_bodies = false;
+  touched->bytes = 0;
+  touched->growing = nullptr;
+}
+
 struct ResetArguments {
   const Sink* sink;
   uint64_t seq;
@@ -31,6 +49,9 @@ struct ResetArguments {
 }  // namespace
 
 StringInfoSink AddChange(Route* route, TouchedRoutes* touched) {
+  CountGrowth(touched);
+  touched->growing = route;
+  touched->grown_from = route->body.maxlen;
   if (!route->touched) {
     route->touched = true;
     route->next_touched = touched->first;
@@ -45,22 +66,30 @@ StringInfoSink AddChange(Route* route, TouchedRoutes* touched) {
 }
 
 void HandOverLong(TouchedRoutes* touched, const Origin& origin, const Sink& sink) {
+  CountGrowth(touched);
+  if (touched->bytes > kMostBytes) {
+    BlamingNobody([&] { HandOverAll(touched, origin, sink); });
+    return;
+  }
   if (!touched->long_bodies) return;
   touched->long_bodies = false;
   BlamingNobody([&] {
-    for (Route* route = touched->first; route != nullptr; route = route->next_touched)
-      if (route->body.len >= static_cast<int>(kMessageSplitBytes)) HandOver(route, origin, sink);
+    for (Route* route = touched->first; route != nullptr; route = route->next_touched) {
+      if (route->body.len < static_cast<int>(kMessageSplitBytes)) continue;
+      touched->bytes -= static_cast<size_t>(route->body.maxlen);
+      HandOver(route, origin, sink);
+    }
   });
 }
 
 void HandOverAll(TouchedRoutes* touched, const Origin& origin, const Sink& sink) {
   while (Route* route = TakeFirst(touched)) HandOver(route, origin, sink);
-  touched->long_bodies = false;
+  ForgetBytes(touched);
 }
 
 void ForgetChanges(TouchedRoutes* touched) {
   while (Route* route = TakeFirst(touched)) ClearBody(route);
-  touched->long_bodies = false;
+  ForgetBytes(touched);
 }
 
 void ResetRoutes(Template* common, uint64_t seq, const char* reason, const Sink& sink) {

@@ -13,12 +13,15 @@ namespace live_queries {
 struct TouchedRoutes {
   Route* first;
   bool long_bodies;  // one is long enough to be sent
+  size_t bytes;      // that the bodies take, but for what the one that grows has got meanwhile
+  Route* growing;    // of which AddChange was called last
+  int grown_from;    // bytes of its body that are counted
 };
 
 // Where the next change of `route` is to be written.
 StringInfoSink AddChange(Route* route, TouchedRoutes* touched);
 
-// Hands over the bodies that are long enough.
+// Hands over the bodies that are long enough; all of them where very many take too much together.
 void HandOverLong(TouchedRoutes* touched, const Origin& origin, const Sink& sink);
 // Hands over all.
 void HandOverAll(TouchedRoutes* touched, const Origin& origin, const Sink& sink);

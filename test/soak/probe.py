@@ -33,6 +33,17 @@ def _count_segments(pid):
         return len(set(match.group(1) for match in map(SEGMENT.search, maps) if match))
 
 
+def anonymous_kb(pid):
+    """Returns the memory of a process, resident or swapped; None if it has ended. Not what it shares: pages of shared memory
+    count as private while nobody else has touched them."""
+    try:
+        with open("/proc/%d/status" % pid, encoding="utf-8") as status:
+            fields = dict(line.split(":", 1) for line in status)
+        return sum(int(fields[key].split()[0]) for key in ("RssAnon", "VmSwap"))
+    except (OSError, KeyError):
+        return None
+
+
 class Probe:
     """Measures the server."""
 
@@ -71,13 +82,10 @@ class Probe:
         for what in ("memory kB", "files", "mapped"):
             measured["%s %s" % (name, what)] = None
         try:
-            with open("/proc/%d/status" % pid, encoding="utf-8") as status:
-                fields = dict(line.split(":", 1) for line in status)
-            # Not what it shares: pages of shared memory count as private while nobody else has touched them.
-            measured[name + " memory kB"] = sum(int(fields[key].split()[0]) for key in ("RssAnon", "VmSwap"))
+            measured[name + " memory kB"] = anonymous_kb(pid)
             measured[name + " files"] = _count_files(pid)
             measured[name + " mapped"] = _count_segments(pid)
-        except (OSError, KeyError):
+        except OSError:
             pass
 
     def _shared_memory(self, measured):
@@ -85,6 +93,10 @@ class Probe:
         sizes = self._segments()
         measured["segments"] = len(sizes)
         measured["segments kB"] = sum(sizes) // KB
+
+    def segment_bytes(self):
+        """Returns what they take."""
+        return sum(self._segments())
 
     def _segments(self):
         if self.kind == "mmap":

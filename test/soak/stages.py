@@ -11,7 +11,9 @@ import psycopg2
 import connects
 import cycles
 import joins
+import pressure
 import wal
+from probe import Probe
 from world import Failed
 
 
@@ -292,4 +294,47 @@ class Wal(Stage):
         return self.flood.checks()
 
 
-STAGES = {stage.name: stage for stage in (Subscriptions, Joins, Connects, Databases, Wal, Oracle)}
+class Pressure(Stage):
+    """A huge transaction, a huge COPY and very many small transactions, beside those that read and some that never do."""
+
+    name = "pressure"
+    unit = "rounds of pressure"
+    warm_up = 1
+    # Where so many mailboxes were, a few segments stay.
+    limits = {"segments": (2, 4), "segments kB": (8192, 16384), "memory kB": (8192, 32768)}
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.sizes = pressure.Sizes(world.options)
+        pressure.require_connections(world, self.sizes)
+        self.warm = False
+        self.verdicts = []
+
+    def open(self):
+        self.world.writer.ask(pressure.SCHEMA % {"readers": self.sizes.readers})
+
+    def begin(self):
+        super().begin()
+        self.warm = True
+        self.verdicts = []
+
+    def run(self, count):
+        sizes = self.sizes if self.warm else self.sizes.tenth()
+        self.world.set(pressure.settings(sizes))
+        for _ in range(count):
+            one = pressure.Round(self.world, Probe(self.world), sizes)
+            try:
+                one.run()
+            finally:
+                one.close()
+            self.verdicts += one.verdicts
+        self.world.reset(pressure.settings(sizes))
+
+    def rest(self):
+        self.world.writer.ask("TRUNCATE pressure_rows, pressure_copied")
+
+    def checks(self):
+        return self.verdicts
+
+
+STAGES = {stage.name: stage for stage in (Subscriptions, Joins, Connects, Databases, Wal, Pressure, Oracle)}

@@ -199,6 +199,12 @@ class World:
             self.settings.append(name)
         self.ask("SELECT pg_reload_conf()")
 
+    def reset(self, names):
+        """Takes these back before."""
+        for name in names:
+            self.ask("ALTER SYSTEM RESET %s" % name)
+        self.ask("SELECT pg_reload_conf()")
+
     # ---- what the server says ----
 
     def worker(self, column):

@@ -54,6 +54,34 @@ sub waited_for {
     return scalar keys %tables;
 }
 
+# kilobytes(NAME): of the decoder's memory, shared memory that it has used included, by the kernel.
+sub kilobytes {
+    my ($name) = @_;
+    return slurp_file("/proc/$decoder/status") =~ /^$name:\s+(\d+)/m ? $1 : die "no $name";
+}
+
+# ----- a transaction that has something for very many connections, with several live queries each -----
+SKIP: {
+    skip 'no /proc', 2 unless -r "/proc/$decoder/status";
+    my @clients = map { connect_client($node) } 1 .. 80;
+    for my $i (0 .. 399) {
+        $clients[ $i % 80 ]->rows(<<~SQL);
+            SELECT * FROM live.subscribe('s$i', 'SELECT id, repeat(''x'', 1000) AS x FROM t WHERE grp = \$1', ARRAY['${\(1000 + $i)}'], false, 'poll')
+            SQL
+    }
+    $writer->arrived;
+    my $before = kilobytes('VmRSS');
+    # More than 200 kB for each: less than what is sent at once, and 85 MB for all of them.
+    $writer->rows('INSERT INTO t SELECT i, 1000 + i % 400, NULL FROM generate_series(100000, 179999) i');
+    my @counts = map { $_->synced; $_->value(q(SELECT sum(json_array_length(message->'changes')) FROM live.poll())) } @clients;
+    is_deeply([ grep { $_ ne 1000 } @counts ], [], 'a transaction for eighty connections: each gets all of its changes');
+    my $grown = kilobytes('VmHWM') - $before;
+    note("$grown kB");
+    cmp_ok($grown, '<', 110_000, 'the decoder never has all of them in memory');
+    $_->disconnect for @clients;
+    $writer->rows('DELETE FROM t');
+}
+
 # ----- a table that somebody has locked, when privileges change -----
 {
     my $client = connect_client($node);
