@@ -34,7 +34,7 @@ Outbox* outboxes = nullptr;  // beside the connections
 Outbox* first_touched = nullptr;
 uint64 staged_records = 0;
 size_t staged_bytes = 0;  // that the outboxes' texts take
-uint64_t group = 0;  // numbers them
+uint64_t group = 0;       // numbers them
 
 ConnectionShared* ConnectionOf(const Outbox* outbox) {
   return ConnectionAt(static_cast<int>(outbox - outboxes));

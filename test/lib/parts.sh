@@ -292,7 +292,7 @@ part_soak() {
   need_extension "$kind" || return 0
   ensure_packages clients
   show_on_failure "$run_dir/log/soak-server.log"
-  start_cluster soak-server "$kind"
+  start_cluster soak-server "$kind" "max_connections = 600"
   logged "$run_dir/log/soak.log" as_user "$tree/test/soak/run" "${length[@]}" || status=$?
   count_summary "$run_dir/log/soak.log" "$status"
   stop_cluster soak-server || failed

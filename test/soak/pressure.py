@@ -18,7 +18,7 @@ BODY = 4000        # bytes of each, none of them compressed
 WRITERS = 4        # of small transactions
 RATE = 2000        # of them all, a second
 LATE = 120         # seconds after the last commit, or since the last message, in which all has to arrive
-WITH_JOINS = 6     # readers that have queries for an evaluator, too
+WITH_JOINS = 3     # readers that have queries for an evaluator, too
 AGAIN = 1000       # rows that are copied once the table is empty again
 START = '{"type":"changes","subscription_id":"'
 
@@ -218,6 +218,9 @@ class Subscriber:
     def _change(self, name, change):
         """What was told twice, or was left out, does not fit."""
         state = self.states[name]
+        if state is None:
+            self._complain("%s: a change after a reset" % name)
+            return
         key = change["key"][0]
         former = state.get(key)
         if (change["op"] != "insert") != (former is not None):
@@ -235,7 +238,8 @@ class Subscriber:
         if '"op":"clear"' in text:
             self.states["copied"] = Ascending([])
         for operation, key in KEY.findall(text):
-            if operation != "insert" or not self.states["copied"].add(int(key)):
+            state = self.states["copied"]
+            if operation != "insert" or state is None or not state.add(int(key)):
                 self._complain("copied: %s of %s" % (operation, key))
 
 
