@@ -10,7 +10,9 @@ void LaneReader::Begin(int consumer, Inbox* inbox) {
   consumer_ = consumer;
   inbox_ = inbox;
   has_record_ = damaged_ = false;
+  // What an earlier delivery has left went with its memory context.
   piece_ = {};
+  memory_ = nullptr;
   if (file_ > 0) FileClose(file_);
   file_ = 0;
 }
@@ -23,6 +25,12 @@ const RecordView* LaneReader::Next() {
 void LaneReader::Accept(const RecordView& record) {
   record_ = record;
   if (seq_ < record.header.seq) seq_ = record.header.seq;
+}
+
+// The file may be many times as large as a piece.
+void LaneReader::FreePiece() {
+  if (memory_ != nullptr) pfree(const_cast<std::byte*>(memory_));
+  memory_ = nullptr;
 }
 
 bool LaneReader::NextInBlocks() {
@@ -50,7 +58,11 @@ bool LaneReader::NextInFile() {
       file_ = OpenSpillForReading(MyConnectionIfAny()->connection_id.Load(), consumer_);
     }
     const bool fresh = piece_.empty();
-    if (fresh) piece_ = ReadSpill(file_, *inbox_);
+    if (fresh) {
+      FreePiece();
+      piece_ = ReadSpill(file_, *inbox_);
+      memory_ = piece_.data();
+    }
     RecordReader reader(piece_);
     if (const auto record = reader.Next()) {
       Accept(*record);
@@ -62,6 +74,7 @@ bool LaneReader::NextInFile() {
     damaged_ = true;
     inbox_->spill_read = inbox_->spill_end;
   }
+  FreePiece();
   if (file_ <= 0) return false;
   FileClose(file_);
   file_ = 0;

@@ -31,12 +31,15 @@ class LaneReader {
   bool NextInBlocks();
   bool NextInFile();
   void Accept(const RecordView& record);
+  void FreePiece();
 
   Inbox* inbox_;
   uint64_t seq_;
   RecordView record_;
-  // A piece of the spill file, in CurrentMemoryContext of the delivery.
+  // A piece of the spill file, in CurrentMemoryContext of the delivery: what is left of it, and its
+  // beginning.
   std::span<const std::byte> piece_;
+  const std::byte* memory_;
   File file_;     // that, open as long as it is read; 0: none
   int consumer_;  // whose lane it is
   bool has_record_;

@@ -112,6 +112,21 @@ set('live_queries.spill_size = 100MB');
         ok(wait_until(sub { temp_bytes($node) == 0 }), "round $round: the file is emptied");
     }
 
+    # Its backend reads that file piece by piece.
+    if (-r '/proc/' . $client->pid . '/status') {
+        my $kilobytes = sub { return slurp_file('/proc/' . $client->pid . '/status') =~ /^$_[0]:\s+(\d+)/m ? $1 : die "no $_[0]" };
+        $client->rows('BEGIN');
+        $writer->rows(qq(INSERT INTO t SELECT i, repeat('z', 400000) FROM generate_series(300000 + $_ * 10, 300009 + $_ * 10) i)) for 1 .. 12;
+        $writer->arrived;
+        cmp_ok(temp_bytes($node), '>', 40_000_000, 'much waits in a file');
+        my $before = $kilobytes->('VmRSS');
+        $client->rows('COMMIT');
+        ok($client->follow('q'), 'all of it comes');
+        cmp_ok($kilobytes->('VmHWM') - $before, '<', 20_000, 'the backend never has all of it in memory');
+        $writer->rows('DELETE FROM t WHERE id >= 300000');
+        ok($client->follow('q'), 'and it goes again');
+    }
+
     # Paused, likewise.
     $client->rows(q(SELECT live.pause('q')));
     $writer->rows(qq(UPDATE t SET a = a || '!' WHERE id % 20 = $_)) for 0 .. 19;
