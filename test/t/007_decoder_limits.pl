@@ -77,7 +77,7 @@ SKIP: {
     is_deeply([ grep { $_ ne 1000 } @counts ], [], 'a transaction for eighty connections: each gets all of its changes');
     my $grown = kilobytes('VmHWM') - $before;
     note("$grown kB");
-    cmp_ok($grown, '<', 110_000, 'the decoder never has all of them in memory');
+    cmp_ok($grown, '<', 75_000, 'the decoder never has all of them in memory');
     $_->disconnect for @clients;
     $writer->rows('DELETE FROM t');
 }
