@@ -5,7 +5,7 @@ CREATE ROLE slow_role;
 GRANT SELECT ON t TO slow_role;
 CREATE FUNCTION endless(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
   $$ BEGIN LOOP CONTINUE WHEN $1 > 0; RETURN $1; END LOOP; END $$;
-ALTER SYSTEM SET live_queries.evaluation_timeout = '300ms';
+ALTER SYSTEM SET live_queries.evaluation_timeout = '1s';
 SELECT pg_reload_conf();
 CALL watch('other', 'SELECT id FROM t');
 SET ROLE slow_role;

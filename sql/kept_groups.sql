@@ -114,11 +114,12 @@ SELECT * FROM start('valid', 'SELECT owner, count(*) AS n, max(id) FILTER (WHERE
 SELECT * FROM start('expired', 'SELECT count(*) FILTER (WHERE expires <= now()) AS expired, count(*) AS n FROM ticket WHERE owner = $1', '{1}');
 UPDATE ticket SET expires = clock_timestamp() + interval '1 s' * id WHERE id <= 4;
 CREATE PROCEDURE wait_until(id text, condition text) LANGUAGE plpgsql AS $$
-DECLARE change json; done bool := false;
+DECLARE change json; met bool; done bool := false;
 BEGIN
   FOR i IN 1..600 LOOP
     FOR change IN SELECT c.value FROM live.poll(timeout => '0.2 s') p, json_array_elements(p.message->'changes') c WHERE p.subscription_id = id LOOP
-      EXECUTE format('SELECT $1->>''op'' <> ''delete'' AND (%s)', condition) INTO done USING change;
+      EXECUTE format('SELECT $1->>''op'' <> ''delete'' AND (%s)', condition) INTO met USING change;
+      done := done OR coalesce(met, false);
     END LOOP;
     EXIT WHEN done;
     COMMIT;

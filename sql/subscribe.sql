@@ -81,7 +81,7 @@ CALL watch('a', 'SELECT id FROM orders');
 INSERT INTO orders VALUES (13, 0, 1, 'new');
 INSERT INTO orders VALUES (14, 0, 1, 'new');
 INSERT INTO orders VALUES (15, 0, 1, 'new');
-SELECT live.wait_for();
+SELECT live.wait_for(timeout => '60s');
 SELECT subscription_id, message->'changes' AS changes FROM live.poll(0);
 SELECT subscription_id, message->'changes' AS changes FROM live.poll(2);
 SELECT subscription_id, message->'changes' AS changes FROM live.poll(max_messages => 2, timeout => '1min');

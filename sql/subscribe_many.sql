@@ -141,7 +141,7 @@ SELECT live.unsubscribe_all();
 -- A function of the query that polls meanwhile takes nothing from those that begin beside it.
 CREATE FUNCTION polls() RETURNS int STABLE LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM live.wait_for();
+  PERFORM live.wait_for(timeout => '60s');
   RETURN (SELECT count(*) FROM live.poll()) * 0;
 END $$;
 SELECT count(*) FROM live.subscribe_many('[

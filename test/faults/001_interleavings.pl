@@ -297,6 +297,7 @@ for my $mutation ('', 'attach_at_once') {
     my $client = connect_client($node);
     my $stuck = connect_client($node);
     set_server('synchronous_standby_names', 'nobody');
+    commits_wait($node);
     $writer->rows('SET synchronous_commit = local');
     $stuck->send_query('UPDATE t SET n = n + 1 WHERE id = -5');
     poll_ok($node, q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'), 'a commit waits for a standby');

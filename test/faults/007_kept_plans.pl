@@ -14,19 +14,18 @@ $node->safe_psql('postgres', <<~SQL);
     CREATE FUNCTION delta_begin(text) RETURNS void AS 'live_queries', 'live_queries_delta_begin' LANGUAGE C STRICT;
     CREATE FUNCTION delta_move() RETURNS void AS 'live_queries', 'live_queries_delta_move' LANGUAGE C STRICT;
     CREATE FUNCTION delta_changes(oid[], text[]) RETURNS text AS 'live_queries', 'live_queries_delta_changes' LANGUAGE C STRICT;
-    CREATE TABLE a (id int PRIMARY KEY, x int);
-    CREATE TABLE b (id int PRIMARY KEY, a_id int, y int);
-    INSERT INTO a SELECT i, i FROM generate_series(1, 20000) i;
-    INSERT INTO b SELECT i, i, i FROM generate_series(1, 20000) i;
-    CREATE INDEX b_a_id ON b (a_id);
-    ANALYZE a, b;
     SQL
 my ($reader, $writer) = map { connect_client($node) } 1 .. 2;
+$writer->rows($_)
+  for 'CREATE TABLE a (id int PRIMARY KEY, x int)', 'CREATE TABLE b (id int PRIMARY KEY, a_id int, y int)',
+  'INSERT INTO a SELECT i, i FROM generate_series(1, 20000) i', 'INSERT INTO b SELECT i, i, i FROM generate_series(1, 20000) i',
+  'CREATE INDEX b_a_id ON b (a_id)', 'ANALYZE a, b';
 
-# How often b was scanned from its start to its end, or by the index on a_id, until now.
+# How often b was scanned from its start to its end, or by the index on a_id, until now. A session reports what it has counted
+# some time later, unless it is told to; an index that is made counts as a scan.
 sub scans {
     my ($what) = @_;
-    $reader->rows('SELECT pg_stat_force_next_flush()');
+    $_->rows('SELECT pg_stat_force_next_flush()') for $writer, $reader;
     $reader->rows('SELECT pg_stat_clear_snapshot()');
     return $reader->value($what eq 'index' ? "SELECT coalesce(sum(idx_scan), 0) FROM pg_stat_user_indexes WHERE indexrelname = 'b_a_id'"
         : "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'b'");

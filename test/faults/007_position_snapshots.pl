@@ -278,6 +278,7 @@ $node->safe_psql('postgres', q{ALTER SYSTEM SET synchronous_standby_names = 'nob
 $node->reload;
 $ddl->rows('SET synchronous_commit = local');
 ok(wait_until(sub { $ddl->value('SHOW synchronous_standby_names') eq 'nobody' }), 'commits wait for a standby');
+commits_wait($node);
 ok(wait_until(sub { count_at_position($reader, 5) == 10 }), 'the rows are there');
 $stuck->send_query('INSERT INTO c VALUES (1)');
 ok(wait_until(sub { $ddl->value(q{SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'}) == 1 }), 'one waits');

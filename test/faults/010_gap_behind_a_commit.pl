@@ -23,6 +23,7 @@ my $lapses = asked($node, q(SELECT lapses FROM live.workers WHERE kind = 'evalua
 $writer->rows(q(ALTER SYSTEM SET synchronous_standby_names = 'nobody'));
 $writer->rows('SELECT pg_reload_conf()');
 wait_until(sub { $_->value('SHOW synchronous_standby_names') eq 'nobody' }) for $waits, $writer;
+commits_wait($node);
 hold($node, 'evaluator-turn');
 wait_held($node, 'evaluator-turn');
 $waits->send_query('UPDATE t SET n = n + 1 WHERE id = 1');

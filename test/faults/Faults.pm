@@ -8,6 +8,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use Exporter 'import';
+use IO::Select;
 use JSON::PP ();
 use LiveQueries;
 use PostgreSQL::Test::Utils qw(slurp_file);
@@ -15,7 +16,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(new_fault_node set_fault hold release wait_held fault_points allocating_files asked until_ok nothing_left no_locks
-  is_clean shared_segments told_is
+  is_clean shared_segments commits_wait told_is
   query_text change_rows change_much change_hugely begin_early commit_early prepare_changes watch rewatch collect settled
   agrees is_exact);
 
@@ -157,6 +158,26 @@ sub shared_segments {
         close $maps;
     }
     return sort keys %segments;
+}
+
+# commits_wait(NODE): waits until commits wait for the standby that synchronous_standby_names asks for. They do so once the
+# checkpointer, too, has read that setting, which nothing shows: so one is tried that changes no table.
+sub commits_wait {
+    my ($node) = @_;
+    my $one = connect_client($node);
+    my $try = sub { $one->send_query(q(SELECT pg_logical_emit_message(true, 'commits_wait', ''))) };
+    $try->();
+    wait_until(sub {
+        return 1 if asked($node, q(SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND pid = ) . $one->pid);
+        return 0 if !IO::Select->new($one->{socket})->can_read(0);
+        $one->finish; # it did not wait
+        $try->();
+        return 0;
+    }) or die 'commits do not wait for a standby';
+    asked($node, 'SELECT pg_cancel_backend(' . $one->pid . ')');
+    $one->finish;
+    $one->disconnect;
+    return;
 }
 
 # Rows enter and leave this result with an UPDATE of n.

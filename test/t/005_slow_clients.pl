@@ -27,6 +27,10 @@ sub set {
     my (@settings) = @_;
     $node->append_conf('postgresql.conf', $_) for @settings;
     $node->reload;
+    for (@settings) {
+        my ($name, $value) = split / = /;
+        $node->poll_query_until('postgres', "SELECT current_setting('$name') = '$value'") or die "$name is not $value";
+    }
     return;
 }
 

@@ -67,7 +67,7 @@ my $greedy = connect_client($node, user => 'greedy');
 others_go_on('at first');
 
 # ---- evaluation_timeout ----
-set(evaluation_timeout => '1s');
+set(evaluation_timeout => '3s');
 $greedy->subscribe('slow', 'SELECT t.id, slow(t.n, 30000) AS s FROM t JOIN u ON u.id = t.grp WHERE t.id <= 10');
 $writer->rows('UPDATE t SET n = 1000 WHERE id = 3');
 is_deeply(ends_of($greedy), [ [ 'terminated', 'slow', '57014' ] ], 'a query that takes too long is ended');
@@ -76,7 +76,7 @@ $writer->rows('UPDATE t SET n = 3 WHERE id = 3');
 others_go_on('after it');
 
 # ---- the time of all queries of a role ----
-$greedy->subscribe("slow $_", "SELECT t.id, slow(t.n, 400) + $_ AS s FROM t JOIN u ON u.id = t.grp WHERE t.id = 3") for 1 .. 9;
+$greedy->subscribe("slow $_", "SELECT t.id, slow(t.n, 1200) + $_ AS s FROM t JOIN u ON u.id = t.grp WHERE t.id = 3") for 1 .. 9;
 $greedy->subscribe('quick', 'SELECT t.id, u.name FROM t JOIN u ON u.id = t.grp');
 $writer->rows('UPDATE t SET n = 1000 WHERE id = 3');
 my $ends = ends_of($greedy);

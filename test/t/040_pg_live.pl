@@ -174,7 +174,7 @@ $locker->disconnect;
 # Output that cannot be written.
 for my $output ('--table-once', '--json', '--changes') {
     my ($host, $port) = ($node->host, $node->port);
-    IPC::Run::run([ 'bash', '-c', qq{pg_live -w -h $host -p $port -d postgres $output --for 20s 'SELECT id FROM orders' >/dev/full; echo "\$?"} ],
+    IPC::Run::run([ 'bash', '-c', qq{pg_live -w -h $host -p $port -d postgres $output --for 120s 'SELECT id FROM orders' >/dev/full; echo "\$?"} ],
         '>', \$said, '2>', \my $complaint);
     is("$said$complaint", "1\npg_live: cannot write: No space left on device\n", "$output: a full disk");
 }
@@ -224,7 +224,7 @@ $client = start_pg_live($node, '--json', 'SELECT id FROM orders', '--', $orders,
 $client->wait_for('out', qr/snapshot.*\n.*snapshot/, 'one killed: runs');
 psql(q{SELECT live.kill(live_id) FROM live_queries WHERE status = 'active' AND live_id LIKE '%pg_live-1'});
 $client->wait_for('err', qr/query 1 has ended/, 'one killed: said');
-psql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_live'});
+psql(q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'pg_live'});
 $client->wait_for('err', qr/connection lost/, 'one killed: then the connection is lost');
 psql(q{INSERT INTO orders VALUES (82, 42, 'on', 1)});
 $client->wait_for('out', qr/"id":82/, 'one killed: the other query goes on after that');

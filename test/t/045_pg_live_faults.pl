@@ -110,7 +110,7 @@ for my $file (@scenarios) {
         my $start = time;
         my $client = run_pg_live($node, @command);
         is($client->{status}, 2, "$name: ends, since it never was connected");
-        cmp_ok(time - $start, '<', $scenario->{options}{answer} / 1000 * 10, "$name: in time");
+        cmp_ok(time - $start, '<', $scenario->{options}{answer} / 1000 * 30, "$name: in time");
         next;
     }
     my $run = bless { client => start_pg_live($node, @command), proxy => $proxy, queries => $scenario->{queries}, names => \@names,
@@ -137,7 +137,7 @@ my $query = 'SELECT id, n FROM t ORDER BY id';
 
 # A network that swallows all: noticed by the ping that is not answered, and left behind.
 my $proxy = PgLive::Proxy->new($node);
-my $client = start_pg_live($node, '--json', '--heartbeat=1s', '--answer=1s', '--first-wait=100ms', $proxy->connection_of, $query);
+my $client = start_pg_live($node, '--json', '--heartbeat=1s', '--answer=10s', '--first-wait=100ms', $proxy->connection_of, $query);
 $client->wait_for('out', qr/snapshot/, 'black hole: the first result');
 sleep 2.5;
 $client->wait_for('out', qr/snapshot/, 'black hole: silence alone');
@@ -145,7 +145,7 @@ is($client->{err}, '', 'black hole: is none, where the server answers');
 my $start = time;
 $proxy->tell('black_hole');
 $client->wait_for('err', qr/connection lost: the server does not answer; connecting again/, 'black hole: it is noticed');
-cmp_ok(time - $start, '<', 10, 'black hole: after the heartbeat and the time for an answer');
+cmp_ok(time - $start, '<', 60, 'black hole: after the heartbeat and the time for an answer');
 psql('INSERT INTO t VALUES (3, 3)');
 $proxy->tell('heal');
 $client->wait_for('err', qr/connected again/, 'black hole: it is back');

@@ -16,7 +16,7 @@ from psycopg import sql as composing
 from live_queries import aio, sync
 from live_queries.json_text import parse, text_of
 
-SECONDS = 30
+SECONDS = 120
 CONFORMANCE = pathlib.Path(__file__).resolve().parents[2] / "conformance"
 
 

@@ -14,7 +14,7 @@ SCENARIOS = CONFORMANCE / "faults"
 def restart_server():
     """Only the server of a test: PGDATA has to name it, and PGLOG its log."""
     command = ["pg_ctl", "-D", os.environ["PGDATA"], "-m", "fast", "-w", "restart", "-l", os.environ.get("PGLOG", os.devnull)]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60)
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=180)
 
 
 class Runner:

@@ -90,7 +90,7 @@ class Scenario {
     else if ('includes' in step) {
       const [{ live, sql, params }] = this.queries as [(typeof this.queries)[number]];
       const xid = await write(step.includes);
-      await live.includes(xid, { signal: AbortSignal.timeout(30_000) });
+      await live.includes(xid, { signal: AbortSignal.timeout(120_000) });
       assert.equal(this.text(live, sql), await this.expected(sql, params));
     } else if ('sleep' in step) await sleep(step.sleep);
     else assert.fail('no such step');

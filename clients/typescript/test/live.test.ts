@@ -14,7 +14,7 @@ interface Item {
 
 const ITEMS = 'SELECT id, kind, txt FROM items WHERE kind = $1 ORDER BY id';
 /** A wait of a test that hangs fails. */
-const soon = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(30_000) });
+const soon = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(120_000) });
 
 before(async () => {
   await execute(`

@@ -49,7 +49,7 @@ before(async () => {
 test('a pooler that gives each session one connection', async () => {
   const pooler = await PgBouncer.start('session');
   try {
-    const query = live(pooler.config, 'SELECT id FROM pooled', [], { signal: AbortSignal.timeout(30_000) });
+    const query = live(pooler.config, 'SELECT id FROM pooled', [], { signal: AbortSignal.timeout(120_000) });
     await query.ready();
     await query.includes(await write('INSERT INTO pooled VALUES (2)'));
     assert.deepEqual(query.rows, [{ id: 1 }, { id: 2 }]);
@@ -63,7 +63,7 @@ test('one that gives each transaction another is refused, with the cure', async 
   const pooler = await PgBouncer.start('transaction');
   try {
     const query = live(pooler.config, 'SELECT id FROM pooled');
-    await assert.rejects(query.ready({ signal: AbortSignal.timeout(30_000) }), (error: { code?: string; hint?: string }) => {
+    await assert.rejects(query.ready({ signal: AbortSignal.timeout(120_000) }), (error: { code?: string; hint?: string }) => {
       assert.equal(error.code, '0A000');
       assert.match(String(error.hint), /pool_mode = session/);
       return true;

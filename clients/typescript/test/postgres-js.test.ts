@@ -7,7 +7,7 @@ import { connect, live } from '../src/index.js';
 import { postgresJs } from '../src/postgres-js.js';
 import { execute, SERVER, until, write } from './server.js';
 
-const soon = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(30_000) });
+const soon = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(120_000) });
 
 before(async () => {
   await execute(`

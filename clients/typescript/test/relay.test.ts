@@ -12,7 +12,7 @@ interface Item {
   txt: string;
 }
 
-const soon = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(30_000) });
+const soon = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(120_000) });
 
 before(async () => {
   await execute(`

@@ -33,11 +33,11 @@ export async function write(sql: string): Promise<string> {
   return results.at(-2)?.rows[0].xid;
 }
 
-/** Until it is true, half a minute at most. */
+/** Until it is true, two minutes at most. */
 export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 30_000;
+  const end = Date.now() + 120_000;
   while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`not within 30 s: ${what}`);
+    if (Date.now() > end) throw new Error(`not within 120 s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
