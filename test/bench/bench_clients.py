@@ -5,6 +5,7 @@ and pg_recvlogical are PostgreSQL's. Nothing here knows what is being compared.
 """
 
 import collections
+import contextlib
 import os
 import pathlib
 import re
@@ -39,17 +40,17 @@ class Clients:
     def listener(self, server, setup, connections=1, threads=1, record=False):
         return Listener(self, server, setup, connections, threads, record)
 
-    def write_at_rate(self, server, table, rate, count, synchronous_commit):
-        """Single-row commits at a rate: ({id: (start_ns, return_ns)}, rate achieved)."""
+    def write_at_rate(self, server, table, rate, count, synchronous_commit, owner=1, after=0):
+        """Single-row commits at a rate, with ids from after + 1 on: ({id: (start_ns, return_ns)}, rate achieved)."""
         out = self.root / "commits"
-        sql = f"INSERT INTO {table} (id, owner, amount, note) VALUES (%i, 1, 12.50, '{NOTE}')"
+        sql = f"INSERT INTO {table} (id, owner, amount, note) VALUES ({after} + %i, '{owner}', 12.50, '{NOTE}')"
         done = subprocess.run([str(self.root / "write"), "-d", server.conninfo(synchronous_commit),
                                "-r", str(rate), "-n", str(count), "-j", "4" if rate > 200 else "1",
                                "-o", str(out), sql], check=True, capture_output=True, text=True)
         commits = {}
         for line in out.read_text().splitlines():
             number, start, returned = map(int, line.split())
-            commits[number] = (start, returned)
+            commits[after + number] = (start, returned)
         return commits, float(done.stdout.split()[1])
 
     def pgbench(self, server, table, seconds, writers, owners=100, synchronous_commit="on"):
@@ -69,7 +70,7 @@ class Listener:
 
     def __init__(self, clients, server, setup, connections, threads, record):
         self.connections = connections
-        self.record = clients.root / "arrivals" if record else None
+        self.record = clients.root / f"arrivals_{id(self)}" if record else None
         self.name = f"{server.name}, {connections} connections"
         command = [str(clients.root / "listen"), "-d", server.conninfo(), "-c", str(connections),
                    "-j", str(threads), "-q", str(QUIET_SECONDS)]
@@ -88,16 +89,31 @@ class Listener:
         self.process.kill()
         self.process.wait()
 
-    def finish(self, *expected):
-        """Waits for the expected number of changes (for all connections, or for each) and checks it."""
-        answer, _ = self.process.communicate("expect " + " ".join(map(str, expected)) + "\n")
-        if self.process.returncode != 0:
+    def totals(self, *expected):
+        """Waits for the number of changes expected since the last time (for all connections, or for each) and checks it."""
+        with contextlib.suppress(BrokenPipeError):  # a listener that has failed gives no answer
+            self.process.stdin.write("expect " + " ".join(map(str, expected)) + "\n")
+            self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
             raise RuntimeError(f"the listener failed ({self.name})")
         totals = Totals(*map(int, answer.split()[1::2]))
         if totals.lost or totals.surplus or totals.resets:
             raise LostChanges(f"{self.name}: {totals.changes} changes arrived, {totals.lost} lost, "
                               f"{totals.surplus} too many, {totals.resets} resets")
         return totals
+
+    def finish(self, *expected):
+        """The same, for the last time."""
+        totals = self.totals(*expected)
+        self.end()
+        return totals
+
+    def end(self):
+        """Ends the program, which writes down what it has recorded."""
+        self.process.communicate()
+        if self.process.returncode != 0:
+            raise RuntimeError(f"the listener failed ({self.name})")
 
     def arrivals(self):
         """{id: arrival_ns} of the first connection, after finish()."""

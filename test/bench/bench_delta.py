@@ -2,8 +2,8 @@
 
 The tables are orders of customers of regions, a hundred orders a customer. The measures are
 the same live query on a small table (is the cost that of the change, or that of the table?),
-the query run once (what polling pays each time), one subscription beside many, and an
-aggregate that a trigger keeps in the writers' own transactions.
+the query run once, a client that polls, one subscription beside many, and an aggregate that a
+trigger keeps in the writers' own transactions.
 """
 
 import collections
@@ -16,6 +16,7 @@ import time
 from bench_clients import NOTE, SlotConsumer
 from bench_delivery import REPETITIONS
 from bench_load import WRITERS
+from bench_polling import Poller
 from bench_report import in_turns, percentile
 
 SMALL = 10_000
@@ -26,6 +27,7 @@ PER_CUSTOMER = 100
 PER_BLOCK = 100_000
 CHANGES = 200
 WARM_UP = 10
+POLL_SECONDS = 2  # for how long one polls, and once at least
 CONNECTIONS = 10
 MEMBERS = 10  # who look after a customer
 PAUSE = 0.005  # seconds between changes: none waits for the turn, or the flush, of the one before
@@ -84,11 +86,13 @@ VACUUM ANALYZE orders;
 """
 
 # `change` makes one message each time: %(i)s counts up, %(id)s is each customer's first order in turn.
-Form = collections.namedtuple("Form", "name query change flat")
+# `param` is what $1 stands for.
+Form = collections.namedtuple("Form", "name query change flat param", defaults=(None,))
 
 AMOUNT = "UPDATE orders SET amount = amount + 1 WHERE id = %(id)s"
 TOGGLE = ("UPDATE orders SET status = CASE status WHEN 'paid' THEN 'open' ELSE 'paid' END "
           "WHERE id = %(id)s")
+TOP_OF_CUSTOMER = "orders WHERE customer = $1 ORDER BY amount DESC, id DESC LIMIT 10"
 
 FORMS = (
     Form("join of two", "SELECT o.id, o.amount, c.name FROM orders o JOIN customers c ON c.id = o.customer",
@@ -108,6 +112,9 @@ FORMS = (
          "AND o.status = 'open')", TOGGLE, True),
     Form("top 10", "SELECT id, amount FROM orders ORDER BY amount DESC, id DESC LIMIT 10",
          "UPDATE orders SET amount = 1000000 + %(i)s WHERE id = %(id)s", True),
+    Form("top 10 of a customer", f"SELECT id, amount FROM {TOP_OF_CUSTOMER}",
+         f"UPDATE orders SET amount = 1000000 + %(i)s WHERE id = 7 * {PER_CUSTOMER} + %(i)s %% {PER_CUSTOMER}", True,
+         param="7"),
     Form("DISTINCT", "SELECT DISTINCT label FROM orders",
          "UPDATE orders SET label = 'own ' || %(i)s WHERE id = %(id)s", True),
     Form("window of 100",
@@ -189,16 +196,11 @@ def changes_one_by_one(server, watcher, change, rows):
     whoever else uses the machine is in some of them.
     """
     messages, evaluations = [], []
-    customers = rows // PER_CUSTOMER
-    stride = max(1, customers // (CHANGES + WARM_UP))
     with server.connect(synchronous_commit="off") as writer, server.connect() as reader:
         refreshes, before = counters(reader)
         for i in range(CHANGES + WARM_UP):
             time.sleep(PAUSE)
-            writer.execute("BEGIN")
-            writer.execute(change % {"i": i, "id": i * stride % customers * PER_CUSTOMER})
-            start = time.monotonic_ns()
-            writer.execute("COMMIT")
+            start = commit(writer, change, i, rows)
             messages.append((watcher.next() - start) / 1e6)
             refreshed, now = counters(reader)
             evaluations.append(now - before)
@@ -207,8 +209,30 @@ def changes_one_by_one(server, watcher, change, rows):
             "refreshes": refreshed - refreshes}
 
 
+def commit(writer, change, i, rows):
+    """Makes the i-th change; when COMMIT was sent, in nanoseconds."""
+    customers = rows // PER_CUSTOMER
+    stride = max(1, customers // (CHANGES + WARM_UP))
+    writer.execute("BEGIN")
+    writer.execute(change % {"i": i, "id": i * stride % customers * PER_CUSTOMER})
+    start = time.monotonic_ns()
+    writer.execute("COMMIT")
+    return start
+
+
+def polled(server, query, change, rows):
+    """From COMMIT sent until a client that polls without a pause knows of it; the median, in milliseconds."""
+    times = []
+    with Poller(server, query) as poller, server.connect(synchronous_commit="off") as writer:
+        end = time.monotonic() + POLL_SECONDS
+        while len(times) < CHANGES and (not times or time.monotonic() < end):
+            i = CHANGES + WARM_UP + len(times)
+            times.append(poller.notice(lambda: commit(writer, change, i, rows)))
+    return percentile(times, 0.5)
+
+
 def run_once(server, query):
-    """What polling pays: the query, without sending its rows; milliseconds, the best of some."""
+    """The least that polling pays each time: the query, without sending its rows; milliseconds, the best of some."""
     with server.connect() as connection:
         plans = [connection.value(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query}")[0]
                  for _ in range(REPETITIONS)]
@@ -227,9 +251,12 @@ def any_select(bench, server):
         fill(server, rows)
         for form in FORMS:
             with Watcher(server) as watcher:
-                watcher.subscribe("one", form.query)
+                watcher.subscribe("one", form.query, "{%s}" % form.param if form.param else "{}")
                 result = changes_one_by_one(server, watcher, form.change, rows)
-            result["once"] = run_once(server, form.query)
+            query = form.query.replace("$1", form.param or "")
+            result["once"] = run_once(server, query)
+            if rows != SMALL:
+                result["polled"] = polled(server, query, form.change, rows)
             results[form.name][rows] = result
             if result["refreshes"]:
                 bench.note(f"any_select: {form.name}, {rows:,} rows: {result['refreshes']} refreshes")
@@ -245,6 +272,8 @@ def any_select(bench, server):
                              [small["message"]], f"{SMALL:,} rows", at_most=target)
             bench.report.add("any_select", "  COMMIT to message, p50", "ms", [large["message"]],
                              [large["once"]], "the query once")
+            bench.report.add("any_select", "  COMMIT to message, p50", "ms", [large["message"]],
+                             [large["polled"]], "polling without a pause")
 
 
 @live_alone
@@ -256,10 +285,11 @@ def any_sharing(bench, server):
                "SELECT o.id, o.amount, c.name FROM orders o JOIN customers c ON c.id = o.customer WHERE o.customer = $1")
     sharing_of(bench, server, rows, "a membership",
                "SELECT id, amount FROM orders WHERE customer IN (SELECT customer FROM members WHERE who = $1)")
+    sharing_of(bench, server, rows, "a top 10", f"SELECT id, amount FROM {TOP_OF_CUSTOMER}")
 
 
 def sharing_of(bench, server, rows, name, query):
-    """The same of one query; its parameter is 0 for the row that changes."""
+    """The same of one query; its parameter is 0 for the row that changes, whose amount is the highest from then on."""
     customers = rows // PER_CUSTOMER
     first = None
     made = 0
@@ -275,7 +305,7 @@ def sharing_of(bench, server, rows, name, query):
                 made += 1
             each_ms = (time.monotonic() - start) * 1e3 / max(1, made - before)
             result = changes_one_by_one(server, watchers[0],
-                                        "UPDATE orders SET amount = amount + 1 WHERE id = 1", rows)
+                                        "UPDATE orders SET amount = amount + 1000 WHERE id = 1", rows)
             first = first or result
             case = f"{wanted:,} subscriptions of {name}"
             bench.report.add("any_sharing", f"{case}: evaluation", "ms", [result["evaluation"]],

@@ -14,11 +14,11 @@ def shown(value, unit):
     """A number for people, with its unit."""
     if value is None:
         return "-"
-    if unit in ("ms", "s"):
+    if unit in ("ms", "s", "a batch"):
         return f"{value:.2f} {unit}"
     if abs(value) >= 10_000:
-        return f"{value / 1000:,.0f}k {unit}"
-    return f"{value:,.0f} {unit}"
+        return f"{value / 1000:,.0f}k {unit}".rstrip()
+    return f"{value:,.0f} {unit}".rstrip()
 
 
 def percentile(values, share):

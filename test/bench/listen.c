@@ -13,11 +13,12 @@
  * server is. Several threads (-j) share the connections, each with an epoll of
  * its own; a connection belongs to one thread.
  *
- * Standard input takes one line, "expect N..." : how many changes each
- * connection is to receive, one number for all or one for each. When they have
- * arrived and no more follow for a moment, or when nothing has arrived for -q
- * seconds, one line of totals is printed and the program ends. With -r, each
- * change of the first connection is written to a file as "id arrival_ns".
+ * Standard input takes lines "expect N..." : how many changes each connection
+ * is to receive since the line before, one number for all or one for each. When
+ * they have arrived and no more follow for a moment, or when nothing has arrived
+ * for -q seconds, a line of totals is printed. The program ends with its input.
+ * With -r, each change of the first connection is then written to a file as
+ * "id arrival_ns".
  *
  * Times are CLOCK_MONOTONIC in nanoseconds, comparable with write.c's and with
  * Python's time.monotonic_ns() on the same machine.
@@ -25,7 +26,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -241,14 +241,16 @@ static void RunSetup(PGconn *conn, const char *template, int number)
     free(sql);
 }
 
-/* Reads "expect N..." and sets what each connection is to receive. */
-static void ReadExpectation(void)
+/* Reads "expect N..." and sets what each connection is to receive; false at the end of input. */
+static bool ReadExpectation(void)
 {
     static char line[kLongestLine];
     uint64_t first = 0;
     char *at;
 
-    if (fgets(line, sizeof(line), stdin) == NULL || strncmp(line, "expect ", 7) != 0)
+    if (fgets(line, sizeof(line), stdin) == NULL)
+        return false;
+    if (strncmp(line, "expect ", 7) != 0)
         Die("standard input", "\"expect N...\" is what it takes");
     at = line + 7;
     for (int i = 0; i < client_count; i++)
@@ -261,6 +263,7 @@ static void ReadExpectation(void)
         clients[i].expected = end == at ? first : value;
         at = end;
     }
+    return true;
 }
 
 /* True when every connection has at least what it expects; sums all changes. */
@@ -282,13 +285,8 @@ static bool Complete(uint64_t *total)
 /* Returns when all has arrived, or nothing for quiet_seconds. */
 static void WaitForChanges(int quiet_seconds)
 {
-    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     uint64_t total = 0, before = 0;
     int64_t since;
-
-    while (poll(&input, 1, -1) < 0 && errno == EINTR)
-        ;
-    ReadExpectation();
 
     for (since = Now();;)
     {
@@ -308,6 +306,7 @@ static void WaitForChanges(int quiet_seconds)
     }
 }
 
+/* Prints what came since the last time, and begins to count anew: the next has what is late. */
 static void PrintTotals(void)
 {
     uint64_t changes = 0, messages = 0, lost = 0, surplus = 0, resets = 0;
@@ -316,23 +315,27 @@ static void PrintTotals(void)
     for (int i = 0; i < client_count; i++)
     {
         Client *client = &clients[i];
+        uint64_t received = atomic_exchange(&client->changes, 0);
+        int64_t client_first = atomic_exchange(&client->first_ns, 0);
+        int64_t client_last = atomic_exchange(&client->last_ns, 0);
 
-        changes += client->changes;
-        messages += client->messages;
-        resets += client->resets;
-        surplus += client->doubled;
-        if (client->changes < client->expected)
-            lost += client->expected - client->changes;
+        changes += received;
+        messages += atomic_exchange(&client->messages, 0);
+        resets += atomic_exchange(&client->resets, 0);
+        surplus += atomic_exchange(&client->doubled, 0);
+        if (received < client->expected)
+            lost += client->expected - received;
         else
-            surplus += client->changes - client->expected;
-        if (client->first_ns != 0 && (first == 0 || client->first_ns < first))
-            first = client->first_ns;
-        if (client->last_ns > last)
-            last = client->last_ns;
+            surplus += received - client->expected;
+        if (client_first != 0 && (first == 0 || client_first < first))
+            first = client_first;
+        if (client_last > last)
+            last = client_last;
     }
     printf("changes %" PRIu64 " messages %" PRIu64 " lost %" PRIu64 " surplus %" PRIu64
            " resets %" PRIu64 " first %" PRId64 " last %" PRId64 "\n",
            changes, messages, lost, surplus, resets, first, last);
+    fflush(stdout);
 }
 
 static void WriteRecord(void)
@@ -391,12 +394,15 @@ int main(int argc, char **argv)
     puts("ready");
     fflush(stdout);
 
-    WaitForChanges(quiet_seconds);
+    while (ReadExpectation())
+    {
+        WaitForChanges(quiet_seconds);
+        PrintTotals();
+    }
 
     atomic_store(&stopping, true);
     for (int i = 0; i < thread_count; i++)
         pthread_join(threads[i], NULL);
-    PrintTotals();
     if (record_path != NULL)
         WriteRecord();
     for (int i = 0; i < client_count; i++)
