@@ -94,6 +94,7 @@ void Spill(Outbox* outbox, std::string_view bytes) {
 
 // Writes what is staged to the spill file, unpublished.
 void SpillStaged(Outbox* outbox) {
+  if (outbox->staged.len == 0) return;
   InMemoryContext(outbox_context, [&] {
     RecordReader reader(Bytes(View(outbox->staged)));
     while (const auto record = reader.Next()) CountAhead(&outbox->spill, record->header);

@@ -11,8 +11,8 @@ extern "C" {
 
 namespace live_queries {
 
-// An empty table for about `count` entries, which lives in `context`. An entry is found by the bytes
-// of `key`, its first member: they have no padding.
+// An empty table for about `count` entries, which lives in `context`. An entry is found by the
+// bytes of its first member, which have no padding.
 template <class Entry, class Key>
 HTAB* MakeHashTable(const char* name, Key Entry::*, long count, MemoryContext context,
                     size_t entry_bytes = sizeof(Entry)) {
