@@ -1,5 +1,5 @@
-// The roll of this backend's subscriptions: found by id or serial, entered, removed. Process: client
-// backend.
+// The roll of this backend's subscriptions: found by id or serial, entered, removed. Process:
+// client backend.
 #include "deliver/local_subscription.hpp"
 
 #include <algorithm>

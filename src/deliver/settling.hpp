@@ -1,4 +1,5 @@
-// Which subscriptions need not be looked at until something comes for them. Process: client backend.
+// Which subscriptions need not be looked at until something comes for them. Process: client
+// backend.
 #pragma once
 
 namespace live_queries {

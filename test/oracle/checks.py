@@ -21,7 +21,7 @@ from story import story_of
 from traces import START
 from whole import Examiner, WholeComparison
 
-SLACK = 15.0   # seconds that a call may take, which is recorded when it is done
+SLACK = 5.0    # seconds that a call may take, which is recorded when it is done
 STANDSTILL = 20.0  # seconds that the time of a query may stand still, of whatever steps it is
 NEARBY = 5     # transactions before a snapshot that it may not see all the same
 HISTORY = 300  # events kept for a report, of a connection and of each subscription
