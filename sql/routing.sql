@@ -23,6 +23,33 @@ SELECT * FROM routing_of('SELECT id FROM goods WHERE big > 1 AND big = ANY($1::i
 SELECT * FROM routing_of('SELECT id FROM goods WHERE shop > 1::bigint');
 SELECT * FROM routing_of($$SELECT id FROM goods WHERE since > '2026-01-01'::date$$);
 SELECT * FROM routing_of($$SELECT id FROM goods WHERE name > 'a' AND name IN ('a'::text, 'b')$$);
+-- OR of equalities on one column is a list.
+SELECT * FROM routing_of('SELECT id FROM goods WHERE shop = 1 OR shop = $1 OR shop IN (3, 4) OR $2 = shop', '{2,5}');
+SELECT * FROM routing_of('SELECT id FROM goods WHERE (shop = 1 OR $1 = shop OR shop = ANY($2)) AND (big = 1::int OR big = $3)', '{2,"{3,NULL}",4}');
+SELECT * FROM routing_of($$SELECT id FROM goods WHERE (kind = 'a' OR kind = 'b') AND price > 1$$);
+SELECT * FROM routing_of('SELECT id FROM goods WHERE shop = 1 OR shop = $1', ARRAY[NULL]);
+-- Not what compares otherwise.
+SELECT * FROM routing_of('SELECT id FROM goods WHERE (shop = 1 OR big = 2) AND (shop = 1 OR shop > 2) AND (shop = 1 OR shop = id) AND (shop = 1 OR shop = 2::bigint)');
+SELECT * FROM routing_of($$SELECT id FROM goods WHERE kind = 'a' OR kind = 'b' COLLATE "C"$$);
+SELECT * FROM routing_of('SELECT id FROM goods WHERE shop = 1 OR (shop = 2 AND big = 3) OR shop IS NULL');
+SELECT property, left(value, 30) AS value
+FROM routing_of('SELECT id FROM goods WHERE shop = ANY($1) OR shop = 0', ARRAY[(SELECT array_agg(n)::text FROM generate_series(1, 999) n)]);
+SELECT property, left(value, 30) AS value
+FROM routing_of('SELECT id FROM goods WHERE shop = ANY($1) OR shop = 0', ARRAY[(SELECT array_agg(n)::text FROM generate_series(1, 1000) n)]);
+-- What a text has to begin with: before bounds, behind equalities and lists. The pattern itself is checked.
+SELECT * FROM routing_of($$SELECT id FROM goods WHERE kind LIKE 'a%'$$);
+SELECT * FROM routing_of('SELECT id FROM goods WHERE kind ^@ $1', '{a}');
+SELECT * FROM routing_of('SELECT id FROM goods WHERE shop > 1 AND kind LIKE $1 AND kind LIKE $2 AND kind < $3', '{a%b,_c,d}');
+SELECT * FROM routing_of('SELECT id FROM goods WHERE shop = 1 AND kind LIKE $1', '{a%}');
+SELECT * FROM routing_of('SELECT id FROM goods WHERE kind LIKE $1 OR kind LIKE $2', '{a%,b%}');
+-- Not where that is nothing, or the pattern may be an error, or what compares is something else.
+SELECT pattern, (SELECT string_agg(property || ': ' || value, ', ') FROM routing_of('SELECT id FROM goods WHERE kind LIKE $1', ARRAY[pattern])) AS found
+FROM unnest(ARRAY['a', '\%', 'ä%', '%a', '_a', '', 'a%\', '\', NULL]) AS pattern;
+SELECT * FROM routing_of($$SELECT id FROM goods WHERE kind ILIKE 'a%' AND kind NOT LIKE 'ab%' AND kind ~ '^a' AND kind ^@ '' AND 'ab%' LIKE kind$$);
+CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+SELECT * FROM routing_of($$SELECT id FROM goods WHERE kind COLLATE any_case LIKE 'a%' AND kind COLLATE any_case ^@ 'a'$$);
+SELECT * FROM routing_of($$SELECT id FROM goods WHERE kind COLLATE "C" LIKE 'a%'$$);
+DROP COLLATION any_case;
 -- What asks for more than one constant, or for none, stays what it was.
 SELECT * FROM routing_of('SELECT id FROM goods WHERE shop <> ALL($1) AND shop < id AND (shop < 5 OR kind > $2)', ARRAY['{1,2}', 'a']);
 SELECT * FROM routing_of('SELECT id FROM goods WHERE shop = ANY($1)', ARRAY[NULL]);
@@ -45,6 +72,8 @@ SET ROLE regress_live_shop;
 SELECT * FROM routing_of('SELECT id FROM goods WHERE price > 1');
 SELECT * FROM routing_of('SELECT id FROM goods WHERE id BETWEEN 1 AND 5');
 SELECT * FROM routing_of('SELECT id FROM goods WHERE id IN (1, 5)');
+SELECT * FROM routing_of('SELECT id FROM goods WHERE (id = 1 OR id = 5) AND (price = 1 OR price = 2)');
+SELECT * FROM routing_of($$SELECT id FROM goods WHERE kind LIKE 'a%' AND kind ^@ 'a'$$);
 CALL watch('mine', 'SELECT id, kind FROM goods WHERE id BETWEEN $1 AND $2', '1', '5');
 RESET ROLE;
 INSERT INTO goods (id, shop, kind, big) VALUES (1, 1, 'a', 1), (2, 2, 'a', 1), (3, 1, 'a', 0), (4, 1, 'a', NULL), (5, 1, 'b', 7), (6, 1, 'b', 7);
@@ -63,6 +92,8 @@ CALL watch('1 2 too', 'SELECT id FROM goods WHERE shop = ANY($1)', '{1,2}');
 CALL watch('2 NULL 2', 'SELECT id FROM goods WHERE shop = ANY($1)', '{2,NULL,2}');
 CALL watch('empty', 'SELECT id FROM goods WHERE shop = ANY($1)', '{}');
 CALL watch('NULL', 'SELECT id FROM goods WHERE shop = ANY($1)', '{NULL}');
+CALL watch('1 or 2', 'SELECT id FROM goods WHERE shop = 1 OR shop = $1', '2');
+CALL watch('2 or NULL', 'SELECT id FROM goods WHERE shop = 2 OR shop = $1 OR shop = ANY($2)', NULL, '{2,NULL}');
 CALL watch('square', 'SELECT id FROM goods WHERE shop = ANY($1)', '{{1,3},{4,5}}');
 INSERT INTO goods (id, shop) SELECT n, n FROM generate_series(1, 6) n;
 INSERT INTO goods (id) VALUES (7);
@@ -71,6 +102,7 @@ UPDATE goods SET shop = 2 WHERE id IN (1, 2, 3);
 UPDATE goods SET shop = NULL WHERE id = 4;
 SELECT * FROM feed();
 SELECT live.unsubscribe('1 2');
+SELECT live.unsubscribe('1 or 2');
 UPDATE goods SET shop = 1 WHERE id = 2;
 SELECT * FROM feed();
 SELECT live.unsubscribe('1 2 too');
@@ -113,18 +145,54 @@ SELECT * FROM feed();
 SELECT live.unsubscribe_all();
 TRUNCATE goods;
 
+-- Prefixes: as they are, with wildcards and without, escaped, of other characters, each with the other conditions.
+CALL watch('a%', 'SELECT id FROM goods WHERE kind LIKE $1', 'a%');
+CALL watch('a% too', 'SELECT id FROM goods WHERE kind LIKE $1', 'a%');
+CALL watch('a', 'SELECT id FROM goods WHERE kind LIKE $1', 'a');
+CALL watch('a_', 'SELECT id FROM goods WHERE kind LIKE $1', 'a_');
+CALL watch('a%c', 'SELECT id FROM goods WHERE kind LIKE $1', 'a%c');
+CALL watch('ab%', 'SELECT id FROM goods WHERE kind LIKE $1', 'ab%');
+CALL watch('a\%%', 'SELECT id FROM goods WHERE kind LIKE $1', 'a\%%');
+CALL watch('a!%%', $$SELECT id FROM goods WHERE kind LIKE 'a!%%' ESCAPE '!'$$);
+CALL watch('ä%', 'SELECT id FROM goods WHERE kind LIKE $1', 'ä%');
+CALL watch('%c', 'SELECT id FROM goods WHERE kind LIKE $1', '%c');
+CALL watch('begins ab', 'SELECT id FROM goods WHERE kind ^@ $1', 'ab');
+CALL watch('shop', 'SELECT id FROM goods WHERE kind LIKE $1 AND shop = $2', 'a%', '1');
+CALL watch('big', 'SELECT id FROM goods WHERE kind LIKE $1 AND big > $2', 'a%', '3');
+INSERT INTO goods (id, kind, shop, big)
+SELECT n, kind, 1, n FROM unnest(ARRAY['a', 'ab', 'abc', 'a%c', 'b', 'ä', 'ä☃', 'A', '', NULL]) WITH ORDINALITY AS given (kind, n);
+SELECT * FROM feed();
+UPDATE goods SET kind = 'b' || kind WHERE id < 4;
+SELECT * FROM feed();
+SELECT live.unsubscribe('a%');
+SELECT live.unsubscribe('ab%');
+UPDATE goods SET kind = substr(kind, 2) WHERE id < 4;
+SELECT * FROM feed();
+SELECT live.unsubscribe_all();
+TRUNCATE goods;
+
+-- A pattern that takes more than there is of the stack ends its own live query.
+CALL watch('good', 'SELECT id FROM goods WHERE kind LIKE $1', 'ab%');
+CALL watch('deep', 'SELECT id FROM goods WHERE kind LIKE $1', 'a' || repeat('%b', 100000));
+INSERT INTO goods (id, kind) VALUES (1, 'a' || repeat('b', 10)), (2, 'a' || repeat('b', 100000));
+SELECT * FROM feed();
+SELECT live.unsubscribe_all();
+TRUNCATE goods;
+
 -- Many of one shape are one template, whatever the constants.
 CREATE FUNCTION watch_many() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   FOR n IN 1..100 LOOP
     CALL watch('between ' || n, 'SELECT id FROM goods WHERE shop BETWEEN $1 AND $2', n::text, (n + 2)::text);
     CALL watch('any ' || n, 'SELECT id FROM goods WHERE shop = ANY($1)', ARRAY[n, n + 1, n + 50]::text);
+    CALL watch('like ' || n, 'SELECT id FROM goods WHERE kind LIKE $1', 'k' || n || '!%');
+    CALL watch('or ' || n, format('SELECT id FROM goods WHERE shop = $1 OR shop = %s', n + 50), n::text);
   END LOOP;
 END $$;
 SELECT watch_many();
 -- A change is counted for each template that it matches.
 SELECT changes_matched AS before FROM live.workers WHERE database = current_database() AND kind = 'decoder' \gset
-INSERT INTO goods (id, shop) VALUES (1, 60);
+INSERT INTO goods (id, shop, kind) VALUES (1, 60, 'k60!');
 SELECT * FROM feed();
 SELECT changes_matched - :before AS matched FROM live.workers WHERE database = current_database() AND kind = 'decoder';
 UPDATE goods SET shop = 61;

@@ -12,11 +12,19 @@ CREATE PROCEDURE make_conditions(type text, samples text[]) LANGUAGE sql AS $$
     SELECT format('$1::%s %s v', type, operator), ARRAY[a] FROM unnest(samples) a, unnest('{=,<,>=}'::text[]) operator
     UNION ALL
     SELECT condition, ARRAY[a, b] FROM unnest(samples) a, unnest(samples) b,
-      (VALUES ('v BETWEEN $1 AND $2'), ('v > $1 AND $2 > v'), (format('v IN ($1, $2, %L)', samples[1]))) AS of_two (condition)
+      (VALUES ('v BETWEEN $1 AND $2'), ('v > $1 AND $2 > v'), (format('v IN ($1, $2, %L)', samples[1])), ('v = $1 OR $2 = v'),
+        (format('(v = $1 OR v IN ($2, %L)) AND v <> $2', samples[1]))) AS of_two (condition)
     UNION ALL
     SELECT condition, ARRAY[ARRAY[a, NULL, b, a]::text, b, a] FROM unnest(samples) a, unnest(samples) b,
-      (VALUES ('v = ANY($1)'), ('v = ANY($1) AND v >= $2 AND v <> $3')) AS of_list (condition)
-    WHERE type NOT LIKE '%[]';
+      (VALUES ('v = ANY($1)'), ('v = ANY($1) AND v >= $2 AND v <> $3'), ('v = ANY($1) OR v = $2')) AS of_list (condition)
+    WHERE type NOT LIKE '%[]'
+    UNION ALL
+    SELECT 'v LIKE $1', ARRAY[pattern]
+    FROM unnest(samples) a, regexp_replace(a, '([%_\\])', '\\\1', 'g') AS same,
+      unnest(ARRAY[same, same || '%', same || '_', same || '%' || same, left(a, 1) || '%', '%' || same]) AS pattern
+    WHERE type ~ '^(text|varchar|char|name)' AND type NOT LIKE '%any_case'
+    UNION ALL
+    SELECT 'v ^@ $1', ARRAY[a] FROM unnest(samples) a WHERE type ~ '^(text|varchar|char|name)' AND type NOT LIKE '%any_case';
   -- Of what is compared as any row, the type has to be said.
   UPDATE conditions SET condition = regexp_replace(replace(condition, 'ANY($1)', 'ANY($1::pair[])'), '\$(\d)(?!:)', '$\1::pair', 'g')
   WHERE type = 'pair';
@@ -123,7 +131,7 @@ CALL try_type('numeric', '1', '1.00', 'NaN', 'Infinity', '-Infinity'); TABLE how
 CALL try_type('money', '1', '-1', '2.50'); TABLE how_it_went;
 CALL try_type('oid', '1', '4000000000'); TABLE how_it_went;
 CALL try_type('boolean', 'true', 'false'); TABLE how_it_went;
-CALL try_type('text', '', 'a', 'B', 'b ', 'NULL', 'ä'); TABLE how_it_went;
+CALL try_type('text', '', 'a', 'B', 'b ', 'NULL', 'ä', 'äa', 'a%b_\'); TABLE how_it_went;
 CALL try_type('text COLLATE "C"', 'a', 'B', 'b '); TABLE how_it_went;
 CALL try_type('text COLLATE any_case', 'a', 'A', 'b', 'B'); TABLE how_it_went;
 CALL try_type('varchar(3)', '', 'a', 'B', 'b '); TABLE how_it_went;

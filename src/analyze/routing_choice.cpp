@@ -1,7 +1,8 @@
-// Chooses by the kinds of the conditions: an equality before a list, and both before bounds.
-// Process: client backend, decoder.
+// Chooses by the kinds of the conditions: an equality before a list, both before a prefix, and that
+// before bounds. Process: client backend, decoder.
 #include "analyze/routing_choice.hpp"
 
+#include "analyze/text_patterns.hpp"
 #include "analyze/tree.hpp"
 
 extern "C" {
@@ -47,11 +48,20 @@ List* HashedConditions(List* conditions) {
   ListCell* cell;
   foreach (cell, conditions) {
     const RoutingKind kind = KindOf(static_cast<Node*>(lfirst(cell)));
-    if (kind == RoutingKind::kBound || (kind == RoutingKind::kList && list)) continue;
-    list = list || kind == RoutingKind::kList;
+    const bool first_list = kind == RoutingKind::kList && !list;
+    if (kind != RoutingKind::kEquality && !first_list) continue;
+    list = list || first_list;
     hashed = lappend_int(hashed, foreach_current_index(cell));
   }
   return hashed;
+}
+
+List* FirstPrefix(List* conditions) {
+  ListCell* cell;
+  foreach (cell, conditions)
+    if (KindOf(static_cast<Node*>(lfirst(cell))) == RoutingKind::kPrefix)
+      return list_make1_int(foreach_current_index(cell));
+  return NIL;
 }
 
 // Of the first column with bounds, the first low one and the first high one.
@@ -79,16 +89,22 @@ List* BoundsOfOneColumn(List* conditions) {
 RoutingChoice ChooseRoutingIndex(List* conditions) {
   RoutingChoice choice = {RoutingIndexKind::kHash, HashedConditions(conditions), NIL};
   if (choice.indexed == NIL) {
-    choice.indexed = BoundsOfOneColumn(conditions);
+    choice.indexed = FirstPrefix(conditions);
+    if (choice.indexed == NIL) choice.indexed = BoundsOfOneColumn(conditions);
     choice.kind = choice.indexed == NIL ? RoutingIndexKind::kNone : RoutingIndexKind::kIntervals;
   }
-  for (int i = 0; i < list_length(conditions); ++i)
-    if (!list_member_int(choice.indexed, i)) choice.checked = lappend_int(choice.checked, i);
+  for (int i = 0; i < list_length(conditions); ++i) {
+    const bool more_than_a_prefix =
+        KindOf(static_cast<Node*>(list_nth(conditions, i))) == RoutingKind::kPrefix;
+    if (more_than_a_prefix || !list_member_int(choice.indexed, i))
+      choice.checked = lappend_int(choice.checked, i);
+  }
   return choice;
 }
 
 RoutingKind KindOf(const Node* condition) {
   if (IsA(condition, ScalarArrayOpExpr)) return RoutingKind::kList;
+  if (TakesPattern(get_opcode(AsOperator(condition)->opno))) return RoutingKind::kPrefix;
   const Oid type = exprType(ComparedColumn(condition));
   const TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_EQ_OPR);
   return AsOperator(condition)->opno == entry->eq_opr ? RoutingKind::kEquality

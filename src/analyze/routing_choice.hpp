@@ -15,14 +15,14 @@ namespace live_queries {
 enum class RoutingIndexKind : uint8_t {
   kNone,       // all routes are looked at; without conditions there is one
   kHash,       // of the values of equalities, and of one element of a list
-  kIntervals,  // between the bounds of one column
+  kIntervals,  // between the bounds of one column, or of the texts that begin alike
 };
 
 // The numbers of conditions, from 0.
 struct RoutingChoice {
   RoutingIndexKind kind;
-  List* indexed;  // ints: those that hold of what the index finds
-  List* checked;  // ints: those that are asked for each route that it finds
+  List* indexed;  // ints: those that the index is made of
+  List* checked;  // ints: those that are asked for each route that it finds; a prefix is in both
 };
 
 // The cheapest for such conditions as TakeRouting makes.

@@ -2,6 +2,7 @@
 // evaluated before those of row security. Process: client backend, decoder.
 #include "analyze/routing_conditions.hpp"
 
+#include "analyze/text_patterns.hpp"
 #include "analyze/tree.hpp"
 
 extern "C" {
@@ -93,7 +94,7 @@ int CountElements(const Const& array) {
   return ArrayGetNItems(ARR_NDIM(elements), ARR_DIMS(elements));
 }
 
-Routable AsList(const ScalarArrayOpExpr& condition, bool leakproof_only) {
+Routable AsAny(const ScalarArrayOpExpr& condition, bool leakproof_only) {
   Node* column = static_cast<Node*>(linitial(condition.args));
   Node* array = static_cast<Node*>(lsecond(condition.args));
   if (!condition.useOr || !IsColumn(column) || !IsValue(array)) return {};
@@ -104,6 +105,77 @@ Routable AsList(const ScalarArrayOpExpr& condition, bool leakproof_only) {
   Const* value = ConvertTo(castNode(Const, array), array_type);
   if (value == nullptr || CountElements(*value) > kMaxRoutingElements) return {};
   return {column, value, equality, condition.inputcollid};
+}
+
+void AddElements(const Const& array, Oid type, ArrayBuildState* all) {
+  int16 length;
+  bool by_value;
+  char alignment;
+  get_typlenbyvalalign(type, &length, &by_value, &alignment);
+  // (Of a type that is stored alike, where a cast changes nothing.)
+  ArrayType* elements = DatumGetArrayTypeP(array.constvalue);
+  Datum* values;
+  bool* nulls;
+  int count;
+  deconstruct_array(elements, ARR_ELEMTYPE(elements), length, by_value, alignment, &values, &nulls,
+                    &count);
+  for (int i = 0; i < count; ++i)
+    (void)accumArrayResult(all, values[i], nulls[i], type, CurrentMemoryContext);
+}
+
+// `column = a OR column = b OR column = ANY (c)` is a list of a, b and the elements of c.
+Routable AsAlternatives(const BoolExpr& condition, bool leakproof_only) {
+  if (condition.boolop != OR_EXPR) return {};
+  Routable list = {};
+  ArrayBuildState* elements = nullptr;
+  ListCell* cell;
+  foreach (cell, condition.args) {
+    Node* arm = static_cast<Node*>(lfirst(cell));
+    const bool is_any = IsA(arm, ScalarArrayOpExpr);
+    if (!is_any && !IsA(arm, OpExpr)) return {};
+    const Routable found = is_any ? AsAny(*castNode(ScalarArrayOpExpr, arm), leakproof_only)
+                                  : AsEquality(*castNode(OpExpr, arm), leakproof_only);
+    if (found.value == nullptr) return {};
+    const Oid type = exprType(found.column);
+    if (elements == nullptr) {
+      if (!OidIsValid(get_array_type(type))) return {};
+      list = found;
+      elements = initArrayResult(type, CurrentMemoryContext, false);
+    }
+    if (!equal(found.column, list.column) || found.collation != list.collation) return {};
+    if (is_any)
+      AddElements(*found.value, type, elements);
+    else
+      (void)accumArrayResult(elements, found.value->constvalue, false, type, CurrentMemoryContext);
+    if (elements->nelems > kMaxRoutingElements) return {};
+  }
+  const Oid array_type = get_array_type(elements->element_type);
+  list.value = makeConst(array_type, -1, get_typcollation(array_type), -1,
+                         makeArrayResult(elements, CurrentMemoryContext), false, false);
+  return list;
+}
+
+Routable AsList(Node* qual, bool leakproof_only) {
+  if (IsA(qual, ScalarArrayOpExpr))
+    return AsAny(*castNode(ScalarArrayOpExpr, qual), leakproof_only);
+  if (IsA(qual, BoolExpr)) return AsAlternatives(*castNode(BoolExpr, qual), leakproof_only);
+  return {};
+}
+
+// Texts are compared by a pattern byte for byte, whatever their collation's order, if equal ones of
+// that collation are the same.
+bool ComparesBytes(Oid collation) {
+  return OidIsValid(collation) && get_collation_isdeterministic(collation);
+}
+
+Routable AsPrefix(const OpExpr& condition, bool leakproof_only) {
+  const Comparison comparison = ComparisonOf(condition);
+  if (comparison.value == nullptr || comparison.swapped) return {};
+  const Oid function = get_opcode(condition.opno);
+  if (!TakesPattern(function) || !ComparesBytes(condition.inputcollid)) return {};
+  if (leakproof_only && !get_func_leakproof(function)) return {};
+  if (PrefixOf(function, comparison.value->constvalue) == nullptr) return {};
+  return {comparison.column, comparison.value, condition.opno, condition.inputcollid};
 }
 
 // A constant of another type is converted only where no value is out of range, and no order is
@@ -134,13 +206,12 @@ Routable AsBound(const OpExpr& condition, bool leakproof_only) {
 }
 
 Routable AsRoutable(RoutingKind kind, Node* qual, bool leakproof_only) {
-  if (kind == RoutingKind::kList)
-    return IsA(qual, ScalarArrayOpExpr) ? AsList(*castNode(ScalarArrayOpExpr, qual), leakproof_only)
-                                        : Routable();
+  if (kind == RoutingKind::kList) return AsList(qual, leakproof_only);
   if (!IsA(qual, OpExpr)) return {};
   const OpExpr& condition = *castNode(OpExpr, qual);
-  return kind == RoutingKind::kEquality ? AsEquality(condition, leakproof_only)
-                                        : AsBound(condition, leakproof_only);
+  if (kind == RoutingKind::kEquality) return AsEquality(condition, leakproof_only);
+  if (kind == RoutingKind::kPrefix) return AsPrefix(condition, leakproof_only);
+  return AsBound(condition, leakproof_only);
 }
 
 Node* MakeCondition(RoutingKind kind, const Routable& route, int number) {

@@ -83,6 +83,7 @@ const char* RoutingIndexText(const QuerySpec& spec, const RoutingChoice& choice)
     const char* column =
         ColumnNames(spec.relation, list_make1_int(RoutingColumn(condition)->varattno));
     if (KindOf(condition) == RoutingKind::kList) column = psprintf("elements for %s", column);
+    if (KindOf(condition) == RoutingKind::kPrefix) column = psprintf("prefixes of %s", column);
     if (parts == nullptr || choice.kind == RoutingIndexKind::kHash)
       parts = Joined(parts, ", ", column);
   }

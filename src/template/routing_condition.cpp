@@ -4,9 +4,11 @@
 #include "pg/fault.hpp"
 
 extern "C" {
+#include "catalog/pg_collation.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/array.h"
 #include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 }
@@ -53,6 +55,7 @@ void PrepareRoutingCondition(RoutingCondition* prepared, Node* condition) {
   prepared->column = RoutingColumn(condition)->varattno;
   prepared->type = exprType(ComparedColumn(condition));
   prepared->collation = CollationOf(condition);
+  prepared->order_collation = prepared->collation;
   get_typlenbyvalalign(prepared->type, &prepared->length, &prepared->by_value,
                        &prepared->alignment);
   const TypeCacheEntry* entry = lookup_type_cache(
@@ -61,6 +64,11 @@ void PrepareRoutingCondition(RoutingCondition* prepared, Node* condition) {
     prepared->strategy = StrategyOf(condition);
     PrepareOperator(castNode(OpExpr, condition)->opfuncid, condition, &prepared->holds);
     fmgr_info(entry->cmp_proc, &prepared->order);
+  } else if (prepared->kind == RoutingKind::kPrefix) {
+    PrepareOperator(castNode(OpExpr, condition)->opfuncid, condition, &prepared->holds);
+    // By bytes: elsewhere what begins alike need not stand together.
+    fmgr_info(F_BTTEXTCMP, &prepared->order);
+    prepared->order_collation = C_COLLATION_OID;
   } else {
     PrepareOperator(get_opcode(entry->eq_opr), condition, &prepared->holds);
     fmgr_info(entry->hash_proc, &prepared->hash);
@@ -107,7 +115,7 @@ bool HoldsOfAny(RoutingCondition* condition, Datum value, RouteElements elements
 }
 
 int CompareValues(RoutingCondition* condition, Datum a, Datum b) {
-  return DatumGetInt32(FunctionCall2Coll(&condition->order, condition->collation, a, b));
+  return DatumGetInt32(FunctionCall2Coll(&condition->order, condition->order_collation, a, b));
 }
 
 Datum ReadyToCompare(const RoutingCondition& condition, Datum value) {

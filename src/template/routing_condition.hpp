@@ -22,9 +22,10 @@ struct RoutingCondition {
   int16 length;
   char alignment;
   FmgrInfo holds;  // its operator, on one value and one constant or element
-  FmgrInfo hash;   // of the column's values; not of bounds
-  FmgrInfo order;  // of bounds: below, at or above 0
+  FmgrInfo hash;   // of the column's values; of equalities and lists
+  FmgrInfo order;  // of bounds and prefixes: below, at or above 0
   Oid collation;
+  Oid order_collation;
 };
 
 // In CurrentMemoryContext. In a transaction. `condition` has to stay.

@@ -1,9 +1,10 @@
 // Finds routes by the values of a row: by a hash of equalities and of the elements of a list, or by
-// the bounds of a column; what is left of the conditions is then asked of each route that was
-// found. Process: decoder.
+// a prefix or the bounds of a column; what the index does not answer is then asked of each route
+// that was found. Process: decoder.
 #include "template/routing_index.hpp"
 
 #include "analyze/routing_choice.hpp"
+#include "analyze/text_patterns.hpp"
 #include "model/interval_index.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -36,15 +37,17 @@ struct RoutingIndex {
   RoutingIndexKind kind;
   int count;  // of conditions, beside spec.routing_conditions
   RoutingCondition conditions[kMaxRoutingColumns];
-  // Those that the index answers: equalities, a list, and the two bounds of one column.
+  // Those that the index is made of: equalities, a list, a prefix, and the two bounds of a column.
   int equality_count;
   RoutingCondition* equalities[kMaxRoutingColumns];
-  RoutingCondition* list;  // nullptr: none
-  RoutingCondition* low;   // nullptr: unbounded
+  RoutingCondition* list;    // nullptr: none
+  RoutingCondition* prefix;  // likewise
+  RoutingCondition* low;     // nullptr: unbounded
   RoutingCondition* high;
   int checked_count;
   RoutingCondition* checked[kMaxRoutingColumns];
   bool has_lists;
+  bool has_patterns;
   bool by_equalities_alone;  // so that equal values are one route
   RoutePlaces by_values;
   RoutePlaces by_constants;  // not if by_equalities_alone
@@ -69,6 +72,8 @@ void NoteIndexed(RoutingIndex* index, RoutingCondition* condition) {
     index->equalities[index->equality_count++] = condition;
   else if (condition->kind == RoutingKind::kList)
     index->list = condition;
+  else if (condition->kind == RoutingKind::kPrefix)
+    index->prefix = condition;
   else if (IsLowBound(condition->strategy))
     index->low = condition;
   else
@@ -135,6 +140,23 @@ Route* FindSame(Template* common, const Datum* constants, uint32* hash) {
   return nullptr;
 }
 
+// What begins as the pattern of a route asks for, by bytes. In CurrentMemoryContext.
+void SetPrefix(const RoutingCondition& condition, Datum pattern, RouteInterval* interval) {
+  text* prefix = PrefixOf(condition.holds.fn_oid, pattern);
+  text* beyond = BeyondPrefix(prefix);
+  interval->low.value = PointerGetDatum(prefix);
+  interval->low.kind =
+      LIVE_QUERIES_MUTATION("exclude_prefixes") ? BoundKind::kExclusive : BoundKind::kInclusive;
+  if (beyond == nullptr) return;
+  interval->high.value = PointerGetDatum(beyond);
+  interval->high.kind = BoundKind::kExclusive;
+}
+
+void FreePrefix(RouteInterval* interval) {
+  pfree(DatumGetPointer(interval->low.value));
+  if (interval->high.kind != BoundKind::kUnbounded) pfree(DatumGetPointer(interval->high.value));
+}
+
 // In CurrentMemoryContext, that of the template.
 Route* MakeRoute(Template* common, const Datum* constants, uint32 hash) {
   const RoutingIndex* index = common->routing;
@@ -161,6 +183,8 @@ Route* MakeRoute(Template* common, const Datum* constants, uint32 hash) {
   }
   if (index->kind == RoutingIndexKind::kIntervals)
     entry->interval = AllocateIn<RouteInterval>(CurrentMemoryContext);
+  if (index->prefix != nullptr)
+    SetPrefix(*index->prefix, route->values[NumberOf(index, index->prefix)], entry->interval);
   return route;
 }
 
@@ -172,6 +196,7 @@ void FreeMemoryOf(Route* route) {
   if (route->values != nullptr) pfree(route->values);
   if (entry->elements != nullptr) pfree(entry->elements);
   if (entry->places != nullptr) pfree(entry->places);
+  if (index->prefix != nullptr) FreePrefix(entry->interval);
   if (entry->interval != nullptr) pfree(entry->interval);
   pfree(entry);
   pfree(route);
@@ -209,7 +234,9 @@ void SetEnd(const RoutingIndex* index, const RoutingCondition* bound, const Datu
                                                                     : BoundKind::kExclusive;
 }
 
-RoutingCondition* OneBound(const RoutingIndex* index) {
+// One of those that the intervals are of; nullptr: none.
+RoutingCondition* OrderOf(const RoutingIndex* index) {
+  if (index->prefix != nullptr) return index->prefix;
   return index->low != nullptr ? index->low : index->high;
 }
 
@@ -220,7 +247,7 @@ void AddInterval(RoutingIndex* index, Route* route) {
   SetEnd(index, index->low, route->values, &interval->low);
   SetEnd(index, index->high, route->values, &interval->high);
   index->intervals.Insert(interval,
-                          [&](Datum a, Datum b) { return CompareValues(OneBound(index), a, b); });
+                          [&](Datum a, Datum b) { return CompareValues(OrderOf(index), a, b); });
 }
 
 // All of an addition that may fail. What it leaves then is undone by FreeMemoryOf and Remove of the
@@ -290,13 +317,14 @@ bool ChecksHold(const Search& search, const Route& route) {
   return true;
 }
 
-// A route that the index has found. What an operator of users fails with is its fault alone.
+// A route that the index has found. What an operator of users fails with is its fault alone, and so
+// is a pattern that takes too long, or more than there is of the stack.
 void Consider(Search& search, Route* route) {
   constexpr int kRoutesAtOnce = 1000;
   if (++search.looked_at % kRoutesAtOnce == 0) CheckGuard();
   if (route->listening == 0) return;
   bool holds = search.index->checked_count == 0 || LIVE_QUERIES_MUTATION("trust_candidates");
-  if (!holds && !route->owner->dependencies.user_code)
+  if (!holds && !route->owner->dependencies.user_code && !search.index->has_patterns)
     holds = ChecksHold(search, *route);
   else if (!holds)
     BlamingRoutes({&route, 1}, [&] { holds = ChecksHold(search, *route); });
@@ -320,10 +348,10 @@ void FindByHash(Search& search) {
 }
 
 void FindByIntervals(Search& search) {
-  RoutingCondition* bound = OneBound(search.index);
+  RoutingCondition* order = OrderOf(search.index);
   search.index->intervals.ForEachContaining(
-      search.values[NumberOf(search.index, bound)],
-      [&](Datum a, Datum b) { return CompareValues(bound, a, b); },
+      search.values[NumberOf(search.index, order)],
+      [&](Datum a, Datum b) { return CompareValues(order, a, b); },
       [&](RouteInterval& interval) { Consider(search, interval.route); });
 }
 
@@ -341,6 +369,7 @@ RoutingIndex* MakeRoutingIndex(List* routing_conditions) {
     RoutingCondition* condition = &index->conditions[index->count++];
     PrepareRoutingCondition(condition, static_cast<Node*>(lfirst(cell)));
     index->has_lists = index->has_lists || condition->kind == RoutingKind::kList;
+    index->has_patterns = index->has_patterns || condition->kind == RoutingKind::kPrefix;
   }
   const RoutingChoice choice = ChooseRoutingIndex(routing_conditions);
   index->kind = choice.kind;
@@ -401,7 +430,7 @@ void FindRoutes(RoutingIndex* index, const Datum* values, const bool* nulls, Rou
     search.values[i] = values[i];
   }
   for (int i = 0; i < index->checked_count; ++i) MakeReady(&search, index->checked[i]);
-  MakeReady(&search, OneBound(index));
+  MakeReady(&search, OrderOf(index));
   if (index->kind == RoutingIndexKind::kHash)
     FindByHash(search);
   else if (index->kind == RoutingIndexKind::kIntervals)

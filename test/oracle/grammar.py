@@ -281,7 +281,7 @@ class Grammar:
         column = self.column(scope, INT)
         if column is None:
             column = self.column(scope, TEXT)
-            return "%s > 'w'" % column[0] if column else "true"
+            return self.of_text(column[0]) if column else "true"
         return self.rng.choice([
             lambda: "%s = %s" % (column[0], self.number(scope)), lambda: "%s = %s" % (column[0], self.constant(0, 3)),
             lambda: "%s > %s" % (column[0], self.constant(0, 3)), lambda: "%s IS NULL" % column[0],
@@ -290,9 +290,14 @@ class Grammar:
             lambda: "%s IS DISTINCT FROM %s" % (column[0], self.number(scope)),
             lambda: "(%s OR %s IS NULL)" % (self.plain(scope), column[0]),
             lambda: "coalesce(%s, 0) < %s" % (column[0], self.constant(1, 5)),
+            lambda: "(%s = %s OR %s = %s)" % (column[0], self.constant(0, 3), column[0], self.constant(1, 4)),
             lambda: "CASE WHEN %s > 1 THEN %s ELSE %s END = %s" % (
                 column[0], self.number(scope), self.number(scope), self.constant(0, 3)),
             lambda: "%s >= 'x'" % self.text(scope)])()
+
+    def of_text(self, column):
+        """Returns a condition on a column of that type."""
+        return self.rng.choice(["{0} > 'w'", "({0} = 'x' OR {0} = 'z')", "{0} LIKE 'o%'", "{0} ^@ 'x'"]).format(column)
 
     def equality(self, scope):
         """Returns a condition by which the rows of live queries of one shape can be told apart."""
