@@ -6,6 +6,7 @@
 #include "analyze/constant_rows.hpp"
 #include "analyze/domain_checks.hpp"
 #include "analyze/functions.hpp"
+#include "analyze/functions_in_from.hpp"
 #include "analyze/pull_up.hpp"
 #include "analyze/statement.hpp"
 #include "analyze/tree.hpp"
@@ -66,6 +67,7 @@ AnalyzedQuery AnalyzeQuery(const char* text, List* params, const FrozenValues& f
   const Statement statement = ReadStatement(text, params);
   dependencies.params_read_catalogs = statement.params_read_catalogs;
   dependencies.access = pstrdup("");
+  InlineFunctionsInFrom(statement.query, &dependencies.called);
   (void)CheckPermissions(AsNode(statement.query), &dependencies);
 
   Node* tree = AsNode(PullUp(statement.query));

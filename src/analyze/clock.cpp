@@ -14,6 +14,7 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 }
 
@@ -168,8 +169,9 @@ struct Literal {
 };
 
 struct LiteralSearch {
-  List* casts;     // locations of those around the node
-  List* literals;  // of Literal
+  List* casts;        // locations of those around the node
+  List* literals;     // of Literal
+  const char* found;  // that is of the clock
 };
 
 bool FindLiterals(Node* node, LiteralSearch* search) {
@@ -192,20 +194,20 @@ bool FindLiterals(Node* node, LiteralSearch* search) {
   return stopped;
 }
 
-bool RefuseClockConstants(Node* node, List* literals) {
+bool FindClockConstant(Node* node, LiteralSearch* search) {
   if (node == nullptr) return false;
-  if (IsA(node, Const)) {
-    const Const* constant = castNode(Const, node);
-    ListCell* cell;
-    foreach (cell, constant->location < 0 ? NIL : literals) {
-      const Literal* literal = static_cast<Literal*>(lfirst(cell));
-      if (list_member_int(literal->locations, constant->location) &&
-          ReadsClock(literal->text, constant->consttype))
-        RaiseUnsupported(psprintf("the literal '%s' depends on the current time", literal->text));
-    }
-    return false;
+  if (!IsA(node, Const)) return WalkChildren(node, FindClockConstant, search);
+  const Const* constant = castNode(Const, node);
+  ListCell* cell;
+  foreach (cell, constant->location < 0 ? NIL : search->literals) {
+    const Literal* literal = static_cast<Literal*>(lfirst(cell));
+    if (!list_member_int(literal->locations, constant->location) ||
+        !ReadsClock(literal->text, constant->consttype))
+      continue;
+    search->found = literal->text;
+    return true;
   }
-  return WalkChildren(node, RefuseClockConstants, literals);
+  return false;
 }
 
 // ----- the clock as a parameter -----
@@ -291,10 +293,17 @@ bool AsksClock(const Node* tree) { return FindClockParam(const_cast<Node*>(tree)
 
 Node* SetClock(Node* tree, TimestampTz time) { return PutTime(tree, &time); }
 
-void RequireNoClockInLiterals(RawStmt* statement, Query* query) {
-  LiteralSearch search = {NIL, NIL};
+const char* ClockLiteral(RawStmt* statement, Query* query) {
+  LiteralSearch search = {NIL, NIL, nullptr};
   (void)FindLiterals(statement->stmt, &search);
-  (void)RefuseClockConstants(AsNode(query), search.literals);
+  (void)FindClockConstant(AsNode(query), &search);
+  return search.found;
+}
+
+void RequireNoClockInBody(const char* literal, Oid function) {
+  if (literal == nullptr) return;
+  RaiseUnsupported(psprintf("the literal '%s' in function %s depends on the current time", literal,
+                            get_func_name(function)));
 }
 
 void RequireNoClockInParam(int number, const char* text, Oid type) {

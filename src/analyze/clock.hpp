@@ -34,8 +34,11 @@ inline bool AsksClock(const Query* query) {
 // `tree` with a time in the parameter's place.
 Node* SetClock(Node* tree, TimestampTz time);
 
-// Raises 0A000 if a literal of `statement` has become a date/time of the clock in `query`.
-void RequireNoClockInLiterals(RawStmt* statement, Query* query);
+// A literal of `statement` that has become a date/time of the clock in `query`; nullptr: none has.
+const char* ClockLiteral(RawStmt* statement, Query* query);
+
+// Raises 0A000 if `literal`, found by ClockLiteral in the body of `function`, is not nullptr.
+void RequireNoClockInBody(const char* literal, Oid function);
 
 // Raises 0A000 if `text`, parameter `number`, is a date/time of the clock as a value of `type`.
 void RequireNoClockInParam(int number, const char* text, Oid type);

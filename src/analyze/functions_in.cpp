@@ -2,6 +2,7 @@
 // Process: client backend, decoder.
 #include "analyze/functions_in.hpp"
 
+#include "analyze/clock.hpp"
 #include "analyze/tree.hpp"
 #include "pg/subtransaction.hpp"
 
@@ -78,7 +79,8 @@ bool IsExpression(const RawStmt& statement) {
          !HasSublink(statement.stmt, nullptr);
 }
 
-void NoteStatements(HeapTuple tuple, List** oids) {
+// `*clock_literal`: one that would be read again whenever the text is, and is of the clock.
+void NoteStatements(HeapTuple tuple, List** oids, const char** clock_literal) {
   if (const char* body = TextOf(tuple, Anum_pg_proc_prosqlbody)) {
     NoteFunctionsIn(static_cast<Node*>(stringToNode(body)), oids);
     return;
@@ -87,12 +89,15 @@ void NoteStatements(HeapTuple tuple, List** oids) {
   const SQLFunctionParseInfoPtr info = prepare_sql_fn_parse_info(tuple, nullptr, InvalidOid);
   ListCell* cell;
   foreach (cell, pg_parse_query(source)) {
-    if (!IsExpression(*lfirst_node(RawStmt, cell))) continue;
+    RawStmt* statement = lfirst_node(RawStmt, cell);
+    if (!IsExpression(*statement)) continue;
     ParseState* state = make_parsestate(nullptr);
     state->p_sourcetext = source;
     sql_fn_parser_setup(state, info);
-    (void)NoteNode(AsNode(transformTopLevelStmt(state, lfirst_node(RawStmt, cell))), oids);
+    Query* query = transformTopLevelStmt(state, CopyOf(statement));
     free_parsestate(state);
+    (void)NoteNode(AsNode(query), oids);
+    if (*clock_literal == nullptr) *clock_literal = ClockLiteral(statement, query);
   }
 }
 
@@ -111,10 +116,13 @@ List* FunctionsInBody(Oid function) {
   HeapTuple tuple = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(tuple)) return NIL;
   List* oids = NIL;
+  const char* clock_literal = nullptr;
   // What is wrong in it is for those who run it to tell.
   if (RunsAsCaller(tuple))
-    InRolledBackSubtransaction([&] { NoteStatements(tuple, &oids); }, [](ErrorData*) {});
+    InRolledBackSubtransaction([&] { NoteStatements(tuple, &oids, &clock_literal); },
+                               [](ErrorData*) {});
   heap_freetuple(tuple);
+  RequireNoClockInBody(clock_literal, function);
   return oids;
 }
 

@@ -17,7 +17,8 @@ void NoteFunctionsIn(Node* node, List** oids);
 
 // The functions that the body of `function` calls, oids, as far as it reads no table. NIL if it is
 // not one of a user's in SQL that runs as its caller, with its caller's settings, or if its body
-// cannot be read now.
+// cannot be read now. Raises 0A000 if a literal of its text is a date/time of the clock: inlined,
+// it would be that of one moment.
 List* FunctionsInBody(Oid function);
 
 }  // namespace live_queries

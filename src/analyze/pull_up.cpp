@@ -102,16 +102,24 @@ Query* MergeLevels(Query* query) {
   return Merge(query, inner);
 }
 
+// The expression that `node` is, as a sub-select; nullptr if it is another one, or none.
+Node* TrivialExpression(Node* node) {
+  const Query* trivial = IsA(node, SubLink) ? TrivialSubquery(*castNode(SubLink, node)) : nullptr;
+  if (trivial == nullptr) return nullptr;
+  Node* expression = AsNode(CopyOf(linitial_node(TargetEntry, trivial->targetList)->expr));
+  IncrementVarSublevelsUp(expression, -1, 1);
+  return expression;
+}
+
+Node* PullUpExpressionsIn(Node* node, void* unused) {
+  if (node == nullptr || IsA(node, Query)) return node;
+  if (Node* expression = TrivialExpression(node)) return PullUpExpressionsIn(expression, unused);
+  return RewriteChildren(node, PullUpExpressionsIn, unused);
+}
+
 Node* PullUpIn(Node* node, void* unused) {
   if (node == nullptr) return nullptr;
-  if (IsA(node, SubLink)) {
-    if (const Query* trivial = TrivialSubquery(*castNode(SubLink, node))) {
-      const TargetEntry* target = castNode(TargetEntry, linitial(trivial->targetList));
-      Node* expression = static_cast<Node*>(copyObjectImpl(target->expr));
-      IncrementVarSublevelsUp(expression, -1, 1);
-      return PullUpIn(expression, unused);
-    }
-  }
+  if (Node* expression = TrivialExpression(node)) return PullUpIn(expression, unused);
   node = RewriteChildren(node, PullUpIn, unused);
   if (!IsA(node, Query)) return node;
   Query* merged = MergeLevels(castNode(Query, node));
@@ -139,6 +147,10 @@ const char* WhyNotPlain(const Query& query) {
 }
 
 RangeTblEntry* SourceOf(const Query& query) { return rt_fetch(SourceIndex(query), query.rtable); }
+
+List* PullUpExpressions(List* expressions) {
+  return castNode(List, PullUpExpressionsIn(AsNode(expressions), nullptr));
+}
 
 Query* PullUp(Query* query) { return castNode(Query, PullUpIn(AsNode(query), nullptr)); }
 

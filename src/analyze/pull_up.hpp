@@ -24,4 +24,7 @@ RangeTblEntry* SourceOf(const Query& query);
 // by their expressions. May change `query`.
 Query* PullUp(Query* query);
 
+// `expressions`, not empty, with that last step alone, but within other sub-selects.
+List* PullUpExpressions(List* expressions);
+
 }  // namespace live_queries

@@ -49,7 +49,8 @@ Query* ParseAndAnalyze(const char* text, Oid** types, int* count) {
   RawStmt* statement = ParseOne(text);
   RawStmt* analysed = static_cast<RawStmt*>(copyObjectImpl(statement));
   Query* query = parse_analyze_varparams(analysed, text, types, count, nullptr);
-  RequireNoClockInLiterals(statement, query);
+  if (const char* literal = ClockLiteral(statement, query))
+    RaiseUnsupported(psprintf("the literal '%s' depends on the current time", literal));
   error_context_stack = callback.previous;
   return query;
 }

@@ -48,7 +48,8 @@ Oid UseRow(Query* query, int index, AttrNumber column) {
   return context.type;
 }
 
-void SelectRow(RangeTblEntry* entry, Oid type) {
+// The number of the column that is the row.
+AttrNumber SelectRow(RangeTblEntry* entry, Oid type) {
   Query* level = Wrapped(entry->subquery);
   RowExpr* row = makeNode(RowExpr);
   row->row_typeid = type;
@@ -67,6 +68,7 @@ void SelectRow(RangeTblEntry* entry, Oid type) {
                                                                  number, pstrdup("?row"), false));
   entry->subquery = level;
   entry->eref->colnames = lappend(entry->eref->colnames, makeString(pstrdup("?row")));
+  return number;
 }
 
 bool SelectIn(Node* node, void* unused) {
@@ -78,8 +80,7 @@ bool SelectIn(Node* node, void* unused) {
       RangeTblEntry* entry = rt_fetch(index, query->rtable);
       const Oid type = entry->rtekind == RTE_SUBQUERY ? UseRow(query, index, 0) : InvalidOid;
       if (!OidIsValid(type)) continue;
-      SelectRow(entry, type);
-      (void)UseRow(query, index, static_cast<AttrNumber>(list_length(entry->eref->colnames)));
+      (void)UseRow(query, index, SelectRow(entry, type));
     }
   }
   return WalkChildren(node, SelectIn, unused);

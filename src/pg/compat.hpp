@@ -15,6 +15,7 @@ extern "C" {
 #include "commands/progress.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/plancat.h"
@@ -47,6 +48,10 @@ extern "C" {
 #endif
 
 namespace live_queries {
+
+#if PG_VERSION_NUM < 190000  // which has a new name for it, and more functions that it can inline
+#define inline_function_in_from inline_set_returning_function
+#endif
 
 // 17 numbers processes by ProcNumber and has no BackendId (commit 024c52111).
 inline int ProcIndex(const PGPROC* proc) {

@@ -83,10 +83,11 @@ class Grammar:
 
     server_version = 15
 
-    def __init__(self, rng, tables, params=0.0, most_joins=3, seldom=(), equalities=0.0):
+    def __init__(self, rng, tables, params=0.0, most_joins=3, seldom=(), equalities=0.0, functions=()):
         self.rng = rng
         self.seldom = seldom
         self.tables = dict(tables)
+        self.functions = dict(functions)  # of one number
         self.names = 0
         self.sub_selects = 2  # how many conditions with sub-selects are left
         self.share = params
@@ -182,11 +183,20 @@ class Grammar:
         if self.chance(.03):
             self.form("series")
             return "generate_series(0, %d) %s(g)" % (self.rng.randint(1, 4), alias), Scope([(alias, [("g", INT)])])
+        if self.functions and self.chance(.04):
+            return self.function(self.constant(0, 4))
         name = self.rng.choice(list(self.tables) + [name for name in self.tables if name not in self.seldom])
         if name in self.used:
             self.form("a table twice")
         self.used.add(name)
         return "%s %s" % (name, alias), Scope([(alias, self.tables[name])])
+
+    def function(self, argument):
+        """Returns an item of FROM that is a function, whose body is a query: text, Scope."""
+        alias, (name, columns) = self.fresh(), self.rng.choice(list(self.functions.items()))
+        self.used.add(name)
+        self.form("function in FROM")
+        return "%s(%s) %s" % (name, argument, alias), Scope([(alias, columns)])
 
     def source(self, depth):
         """Returns a FROM: text, Scope."""
@@ -249,6 +259,9 @@ class Grammar:
 
     def lateral(self, text, scope):
         """Returns a FROM with one more item, which asks for what stands before it."""
+        if self.functions and self.chance(.25):
+            item, new = self.function(self.number(scope))
+            return "%s %s" % (text, self.rng.choice(["CROSS JOIN LATERAL %s", "LEFT JOIN LATERAL %s ON true"]) % item), new
         alias, inner, (name, columns) = self.fresh(), self.fresh(), self.rng.choice(list(self.tables.items()))
         self.used.add(name)
         mine = Scope([(inner, columns)])

@@ -48,6 +48,11 @@ SEEN = {  # what a query may name, and its columns
 }
 VIEWS = {"team_load": ["task"], "open_task": ["task"], "noted": ["task", "note"], "weighed": ["task", "note"],  # and the tables below
          "idle": ["team", "task"], "running": ["lease"], "begun": ["lease"], "shares": ["permit"]}
+FUNCTIONS = {  # what a FROM may call with a number, and the columns
+    "tasks_of": [("id", INT), ("team", INT), ("state", TEXT), ("points", INT)],
+    "noted_from": [("task", INT), ("weight", INT)],
+}
+BELOW = {**VIEWS, "tasks_of": ["task"], "noted_from": ["task", "note"]}
 CLOCKED_VIEWS = frozenset({"running", "begun"})            # who names these asks the time,
 CLOCKED = CLOCKED_VIEWS | {"permit", "shares"}              # and these, whom row security is for
 
@@ -85,6 +90,9 @@ CREATE VIEW idle AS SELECT id AS team FROM team EXCEPT SELECT team FROM task;
 CREATE VIEW running AS SELECT id, team, n, since FROM lease WHERE until > now();
 CREATE VIEW begun WITH (security_barrier) AS SELECT id, team, until FROM lease WHERE since <= now() - interval '0.5 s';
 CREATE VIEW shares WITH (security_invoker) AS SELECT team, count(*)::int AS n, max(id) AS last FROM permit WHERE n > 0 GROUP BY team;
+CREATE FUNCTION tasks_of(int) RETURNS SETOF {schema}.task LANGUAGE sql STABLE AS 'SELECT * FROM {schema}.task WHERE team = $1';
+CREATE FUNCTION noted_from(atleast int DEFAULT 1) RETURNS TABLE (task int, weight int) LANGUAGE sql STABLE
+    AS 'SELECT t.id, n.weight FROM {schema}.task t LEFT JOIN {schema}.note n ON n.task = t.id AND n.weight >= atleast';
 GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO PUBLIC;
 """
 ROWS = """
@@ -173,7 +181,7 @@ class Relations:
         """Returns the statements that make these alone in public, without foreign keys."""
         text = re.sub(r" REFERENCES \w+( ON (DELETE|UPDATE) (CASCADE|SET NULL))+", "", self.definitions("public", real=True).replace(ROWS, ""))
         known = {leaf: name for name, table in self.tables.items() for leaf in (name,) + table.leaves}
-        known.update((name, name) for name in VIEWS)
+        known.update((name, name) for name in BELOW)
         found = []
         for statement in filter(None, map(str.strip, text.split(";"))):
             about = next((known[word] for word in re.findall(r"\w+", statement) if word in known), None)
@@ -183,12 +191,12 @@ class Relations:
 
     def with_those_below(self, words):
         """Returns those of some words that are the names of tables and views, and the tables below these."""
-        names = {word for word in words if word in self.tables or word in VIEWS}
+        names = {word for word in words if word in self.tables or word in BELOW}
         return names | self.below(names)
 
     def below(self, names):
         """Returns the names of the tables below what a query names, and those that its row security asks."""
-        found = {table for name in names for table in VIEWS.get(name, [name])}
+        found = {table for name in names for table in BELOW.get(name, [name])}
         return frozenset(found | ({"member"} if "doc" in found else set()))
 
 
@@ -200,7 +208,7 @@ def asks_time(names, user):
 def grammar_for(rng, role):
     """Returns a Grammar over these tables; role: also over those that ask who asks."""
     seen = {name: columns for name, columns in SEEN.items() if name not in CLOCKED and (role or name not in ("doc", "member"))}
-    return grammar.Grammar(rng, seen, params=.15, seldom=("tag",), equalities=.3)
+    return grammar.Grammar(rng, seen, params=.15, seldom=("tag",), equalities=.3, functions=FUNCTIONS)
 
 
 def time_grammar_for(rng):
