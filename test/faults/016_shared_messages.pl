@@ -37,13 +37,6 @@ sub told {
     } @_;
 }
 
-# In any order, but for the last one.
-sub told_is {
-    my ($expected, $name) = @_;
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    return is(told($client->synced), $expected, $name);
-}
-
 begin_anew();
 insert();
 like(told($client->synced), qr/^(a,b,c,even|a,b,c):101$/, 'an odd row: those that get it share a message');
