@@ -150,17 +150,15 @@ bool StaysBehind(const RecordHeader& header) {
          pipe.point.IsFollowedBy(waiting.header, header);
 }
 
-// Lets go of what waits, for all but one of those that share it, about which there is more to tell
-// before its point ends.
+// Lets go of what waits for one of those that share it, which is reset or ends before its point
+// does.
 void SplitOff(uint64_t serial) {
   Kept* kept = &notify_pipe.kept[notify_pipe.first];
   for (uint64_t& other : std::span(kept->others, static_cast<size_t>(kept->other_count)))
     if (other == serial) std::swap(other, kept->header.subscription_serial);
   if (kept->header.subscription_serial != serial) return;
-  RecordView rest = {kept->header, View(kept->body)};
-  rest.header.subscription_serial = kept->others[0];
-  Deliver(rest, false, true, Others(*kept).subspan(1));
-  kept->other_count = 0;
+  Deliver({kept->header, View(kept->body)}, false, true);
+  kept->header.subscription_serial = kept->others[--kept->other_count];
 }
 
 }  // namespace

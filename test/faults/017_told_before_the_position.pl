@@ -9,7 +9,7 @@ use LiveQueries;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_fault_node('told_before', 'live_queries.idle_timeout = 1h');
+my $node = new_fault_node('told_before', 'live_queries.idle_timeout = 2s');
 my $writer = connect_client($node);
 my $client = connect_client($node);
 
