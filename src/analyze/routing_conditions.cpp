@@ -149,6 +149,7 @@ Routable AsAlternatives(const BoolExpr& condition, bool leakproof_only) {
       (void)accumArrayResult(elements, found.value->constvalue, false, type, CurrentMemoryContext);
     if (elements->nelems > kMaxRoutingElements) return {};
   }
+  if (elements == nullptr) return {};
   const Oid array_type = get_array_type(elements->element_type);
   list.value = makeConst(array_type, -1, get_typcollation(array_type), -1,
                          makeArrayResult(elements, CurrentMemoryContext), false, false);

@@ -196,8 +196,10 @@ void FreeMemoryOf(Route* route) {
   if (route->values != nullptr) pfree(route->values);
   if (entry->elements != nullptr) pfree(entry->elements);
   if (entry->places != nullptr) pfree(entry->places);
-  if (index->prefix != nullptr) FreePrefix(entry->interval);
-  if (entry->interval != nullptr) pfree(entry->interval);
+  if (RouteInterval* interval = entry->interval) {
+    if (index->prefix != nullptr) FreePrefix(interval);
+    pfree(interval);
+  }
   pfree(entry);
   pfree(route);
 }
