@@ -181,10 +181,24 @@ CREATE OR REPLACE FUNCTION says_now(text) RETURNS bool LANGUAGE sql STABLE AS $$
 SELECT * FROM feed();
 SELECT live.unsubscribe_all();
 
+-- The row type of a function, and what a function without tables calls, are parts of the query as well.
+CREATE TYPE price AS (id int, total numeric(10,2));
+CREATE FUNCTION prices() RETURNS SETOF price LANGUAGE sql STABLE AS 'SELECT id, total::numeric FROM sale';
+CREATE FUNCTION two() RETURNS SETOF int LANGUAGE sql IMMUTABLE AS 'SELECT generate_series(1, 2)';
+CREATE FUNCTION through() RETURNS SETOF int LANGUAGE sql IMMUTABLE AS 'SELECT n FROM two() n';
+CALL watch('prices', 'SELECT id, total FROM prices()');
+CALL watch('through', 'SELECT c.id, n FROM customer c, through() n');
+ALTER TYPE price ALTER ATTRIBUTE total TYPE numeric(10,0);
+SELECT * FROM feed();
+CREATE OR REPLACE FUNCTION two() RETURNS SETOF int LANGUAGE sql IMMUTABLE AS 'SELECT generate_series(1, 3)';
+SELECT * FROM feed();
+SELECT live.unsubscribe_all();
+
 SET client_min_messages = warning;
 DROP VIEW sums, of_one, of_both, one;
 DO $$ BEGIN FOR i IN REVERSE 20 .. 0 LOOP EXECUTE format('DROP FUNCTION doubled_%s', i); END LOOP; END $$;
 DROP FUNCTION explained, large_of, first_of, sales_of, large, numbers, in_plpgsql, strictly, as_owner, volatile, of_catalogs, at_random,
   writes, writes_below, locks, supported, ones, added, itself, atomically, items_of, visits_today, visits_below, visits_since, visits_then,
-  is_today, this_day, is_then, says_now;
+  is_today, this_day, is_then, says_now, prices, through, two;
+DROP TYPE price;
 DROP TABLE customer, sale, item, visit;

@@ -67,7 +67,7 @@ AnalyzedQuery AnalyzeQuery(const char* text, List* params, const FrozenValues& f
   const Statement statement = ReadStatement(text, params);
   dependencies.params_read_catalogs = statement.params_read_catalogs;
   dependencies.access = pstrdup("");
-  InlineFunctionsInFrom(statement.query, &dependencies.called);
+  InlineFunctionsInFrom(statement.query, &dependencies);
   (void)CheckPermissions(AsNode(statement.query), &dependencies);
 
   Node* tree = AsNode(PullUp(statement.query));

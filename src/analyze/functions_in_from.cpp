@@ -3,9 +3,11 @@
 // decoder.
 #include "analyze/functions_in_from.hpp"
 
+#include "analyze/called_functions.hpp"
 #include "analyze/clock.hpp"
 #include "analyze/pull_up.hpp"
 #include "analyze/tree.hpp"
+#include "analyze/type_components.hpp"
 #include "analyze/unsupported.hpp"
 #include "pg/compat.hpp"
 
@@ -30,7 +32,7 @@ constexpr int kMostNodes = 100'000;
 
 struct Inlining {
   PlannerInfo* root;
-  CalledFunctions* called;
+  QueryDependencies* dependencies;
   List* done;  // Query*: bodies that have been gone through
   int levels;
   int nodes;
@@ -133,9 +135,17 @@ void InlineOne(RangeTblEntry* entry, Inlining* inlining) {
   Query* query = QueryOf(entry, castNode(FuncExpr, function->funcexpr), inlining);
   if (query == nullptr) return;
   (void)InlineIn(AsNode(query), inlining);
-  if (!ReadsTable(AsNode(query), nullptr)) return;
+  QueryDependencies* dependencies = inlining->dependencies;
+  if (!ReadsTable(AsNode(query), nullptr)) {
+    // The planner inlines it, too, and what it calls.
+    NoteCalledFunctions(AsNode(query), &dependencies->called);
+    return;
+  }
   inlining->done = lappend(inlining->done, query);
-  NoteCalledFunctions(AsNode(entry->functions), inlining->called);
+  NoteCalledFunctions(AsNode(entry->functions), &dependencies->called);
+  // Its columns are made values of the row type's.
+  dependencies->types =
+      list_concat_unique_oid(dependencies->types, TypesIn(AsNode(entry->functions), true));
   NameColumns(*query, entry);
   entry->rtekind = RTE_SUBQUERY;
   entry->subquery = query;
@@ -157,11 +167,11 @@ bool InlineIn(Node* node, Inlining* inlining) {
 
 }  // namespace
 
-void InlineFunctionsInFrom(Query* query, CalledFunctions* called) {
+void InlineFunctionsInFrom(Query* query, QueryDependencies* dependencies) {
   PlannerInfo* root = makeNode(PlannerInfo);
   root->glob = makeNode(PlannerGlobal);
   root->parse = query;
-  Inlining inlining = {root, called, NIL, 0, 0};
+  Inlining inlining = {root, dependencies, NIL, 0, 0};
   (void)InlineIn(AsNode(query), &inlining);
 }
 

@@ -332,6 +332,7 @@ void SendReleased() {
 void Merge(ConnectionShared* connection) {
   HeldMerge held;
   if (!notifications_wait) {
+    notify_pipe.point.Reach(SeqId{ShownByStill()});
     for (const LocalSubscription* one : Stirring())
       if (one->delivery == Delivery::kNotify && IsShown(*one))
         notify_pipe.point.Reach(SeqId{one->bound.lsn});

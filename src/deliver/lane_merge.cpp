@@ -28,6 +28,7 @@ uint64_t bound = 0;
 uint64_t passed = 0;
 // The greatest position of a first result that was read, of those that lie still.
 uint64_t shown = 0;
+uint64_t shown_to_notified = 0;  // of those that are notified
 // What was told up to here is one point: see CommonPoint.
 uint64_t common_point = 0;
 // The seq of the oldest record that is left beyond the bound; 0: none is.
@@ -159,7 +160,12 @@ void NotePassed(const LaneReader& lane) {
   if (passed < lane.seq()) passed = lane.seq();
 }
 
-void NoteShown(uint64_t position) { shown = std::max(shown, position); }
+void NoteShown(Delivery delivery, uint64_t position) {
+  shown = std::max(shown, position);
+  if (delivery == Delivery::kNotify) shown_to_notified = std::max(shown_to_notified, position);
+}
+
+uint64_t ShownByStill() { return shown_to_notified; }
 
 bool LanesAreDone() {
   left_at = 0;

@@ -27,7 +27,9 @@ LaneReader* OldestLane(ConnectionShared* connection, bool* lost);
 void NotePassed(const LaneReader& lane);
 
 // A first result that was read shows that position, and its subscription is about to lie still.
-void NoteShown(uint64_t position);
+void NoteShown(Delivery delivery, uint64_t position);
+// The greatest of these positions of what is notified.
+uint64_t ShownByStill();
 
 // After the last record: whether what is left, if anything, has to wait for a consumer, which then
 // wakes this backend. If not, another round may tell it, as it may what has come without a wake-up.

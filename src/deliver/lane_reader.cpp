@@ -3,6 +3,7 @@
 #include "deliver/lane_reader.hpp"
 
 #include "pg/fault.hpp"
+#include "pg/memory.hpp"
 
 namespace live_queries {
 
@@ -10,9 +11,7 @@ void LaneReader::Begin(int consumer, Inbox* inbox) {
   consumer_ = consumer;
   inbox_ = inbox;
   has_record_ = damaged_ = false;
-  // What an earlier delivery has left went with its memory context.
-  piece_ = {};
-  memory_ = nullptr;
+  FreePiece();
   if (file_ > 0) FileClose(file_);
   file_ = 0;
 }
@@ -29,8 +28,16 @@ void LaneReader::Accept(const RecordView& record) {
 
 // The file may be many times as large as a piece.
 void LaneReader::FreePiece() {
-  if (memory_ != nullptr) pfree(const_cast<std::byte*>(memory_));
-  memory_ = nullptr;
+  piece_ = {};
+  if (memory_ != nullptr) MemoryContextReset(memory_);
+}
+
+void LaneReader::ReadPiece() {
+  FreePiece();
+  if (memory_ == nullptr)
+    memory_ = AllocSetContextCreate(TopMemoryContext, "live_queries spilled messages",
+                                    ALLOCSET_DEFAULT_SIZES);
+  piece_ = InMemoryContext(memory_, [&] { return ReadSpill(file_, *inbox_); });
 }
 
 bool LaneReader::NextInBlocks() {
@@ -58,11 +65,7 @@ bool LaneReader::NextInFile() {
       file_ = OpenSpillForReading(MyConnectionIfAny()->connection_id.Load(), consumer_);
     }
     const bool fresh = piece_.empty();
-    if (fresh) {
-      FreePiece();
-      piece_ = ReadSpill(file_, *inbox_);
-      memory_ = piece_.data();
-    }
+    if (fresh) ReadPiece();
     RecordReader reader(piece_);
     if (const auto record = reader.Next()) {
       Accept(*record);

@@ -32,16 +32,15 @@ class LaneReader {
   bool NextInFile();
   void Accept(const RecordView& record);
   void FreePiece();
+  void ReadPiece();
 
   Inbox* inbox_;
   uint64_t seq_;
   RecordView record_;
-  // A piece of the spill file, in CurrentMemoryContext of the delivery: what is left of it, and its
-  // beginning.
-  std::span<const std::byte> piece_;
-  const std::byte* memory_;
-  File file_;     // that, open as long as it is read; 0: none
-  int consumer_;  // whose lane it is
+  std::span<const std::byte> piece_;  // what is left of a piece of the spill file
+  MemoryContext memory_;              // of that
+  File file_;                         // that, open as long as it is read; 0: none
+  int consumer_;                      // whose lane it is
   bool has_record_;
   bool damaged_;
 };

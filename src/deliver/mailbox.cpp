@@ -168,6 +168,7 @@ void SpillAhead(ConnectionShared* connection, uint64_t connection_id,
 }
 
 void CountAhead(SpillWriter* writer, const RecordHeader& header) {
+  if (writer->failed) return;
   if (writer->counts == nullptr || writer->counts->serial != header.subscription_serial) {
     AheadCount* count = static_cast<AheadCount*>(palloc(sizeof(AheadCount)));
     *count = {writer->counts, header.subscription_serial, 0, 0};

@@ -7,6 +7,7 @@
 #include "deliver/mailbox.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
+#include "pg/settings.hpp"
 #include "registry/connection.hpp"
 #include "subscribers/mirror.hpp"
 #include "subscribers/resetting.hpp"
@@ -19,7 +20,7 @@ namespace {
 constexpr int kStagedInMemory = 1024 * 1024;
 constexpr size_t kAllStagedInMemory = size_t{32} * 1024 * 1024;
 // So much an outbox keeps for the next batch.
-constexpr int kKeptMemory = 8 * 1024;
+constexpr int kKeptMemory = 1024;
 
 struct Outbox {
   uint64_t connection_id;  // whose it is; 0: nobody's yet
@@ -102,9 +103,16 @@ void SpillStaged(Outbox* outbox) {
   if (!LIVE_QUERIES_MUTATION("lose_before_spill")) Spill(outbox, View(outbox->staged));
 }
 
+// What a spill file is too small for may find room in the mailbox.
+bool FitsFile(const Outbox& outbox) {
+  const size_t most = static_cast<size_t>(spill_size_kb) * kKilobyte;
+  return outbox.spill.ahead + static_cast<size_t>(outbox.staged.len) <= most;
+}
+
 // One transaction may have something for very many connections.
 void SpillAllStaged() {
   for (Outbox* outbox = first_touched; outbox != nullptr; outbox = outbox->next_touched) {
+    if (!FitsFile(*outbox)) continue;
     SpillStaged(outbox);
     FreeStaged(outbox);
   }

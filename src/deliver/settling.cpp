@@ -4,7 +4,6 @@
 
 #include "deliver/lane_merge.hpp"
 #include "deliver/local_subscription.hpp"
-#include "deliver/pipe.hpp"
 #include "deliver/throttle.hpp"
 
 namespace live_queries {
@@ -14,18 +13,11 @@ bool IsCounted(const LocalSubscription& one) {
   return one.taken_messages == 0 && one.delivered.messages == 0 && one.waiting.messages == 0;
 }
 
-// Whether what it shows is within the point that its client was told of.
-bool IsWithinPoint(const LocalSubscription& one) {
-  return one.delivery == Delivery::kPoll || !IsShown(one) ||
-         one.bound.lsn <= notify_pipe.point.last().value;
-}
-
 bool HasSettled(const LocalSubscription& one) {
   const FlowControl& flow = one.flow;
   return flow.IsFlowing() && !flow.IsOwedAReset() &&
          flow.status() != SubscriptionStatus::kTerminated && !one.over && one.held->empty() &&
-         GatheredFrom(one) == UINT64_MAX && one.first.cursor[0] == '\0' && IsCounted(one) &&
-         IsWithinPoint(one);
+         GatheredFrom(one) == UINT64_MAX && one.first.cursor[0] == '\0' && IsCounted(one);
 }
 
 }  // namespace
@@ -34,7 +26,7 @@ void Settle() {
   for (size_t i = Stirring().size(); i-- > 0;) {
     LocalSubscription* one = Stirring()[i];
     if (!HasSettled(*one)) continue;
-    if (IsShown(*one)) NoteShown(one->bound.lsn);
+    if (IsShown(*one)) NoteShown(one->delivery, one->bound.lsn);
     LieStill(one);
   }
 }
