@@ -463,7 +463,7 @@ class Grammar:
         self.step = "GROUP BY" if keys else "one group"
         if not keys:
             self.form("one group")
-        elif len(keys) > 1 and self.chance(.15):
+        elif len(keys) > 1 and self.chance(.15) and not any(text.startswith("any_value") for text, _ in made):  # of all rows it may be any
             text += self.formed("GROUPING SETS", " GROUP BY %s(%s)" % (self.rng.choice(["ROLLUP", "CUBE"]), names))
         else:
             text += self.formed("GROUP BY", " GROUP BY " + names)
