@@ -195,13 +195,14 @@ bool Share(const RecordView& next) {
   Pipe& pipe = notify_pipe;
   if (!share_messages || pipe.count != pipe.first + 1) return false;
   Kept* kept = &pipe.kept[pipe.first];
-  // What is that long is only a part, and another part may look the same.
+  // What is longer is a part of much: to compare it costs more than it may save.
   if (kept->held || kept->other_count == kMostOthers || next.body.size() >= kMessageSplitBytes)
     return false;
-  if (Shares(*kept, next.header.subscription_serial)) return false;
   if (!TellTheSame({kept->header, View(kept->body)}, next) &&
       !LIVE_QUERIES_MUTATION("share_anything"))
     return false;
+  // Parts of one live query may look the same.
+  if (Shares(*kept, next.header.subscription_serial)) return false;
   if (kept->other_count == kept->other_capacity) {
     const int capacity = std::max(8, kept->other_capacity * 2);
     const size_t bytes = sizeof(uint64_t) * static_cast<size_t>(capacity);
