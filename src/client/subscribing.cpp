@@ -108,10 +108,7 @@ const char* SettingsFor(const Request& request, const Plan& plan) {
 // A connection has one evaluator for all: the batches of several would end at different positions,
 // and it shows one point in time.
 int EvaluatorOfConnection() {
-  const ConnectionShared* mine = MyConnectionIfAny();
-  for (int consumer = kFirstEvaluator; mine != nullptr && consumer < kMaxConsumers; ++consumer)
-    if (mine->lanes[consumer].subscription_count.Load() > 0) return consumer;
-  // Of one that is over it may have something to tell yet.
+  // Also of one that is over: it may have something to tell yet.
   const IndexSet consumers = ConsumersOfLocal();
   for (int consumer = kFirstEvaluator; consumer < kMaxConsumers; ++consumer)
     if (consumers.Has(consumer)) return consumer;

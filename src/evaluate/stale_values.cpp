@@ -5,12 +5,12 @@
 
 #include "analyze/clock.hpp"
 #include "pg/fault.hpp"
+#include "pg/hash_table.hpp"
 #include "pg/memory.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
 #include "utils/array.h"
-#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -123,16 +123,16 @@ void Probe(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snaps
 
 // ----- routes -----
 
+struct FoundRoute {
+  const Datum* values;  // hash key
+};
+
 // The values of the routes that are stale, each once, beside the columns of a set.
 class FoundRoutes {
  public:
   explicit FoundRoutes(const StaleSet& set) : set_(set) {
-    HASHCTL control = {};
-    control.keysize = sizeof(Datum*);
-    control.entrysize = sizeof(Datum*);
-    control.hcxt = CurrentMemoryContext;
-    found_ = hash_create("live_queries stale routes", 64, &control,
-                         HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    found_ =
+        MakeHashTable("live_queries stale routes", &FoundRoute::values, 64, CurrentMemoryContext);
     column_count_ = list_length(set.columns);
     values_ = static_cast<Datum**>(palloc0(sizeof(Datum*) * (column_count_ + 1)));
   }
