@@ -33,16 +33,25 @@ class Comparison:
     net: whether one message may tell several transactions, of which what comes and goes is not told.
     """
 
-    def __init__(self, timeline, index, keyed, net=False):
+    def __init__(self, timeline, keyed, net=False):
         self.keyed = keyed
         self.net = net
         self.truth = dict(timeline.base) if keyed else Counter(timeline.base)
         self.index = -1          # the last transaction in truth
         self.pending = deque(timeline.steps)
+        self.failing = list(timeline.failing)
         self.result = None       # the client's; None: nothing to compare with yet
         self.mismatched = set()
         self.changed = {}        # key -> indexes of the transactions that changed it since it was last right
-        self.advance(index)
+
+    def extend(self, timeline):
+        """A new interval begins."""
+        self.pending.extend(timeline.steps)
+        self.failing.extend(timeline.failing)
+
+    def fails_near(self, index):
+        """Tells whether the query fails after a transaction, or for what was committed just before."""
+        return any(at > index - NEARBY for at in self.failing)
 
     def advance(self, index):
         """Moves the truth to the state after the transaction of an index."""
@@ -113,9 +122,10 @@ class Comparison:
 class Watched:
     """A subscription in the walk: its state, its comparison, and from where on it is strict."""
 
-    def __init__(self, state, comparison, snapshot_lsn):
+    def __init__(self, state, snapshot_lsn):
         self.state = state
-        self.comparison = comparison      # None: compared at quiet points alone
+        self.comparison = None            # None: compared at quiet points alone
+        self.next_comparison = None       # with the other parameters that it was asked for, from the interval of that on
         self.snapshot_lsn = snapshot_lsn  # where its first result stands, or before that
         self.joined = False               # it shows the point of the others' messages too
         self.before_asking = False, False  # whether it did, and SubscriptionState.in_vain, before the last "asking"
@@ -161,12 +171,19 @@ class ConnectionCheck:
     def extend(self):
         """Gives the open subscriptions the truth of the new interval."""
         for watched in self.watched.values():
-            if watched.comparison and watched.whole:
-                watched.comparison.begin()
-            elif watched.comparison and not watched.state.over:
+            if watched.state.over:
+                continue
+            self._extend(watched.comparison, watched.state.subscription)
+            self._extend(watched.next_comparison, watched.state.asked)
+            if watched.comparison and not watched.whole:
                 timeline = self.reference.timeline(watched.state.subscription.query)
-                watched.comparison.pending.extend(timeline.steps)
                 watched.state.failing = watched.state.failing or bool(timeline.failing)
+
+    def _extend(self, comparison, subscription):
+        if comparison and subscription.query.whole:
+            comparison.begin()
+        elif comparison:
+            comparison.extend(self.reference.timeline(subscription.query))
 
     def walk(self, events):
         """Takes the events in order. Raises Violation."""
@@ -242,8 +259,8 @@ class ConnectionCheck:
         subscription = event.subscription
         state = self.state.add(subscription)
         index = self.reference.replay.index_before(event.data)
-        comparison = self._comparison(state, subscription, index)
-        watched = Watched(state, comparison, event.data)
+        watched = Watched(state, event.data)
+        self._begin(watched, self._comparison(subscription), index)
         watched.since = event.at - SLACK
         watched.history.append(event)
         self.watched[subscription] = self.subject = watched
@@ -252,14 +269,21 @@ class ConnectionCheck:
             watched.refollow()
             self.state.grow()
 
-    def _comparison(self, state, subscription, index):
+    def _comparison(self, subscription):
+        """Returns one that stands where the interval begins, or None."""
         if subscription.query.whole:
-            return WholeComparison(index)
+            return WholeComparison()
         if subscription.query.shape.pointwise and subscription.strategy != "refresh":
             timeline = self.reference.timeline(subscription.query)
-            state.failing = state.failing or any(at > index - NEARBY for at in timeline.failing)
-            return Comparison(timeline, index, subscription.keyed, subscription.strategy == "delta" or subscription.throttle > 0)
+            return Comparison(timeline, subscription.keyed, subscription.strategy == "delta" or subscription.throttle > 0)
         return None
+
+    def _begin(self, watched, comparison, index):
+        """From here on it is compared with the truth after the transaction of an index."""
+        watched.comparison, watched.next_comparison = comparison, None
+        if comparison:
+            comparison.advance(index)
+            watched.state.failing = watched.state.failing or comparison.fails_near(index)
 
     def _lead_over(self, watched, index):
         """From here on it has the other parameters that it was asked for."""
@@ -267,7 +291,7 @@ class ConnectionCheck:
         self.watched.pop(self.successors.pop(successor))
         self.watched[successor] = watched
         watched.state.become(successor)
-        watched.comparison = self._comparison(watched.state, successor, index)
+        self._begin(watched, watched.next_comparison, index)
         watched.refollow()
         self.counters["other parameters"] += 1
 
@@ -275,6 +299,7 @@ class ConnectionCheck:
         watched.before_asking = watched.joined, watched.state.in_vain
         watched.state.changing, watched.state.in_vain, watched.joined = True, True, False
         watched.state.asked = event.data
+        watched.next_comparison = self._comparison(event.data)
         watched.parted = watched.state in self.state.open_states
         self.successors[event.data] = watched.state.subscription
         self.state.grow()
@@ -286,7 +311,7 @@ class ConnectionCheck:
 
     def _refused(self, _, watched):
         self.successors.pop(watched.state.asked, None)
-        watched.state.changing, watched.state.asked = False, None
+        watched.state.changing, watched.state.asked, watched.next_comparison = False, None, None
         watched.joined = watched.before_asking[0]
 
     def _committed(self, _, watched):

@@ -177,6 +177,11 @@ class Script:
             raise
         return self.check
 
+    def next_interval(self, other):
+        """What was recorded has been walked, and another interval begins, of which the reference says this."""
+        self.reference.timelines = {QUERY: Timeline({}, []), OTHER: other}
+        self.check.extend()
+
     def report(self, violation):
         """Returns the report of a violation, in which everything has to be that its reader needs."""
         text = report.difference(OPTIONS, WORLD, self.reference, self.check, violation)

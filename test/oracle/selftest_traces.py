@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 import report
 from clocks import FINE
+from reference import Timeline
 from rows import row_from
 from selftest_script import (ALL, CLOCK, DELETE, INSERT, LISTED, ONE, OTHER, QUERY, STEPS, TENANTS, TWO, UPDATE, WHOLE, WINDOW, WORLD, Script,
                              alarm_told, altered, assert_told)
@@ -229,6 +230,20 @@ def other_parameters():
     script.ask(made, done=False)
     script.send(102, INSERT.replace("[1]", "[2]"), name="t")
     assert script.walk().counters["boundary comparisons"] == 1
+    # It is paused over a quiet point, behind which all of it is told: so is what has come and gone before that.
+    script = Script(steps=STEPS[:1], other=[(0, {"[1]": TWO}), (1, {"[2]": TWO}), (2, {"[2]": None})])
+    made = script.subscribe()
+    script.read(made)
+    script.send(101, INSERT)
+    script.call(made, "pausing", "paused")
+    made = script.ask(made)
+    script.walk()
+    script.next_interval(other=Timeline({"[1]": TWO}, []))
+    script.call(made, "resuming", "resumed")
+    script.send("null", UPDATE)
+    script.send(102, INSERT.replace("[1]", "[2]").replace("1.50", "2"))
+    script.send(103, DELETE.replace("[1]", "[2]"))
+    assert script.walk().counters["boundary comparisons"] == 4
     # What comes with the call may be of either.
     script = Script(steps=STEPS[:1], other=[(0, {"[1]": ONE}), (2, {"[1]": TWO})])
     made = script.subscribe()

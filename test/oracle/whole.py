@@ -37,8 +37,8 @@ class WholeComparison:
 
     mismatched = ()
 
-    def __init__(self, index):
-        self.index = index
+    def __init__(self):
+        self.index = -1
         self.result = None    # the client's; None: nothing to compare with yet
         self.changed = True   # since the last moment
         self.felt = None      # by the last moment, and the times that it may show
@@ -49,6 +49,10 @@ class WholeComparison:
     def begin(self):
         """A new interval begins."""
         self.felt, self.changed = None, True
+
+    def fails_near(self, _):
+        """As of a Comparison: not looked at."""
+        return False
 
     def advance(self, index):
         """As of a Comparison."""
