@@ -1,9 +1,10 @@
-// Chooses by the kinds of the conditions: an equality before a list, both before a prefix, and that
-// before bounds. Process: client backend, decoder.
+// Chooses by the kinds of the conditions: an equality before a list, both before keys, these before
+// a prefix, and that before bounds. Process: client backend, decoder.
 #include "analyze/routing_choice.hpp"
 
 #include "analyze/text_patterns.hpp"
 #include "analyze/tree.hpp"
+#include "analyze/value_keys.hpp"
 
 extern "C" {
 #include "access/transam.h"
@@ -56,10 +57,10 @@ List* HashedConditions(List* conditions) {
   return hashed;
 }
 
-List* FirstPrefix(List* conditions) {
+List* FirstOf(RoutingKind kind, List* conditions) {
   ListCell* cell;
   foreach (cell, conditions)
-    if (KindOf(static_cast<Node*>(lfirst(cell))) == RoutingKind::kPrefix)
+    if (KindOf(static_cast<Node*>(lfirst(cell))) == kind)
       return list_make1_int(foreach_current_index(cell));
   return NIL;
 }
@@ -84,19 +85,26 @@ List* BoundsOfOneColumn(List* conditions) {
   return bounds;
 }
 
+// Without those that are checked.
+RoutingChoice ChooseIndexed(List* conditions) {
+  if (List* hashed = HashedConditions(conditions)) return {RoutingIndexKind::kHash, hashed, NIL};
+  if (List* keys = FirstOf(RoutingKind::kKeys, conditions))
+    return {RoutingIndexKind::kKeys, keys, NIL};
+  if (List* prefix = FirstOf(RoutingKind::kPrefix, conditions))
+    return {RoutingIndexKind::kIntervals, prefix, NIL};
+  if (List* bounds = BoundsOfOneColumn(conditions))
+    return {RoutingIndexKind::kIntervals, bounds, NIL};
+  return {RoutingIndexKind::kNone, NIL, NIL};
+}
+
 }  // namespace
 
 RoutingChoice ChooseRoutingIndex(List* conditions) {
-  RoutingChoice choice = {RoutingIndexKind::kHash, HashedConditions(conditions), NIL};
-  if (choice.indexed == NIL) {
-    choice.indexed = FirstPrefix(conditions);
-    if (choice.indexed == NIL) choice.indexed = BoundsOfOneColumn(conditions);
-    choice.kind = choice.indexed == NIL ? RoutingIndexKind::kNone : RoutingIndexKind::kIntervals;
-  }
+  RoutingChoice choice = ChooseIndexed(conditions);
   for (int i = 0; i < list_length(conditions); ++i) {
-    const bool more_than_a_prefix =
-        KindOf(static_cast<Node*>(list_nth(conditions, i))) == RoutingKind::kPrefix;
-    if (more_than_a_prefix || !list_member_int(choice.indexed, i))
+    const RoutingKind kind = KindOf(static_cast<Node*>(list_nth(conditions, i)));
+    const bool asks_for_more = kind == RoutingKind::kKeys || kind == RoutingKind::kPrefix;
+    if (asks_for_more || !list_member_int(choice.indexed, i))
       choice.checked = lappend_int(choice.checked, i);
   }
   return choice;
@@ -104,7 +112,9 @@ RoutingChoice ChooseRoutingIndex(List* conditions) {
 
 RoutingKind KindOf(const Node* condition) {
   if (IsA(condition, ScalarArrayOpExpr)) return RoutingKind::kList;
-  if (TakesPattern(get_opcode(AsOperator(condition)->opno))) return RoutingKind::kPrefix;
+  const Oid function = get_opcode(AsOperator(condition)->opno);
+  if (TakesPattern(function)) return RoutingKind::kPrefix;
+  if (AsksForKeys(function)) return RoutingKind::kKeys;
   const Oid type = exprType(ComparedColumn(condition));
   const TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_EQ_OPR);
   return AsOperator(condition)->opno == entry->eq_opr ? RoutingKind::kEquality

@@ -15,6 +15,7 @@ namespace live_queries {
 enum class RoutingIndexKind : uint8_t {
   kNone,       // all routes are looked at; without conditions there is one
   kHash,       // of the values of equalities, and of one element of a list
+  kKeys,       // of the keys that one array or jsonb is asked for
   kIntervals,  // between the bounds of one column, or of the texts that begin alike
 };
 
@@ -22,7 +23,8 @@ enum class RoutingIndexKind : uint8_t {
 struct RoutingChoice {
   RoutingIndexKind kind;
   List* indexed;  // ints: those that the index is made of
-  List* checked;  // ints: those that are asked for each route that it finds; a prefix is in both
+  List*
+      checked;  // ints: those that are asked for each route that it finds; keys and a prefix are in both
 };
 
 // The cheapest for such conditions as TakeRouting makes.

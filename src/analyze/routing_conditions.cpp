@@ -4,10 +4,12 @@
 
 #include "analyze/text_patterns.hpp"
 #include "analyze/tree.hpp"
+#include "analyze/value_keys.hpp"
 
 extern "C" {
 #include "access/stratnum.h"
 #include "access/transam.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -163,6 +165,52 @@ Routable AsList(Node* qual, bool leakproof_only) {
   return {};
 }
 
+// The array that is cast without a change of its elements (varchar[] to text[]), or `node` itself.
+Node* WithoutArrayRelabel(Node* node) {
+  if (!IsA(node, ArrayCoerceExpr)) return node;
+  const ArrayCoerceExpr& cast = *castNode(ArrayCoerceExpr, node);
+  const Node* element = AsNode(cast.elemexpr);
+  const bool same = IsA(element, RelabelType) &&
+                    IsA(reinterpret_cast<const RelabelType*>(element)->arg, CaseTestExpr);
+  return same ? AsNode(cast.arg) : node;
+}
+
+// `value = ANY (column)`, for every kind of value that the array may have, is `column @>
+// ARRAY[value]`.
+Routable AsElement(const ScalarArrayOpExpr& condition) {
+  Node* value = static_cast<Node*>(linitial(condition.args));
+  Node* column = WithoutArrayRelabel(static_cast<Node*>(lsecond(condition.args)));
+  if (!condition.useOr || !IsValue(value) || !IsColumn(column)) return {};
+  const Oid array_type = exprType(column);
+  const Oid type = get_base_element_type(array_type);
+  if (!OidIsValid(type) || !OidIsValid(KeysOfType(array_type).type)) return {};
+  if (condition.opno != lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr) return {};
+  const Const* element = ConvertTo(castNode(Const, value), type);
+  if (element == nullptr) return {};
+  ArrayBuildState* elements = initArrayResult(type, CurrentMemoryContext, false);
+  (void)accumArrayResult(elements, element->constvalue, false, type, CurrentMemoryContext);
+  Const* array = makeConst(array_type, -1, get_typcollation(array_type), -1,
+                           makeArrayResult(elements, CurrentMemoryContext), false, false);
+  return {column, array, OID_ARRAY_CONTAINS_OP, condition.inputcollid};
+}
+
+// No operator of this kind is leakproof.
+Routable AsKeys(Node* qual, bool leakproof_only) {
+  if (leakproof_only) return {};
+  if (IsA(qual, ScalarArrayOpExpr)) return AsElement(*castNode(ScalarArrayOpExpr, qual));
+  if (!IsA(qual, OpExpr)) return {};
+  const OpExpr& condition = *castNode(OpExpr, qual);
+  const Comparison comparison = ComparisonOf(condition);
+  if (comparison.value == nullptr || comparison.swapped) return {};
+  const Oid function = get_opcode(condition.opno);
+  if (!AsksForKeys(function)) return {};
+  const KeyType keys = KeysOfType(exprType(comparison.column));
+  if (!OidIsValid(keys.type)) return {};
+  const auto asked = KeysAskedFor(keys, function, comparison.value->constvalue);
+  if (asked.empty() || asked.size() > kMaxRoutingElements) return {};
+  return {comparison.column, comparison.value, condition.opno, condition.inputcollid};
+}
+
 // Texts are compared by a pattern byte for byte, whatever their collation's order, if equal ones of
 // that collation are the same.
 bool ComparesBytes(Oid collation) {
@@ -208,6 +256,7 @@ Routable AsBound(const OpExpr& condition, bool leakproof_only) {
 
 Routable AsRoutable(RoutingKind kind, Node* qual, bool leakproof_only) {
   if (kind == RoutingKind::kList) return AsList(qual, leakproof_only);
+  if (kind == RoutingKind::kKeys) return AsKeys(qual, leakproof_only);
   if (!IsA(qual, OpExpr)) return {};
   const OpExpr& condition = *castNode(OpExpr, qual);
   if (kind == RoutingKind::kEquality) return AsEquality(condition, leakproof_only);

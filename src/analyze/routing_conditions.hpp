@@ -17,13 +17,16 @@ enum class RoutingKind : uint8_t {
   kEquality,  // OpExpr: column = $n, whose operator hashes
   kList,      // ScalarArrayOpExpr: column = ANY ($n), likewise; IN is the same, and so is an OR of
               // such conditions and equalities on one column
-  kPrefix,    // OpExpr: column LIKE $n or ^@ $n, where that asks the text for a beginning
-  kBound,     // OpExpr: column < $n, <=, > or >=, of a B-tree's order
+  kKeys,    // OpExpr: column @> $n, && $n, ? $n, ?| $n or ?& $n, of an array or a jsonb, where that
+            // asks for a key; $n = ANY (column) is column @> ARRAY[$n]
+  kPrefix,  // OpExpr: column LIKE $n or ^@ $n, where that asks the text for a beginning
+  kBound,   // OpExpr: column < $n, <=, > or >=, of a B-tree's order
 };
 
 // Those that ask the least first: the order in which they are taken.
 inline constexpr RoutingKind kRoutingKinds[] = {RoutingKind::kEquality, RoutingKind::kList,
-                                                RoutingKind::kPrefix, RoutingKind::kBound};
+                                                RoutingKind::kKeys, RoutingKind::kPrefix,
+                                                RoutingKind::kBound};
 
 struct RoutingConditions {
   List* conditions;  // of the kinds above, n from 1

@@ -83,12 +83,14 @@ const char* RoutingIndexText(const QuerySpec& spec, const RoutingChoice& choice)
     const char* column =
         ColumnNames(spec.relation, list_make1_int(RoutingColumn(condition)->varattno));
     if (KindOf(condition) == RoutingKind::kList) column = psprintf("elements for %s", column);
+    if (KindOf(condition) == RoutingKind::kKeys) column = psprintf("keys of %s", column);
     if (KindOf(condition) == RoutingKind::kPrefix) column = psprintf("prefixes of %s", column);
     if (parts == nullptr || choice.kind == RoutingIndexKind::kHash)
       parts = Joined(parts, ", ", column);
   }
   switch (choice.kind) {
     case RoutingIndexKind::kHash:
+    case RoutingIndexKind::kKeys:
       return psprintf("hash (%s)", parts);
     case RoutingIndexKind::kIntervals:
       return psprintf("intervals (%s)", parts);

@@ -2,6 +2,7 @@
 #include "template/routing_condition.hpp"
 
 #include "pg/fault.hpp"
+#include "pg/memory.hpp"
 
 extern "C" {
 #include "catalog/pg_collation.h"
@@ -42,10 +43,34 @@ RouteElements ElementsOf(const RoutingCondition& condition, Datum array) {
   return {elements, kept};
 }
 
+// Copies those that a route stands by, in an array of their own.
+RouteElements CopyKeysAskedFor(const RoutingCondition& condition, Datum constant) {
+  MemoryContextReset(condition.scratch);
+  const RouteElements asked = InMemoryContext(condition.scratch, [&] {
+    return KeysAskedFor(condition.keys, condition.holds.fn_oid, constant);
+  });
+  Datum* keys = static_cast<Datum*>(palloc(sizeof(Datum) * asked.size()));
+  for (size_t i = 0; i < asked.size(); ++i)
+    keys[i] = datumCopy(asked[i], condition.keys.by_value, condition.keys.length);
+  return {keys, asked.size()};
+}
+
 void PrepareOperator(Oid function, Node* condition, FmgrInfo* prepared) {
   fmgr_info(function, prepared);
   // For those of any type, which ask what they are called with.
   fmgr_info_set_expr(condition, prepared);
+}
+
+void PrepareKeys(RoutingCondition* prepared) {
+  prepared->keys = KeysOfType(prepared->type);
+  prepared->scratch = AllocSetContextCreate(CurrentMemoryContext, "live_queries keys of a value",
+                                            ALLOCSET_SMALL_SIZES);
+  const TypeCacheEntry* entry =
+      lookup_type_cache(prepared->keys.type, TYPECACHE_HASH_PROC | TYPECACHE_EQ_OPR);
+  fmgr_info(entry->hash_proc, &prepared->hash);
+  fmgr_info(get_opcode(entry->eq_opr), &prepared->same_key);
+  // What a jsonb has is compared by bytes.
+  if (prepared->keys.of_text) prepared->hash_collation = C_COLLATION_OID;
 }
 
 }  // namespace
@@ -55,7 +80,7 @@ void PrepareRoutingCondition(RoutingCondition* prepared, Node* condition) {
   prepared->column = RoutingColumn(condition)->varattno;
   prepared->type = exprType(ComparedColumn(condition));
   prepared->collation = CollationOf(condition);
-  prepared->order_collation = prepared->collation;
+  prepared->order_collation = prepared->hash_collation = prepared->collation;
   get_typlenbyvalalign(prepared->type, &prepared->length, &prepared->by_value,
                        &prepared->alignment);
   const TypeCacheEntry* entry = lookup_type_cache(
@@ -69,6 +94,9 @@ void PrepareRoutingCondition(RoutingCondition* prepared, Node* condition) {
     // By bytes: elsewhere what begins alike need not stand together.
     fmgr_info(F_BTTEXTCMP, &prepared->order);
     prepared->order_collation = C_COLLATION_OID;
+  } else if (prepared->kind == RoutingKind::kKeys) {
+    PrepareOperator(castNode(OpExpr, condition)->opfuncid, condition, &prepared->holds);
+    PrepareKeys(prepared);
   } else {
     PrepareOperator(get_opcode(entry->eq_opr), condition, &prepared->holds);
     fmgr_info(entry->hash_proc, &prepared->hash);
@@ -76,6 +104,7 @@ void PrepareRoutingCondition(RoutingCondition* prepared, Node* condition) {
 }
 
 Datum CopyConstant(const RoutingCondition& condition, Datum constant, RouteElements* elements) {
+  if (condition.scratch != nullptr) *elements = CopyKeysAskedFor(condition, constant);
   if (!IsList(condition)) return datumCopy(constant, condition.by_value, condition.length);
   const Datum copy = PointerGetDatum(DatumGetArrayTypePCopy(constant));
   *elements = ElementsOf(condition, copy);
@@ -83,6 +112,8 @@ Datum CopyConstant(const RoutingCondition& condition, Datum constant, RouteEleme
 }
 
 void FreeConstant(const RoutingCondition& condition, Datum constant, RouteElements elements) {
+  if (condition.scratch != nullptr && !condition.keys.by_value)
+    for (const Datum key : elements) pfree(DatumGetPointer(key));
   if (elements.data() != nullptr) pfree(elements.data());
   if (!ConstantByValue(condition)) pfree(DatumGetPointer(constant));
 }
@@ -96,7 +127,12 @@ uint32 HashConstant(const RoutingCondition& condition, Datum constant) {
 }
 
 uint32 HashValue(RoutingCondition* condition, Datum value) {
-  return DatumGetUInt32(FunctionCall1Coll(&condition->hash, condition->collation, value));
+  return DatumGetUInt32(FunctionCall1Coll(&condition->hash, condition->hash_collation, value));
+}
+
+bool SameElement(RoutingCondition* condition, Datum a, Datum b) {
+  if (condition->kind != RoutingKind::kKeys) return Holds(condition, a, b);
+  return DatumGetBool(FunctionCall2Coll(&condition->same_key, condition->hash_collation, a, b));
 }
 
 bool Holds(RoutingCondition* condition, Datum value, Datum constant) {
@@ -116,6 +152,11 @@ bool HoldsOfAny(RoutingCondition* condition, Datum value, RouteElements elements
 
 int CompareValues(RoutingCondition* condition, Datum a, Datum b) {
   return DatumGetInt32(FunctionCall2Coll(&condition->order, condition->order_collation, a, b));
+}
+
+RouteElements KeysOf(const RoutingCondition& condition, Datum value) {
+  MemoryContextReset(condition.scratch);
+  return InMemoryContext(condition.scratch, [&] { return KeysOf(condition.keys, value); });
 }
 
 Datum ReadyToCompare(const RoutingCondition& condition, Datum value) {

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "analyze/routing_choice.hpp"
+#include "analyze/value_keys.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
@@ -22,20 +23,24 @@ struct RoutingCondition {
   int16 length;
   char alignment;
   FmgrInfo holds;  // its operator, on one value and one constant or element
-  FmgrInfo hash;   // of the column's values; of equalities and lists
+  FmgrInfo hash;   // of the column's values, of equalities and lists; or of its keys
+  FmgrInfo same_key;
   FmgrInfo order;  // of bounds and prefixes: below, at or above 0
   Oid collation;
   Oid order_collation;
+  Oid hash_collation;
+  KeyType keys;
+  MemoryContext scratch;  // for keys; nullptr: it asks for none
 };
 
 // In CurrentMemoryContext. In a transaction. `condition` has to stay.
 void PrepareRoutingCondition(RoutingCondition* prepared, Node* condition);
 
-// The constant of a condition. Of a list, it is an array, whose elements are kept, too.
+// What a route is found by beside the constant of a condition: the elements of a list that are not
+// NULL, or the keys that are asked for, some of them (analyze/value_keys.hpp).
 using RouteElements = std::span<Datum>;
 
-// Copies a constant to CurrentMemoryContext; of a list it leaves those of its elements that are not
-// NULL in `*elements`.
+// Copies a constant to CurrentMemoryContext, and leaves its elements in `*elements`.
 Datum CopyConstant(const RoutingCondition& condition, Datum constant, RouteElements* elements);
 // Frees both. Never ereports.
 void FreeConstant(const RoutingCondition& condition, Datum constant, RouteElements elements);
@@ -46,12 +51,18 @@ uint32 HashConstant(const RoutingCondition& condition, Datum constant);
 
 // What follows may run code of users, for types of theirs.
 
+// Of a value of the column, an element or a key.
 uint32 HashValue(RoutingCondition* condition, Datum value);
+// Whether two elements or keys are the same.
+bool SameElement(RoutingCondition* condition, Datum a, Datum b);
 // Whether the operator says so; not if it says NULL.
 bool Holds(RoutingCondition* condition, Datum value, Datum constant);
 // Of a list: whether it holds of an element.
 bool HoldsOfAny(RoutingCondition* condition, Datum value, RouteElements elements);
 int CompareValues(RoutingCondition* condition, Datum a, Datum b);
+
+// The keys that a value has, perhaps several times. They last until the next call.
+RouteElements KeysOf(const RoutingCondition& condition, Datum value);
 
 // `value` as the operators read it, so that this is done once for all routes.
 Datum ReadyToCompare(const RoutingCondition& condition, Datum value);

@@ -1,6 +1,6 @@
-// Finds routes by the values of a row: by a hash of equalities and of the elements of a list, or by
-// a prefix or the bounds of a column; what the index does not answer is then asked of each route
-// that was found. Process: decoder.
+// Finds routes by the values of a row: by a hash of equalities and of the elements of a list, or of
+// the keys of an array or a jsonb; or by a prefix or the bounds of a column; what the index does
+// not answer is then asked of each route that was found. Process: decoder.
 #include "template/routing_index.hpp"
 
 #include "analyze/routing_choice.hpp"
@@ -26,9 +26,9 @@ struct RouteInterval : Interval<Datum> {
 struct RouteEntry {
   Route* next;  // of the template's
   Route** link;
-  RouteElements* elements;  // beside Route::values; nullptr: no condition is a list
+  RouteElements* elements;  // beside Route::values; nullptr: no condition has any
   RoutePlace same;          // by all constants
-  RoutePlace* places;       // by what is hashed: one for each element; nullptr: `same` is that
+  RoutePlace* places;       // by what is hashed: one for each element; nullptr: `same` is it
   int place_count;
   RouteInterval* interval;  // nullptr: the index has none
 };
@@ -37,17 +37,18 @@ struct RoutingIndex {
   RoutingIndexKind kind;
   int count;  // of conditions, beside spec.routing_conditions
   RoutingCondition conditions[kMaxRoutingColumns];
-  // Those that the index is made of: equalities, a list, a prefix, and the two bounds of a column.
+  // Those that the index is made of: equalities, a list or what asks for keys, a prefix, and the two
+  // bounds of a column.
   int equality_count;
   RoutingCondition* equalities[kMaxRoutingColumns];
-  RoutingCondition* list;    // nullptr: none
+  RoutingCondition* list;    // or the keys; nullptr: none
   RoutingCondition* prefix;  // likewise
   RoutingCondition* low;     // nullptr: unbounded
   RoutingCondition* high;
   int checked_count;
   RoutingCondition* checked[kMaxRoutingColumns];
-  bool has_lists;
-  bool has_patterns;
+  bool has_elements;
+  bool may_fail;             // a pattern, or what is asked of a jsonb
   bool by_equalities_alone;  // so that equal values are one route
   RoutePlaces by_values;
   RoutePlaces by_constants;  // not if by_equalities_alone
@@ -61,6 +62,10 @@ int NumberOf(const RoutingIndex* index, const RoutingCondition* condition) {
   return static_cast<int>(condition - index->conditions);
 }
 
+bool IsHashed(const RoutingIndex& index) {
+  return index.kind == RoutingIndexKind::kHash || index.kind == RoutingIndexKind::kKeys;
+}
+
 RouteElements ElementsAt(const Route& route, int number) {
   return route.entry->elements == nullptr ? RouteElements() : route.entry->elements[number];
 }
@@ -70,7 +75,7 @@ RouteElements ElementsAt(const Route& route, int number) {
 void NoteIndexed(RoutingIndex* index, RoutingCondition* condition) {
   if (condition->kind == RoutingKind::kEquality)
     index->equalities[index->equality_count++] = condition;
-  else if (condition->kind == RoutingKind::kList)
+  else if (condition->kind == RoutingKind::kList || condition->kind == RoutingKind::kKeys)
     index->list = condition;
   else if (condition->kind == RoutingKind::kPrefix)
     index->prefix = condition;
@@ -168,14 +173,14 @@ Route* MakeRoute(Template* common, const Datum* constants, uint32 hash) {
   entry->same.hash = hash;
   if (index->count == 0) return route;
   route->values = static_cast<Datum*>(palloc(sizeof(Datum) * index->count));
-  if (index->has_lists)
+  if (index->has_elements)
     entry->elements = static_cast<RouteElements*>(palloc0(sizeof(RouteElements) * index->count));
   for (int i = 0; i < index->count; ++i) {
     RouteElements elements;
     route->values[i] = CopyConstant(index->conditions[i], constants[i], &elements);
-    if (index->has_lists) entry->elements[i] = elements;
+    if (index->has_elements) entry->elements[i] = elements;
   }
-  if (index->kind == RoutingIndexKind::kHash && !index->by_equalities_alone) {
+  if (IsHashed(*index) && !index->by_equalities_alone) {
     const size_t places =
         index->list == nullptr ? 1 : ElementsAt(*route, NumberOf(index, index->list)).size();
     entry->places =
@@ -206,7 +211,8 @@ void FreeMemoryOf(Route* route) {
 
 bool HasPlace(const RouteEntry& entry, RoutingCondition* list, uint32 hash, Datum element) {
   for (int i = 0; i < entry.place_count; ++i)
-    if (entry.places[i].hash == hash && Holds(list, entry.places[i].element, element)) return true;
+    if (entry.places[i].hash == hash && SameElement(list, entry.places[i].element, element))
+      return true;
   return false;
 }
 
@@ -320,32 +326,55 @@ bool ChecksHold(const Search& search, const Route& route) {
 }
 
 // A route that the index has found. What an operator of users fails with is its fault alone, and so
-// is a pattern that takes too long, or more than there is of the stack.
+// is a pattern that takes too long, or a jsonb that takes more than there is of the stack.
 void Consider(Search& search, Route* route) {
   constexpr int kRoutesAtOnce = 1000;
   if (++search.looked_at % kRoutesAtOnce == 0) CheckGuard();
   if (route->listening == 0) return;
   bool holds = search.index->checked_count == 0 || LIVE_QUERIES_MUTATION("trust_candidates");
-  if (!holds && !route->owner->dependencies.user_code && !search.index->has_patterns)
+  if (!holds && !route->owner->dependencies.user_code && !search.index->may_fail)
     holds = ChecksHold(search, *route);
   else if (!holds)
     BlamingRoutes({&route, 1}, [&] { holds = ChecksHold(search, *route); });
   if (holds) search.found->Add(route);
 }
 
-void FindByHash(Search& search) {
+// `element`: of the column of the list, if there is one.
+void FindAtHash(Search& search, uint32 hash, Datum element) {
   const RoutingIndex* index = search.index;
-  uint32 hash = HashEqualities(index, search.values);
-  Datum value = 0;
-  if (index->list != nullptr) {
-    value = search.values[NumberOf(index, index->list)];
-    hash = hash_combine(hash, HashValue(index->list, value));
-  }
   for (RoutePlace* place = index->by_values.Find(hash); place != nullptr; place = place->next) {
     if (place->route->listening == 0) continue;
     if (!EqualitiesHold(index, search.values, *place->route)) continue;
-    if (index->list != nullptr && !Holds(index->list, value, place->element)) continue;
+    if (index->list != nullptr && !SameElement(index->list, element, place->element)) continue;
     Consider(search, place->route);
+  }
+}
+
+void FindByElement(Search& search, uint32 equalities, Datum element) {
+  FindAtHash(search, hash_combine(equalities, HashValue(search.index->list, element)), element);
+}
+
+void FindByHash(Search& search) {
+  const RoutingIndex* index = search.index;
+  const uint32 hash = HashEqualities(index, search.values);
+  if (index->list == nullptr)
+    FindAtHash(search, hash, 0);
+  else
+    FindByElement(search, hash, search.values[NumberOf(index, index->list)]);
+}
+
+// To ask those is cheaper than to take the value apart.
+bool HasFewRoutes(const RoutingIndex& index) {
+  constexpr int kFew = 2;
+  return index.first == nullptr || index.first->owner->route_count <= kFew;
+}
+
+void FindByKeys(Search& search) {
+  const RoutingIndex* index = search.index;
+  const uint32 hash = HashEqualities(index, search.values);
+  for (const Datum key : KeysOf(*index->list, search.values[NumberOf(index, index->list)])) {
+    FindByElement(search, hash, key);
+    if (LIVE_QUERIES_MUTATION("first_key_alone")) return;
   }
 }
 
@@ -370,8 +399,9 @@ RoutingIndex* MakeRoutingIndex(List* routing_conditions) {
   foreach (cell, routing_conditions) {
     RoutingCondition* condition = &index->conditions[index->count++];
     PrepareRoutingCondition(condition, static_cast<Node*>(lfirst(cell)));
-    index->has_lists = index->has_lists || condition->kind == RoutingKind::kList;
-    index->has_patterns = index->has_patterns || condition->kind == RoutingKind::kPrefix;
+    const bool keys = condition->kind == RoutingKind::kKeys;
+    index->has_elements = index->has_elements || keys || condition->kind == RoutingKind::kList;
+    index->may_fail = index->may_fail || keys || condition->kind == RoutingKind::kPrefix;
   }
   const RoutingChoice choice = ChooseRoutingIndex(routing_conditions);
   index->kind = choice.kind;
@@ -379,7 +409,7 @@ RoutingIndex* MakeRoutingIndex(List* routing_conditions) {
   foreach (cell, choice.checked)
     index->checked[index->checked_count++] = &index->conditions[lfirst_int(cell)];
   index->by_equalities_alone = index->count > 0 && index->equality_count == index->count;
-  if (index->kind == RoutingIndexKind::kHash) index->by_values.Prepare();
+  if (IsHashed(*index)) index->by_values.Prepare();
   if (index->count > 0 && !index->by_equalities_alone) index->by_constants.Prepare();
   return index;
 }
@@ -435,6 +465,8 @@ void FindRoutes(RoutingIndex* index, const Datum* values, const bool* nulls, Rou
   MakeReady(&search, OrderOf(index));
   if (index->kind == RoutingIndexKind::kHash)
     FindByHash(search);
+  else if (index->kind == RoutingIndexKind::kKeys && !HasFewRoutes(*index))
+    FindByKeys(search);
   else if (index->kind == RoutingIndexKind::kIntervals)
     FindByIntervals(search);
   else

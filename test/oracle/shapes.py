@@ -217,7 +217,14 @@ STREAM = [
     Shape("case", "SELECT id, CASE WHEN total > 50 THEN 'big' WHEN total IS NULL THEN NULL ELSE 'small' END AS size"
                   " FROM {items} WHERE CASE WHEN open THEN customer_id ELSE 0 END = $1", _pick(_int(0, 8))),
     Shape("contains", "SELECT id, attrs FROM {items} WHERE attrs @> $1",
-          _pick(_of('{"color": "red"}', '{"nested": {"a": [1]}}'))),
+          _pick(_of('{"color": "red"}', '{"nested": {"a": [1]}}', '{"size": 3}', '{"color": "blue", "size": 1.0}',
+                    '{"nested": {"a": [null]}}', '"text"', '{}', None))),
+    Shape("json keys", "SELECT id, attrs FROM {items} WHERE attrs ? $1", _pick(_of("color", "size", "text", "none", "nested"))),
+    Shape("json keys, any", "SELECT id, attrs FROM {items} WHERE attrs ?| $1 AND NOT attrs ?& $2",
+          _pick(_of("{color,text}", "{none,text}", "{size}", "{}"), _of("{color,none}", "{}", "{text}"))),
+    Shape("array contains", "SELECT id, tags FROM {items} WHERE tags @> $1", _pick(_ints(1, 6))),
+    Shape("array contains, equality", "SELECT id, tags FROM {items} WHERE customer_id = $1 AND tags @> $2",
+          _pick(_int(1, 8), _ints(1, 6))),
     Shape("json field", "SELECT id, attrs->'nested' AS nested, attrs->>'size' AS size FROM {items}"
                         " WHERE attrs->>'color' = $1", _pick(_of("red", "blue"))),
     Shape("in array", "SELECT id, tags, tags[1] AS first FROM {items} WHERE $1 = ANY(tags)", _pick(_int(1, 6))),
