@@ -23,6 +23,11 @@ SELECT * FROM routing_of('SELECT id FROM goods WHERE big > 1 AND big = ANY($1::i
 SELECT * FROM routing_of('SELECT id FROM goods WHERE shop > 1::bigint');
 SELECT * FROM routing_of($$SELECT id FROM goods WHERE since > '2026-01-01'::date$$);
 SELECT * FROM routing_of($$SELECT id FROM goods WHERE name > 'a' AND name IN ('a'::text, 'b')$$);
+-- What a constant range contains is between its bounds.
+SELECT * FROM routing_of('SELECT id FROM goods WHERE shop <@ $1::int4range', '{"[1,5]"}');
+SELECT * FROM routing_of($$SELECT id FROM goods WHERE '[2026-01-01,2026-02-01)'::tstzrange @> since AND shop <@ '(,7)'::int4range$$);
+SELECT * FROM routing_of('SELECT id FROM goods WHERE shop = 1 AND price <@ $1::numrange', '{"(1.5,)"}');
+SELECT * FROM routing_of('SELECT id FROM goods WHERE int4range(id, id + 10) @> shop');
 -- OR of equalities on one column is a list.
 SELECT * FROM routing_of('SELECT id FROM goods WHERE shop = 1 OR shop = $1 OR shop IN (3, 4) OR $2 = shop', '{2,5}');
 SELECT * FROM routing_of('SELECT id FROM goods WHERE (shop = 1 OR $1 = shop OR shop = ANY($2)) AND (big = 1::int OR big = $3)', '{2,"{3,NULL}",4}');
@@ -126,6 +131,11 @@ CALL watch('3 to 3', 'SELECT id FROM goods WHERE shop BETWEEN $1 AND $2', '3', '
 CALL watch('2 ( 4', 'SELECT id FROM goods WHERE shop > $1 AND $2 > shop', '2', '4');
 CALL watch('3 ( 3', 'SELECT id FROM goods WHERE shop > $1 AND $2 > shop', '3', '3');
 CALL watch('from 4', 'SELECT id FROM goods WHERE shop >= $1', '4');
+CALL watch('in [2,4)', 'SELECT id FROM goods WHERE shop <@ $1::int4range', '[2,4)');
+CALL watch('in (2,4]', 'SELECT id FROM goods WHERE $1::int4range @> shop', '(2,4]');
+CALL watch('in [4,', 'SELECT id FROM goods WHERE shop <@ $1::int4range', '[4,)');
+CALL watch('in empty', 'SELECT id FROM goods WHERE shop <@ $1::int4range', 'empty');
+CALL watch('in no range', 'SELECT id FROM goods WHERE shop <@ $1::int4range', NULL);
 CALL watch('below 2', 'SELECT id FROM goods WHERE shop < $1', '2');
 CALL watch('two low', 'SELECT id FROM goods WHERE shop > $1 AND shop >= $2', '1', '4');
 CALL watch('two columns', 'SELECT id FROM goods WHERE shop > $1 AND big < $2', '1', '1');

@@ -5,6 +5,7 @@
 #include "analyze/clock.hpp"
 #include "analyze/functions.hpp"
 #include "analyze/pull_up.hpp"
+#include "analyze/range_bounds.hpp"
 #include "analyze/routing_conditions.hpp"
 #include "analyze/table_facts.hpp"
 #include "analyze/tree.hpp"
@@ -195,7 +196,8 @@ bool SameTables(const char* a, const char* b) {
 void PlanRouting(List* quals, Plan* plan) {
   QuerySpec& spec = plan->spec;
   const bool behind_barrier = spec.barrier_quals != NIL;
-  RoutingConditions routing = {NIL, NIL, quals};
+  spec.barrier_quals = RangesAsBounds(spec.barrier_quals);
+  RoutingConditions routing = {NIL, NIL, RangesAsBounds(quals)};
   for (const RoutingKind kind : kRoutingKinds) {
     // The secret of a key is that of the template: two routes with a row in common would tell by
     // its key that it is the same.

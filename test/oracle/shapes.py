@@ -219,6 +219,8 @@ STREAM = [
     Shape("contains", "SELECT id, attrs FROM {items} WHERE attrs @> $1",
           _pick(_of('{"color": "red"}', '{"nested": {"a": [1]}}', '{"size": 3}', '{"color": "blue", "size": 1.0}',
                     '{"nested": {"a": [null]}}', '"text"', '{}', None))),
+    Shape("in a range", "SELECT id, customer_id FROM {items} WHERE customer_id <@ $1::int4range",
+          _pick(_of("[2,5)", "(1,3]", "[4,)", "(,2)", "empty", "(,)", None))),
     Shape("json keys", "SELECT id, attrs FROM {items} WHERE attrs ? $1", _pick(_of("color", "size", "text", "none", "nested"))),
     Shape("json keys, any", "SELECT id, attrs FROM {items} WHERE attrs ?| $1 AND NOT attrs ?& $2",
           _pick(_of("{color,text}", "{none,text}", "{size}", "{}"), _of("{color,none}", "{}", "{text}"))),
