@@ -43,7 +43,8 @@ Containment ContainmentOf(const Node* qual) {
 bool OrdersByDefault(const TypeCacheEntry& range) {
   const TypeCacheEntry* element =
       lookup_type_cache(range.rngelemtype->type_id, TYPECACHE_BTREE_OPFAMILY | TYPECACHE_CMP_PROC);
-  return element->type_id < FirstNormalObjectId && OidIsValid(element->btree_opf) && element->cmp_proc == range.rng_cmp_proc_finfo.fn_oid;
+  return element->type_id < FirstNormalObjectId && OidIsValid(element->btree_opf) &&
+         element->cmp_proc == range.rng_cmp_proc_finfo.fn_oid;
 }
 
 Node* MakeBound(const TypeCacheEntry& range, Node* element, const RangeBound& bound) {

@@ -23,8 +23,8 @@ enum class RoutingIndexKind : uint8_t {
 struct RoutingChoice {
   RoutingIndexKind kind;
   List* indexed;  // ints: those that the index is made of
-  List*
-      checked;  // ints: those that are asked for each route that it finds; keys and a prefix are in both
+  List* checked;  // ints: those that are asked for each route that it finds. Keys and a prefix are
+                  // in both
 };
 
 // The cheapest for such conditions as TakeRouting makes.

@@ -37,8 +37,8 @@ struct RoutingIndex {
   RoutingIndexKind kind;
   int count;  // of conditions, beside spec.routing_conditions
   RoutingCondition conditions[kMaxRoutingColumns];
-  // Those that the index is made of: equalities, a list or what asks for keys, a prefix, and the two
-  // bounds of a column.
+  // Those that the index is made of: equalities, a list or what asks for keys, a prefix, and the
+  // two bounds of a column.
   int equality_count;
   RoutingCondition* equalities[kMaxRoutingColumns];
   RoutingCondition* list;    // or the keys; nullptr: none
