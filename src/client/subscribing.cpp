@@ -64,6 +64,7 @@ struct Beginning {
   char* values;
   uint64_t values_here;
   int surprises;
+  int sent_back;  // how often it had to be analysed again
 };
 using Beginnings = std::span<Beginning>;
 
@@ -129,6 +130,7 @@ uint64_t Register(const Beginning& beginning, uint64_t analysed_at) {
   subscription.session = request.session;
   subscription.analysed_at = analysed_at;
   subscription.values_here = beginning.values_here;
+  subscription.sent_back = beginning.sent_back;
   auto set = [&](DefinitionField field, const char* text) {
     subscription.fields[static_cast<int>(field)] = text;
   };
@@ -282,6 +284,7 @@ bool IsAttached(Beginning* beginning) {
   if (found != 0 && found != beginning->values_here && ++beginning->surprises > kMostSurprises)
     RaiseUnsupported("a function that it calls gives another value each time");
   beginning->values_here = found;
+  ++beginning->sent_back;
   return false;
 }
 

@@ -33,8 +33,9 @@ struct SubscriptionShared {
   SubscriptionStatus status;
   Delivery delivery;
   Strategy strategy;
-  bool counted;      // it takes one of the places among the live ones
-  int16_t consumer;  // the index
+  bool counted;       // it takes one of the places among the live ones
+  int8_t consumer;    // the index
+  uint8_t sent_back;  // how often consumers have had its query analysed again
   Oid role;
   SessionIdentity session;
   Oid database;

@@ -91,7 +91,7 @@ bool MakeSubscription(ConnectionShared* connection, const NewSubscription& subsc
   SubscriptionShared* shared = FromArea<SubscriptionShared>(unfinished.subscription);
   shared->definition = unfinished.definition;
   shared->id = subscription.id;
-  shared->consumer = static_cast<int16_t>(subscription.consumer);
+  shared->consumer = static_cast<int8_t>(subscription.consumer);
   shared->phase = Phase::kRegistered;
   shared->status = SubscriptionStatus::kActive;
   shared->delivery = subscription.delivery;
@@ -100,6 +100,7 @@ bool MakeSubscription(ConnectionShared* connection, const NewSubscription& subsc
   shared->session = subscription.session;
   shared->analysed_at = subscription.analysed_at;
   shared->values_here = subscription.values_here;
+  shared->sent_back = static_cast<uint8_t>(std::min(subscription.sent_back, UINT8_MAX));
   shared->database = MyDatabaseId;
   shared->encoding = GetDatabaseEncoding();
   shared->replaces = subscription.replaces;

@@ -19,6 +19,7 @@ struct NewSubscription {
   SessionIdentity session;
   uint64_t analysed_at;
   uint64_t values_here;
+  int sent_back;
   std::string_view fields[kDefinitionFields];
 };
 

@@ -12,6 +12,7 @@
 #include "subscribers/definition_copy.hpp"
 #include "subscribers/resetting.hpp"
 #include "template/template_table.hpp"
+#include "template/unchecked.hpp"
 
 extern "C" {
 #include "nodes/nodes.h"
@@ -77,21 +78,21 @@ Subscriber* SleeperOf(const Attachment& attachment) {
   return subscriber == nullptr || subscriber->serial != attachment.serial ? nullptr : subscriber;
 }
 
-// Whether those who listen are to be looked at first. What it was analysed with may be newer than
-// what they were: it must not be among them then, where one speaks for others
-// (definition_check.cpp). A new template is looked at when somebody listens.
-bool IsCheckedFirst(const Template& common) {
-  return common.unchecked && (common.checked_at != 0 || common.listening > 0);
+// Whether it, or those who listen, are to be looked at first (definition_check.cpp). What it was
+// analysed with may be newer than what they were: it must not be among them then, where one speaks
+// for others. And if nobody listens yet, what it was analysed with may be what was before.
+bool IsCheckedFirst(const Subscriber& subscriber) {
+  // What its values are here is compared with what its client has found.
+  if (subscriber.values != nullptr && subscriber.values->checked == 0) return true;
+  return subscriber.route->owner->unchecked;
 }
 
 bool IsReady(const Attachment& attachment, XLogRecPtr handled) {
   if (attachment.begin > handled) return false;
   const Subscriber* subscriber = SleeperOf(attachment);
   if (subscriber == nullptr) return true;
-  // What its values are here is compared with what its client has found (definition_check.cpp).
-  if (subscriber->values != nullptr && subscriber->values->checked == 0) return false;
+  if (IsCheckedFirst(*subscriber)) return false;
   Template* common = subscriber->route->owner;
-  if (IsCheckedFirst(*common)) return false;
   return common->spec.query == nullptr || IsReadyToListen(common, handled);
 }
 
@@ -103,6 +104,8 @@ void WakeUp(const Attachment& attachment) {
   Template* common = subscriber->route->owner;
   if (common->listening == 0 && common->spec.query != nullptr) ForgetKeptOf(common);
   subscriber->attaching = false;
+  if (subscriber->undecided) CheckLater(common);
+  subscriber->undecided = false;
   Unmute(subscriber);
   (void)WithSubscription(*ConnectionAt(attachment.connection->index), attachment.serial,
                          LW_EXCLUSIVE, [](SubscriptionShared* subscription) {
@@ -142,6 +145,16 @@ void RefuseAttachingAtExit(const GuardFailure& failure) {
 }
 
 bool AttachmentsWait() { return attachments != NIL; }
+
+bool AttachmentsAwaitCheck(XLogRecPtr handled) {
+  ListCell* cell;
+  foreach (cell, attachments) {
+    const Attachment& attachment = *static_cast<Attachment*>(lfirst(cell));
+    const Subscriber* subscriber = attachment.begin > handled ? nullptr : SleeperOf(attachment);
+    if (subscriber != nullptr && IsCheckedFirst(*subscriber)) return true;
+  }
+  return false;
+}
 
 void FinishAttachments(XLogRecPtr handled) {
   if (attachments == NIL) return;

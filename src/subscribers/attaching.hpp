@@ -29,4 +29,8 @@ void FinishAttachments(XLogRecPtr handled);
 // Whether some wait for that.
 bool AttachmentsWait();
 
+// Whether one of them waits for definitions to be checked (definition_check.hpp): those of its
+// template are to be, before it is woken up.
+bool AttachmentsAwaitCheck(XLogRecPtr handled);
+
 }  // namespace live_queries

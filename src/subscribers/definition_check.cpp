@@ -34,6 +34,10 @@ extern "C" {
 namespace live_queries {
 namespace {
 
+// So often a client is asked to analyse its query again, because it comes out as another one here:
+// what it names may be changed each time.
+constexpr int kMostReturns = 10;
+
 constexpr const char* kTemporaryChild =
     "a temporary table of this connection is a child of the table";
 
@@ -182,18 +186,25 @@ CheckResult CheckDefinition(const Subscriber& subscriber, const DefinitionCopy& 
   return result;
 }
 
+bool HaveOneRoute(const DefinitionCopy* one, const DefinitionCopy& other) {
+  return one != nullptr &&
+         strcmp(one->Field(DefinitionField::kRoute), other.Field(DefinitionField::kRoute)) == 0;
+}
+
 // A definition for which nothing has changed speaks for all of its template that have the same
 // text and the same frozen values: the rest, the parameters, has no part in what a change of the
 // catalogs can change; unless their types have. All who listen were analysed with the same
-// catalogs: whoever attaches waits for the check (attaching.cpp).
+// catalogs: whoever attaches waits for the check (attaching.cpp). Those who attach may not have
+// been: the same parameters have led to another route then.
 bool SpeaksFor(const Template& one, const DefinitionCopy& checked, const DefinitionCopy& other) {
-  for (DefinitionField field :
-       {DefinitionField::kQuery, DefinitionField::kSessionValues, DefinitionField::kCatalogValues,
-        DefinitionField::kOwnSettings, DefinitionField::kValues}) {
-    if (field == DefinitionField::kValues && !one.spec.dependencies.params_read_catalogs) continue;
-    if (strcmp(checked.Field(field), other.Field(field)) != 0) return false;
-  }
-  return true;
+  auto same = [&](DefinitionField field) {
+    return strcmp(checked.Field(field), other.Field(field)) == 0;
+  };
+  for (DefinitionField field : {DefinitionField::kQuery, DefinitionField::kSessionValues,
+                                DefinitionField::kCatalogValues, DefinitionField::kOwnSettings})
+    if (!same(field)) return false;
+  if (same(DefinitionField::kValues)) return HaveOneRoute(&checked, other);
+  return !one.spec.dependencies.params_read_catalogs;
 }
 
 void Tell(Subscriber* subscriber, const CheckResult& result) {
@@ -337,27 +348,69 @@ void CheckValuesOf(Template* one, Pass* pass) {
   }
 }
 
-bool IsAttaching(Template* one) {
-  ListCell* cell;
-  foreach (cell, SubscribersOf(one))
-    if (static_cast<Subscriber*>(lfirst(cell))->attaching) return true;
-  return false;
+// What the subscriber has, compared with what it would have now. `*unchanged`, if there is one,
+// speaks for others; if it is the same, `*definition` does so from now on.
+CheckResult LookAt(const Subscriber& subscriber, const DefinitionCopy** unchanged,
+                   const DefinitionCopy** definition, Pass* pass) {
+  CheckResult result = {Finding::kSame, 0, nullptr};
+  if (*unchanged == nullptr || !SpeaksFor(*subscriber.route->owner, **unchanged, **definition))
+    result = CheckDefinition(subscriber, **definition, true, pass);
+  if (result.finding == Finding::kSame) std::swap(*unchanged, *definition);
+  if (ReadsTemporary(subscriber, pass->temporary))
+    return {Finding::kError, ERRCODE_WRONG_OBJECT_TYPE, kTemporaryChild};
+  return result;
 }
 
-// After its values: those hold.
-void CheckDefinitionsOf(Template* one, Pass* pass) {
-  // A new one is looked at for the first time when somebody listens, whoever is still attaching.
-  if (one->checked_at == 0 && one->listening == 0 && IsAttaching(one)) return CheckLater(one);
-  DropPart(one);
-  one->checked_at = DatabaseAt(MyConsumer()->database)->checks.Add(1) + 1;
-  pass->function_changed = one->function_changed;
-  one->function_changed = false;
-  pass->temporary = NIL;
+// Of one that attaches: its client, which has read nothing yet, begins anew. Where that does not
+// help, it is looked at once more when it listens, and told then what others are told.
+void TellAttaching(Subscriber* subscriber, const CheckResult& result, int sent_back) {
+  subscriber->undecided = false;
+  if (result.finding == Finding::kSame) return;
+  const bool may_help = result.finding == Finding::kDifferent || result.finding == Finding::kError;
+  if (may_help && sent_back < kMostReturns)
+    AskToSubscribeAgain(subscriber, subscriber->values == nullptr ? 0 : subscriber->values->here);
+  else
+    subscriber->undecided = true;
+}
+
+// Of a template at which nobody listens, as of a new one: those who attach are compared. Their
+// clients have the tables locked, so whoever else wants such a lock waits for them, and is not
+// waited for here. Clients may have analysed with different catalogs: so none speaks for others
+// that have another route.
+void CheckAttaching(Template* one, Pass* pass) {
+  const int64 lock_left_us = std::exchange(pass->lock_left_us, 0);
+  List* locked = std::exchange(pass->locked, NIL);
+  const DefinitionCopy* unchanged = nullptr;
+  const MirroredConnection* speaker = nullptr;
+  ListCell* cell;
+  List* subscribers = SubscribersOf(one);
+  foreach (cell, subscribers) {
+    Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
+    const DefinitionCopy* definition =
+        subscriber->attaching ? DefinitionOf(*subscriber, *pass) : nullptr;
+    if (definition == nullptr) continue;
+    if (speaker != subscriber->connection && !HaveOneRoute(unchanged, *definition)) {
+      Discard(unchanged);
+      unchanged = nullptr;
+    }
+    speaker = subscriber->connection;
+    const int sent_back = definition->sent_back;
+    const CheckResult result = LookAt(*subscriber, &unchanged, &definition, pass);
+    Discard(definition);
+    TellAttaching(subscriber, result, sent_back);
+  }
+  pass->lock_left_us = lock_left_us;
+  pass->locked = locked;
+}
+
+// Who attaches may have analysed with other catalogs than those who listen, and analyses again.
+void CheckListening(Template* one, Pass* pass) {
   const DefinitionCopy* unchanged = nullptr;
   ListCell* cell;
   List* subscribers = SubscribersOf(one);
   foreach (cell, subscribers) {
     Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
+    if (subscriber->undecided) continue;
     if (subscriber->attaching) {
       AskToSubscribeAgain(subscriber, subscriber->values == nullptr ? 0 : subscriber->values->here);
       continue;
@@ -365,15 +418,20 @@ void CheckDefinitionsOf(Template* one, Pass* pass) {
     const DefinitionCopy* definition =
         subscriber->muted ? nullptr : DefinitionOf(*subscriber, *pass);
     if (definition == nullptr) continue;
-    CheckResult result = {Finding::kSame, 0, nullptr};
-    if (unchanged == nullptr || !SpeaksFor(*one, *unchanged, *definition))
-      result = CheckDefinition(*subscriber, *definition, true, pass);
-    if (result.finding == Finding::kSame) std::swap(unchanged, definition);
+    const CheckResult result = LookAt(*subscriber, &unchanged, &definition, pass);
     Discard(definition);
-    if (ReadsTemporary(*subscriber, pass->temporary))
-      result = {Finding::kError, ERRCODE_WRONG_OBJECT_TYPE, kTemporaryChild};
     Tell(subscriber, result);
   }
+}
+
+// After its values: those hold.
+void CheckDefinitionsOf(Template* one, Pass* pass) {
+  DropPart(one);
+  one->checked_at = DatabaseAt(MyConsumer()->database)->checks.Add(1) + 1;
+  pass->function_changed = one->function_changed;
+  one->function_changed = false;
+  pass->temporary = NIL;
+  one->listening == 0 ? CheckAttaching(one, pass) : CheckListening(one, pass);
 }
 
 // `check` for one template.

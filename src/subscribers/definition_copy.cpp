@@ -12,6 +12,7 @@ bool CopyDefinition(int connection, uint64_t serial, DefinitionCopy* definition)
     definition->role = subscription->role;
     definition->analysed_at = subscription->analysed_at;
     definition->values_here = subscription->values_here;
+    definition->sent_back = subscription->sent_back;
     definition->session = subscription->session;
     definition->strategy = subscription->strategy;
     definition->phase = subscription->phase;

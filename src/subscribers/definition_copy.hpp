@@ -13,6 +13,7 @@ struct DefinitionCopy {
   Strategy strategy;
   uint64_t analysed_at;
   uint64_t values_here;
+  int sent_back;
   Phase phase;
   const char* fields[kDefinitionFields];
 

@@ -25,7 +25,7 @@ bool AnyValuesUnchecked();
 // have changed (Template::values_asked); then the others, whose values are right.
 void TakeUncheckedValues(void (*check)(Template*, void*), void* context);
 void TakeUnchecked(void (*check)(Template*, void*), void* context);
-// For `check`: it is too early, TakeUnchecked is to come to this one again.
+// TakeUnchecked is to come to this one again.
 void CheckLater(Template* common);
 
 }  // namespace live_queries

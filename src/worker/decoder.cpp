@@ -149,6 +149,15 @@ void Sync(bool everything) {
   CommitTransactionCommand();
 }
 
+// What this process has not been told of yet concerns those who attach, and it hears of that at the
+// beginning of a transaction.
+void CheckBeforeAttaching(XLogRecPtr handled) {
+  if (!AttachmentsWait()) return;
+  StartTransactionCommand();
+  CommitTransactionCommand();
+  if (AttachmentsAwaitCheck(handled)) CheckDefinitions();
+}
+
 void Loop() {
   TimestampTz last_turn = 0;
   TurnPace pace;
@@ -177,6 +186,7 @@ void Loop() {
     MemoryContextSwitchTo(TopMemoryContext);
     const XLogRecPtr handled = HandledPosition(read);
     CheckValues();
+    CheckBeforeAttaching(handled);
     MemoryContextSwitchTo(TopMemoryContext);
     FinishAttachments(handled);
     // Also while there is always more to do. What waits is in memory or in our files.

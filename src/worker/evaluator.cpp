@@ -270,6 +270,7 @@ void Loop() {
     const Progress progress = AdvanceIfNeeded();
     // What it has not been told of yet concerns those who attach.
     AcceptInvalidationMessages();
+    if (AttachmentsAwaitCheck(HeldSnapshot().position)) CheckWithoutBatch();
     FinishAttachments(HeldSnapshot().position);
     // A change of a catalog is not handled before those whom it concerns are told. Nor is anything
     // before those are reset who belong to an evaluator that has ended: not while a start is found.
