@@ -140,6 +140,8 @@ bool DecodeNextRecord() {
   return true;
 }
 
+const XLogReaderState* StreamReader() { return decoding->reader; }
+
 XLogRecPtr StreamPosition() { return decoding->reader->EndRecPtr; }
 
 void ConfirmPosition(XLogRecPtr position) { LogicalConfirmReceivedLocation(position); }

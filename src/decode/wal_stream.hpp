@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "access/xlogdefs.h"
+#include "access/xlogreader.h"
 }
 
 namespace live_queries {
@@ -17,7 +18,8 @@ void OpenWalStream(const char* name);
 // Decodes the next record. False if none is flushed yet; never waits.
 bool DecodeNextRecord();
 
-// End of the last record decoded.
+// The last record decoded, until the next one is, and its end.
+const XLogReaderState* StreamReader();
 XLogRecPtr StreamPosition();
 
 // Lets go of the log before `position`.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "analyze/settings_capture.hpp"
+#include "decode/foreign_commits.hpp"
 #include "decode/recent_commits.hpp"
 #include "pg/fault.hpp"
 #include "pg/local_setting.hpp"
@@ -472,6 +473,7 @@ void CheckChangedValues() {
 }
 
 void CheckChangedDefinitions() {
+  HearOfForeignCommits();
   if (!AnyUnchecked()) return;
   InPass([](Pass* pass) {
     TakeUncheckedValues(CheckOne<CheckValuesOf>, pass);

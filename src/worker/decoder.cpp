@@ -4,6 +4,7 @@
 #include "worker/decoder.hpp"
 
 #include "decode/dirty_rows.hpp"
+#include "decode/foreign_commits.hpp"
 #include "decode/output_plugin.hpp"
 #include "decode/ready_transactions.hpp"
 #include "decode/recent_commits.hpp"
@@ -86,6 +87,7 @@ bool ReadRecords() {
     CHECK_FOR_INTERRUPTS();
     if (ReadyCount() >= kReadyTransactions || ReadyBytes() >= kReadyBytes) return false;
     if (!DecodeNextRecord()) return true;
+    NoteForeignCommit(StreamReader());
     // Decoding leaves another context behind.
     MemoryContextSwitchTo(TopMemoryContext);
   }
@@ -154,6 +156,7 @@ void Sync(bool everything) {
 void CheckBeforeAttaching(XLogRecPtr handled) {
   if (!AttachmentsWait()) return;
   StartTransactionCommand();
+  HearOfForeignCommits();
   CommitTransactionCommand();
   if (AttachmentsAwaitCheck(handled)) CheckDefinitions();
 }

@@ -5,6 +5,7 @@
 
 #include <climits>
 
+#include "decode/foreign_commits.hpp"
 #include "decode/ready_transactions.hpp"
 #include "decode/watched_tables.hpp"
 #include "deliver/outbox.hpp"
@@ -142,7 +143,7 @@ Progress EvaluateReady() {
 }
 
 void CheckDefinitions() {
-  if (!AnyUnchecked()) return;
+  if (!AnyUnchecked() && !ForeignCommitsAreNew()) return;
   StartEvaluation();
   CheckChangedDefinitions();
   EndEvaluation();

@@ -1,5 +1,5 @@
-# What a worker says it has handled, it has told: also where a transaction has changed catalogs alone, and where its
-# predecessor had ended. And whoever is about to subscribe is looked at before it counts as subscribed.
+# What a worker says it has handled, it has told: also where a transaction has changed catalogs alone, or was one of another
+# database, and where its predecessor had ended. And whoever is about to subscribe is looked at before it counts as subscribed.
 use strict;
 use warnings FATAL => 'all';
 use File::Basename qw(dirname);
@@ -28,6 +28,38 @@ wait_held($node, 'definition-check');
 is($client->value(q(SELECT live.wait_for(timeout => '300ms'))), 'f', 'it is not handled while it is looked whom it concerns');
 release($node, 'definition-check');
 is(told(), 'renamed terminated 42703', 'and once it is, they have been told');
+
+# ---- a session of another database ----------------------------------------------------------------------------
+
+# Its commit is in the log, and nobody sees it yet.
+sub commits_have_to_wait {
+    my ($standby, @connections) = @_;
+    $writer->rows($_) for "ALTER SYSTEM SET synchronous_standby_names = '$standby'", 'SELECT pg_reload_conf()';
+    return wait_until(sub { !grep { $_->value('SHOW synchronous_standby_names') ne $standby } @connections });
+}
+
+$writer->rows($_) for 'CREATE DATABASE elsewhere', 'CREATE ROLE reader LOGIN', 'CREATE ROLE auditor', 'GRANT SELECT ON t TO reader';
+my $elsewhere = connect_client($node, dbname => 'elsewhere');
+for my $query ('SELECT id', 'SELECT count(*) AS count') {
+    my $reader = connect_client($node, user => 'reader');
+    my $asks = "pg_has_role('auditor', 'member')";
+    $reader->subscribe('asks', "$query FROM t WHERE n > 100 AND NOT $asks");
+    $writer->rows('SET synchronous_commit = local');
+    ok(commits_have_to_wait('nobody', $writer, $elsewhere), "$query: commits are to wait for a standby");
+    commits_wait($node);
+    $elsewhere->send_query('GRANT auditor TO reader');
+    until_ok($node, q(SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'), 1, "$query: one made elsewhere does");
+    $writer->rows('UPDATE t SET n = n + 1 WHERE id = 3');
+    my $behind = asked($node, 'SELECT pg_current_wal_insert_lsn()');
+    is($reader->value("SELECT live.wait_for('$behind', '500ms')"), 'f', "$query: what comes after it is not handled");
+    ok(commits_have_to_wait('', $writer), "$query: they wait no longer");
+    ok(!$elsewhere->finish->{error}, "$query: it ends");
+    is($reader->value("SELECT live.wait_for('$behind')"), 't', "$query: then it is handled");
+    is(join(' ', map { $_->{message}{type} } grep { $_->{message}{type} ne 'changes' } $reader->taken), 'reset', "$query: and was told before");
+    $writer->rows('REVOKE auditor FROM reader');
+    $reader->disconnect;
+}
+$elsewhere->disconnect;
 
 # ---- an evaluator that begins where another one has ended ------------------------------------------------------
 

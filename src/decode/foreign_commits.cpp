@@ -1,0 +1,77 @@
+// A commit record has the messages for the caches of others with it. Process: decoder.
+#include "decode/foreign_commits.hpp"
+
+#include <span>
+
+#include "decode/dirty_rows.hpp"
+#include "decode/recent_commits.hpp"
+#include "pg/memory.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "storage/lmgr.h"
+#include "storage/sinval.h"
+#include "utils/inval.h"
+}
+
+namespace live_queries {
+namespace {
+
+List* unheard = NIL;  // xids, in TopMemoryContext
+
+bool IsCommit(const XLogReaderState* reader) {
+  if (XLogRecGetRmid(reader) != RM_XACT_ID) return false;
+  const uint8 kind = XLogRecGetInfo(reader) & XLOG_XACT_OPMASK;
+  return kind == XLOG_XACT_COMMIT || kind == XLOG_XACT_COMMIT_PREPARED;
+}
+
+// Most have none: no more than that is read of those.
+bool HasMessages(const XLogReaderState* reader) {
+  if ((XLogRecGetInfo(reader) & XLOG_XACT_HAS_INFO) == 0) return false;
+  xl_xact_xinfo has;
+  memcpy(&has, XLogRecGetData(reader) + MinSizeOfXactCommit, sizeof(has));
+  return (has.xinfo & XACT_XINFO_HAS_INVALS) != 0;
+}
+
+// Those of a shared catalog name no database.
+bool AnyOfSharedCatalogs(std::span<const SharedInvalidationMessage> messages) {
+  for (const SharedInvalidationMessage& message : messages)
+    if (message.id >= 0 && message.cc.dbId == InvalidOid) return true;
+  return false;
+}
+
+}  // namespace
+
+void NoteForeignCommit(const XLogReaderState* reader) {
+  if (!IsCommit(reader) || !HasMessages(reader)) return;
+  xl_xact_parsed_commit commit;
+  ParseCommitRecord(XLogRecGetInfo(reader),
+                    reinterpret_cast<xl_xact_commit*>(XLogRecGetData(reader)), &commit);
+  if (commit.dbId == MyDatabaseId ||
+      !AnyOfSharedCatalogs({commit.msgs, static_cast<size_t>(commit.nmsgs)}))
+    return;
+  const TransactionId xid =
+      TransactionIdIsValid(commit.twophase_xid) ? commit.twophase_xid : XLogRecGetXid(reader);
+  NoteCommit(xid);
+  InMemoryContext(TopMemoryContext, [&] { unheard = lappend_int(unheard, static_cast<int>(xid)); });
+  if (DirtyLogIsKept())
+    FinishDirtyTransaction({xid, nullptr, 0, reader->EndRecPtr, commit.xact_time, true});
+}
+
+bool ForeignCommitsAreNew() { return unheard != NIL; }
+
+void HearOfForeignCommits() {
+  if (unheard == NIL) return;
+  WaitForRecentCommits();
+  // They tell of their changes before they release their locks, and after they have become visible.
+  ListCell* cell;
+  foreach (cell, unheard)
+    XactLockTableWait(static_cast<TransactionId>(lfirst_int(cell)), nullptr, nullptr, XLTW_None);
+  list_free(unheard);
+  unheard = NIL;
+  AcceptInvalidationMessages();
+}
+
+}  // namespace live_queries
