@@ -11,6 +11,7 @@
 extern "C" {
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
+#include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -103,12 +104,11 @@ PlainSnapshot TakePlainSnapshot() {
   return {snapshot, LogEnd()};
 }
 
-UnseenCommits ListUnseenCommits() {
+EndingCommits ListEndingCommits() {
   WaitForCommitLog();
-  UnseenCommits commits = {nullptr, 0};
+  EndingCommits commits = {nullptr, 0};
   int capacity = 0;
-  const PlainSnapshot plain = TakePlainSnapshot();
-  ForEachUnseenCommit(plain.snapshot, [&](TransactionId xid) {
+  ForEachEndingCommit([&](TransactionId xid) {
     if (commits.count == capacity) {
       capacity = capacity == 0 ? 16 : capacity * 2;
       const size_t bytes = sizeof(TransactionId) * static_cast<size_t>(capacity);
@@ -118,19 +118,20 @@ UnseenCommits ListUnseenCommits() {
     }
     commits.xids[commits.count++] = xid;
   });
-  Release(plain);
   return commits;
 }
 
-bool AreVisible(UnseenCommits* commits) {
-  while (commits->count > 0 && !TransactionIdIsInProgress(commits->xids[commits->count - 1]))
-    --commits->count;
-  if (commits->count > 0) return false;
+bool HaveEnded(EndingCommits* commits) {
+  for (; commits->count > 0; --commits->count) {
+    const TransactionId xid = commits->xids[commits->count - 1];
+    if (TransactionIdIsInProgress(xid)) return false;
+    XactLockTableWait(xid, nullptr, nullptr, XLTW_None);
+  }
   Forget(commits);
   return true;
 }
 
-void Forget(UnseenCommits* commits) {
+void Forget(EndingCommits* commits) {
   if (commits->xids != nullptr) pfree(commits->xids);
   *commits = {nullptr, 0};
 }

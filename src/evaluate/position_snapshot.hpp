@@ -43,18 +43,19 @@ struct PositionSnapshot {
 // Takes one and registers it. It lasts until it is released, or its transaction ends.
 PlainSnapshot TakePlainSnapshot();
 
-// What had committed by some moment and was not visible to new snapshots then.
-struct UnseenCommits {
+// What had committed by some moment and had not come to its end then.
+struct EndingCommits {
   TransactionId* xids;  // in TopMemoryContext; nullptr: none
   int count;
 };
 
 // Of this moment.
-UnseenCommits ListUnseenCommits();
-// Whether new snapshots see all of them; then they are forgotten. Never waits: a commit that waits
-// for a synchronous standby is not visible for as long as that takes.
-bool AreVisible(UnseenCommits* commits);
-void Forget(UnseenCommits* commits);
+EndingCommits ListEndingCommits();
+// Whether new snapshots see all of them, and they have told what they have changed in the catalogs;
+// then they are forgotten. For those that are visible, that is waited for: they wait for nothing
+// any more. A commit that waits for a synchronous standby is not visible for as long as that takes.
+bool HaveEnded(EndingCommits* commits);
+void Forget(EndingCommits* commits);
 
 // A snapshot to begin with, where the history is known from some moment on and what was unseen then
 // is visible. It sees all that was logged before that moment, and nothing from `position` on. It is

@@ -59,7 +59,7 @@ MemoryContext turn_context = nullptr;
 // first one of all is.
 struct Gap {
   bool open;
-  UnseenCommits before;    // what committed before its end, and was not visible there
+  EndingCommits before;    // what committed before the gap was over, and had not ended then
   PositionSnapshot first;  // none yet: no snapshot
 };
 
@@ -114,7 +114,7 @@ void OpenGap() {
   LIVE_QUERIES_FAULT("evaluator-gap");
   ReleaseFirst();
   Forget(&gap.before);
-  gap = {true, ListUnseenCommits(), {}};
+  gap = {true, ListEndingCommits(), {}};
   if (MyConsumer()->state.Load() == ConsumerState::kRunning) MyConsumer()->lapses.Add(1);
 }
 
@@ -127,7 +127,7 @@ void CloseGap() {
 // What the next snapshot is made from; nullptr: that cannot be taken yet.
 const PositionSnapshot* Previous() {
   if (!gap.open) return &HeldSnapshot();
-  if (!AreVisible(&gap.before)) return nullptr;
+  if (!HaveEnded(&gap.before)) return nullptr;
   if (gap.first.snapshot == nullptr) gap.first = TakeFirstSnapshot();
   return &gap.first;
 }
@@ -287,7 +287,7 @@ void Loop() {
 // the first snapshot.
 void FindStart() {
   OpenPending(DatabaseOfMine(), MyConsumer()->index);
-  for (UnseenCommits before = ListUnseenCommits(); !AreVisible(&before);) {
+  for (EndingCommits before = ListEndingCommits(); !HaveEnded(&before);) {
     Heed();
     Sleep(kVisibilityPollMs);
   }

@@ -1,5 +1,5 @@
 # What a worker says it has handled, it has told: also where a transaction has changed catalogs alone, or was one of another
-# database, and where its predecessor had ended. And whoever is about to subscribe is looked at before it counts as subscribed.
+# database, where what it is told by was overwritten, and where its predecessor had ended. And whoever is about to subscribe is looked at before it counts as subscribed.
 use strict;
 use warnings FATAL => 'all';
 use File::Basename qw(dirname);
@@ -9,7 +9,10 @@ use LiveQueries;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_fault_node('told_before', 'live_queries.idle_timeout = 2s');
+my $node = new_fault_node('told_before', <<~CONF);
+    live_queries.idle_timeout = 2s
+    live_queries.memory_limit = 4MB
+    CONF
 my $writer = connect_client($node);
 my $client = connect_client($node);
 
@@ -60,6 +63,30 @@ for my $query ('SELECT id', 'SELECT count(*) AS count') {
     $reader->disconnect;
 }
 $elsewhere->disconnect;
+
+# ---- catalogs that were changed while an evaluator lost the dirty log ------------------------------------------
+
+# The commit is visible, and what it has changed has not been told to anybody yet.
+my $defines = connect_client($node);
+my $define = sub { return "CREATE OR REPLACE FUNCTION big() RETURNS SETOF t STABLE LANGUAGE sql AS 'SELECT * FROM t WHERE n > $_[0]'" };
+$writer->rows($define->(20));
+$client->subscribe('big', 'SELECT sum(n) AS total FROM big()');
+my $lapses = asked($node, q(SELECT lapses FROM live.workers WHERE kind = 'evaluator'));
+hold($node, 'evaluator-turn');
+wait_held($node, 'evaluator-turn');
+hold($node, 'writer-committed');
+$defines->send_query($define->(10));
+wait_held($node, 'writer-committed');
+$writer->rows("INSERT INTO t SELECT i, 1, 'x' FROM generate_series(1000 * $_, 1000 * $_ + 60) i") for 1 .. 300;
+my $overwritten = asked($node, 'SELECT pg_current_wal_insert_lsn()');
+release($node, 'evaluator-turn');
+until_ok($node, qq(SELECT lapses > $lapses FROM live.workers WHERE kind = 'evaluator'), 't', 'the dirty log was lost');
+is($client->value("SELECT live.wait_for('$overwritten', '500ms')"), 'f', 'it is not handled before it is known what has changed');
+release($node, 'writer-committed');
+ok(!$defines->finish->{error}, 'the function is replaced');
+is(join(' ', grep { /reset/ } map { $_->{message}{type} } $client->synced), 'reset', 'and who depends on it has been told');
+$defines->disconnect;
+$client->rows(q(SELECT live.unsubscribe('big')));
 
 # ---- an evaluator that begins where another one has ended ------------------------------------------------------
 
