@@ -76,16 +76,33 @@ bool KnowsOldRows(const RowShape& shape, const QuerySpec& spec, const ColumnMap&
          list_difference_int(PlacesOf(spec.identity, spec, map), shape.identity) == NIL;
 }
 
+size_t BytesOf(int column_count) {
+  return offsetof(ColumnMap, positions) + sizeof(AttrNumber) * static_cast<size_t>(column_count);
+}
+
 // Those of shapes that are gone would never be found again: all are made anew.
 void PrepareMaps(ColumnMaps* maps, MemoryContext context, int column_count) {
   if (maps->by_shape != nullptr && maps->generation == ShapeGeneration()) return;
   maps->last = nullptr;
   if (maps->by_shape != nullptr) hash_destroy(maps->by_shape);
   maps->by_shape = nullptr;
-  maps->by_shape =
-      MakeHashTable("live_queries column maps", &ColumnMap::shape_number, 4, context,
-                    offsetof(ColumnMap, positions) + sizeof(AttrNumber) * column_count);
+  maps->by_shape = MakeHashTable("live_queries column maps", &ColumnMap::shape_number, 4, context,
+                                 BytesOf(column_count));
   maps->generation = ShapeGeneration();
+}
+
+// The place of a map, which was `*found` or is to be filled in. Most templates only ever see one
+// shape: the first map stands alone, as a table takes 8 kB.
+ColumnMap* PlaceOf(ColumnMaps* maps, MemoryContext context, int column_count, uint32 shape_number,
+                   bool* found) {
+  if (maps->last == nullptr && maps->by_shape == nullptr) {
+    *found = false;
+    auto* first = static_cast<ColumnMap*>(MemoryContextAllocZero(context, BytesOf(column_count)));
+    first->shape_number = shape_number;
+    return first;
+  }
+  PrepareMaps(maps, context, column_count);
+  return static_cast<ColumnMap*>(hash_search(maps->by_shape, &shape_number, HASH_ENTER, found));
 }
 
 }  // namespace
@@ -95,10 +112,8 @@ const ColumnMap* MapFor(ColumnMaps* maps, MemoryContext context, const QuerySpec
   // A number is never used again, so this one is still right.
   if (maps->last != nullptr && maps->last->shape_number == shape->number) return maps->last;
   const int count = list_length(spec.columns);
-  PrepareMaps(maps, context, count);
   bool found;
-  ColumnMap* map =
-      static_cast<ColumnMap*>(hash_search(maps->by_shape, &shape->number, HASH_ENTER, &found));
+  ColumnMap* map = PlaceOf(maps, context, count, shape->number, &found);
   maps->last = map;
   if (found) return map;
   map->fits = true;

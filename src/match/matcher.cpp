@@ -2,6 +2,7 @@
 // piece over the templates of its tables. Process: decoder.
 #include "match/matcher.hpp"
 
+#include "match/concerned_templates.hpp"
 #include "match/evaluate.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -22,6 +23,7 @@ constexpr size_t kPieceBytes = 4 * 1024 * 1024;
 MemoryContext piece_context = nullptr;
 Touched touched = {};
 uint64 matched_count = 0;
+uint64 evaluation_count = 0;
 
 // Without anybody who listens, a template is not evaluated: after a change of the table, what it
 // was compiled for may not even exist.
@@ -30,21 +32,19 @@ void NoteForTemplate(Template* common, int change, List** relevant) {
   StreamTemplate* stream = StreamPartOf(common);
   if (stream->piece_count == 0) *relevant = lappend(*relevant, stream);
   if (stream->piece_count > 0 && stream->piece[stream->piece_count - 1] == change) return;
-  stream->piece[stream->piece_count++] = change;
+  stream->piece[stream->piece_count++] = static_cast<uint8>(change);
 }
 
 // StreamTemplates with changes in the piece.
-List* RelevantTemplates(const DecodedChange* changes, int count) {
+List* RelevantTemplates(DecodedChange* changes, int count) {
   List* relevant = NIL;
-  auto note_table = [&](Oid relation, int change) {
-    const bool children = changes[change].change.kind == ChangeKind::kChildren;
-    ForEachTemplateOn(children ? Subject::kChildren : Subject::kRows, relation,
-                      [&](Template* common) { NoteForTemplate(common, change, &relevant); });
-  };
   for (int i = 0; i < count; ++i) {
     const Change& change = changes[i].change;
-    if (!IsAboutTables(change.kind)) note_table(change.shape->relation, i);
-    for (int k = 0; k < change.table_count; ++k) note_table(change.tables[k], i);
+    auto note = [&](Template* common) { NoteForTemplate(common, i, &relevant); };
+    if (!IsAboutTables(change.kind)) ForEachConcerned(&changes[i], note);
+    const bool children = change.kind == ChangeKind::kChildren;
+    for (int k = 0; k < change.table_count; ++k)
+      ForEachTemplateOn(children ? Subject::kChildren : Subject::kRows, change.tables[k], note);
   }
   return relevant;
 }
@@ -90,6 +90,7 @@ void EvaluatePiece(StreamTemplate* stream, DecodedChange* changes, const Origin&
   if (RoleIsSpent(common->role)) {
     ResetRoutes(common, origin.seq, kRoleIsSpentReason, sink);
   } else {
+    ++evaluation_count;
     Guard(common, stream->piece_count, [&] { EvaluateChanges(stream, changes, origin, sink); });
     // A large row would stay here until the next one.
     ResetExprContext(stream->expressions);
@@ -141,6 +142,12 @@ void AbandonEvaluation() {
   ForEachTemplate([](Template* common) {
     if (common->part != nullptr) StreamPartOf(common)->piece_count = 0;
   });
+}
+
+uint64 TakeEvaluationCount() {
+  const uint64 taken = evaluation_count;
+  evaluation_count = 0;
+  return taken;
 }
 
 uint64 TakeMatchedCount() {

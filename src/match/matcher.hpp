@@ -19,6 +19,9 @@ void EvaluateBatch(ChangeBatch* batch, const Sink& sink);
 // Forgets what the transaction that raised an error has left in the routes.
 void AbandonEvaluation();
 
+// How many changes have matched, each for each template, since that was asked last; and how many
+// times a template was shown a piece of changes.
 uint64 TakeMatchedCount();
+uint64 TakeEvaluationCount();
 
 }  // namespace live_queries

@@ -11,11 +11,12 @@ namespace live_queries {
 
 // So many changes are taken apart at one time and shown to one template after the other.
 inline constexpr int kPieceChanges = 256;
+static_assert(kPieceChanges <= UINT8_MAX + 1);
 
 struct StreamTemplate : StrategyPart {
   Template* common;
   // Changes of the present piece that are about its tables.
-  int piece[kPieceChanges];
+  uint8 piece[kPieceChanges];
   int piece_count;
   // The rest is nothing before it is compiled.
   bool compiled;

@@ -78,10 +78,10 @@ struct ConsumerShared {
   Atomic<uint64_t> changes_ignored;
   Atomic<uint64_t> changes_matched;
   Atomic<uint64_t> messages;
+  Atomic<uint64_t> evaluations;  // of a template on a batch, or on a piece of a transaction
 
   // Of an evaluator, written by itself alone.
   Atomic<uint64_t> batches;               // that had something to evaluate
-  Atomic<uint64_t> evaluations;           // of a template on a batch
   Atomic<uint64_t> refreshes;             // those of them that evaluated a whole query
   Atomic<uint64_t> probe_us;              // microseconds: finding what may be stale,
   Atomic<uint64_t> query_us;              // evaluating that,

@@ -321,10 +321,12 @@ void AddMilliseconds(RowBuilder* row, uint64 microseconds) {
   row->Add(Float8GetDatum(static_cast<double>(microseconds) / 1000));
 }
 
-// What only evaluators do.
+// What only evaluators do, but for the evaluations of queries, which decoders do as well.
 void AddEvaluations(RowBuilder* row, const ConsumerShared& consumer) {
   if (consumer.kind != ConsumerKind::kEvaluator) {
-    for (int i = 0; i < 8; ++i) row->AddNull();
+    row->AddNull();
+    row->AddCount(consumer.evaluations.Load());
+    for (int i = 0; i < 6; ++i) row->AddNull();
     return;
   }
   row->AddCount(consumer.batches.Load());

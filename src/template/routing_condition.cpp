@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "catalog/pg_collation.h"
+#include "common/hashfn.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/array.h"
 #include "utils/datum.h"
@@ -133,6 +134,10 @@ uint32 HashValue(RoutingCondition* condition, Datum value) {
 bool SameElement(RoutingCondition* condition, Datum a, Datum b) {
   if (condition->kind != RoutingKind::kKeys) return Holds(condition, a, b);
   return DatumGetBool(FunctionCall2Coll(&condition->same_key, condition->hash_collation, a, b));
+}
+
+uint32 AddToHash(uint32 hash, RoutingCondition* condition, Datum value) {
+  return hash_combine(hash, HashValue(condition, value));
 }
 
 bool Holds(RoutingCondition* condition, Datum value, Datum constant) {

@@ -55,6 +55,8 @@ uint32 HashConstant(const RoutingCondition& condition, Datum constant);
 uint32 HashValue(RoutingCondition* condition, Datum value);
 // Whether two elements or keys are the same.
 bool SameElement(RoutingCondition* condition, Datum a, Datum b);
+// Of values of several conditions: `hash` is that of the ones before, 0 of none.
+uint32 AddToHash(uint32 hash, RoutingCondition* condition, Datum value);
 // Whether the operator says so; not if it says NULL.
 bool Holds(RoutingCondition* condition, Datum value, Datum constant);
 // Of a list: whether it holds of an element.

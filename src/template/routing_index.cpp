@@ -5,57 +5,18 @@
 
 #include "analyze/routing_choice.hpp"
 #include "analyze/text_patterns.hpp"
-#include "model/interval_index.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/try_catch.hpp"
 #include "template/guard.hpp"
-#include "template/route_places.hpp"
-#include "template/routing_condition.hpp"
+#include "template/routing_group.hpp"
+#include "template/routing_index_parts.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
 }
 
 namespace live_queries {
-
-struct RouteInterval : Interval<Datum> {
-  Route* route;
-};
-
-struct RouteEntry {
-  Route* next;  // of the template's
-  Route** link;
-  RouteElements* elements;  // beside Route::values; nullptr: no condition has any
-  RoutePlace same;          // by all constants
-  RoutePlace* places;       // by what is hashed: one for each element; nullptr: `same` is it
-  int place_count;
-  RouteInterval* interval;  // nullptr: the index has none
-};
-
-struct RoutingIndex {
-  RoutingIndexKind kind;
-  int count;  // of conditions, beside spec.routing_conditions
-  RoutingCondition conditions[kMaxRoutingColumns];
-  // Those that the index is made of: equalities, a list or what asks for keys, a prefix, and the
-  // two bounds of a column.
-  int equality_count;
-  RoutingCondition* equalities[kMaxRoutingColumns];
-  RoutingCondition* list;    // or the keys; nullptr: none
-  RoutingCondition* prefix;  // likewise
-  RoutingCondition* low;     // nullptr: unbounded
-  RoutingCondition* high;
-  int checked_count;
-  RoutingCondition* checked[kMaxRoutingColumns];
-  bool has_elements;
-  bool may_fail;             // a pattern, or what is asked of a jsonb
-  bool by_equalities_alone;  // so that equal values are one route
-  RoutePlaces by_values;
-  RoutePlaces by_constants;  // not if by_equalities_alone
-  IntervalIndex<RouteInterval> intervals;
-  Route* first;
-};
-
 namespace {
 
 int NumberOf(const RoutingIndex* index, const RoutingCondition* condition) {
@@ -89,7 +50,7 @@ uint32 HashEqualities(const RoutingIndex* index, const Datum* values) {
   uint32 hash = 0;
   for (int i = 0; i < index->equality_count; ++i) {
     RoutingCondition* condition = index->equalities[i];
-    hash = hash_combine(hash, HashValue(condition, values[NumberOf(index, condition)]));
+    hash = AddToHash(hash, condition, values[NumberOf(index, condition)]);
   }
   return hash;
 }
@@ -116,6 +77,12 @@ bool AreSameConstants(const RoutingIndex* index, const Datum* a, const Datum* b)
   return true;
 }
 
+// Where a route stands in by_values.
+std::span<RoutePlace> ValuePlaces(const RoutingIndex* index, RouteEntry* entry) {
+  if (index->by_equalities_alone) return {&entry->same, 1};
+  return {entry->places, static_cast<size_t>(entry->place_count)};
+}
+
 // The table in which RouteEntry::same stands; nullptr: without conditions.
 RoutePlaces* PlacesOfSame(RoutingIndex* index) {
   if (index->count == 0) return nullptr;
@@ -134,13 +101,14 @@ Route* FindSame(Template* common, const Datum* constants, uint32* hash) {
     GuardAttaching(common, [&] {
       *hash = HashEqualities(index, constants);
       for (RoutePlace* place = index->by_values.Find(*hash); place != nullptr && same == nullptr;
-           place = place->next)
+           place = RoutePlaces::Next(place))
         if (EqualitiesHold(index, constants, *place->route)) same = place->route;
     });
     return same;
   }
   *hash = HashConstants(index, constants);
-  for (RoutePlace* place = index->by_constants.Find(*hash); place != nullptr; place = place->next)
+  for (RoutePlace* place = index->by_constants.Find(*hash); place != nullptr;
+       place = RoutePlaces::Next(place))
     if (AreSameConstants(index, constants, place->route->values)) return place->route;
   return nullptr;
 }
@@ -226,7 +194,7 @@ void FindPlaces(const RoutingIndex* index, Route* route) {
     return;
   }
   for (const Datum element : ElementsAt(*route, NumberOf(index, index->list))) {
-    const uint32 hash = hash_combine(equalities, HashValue(index->list, element));
+    const uint32 hash = AddToHash(equalities, index->list, element);
     if (HasPlace(*entry, index->list, hash, element)) continue;
     entry->places[entry->place_count++] = {nullptr, nullptr, route, element, hash};
   }
@@ -268,9 +236,19 @@ void PrepareToAdd(Template* common, Route* route) {
       FindPlaces(index, route);
       AddInterval(index, route);
     });
-  if (entry->places != nullptr)
-    for (int i = 0; i < entry->place_count; ++i) index->by_values.Reserve(entry->places[i].hash);
-  if (RoutePlaces* same = PlacesOfSame(index)) same->Reserve(entry->same.hash);
+  for (const RoutePlace& place : ValuePlaces(index, entry))
+    if (index->by_values.Find(place.hash) == nullptr) ReserveInGroup(common, place.hash);
+  index->by_values.Reserve({entry->places, static_cast<size_t>(entry->place_count)});
+  if (RoutePlaces* same = PlacesOfSame(index)) same->Reserve({&entry->same, 1});
+}
+
+// A template stands in its group once for each hash.
+void NoteInGroup(Template* common, uint32 hash) {
+  if (common->routing->by_values.Find(hash) == nullptr) AddToGroup(common, hash);
+}
+
+void ForgetInGroup(Template* common, uint32 hash) {
+  if (common->routing->by_values.Find(hash) == nullptr) RemoveFromGroup(common, hash);
 }
 
 Route* AddRoute(Template* common, const Datum* constants, uint32 hash) {
@@ -285,7 +263,11 @@ Route* AddRoute(Template* common, const Datum* constants, uint32 hash) {
         FreeMemoryOf(route);
         ReThrowError(error);
       });
-  for (int i = 0; i < entry->place_count; ++i) index->by_values.Add(&entry->places[i]);
+  if (index->by_equalities_alone) NoteInGroup(common, hash);
+  for (int i = 0; i < entry->place_count; ++i) {
+    NoteInGroup(common, entry->places[i].hash);
+    index->by_values.Add(&entry->places[i]);
+  }
   if (RoutePlaces* same = PlacesOfSame(index)) same->Add(&entry->same);
   entry->next = index->first;
   entry->link = &index->first;
@@ -342,7 +324,8 @@ void Consider(Search& search, Route* route) {
 // `element`: of the column of the list, if there is one.
 void FindAtHash(Search& search, uint32 hash, Datum element) {
   const RoutingIndex* index = search.index;
-  for (RoutePlace* place = index->by_values.Find(hash); place != nullptr; place = place->next) {
+  for (RoutePlace* place = index->by_values.Find(hash); place != nullptr;
+       place = RoutePlaces::Next(place)) {
     if (place->route->listening == 0) continue;
     if (!EqualitiesHold(index, search.values, *place->route)) continue;
     if (index->list != nullptr && !SameElement(index->list, element, place->element)) continue;
@@ -351,7 +334,7 @@ void FindAtHash(Search& search, uint32 hash, Datum element) {
 }
 
 void FindByElement(Search& search, uint32 equalities, Datum element) {
-  FindAtHash(search, hash_combine(equalities, HashValue(search.index->list, element)), element);
+  FindAtHash(search, AddToHash(equalities, search.index->list, element), element);
 }
 
 void FindByHash(Search& search) {
@@ -395,6 +378,8 @@ void FindAmongAll(Search& search) {
 
 RoutingIndex* MakeRoutingIndex(List* routing_conditions) {
   RoutingIndex* index = AllocateIn<RoutingIndex>(CurrentMemoryContext);
+  index->conditions = static_cast<RoutingCondition*>(
+      palloc0(sizeof(RoutingCondition) * static_cast<size_t>(list_length(routing_conditions))));
   ListCell* cell;
   foreach (cell, routing_conditions) {
     RoutingCondition* condition = &index->conditions[index->count++];
@@ -429,8 +414,12 @@ void FreeRoute(Route* route) {
   RoutingIndex* index = route->owner->routing;
   RouteEntry* entry = route->entry;
   --route->owner->route_count;
-  for (int i = 0; i < entry->place_count; ++i) index->by_values.Remove(&entry->places[i]);
+  for (int i = 0; i < entry->place_count; ++i) {
+    index->by_values.Remove(&entry->places[i]);
+    ForgetInGroup(route->owner, entry->places[i].hash);
+  }
   if (RoutePlaces* same = PlacesOfSame(index)) same->Remove(&entry->same);
+  if (index->by_equalities_alone) ForgetInGroup(route->owner, entry->same.hash);
   if (entry->interval != nullptr) index->intervals.Remove(entry->interval);
   *entry->link = entry->next;
   if (entry->next != nullptr) entry->next->entry->link = entry->link;
@@ -472,6 +461,18 @@ void FindRoutes(RoutingIndex* index, const Datum* values, const bool* nulls, Rou
   else
     FindAmongAll(search);
   found->Sort();
+}
+
+List* HashedConditions(const RoutingIndex* index) {
+  if (index->kind != RoutingIndexKind::kHash) return NIL;
+  List* hashed = NIL;
+  for (int i = 0; i < index->equality_count; ++i) hashed = lappend(hashed, index->equalities[i]);
+  return index->list == nullptr ? hashed : lappend(hashed, index->list);
+}
+
+void ForEachHash(const RoutingIndex* index, void (*visit)(uint32, void*), void* context) {
+  for (Route* route = index->first; route != nullptr; route = route->entry->next)
+    for (const RoutePlace& place : ValuePlaces(index, route->entry)) visit(place.hash, context);
 }
 
 void ClearBody(Route* route) {

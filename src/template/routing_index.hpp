@@ -27,6 +27,12 @@ void FindRoutes(RoutingIndex* index, TupleTableSlot* row, RouteSet* found);
 // The same of the values of the routing conditions' columns, in the order of these.
 void FindRoutes(RoutingIndex* index, const Datum* values, const bool* nulls, RouteSet* found);
 
+// What the hash of the index is made of: RoutingConditions, in the order of AddToHash;
+// NIL: it is none. In CurrentMemoryContext.
+List* HashedConditions(const RoutingIndex* index);
+// Visits the hashes of what the routes want in these; one may come several times.
+void ForEachHash(const RoutingIndex* index, void (*visit)(uint32, void*), void* context);
+
 // Forgets the changes that wait in a route, with their memory: there may be very many routes.
 void ClearBody(Route* route);
 

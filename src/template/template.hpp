@@ -10,6 +10,7 @@
 namespace live_queries {
 
 struct RouteEntry;
+struct RoutingGroup;
 struct RoutingIndex;
 struct Subscriber;
 struct Template;
@@ -45,11 +46,12 @@ struct Template {
   Oid role;
   SessionIdentity session;
   char* settings;
-  char* spec_text;
+  char* spec_text;  // the end of `key`
   QuerySpec spec;
   int route_count;  // each has subscribers
   int listening;    // subscribers that are not muted; without any it is not evaluated
   RoutingIndex* routing;
+  RoutingGroup* group;       // nullptr: it is in none
   StrategyPart* part;        // nullptr: to be made
   StrategyPart* lasting;     // what of it stays when it is made anew; nullptr: nothing
   bool unchecked;            // privileges and definitions must be looked at before use

@@ -7,6 +7,8 @@
 #include "pg/hash_table.hpp"
 #include "pg/memory.hpp"
 #include "registry/consumer.hpp"
+#include "template/group_table.hpp"
+#include "template/routing_group.hpp"
 #include "template/routing_index.hpp"
 
 extern "C" {
@@ -102,7 +104,7 @@ Template* MakeTemplate(const char* key, Oid role, const SessionIdentity& session
     common->role = role;
     common->session = session;
     common->settings = pstrdup(settings);
-    common->spec_text = pstrdup(spec_text);
+    common->spec_text = common->key + (strlen(key) - strlen(spec_text));
     common->spec = SpecFromText(spec_text);
     common->unchecked = true;
     common->values_asked = 1;
@@ -125,6 +127,7 @@ void ForEachDecodedTable(const Template& common, void (*visit)(Oid)) {
 // known.
 void KeepTemplate(Template* common) {
   ForEachDecodedTable(*common, PrepareToWatch);
+  const bool has_group = HasGroup(*common);
   damaged = true;
   MemoryContextSetParent(common->context, table_context);
   bool found;
@@ -132,6 +135,7 @@ void KeepTemplate(Template* common) {
   common->next = found ? bucket->first : nullptr;
   bucket->first = common;
   ForEachSubject(common, Index);
+  JoinGroup(common, has_group);
   ForEachDecodedTable(*common, WatchTable);
   ++made_count;
   MyConsumer()->templates.Add(1);
@@ -145,6 +149,7 @@ void FreeTemplate(Template* common) {
   *link = common->next;
   if (bucket->first == nullptr) (void)BucketOf(common->key, HASH_REMOVE, nullptr);
   ForEachSubject(common, Unindex);
+  LeaveGroup(common);
   ForEachDecodedTable(*common, UnwatchTable);
   MyConsumer()->templates.Subtract(1);
   MemoryContextDelete(common->context);
@@ -158,6 +163,7 @@ void PrepareTemplates(MemoryContext context) {
   templates_by_key = MakeHashTable("live_queries templates", &KeyBucket::hash, 256, table_context);
   templates_by_subject =
       MakeHashTable("live_queries templates by subject", &SubjectEntry::key, 64, table_context);
+  PrepareRoutingGroups(table_context);
 }
 
 Route* UseRoute(Oid role, const SessionIdentity& session, const char* settings,
@@ -183,6 +189,7 @@ bool TemplatesAreDamaged() { return damaged; }
 uint64 TemplatesMade() { return made_count; }
 
 void DropPart(Template* common) {
+  DropGroupPart(common);
   if (common->part == nullptr) return;
   MemoryContext context = common->part->context;
   common->part = nullptr;

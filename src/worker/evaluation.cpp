@@ -117,6 +117,7 @@ void Publish(int count) {
   for (int i = 0; i < count; ++i) RemoveFirstReadyBatch();
   consumer->messages.Add(messages);
   consumer->changes_matched.Add(TakeMatchedCount());
+  consumer->evaluations.Add(TakeEvaluationCount());
   consumer->transactions.Add(static_cast<uint64_t>(count));
   LIVE_QUERIES_FAULT("decoder-published");
   BeginTurn();

@@ -132,7 +132,8 @@ class Server:
         self.ask("CREATE DATABASE %s" % self.name)
         self.created = True
         users = [schema.User(self.ask("SELECT current_user"), 1, True)]
-        for letter, tenant, timezone in (("a", 1, "Asia/Kolkata"), ("b", 2, "America/New_York"), ("c", 3, "Europe/Berlin")):
+        for letter, tenant, timezone in (("a", 1, "Asia/Kolkata"), ("b", 2, "America/New_York"), ("c", 3, "Europe/Berlin"),
+                                         ("d", 2, "Asia/Tokyo")):
             role = self._create_role(letter)
             users.append(schema.User(role, tenant, False, timezone, renamed=letter == "c"))
         gateway = self._create_role("gateway")

@@ -1,0 +1,50 @@
+// What a routing index is made of, and what it keeps of a route. For routing_index.cpp alone, which
+// has what is done with it. Process: decoder.
+#pragma once
+
+#include "analyze/routing_choice.hpp"
+#include "model/interval_index.hpp"
+#include "template/route_places.hpp"
+#include "template/routing_condition.hpp"
+#include "template/template.hpp"
+
+namespace live_queries {
+
+struct RouteInterval : Interval<Datum> {
+  Route* route;
+};
+
+struct RouteEntry {
+  Route* next;  // of the template's
+  Route** link;
+  RouteElements* elements;  // beside Route::values; nullptr: no condition has any
+  RoutePlace same;          // by all constants
+  RoutePlace* places;       // by what is hashed: one for each element; nullptr: `same` is it
+  int place_count;
+  RouteInterval* interval;  // nullptr: the index has none
+};
+
+struct RoutingIndex {
+  RoutingIndexKind kind;
+  int count;  // of conditions, beside spec.routing_conditions
+  RoutingCondition* conditions;
+  // Those that the index is made of: equalities, a list or what asks for keys, a prefix, and the
+  // two bounds of a column.
+  int equality_count;
+  RoutingCondition* equalities[kMaxRoutingColumns];
+  RoutingCondition* list;    // or the keys; nullptr: none
+  RoutingCondition* prefix;  // likewise
+  RoutingCondition* low;     // nullptr: unbounded
+  RoutingCondition* high;
+  int checked_count;
+  RoutingCondition* checked[kMaxRoutingColumns];
+  bool has_elements;
+  bool may_fail;             // a pattern, or what is asked of a jsonb
+  bool by_equalities_alone;  // so that equal values are one route
+  RoutePlaces by_values;
+  RoutePlaces by_constants;  // not if by_equalities_alone
+  IntervalIndex<RouteInterval> intervals;
+  Route* first;
+};
+
+}  // namespace live_queries
