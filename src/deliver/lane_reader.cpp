@@ -21,8 +21,9 @@ const RecordView* LaneReader::Next() {
   return has_record_ ? &record_ : nullptr;
 }
 
-void LaneReader::Accept(const RecordView& record) {
+void LaneReader::Accept(const RecordView& record, size_t bytes) {
   record_ = record;
+  record_bytes_ = bytes;
   if (seq_ < record.header.seq) seq_ = record.header.seq;
 }
 
@@ -43,10 +44,9 @@ void LaneReader::ReadPiece() {
 bool LaneReader::NextInBlocks() {
   while (DsaPointerIsValid(inbox_->block)) {
     const MailBlockShared* block = FromArea<MailBlockShared>(inbox_->block);
-    const std::byte* bytes = reinterpret_cast<const std::byte*>(block + 1);
-    RecordReader reader({bytes + inbox_->offset, block->bytes - inbox_->offset});
-    if (const auto record = reader.Next()) {
-      Accept(*record);
+    RecordReader reader(RecordsOf(*block).subspan(inbox_->offset));
+    if (const auto record = reader.Next([&](uint64_t number) { return BodyOf(*block, number); })) {
+      Accept(*record, reader.offset());
       return true;
     }
     damaged_ = damaged_ || reader.corrupt();
@@ -68,7 +68,7 @@ bool LaneReader::NextInFile() {
     if (fresh) ReadPiece();
     RecordReader reader(piece_);
     if (const auto record = reader.Next()) {
-      Accept(*record);
+      Accept(*record, reader.offset());
       return true;
     }
     // The rest of a piece may be a part of a record.
@@ -86,14 +86,13 @@ bool LaneReader::NextInFile() {
 }
 
 void LaneReader::Advance() {
-  const size_t bytes = RecordBytes(record_.header.body_bytes);
   has_record_ = false;
   if (DsaPointerIsValid(inbox_->block)) {
-    inbox_->offset += bytes;
+    inbox_->offset += record_bytes_;
     return;
   }
-  inbox_->spill_read += bytes;
-  piece_ = piece_.subspan(bytes);
+  inbox_->spill_read += record_bytes_;
+  piece_ = piece_.subspan(record_bytes_);
 }
 
 }  // namespace live_queries

@@ -30,13 +30,14 @@ class LaneReader {
  private:
   bool NextInBlocks();
   bool NextInFile();
-  void Accept(const RecordView& record);
+  void Accept(const RecordView& record, size_t bytes);
   void FreePiece();
   void ReadPiece();
 
   Inbox* inbox_;
   uint64_t seq_;
   RecordView record_;
+  size_t record_bytes_;               // that it takes where it stands
   std::span<const std::byte> piece_;  // what is left of a piece of the spill file
   MemoryContext memory_;              // of that
   File file_;                         // that, open as long as it is read; 0: none

@@ -1,60 +1,25 @@
-// Puts records into a lane of a mailbox and takes them out: which of them go to memory and which to
-// the spill file, and who may write where while nobody holds the lock. Process: a consumer (puts),
-// client backend (takes), any (wakes).
+// Puts records into a lane of a mailbox and takes them out: which of them go to memory
+// (mail_block.hpp) and which to the spill file (spill_writer.hpp), and who may write where while
+// nobody holds the lock. Process: a consumer (puts), client backend (takes).
 #include "deliver/mailbox.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
+#include "deliver/mail_block.hpp"
 #include "model/mailbox_record.hpp"
 #include "pg/fault.hpp"
 #include "pg/files.hpp"
 #include "pg/settings.hpp"
-#include "registry/limits.hpp"
+#include "registry/mail_storage.hpp"
 
 extern "C" {
 #include "common/file_perm.h"
-#include "common/file_utils.h"
 }
 
 namespace live_queries {
 namespace {
 
 LaneShared* MyLane(ConnectionShared* connection) { return &connection->lanes[MyConsumer()->index]; }
-
-File OpenSpillForWriting(uint64_t connection_id) {
-  char path[MAXPGPATH];
-  SpillPath(connection_id, MyConsumer()->index, path);
-  File file = PathNameOpenFilePerm(path, O_RDWR | O_CREAT | PG_BINARY, pg_file_create_mode);
-  if (file < 0 && errno == ENOENT) {
-    (void)MakePGDirectory("base/" PG_TEMP_FILES_DIR);
-    file = PathNameOpenFilePerm(path, O_RDWR | O_CREAT | PG_BINARY, pg_file_create_mode);
-  }
-  return file;
-}
-
-bool PutInMemory(ConnectionShared* connection, std::span<const std::byte> records) {
-  if (MailInMemory(*connection) + records.size() > mailbox_size_kb * kKilobyte ||
-      !MayKeepMail(connection, records.size()))
-    return false;
-  std::byte* place = AppendBlock(connection, MyConsumer()->index, records.size());
-  if (place == nullptr) return false;
-  memcpy(place, records.data(), records.size());
-  return true;
-}
-
-// Appends to the spill file past what is published. False, with a log line, if it cannot.
-bool WriteSpill(uint64_t connection_id, uint64_t offset, std::span<const std::byte> records,
-                SpillWriter* writer) {
-  if (writer->file < 0) writer->file = OpenSpillForWriting(connection_id);
-  const bool written =
-      writer->file >= 0 &&
-      TryWriteWhole(writer->file, records.data(), records.size(), static_cast<off_t>(offset));
-  if (!written)
-    ereport(LOG, errcode_for_file_access(),
-            errmsg("live_queries could not spill messages of a connection: %m"));
-  return written;
-}
 
 // Starts the spill file over once all of it has been read. The caller holds the lock.
 void ReuseSpill(LaneShared* lane, const SpillWriter& writer) {
@@ -73,14 +38,13 @@ bool ReserveSpill(ConnectionShared* connection, size_t bytes) {
 }
 
 // Counts published records in their subscriptions. The caller holds the lock.
-void CountRecords(const ConnectionShared& connection, std::span<const std::byte> records) {
-  RecordReader reader(records);
-  while (const auto record = reader.Next()) {
+void CountRecords(const ConnectionShared& connection, std::span<const StagedRecord> records) {
+  for (const StagedRecord& record : records) {
     SubscriptionShared* subscription =
-        FindSubscription(connection, record->header.subscription_serial);
+        FindSubscription(connection, record.header.subscription_serial);
     if (subscription == nullptr) continue;
     ++subscription->messages_put;
-    subscription->bytes_put += record->header.body_bytes;
+    subscription->bytes_put += record.header.body_bytes;
   }
 }
 
@@ -94,21 +58,12 @@ void CountAheadRecords(const ConnectionShared& connection, const SpillWriter& wr
   }
 }
 
-void NothingAhead(SpillWriter* writer) {
-  writer->ahead = 0;
-  writer->failed = false;
-  while (writer->counts != nullptr) {
-    AheadCount* count = writer->counts;
-    writer->counts = count->next;
-    pfree(count);
-  }
-}
-
 }  // namespace
 
 PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
-                     std::span<const std::byte> records, SpillWriter* writer) {
+                     std::span<const StagedRecord> records, SpillWriter* writer) {
   enum class Step : uint8_t { kDone, kGone, kSpill, kOverflow };
+  const size_t bytes = WholeBytes(records);
   uint64_t offset = 0;
   LIVE_QUERIES_FAULT("mailbox-put");
   const Step step = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
@@ -117,12 +72,12 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
     if (lane->overflowed || writer->failed) return Step::kOverflow;
     ReuseSpill(lane, *writer);
     const bool spilling = lane->spill_write > lane->spill_read || writer->ahead > 0;
-    if (!spilling && PutInMemory(connection, records)) {
+    if (!spilling && PutInMemory(connection, MyConsumer()->index, records)) {
       CountRecords(*connection, records);
       return Step::kDone;
     }
     offset = lane->spill_reserved;
-    return ReserveSpill(connection, records.size()) ? Step::kSpill : Step::kOverflow;
+    return ReserveSpill(connection, bytes) ? Step::kSpill : Step::kOverflow;
   });
   if (step == Step::kGone) return PutResult::kGone;
   if (step == Step::kDone) return PutResult::kPut;
@@ -150,32 +105,23 @@ PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
 }
 
 void SpillAhead(ConnectionShared* connection, uint64_t connection_id,
-                std::span<const std::byte> records, SpillWriter* writer) {
+                std::span<const StagedRecord> records, SpillWriter* writer) {
   if (writer->failed) return;
+  for (const StagedRecord& record : records) CountAhead(writer, record.header);
+  const size_t bytes = WholeBytes(records);
   uint64_t offset = 0;
   const bool possible = WithLock(connection->lock, LW_EXCLUSIVE, [&] {
     LaneShared* lane = MyLane(connection);
     if (connection->connection_id.Load() != connection_id || lane->overflowed) return false;
     ReuseSpill(lane, *writer);
     offset = lane->spill_reserved;
-    return ReserveSpill(connection, records.size());
+    return ReserveSpill(connection, bytes);
   });
   LIVE_QUERIES_FAULT("mailbox-spill-ahead");
   if (possible && WriteSpill(connection_id, offset, records, writer))
-    writer->ahead += records.size();
+    writer->ahead += bytes;
   else
     writer->failed = true;
-}
-
-void CountAhead(SpillWriter* writer, const RecordHeader& header) {
-  if (writer->failed) return;
-  if (writer->counts == nullptr || writer->counts->serial != header.subscription_serial) {
-    AheadCount* count = static_cast<AheadCount*>(palloc(sizeof(AheadCount)));
-    *count = {writer->counts, header.subscription_serial, 0, 0};
-    writer->counts = count;
-  }
-  ++writer->counts->messages;
-  writer->counts->bytes += header.body_bytes;
 }
 
 void AbandonAhead(ConnectionShared* connection, uint64_t connection_id, SpillWriter* writer) {
@@ -185,12 +131,6 @@ void AbandonAhead(ConnectionShared* connection, uint64_t connection_id, SpillWri
     LaneShared* lane = MyLane(connection);
     lane->spill_reserved = lane->spill_write;
   });
-}
-
-void CloseSpill(SpillWriter* writer) {
-  if (writer->file >= 0) FileClose(writer->file);
-  NothingAhead(writer);
-  *writer = SpillWriter{};
 }
 
 IndexSet TakeMail(ConnectionShared* connection, IndexSet unread, Inboxes* inboxes) {

@@ -8,7 +8,8 @@
 #include <array>
 #include <span>
 
-#include "model/mailbox_record.hpp"
+#include "deliver/spill_writer.hpp"
+#include "deliver/staged_body.hpp"
 #include "pg/postgres.hpp"
 #include "registry/connection.hpp"
 #include "registry/mail_storage.hpp"
@@ -21,22 +22,6 @@ namespace live_queries {
 
 // ----- a consumer, into its lane -----
 
-// Records of one subscription that were spilled ahead, to be counted when they are published.
-struct AheadCount {
-  AheadCount* next;
-  uint64_t serial;
-  uint64_t messages;
-  uint64_t bytes;
-};
-
-// The consumer's end of one connection's spill file.
-struct SpillWriter {
-  File file = -1;
-  uint64_t ahead = 0;            // bytes written past spill_write, not published yet
-  AheadCount* counts = nullptr;  // of them; palloc'ed
-  bool failed = false;
-};
-
 enum class PutResult : uint8_t {
   kPut,
   kGone,        // the connection ended
@@ -44,22 +29,17 @@ enum class PutResult : uint8_t {
 };
 
 // Publishes `records`, and before them what was spilled ahead, at once. Counts them in their
-// subscriptions. May ereport only out of memory of its own.
+// subscriptions. May ereport, out of memory alone: then nothing was published.
 PutResult PutRecords(ConnectionShared* connection, uint64_t connection_id,
-                     std::span<const std::byte> records, SpillWriter* writer);
+                     std::span<const StagedRecord> records, SpillWriter* writer);
 
-// Writes `records` (or parts of one) of a transaction that is too large for memory to the spill
-// file, unpublished. The caller tells CountAhead of each record.
+// Writes records of a transaction that is too large for memory to the spill file, unpublished.
+// Counts them, in the current memory context. May ereport.
 void SpillAhead(ConnectionShared* connection, uint64_t connection_id,
-                std::span<const std::byte> records, SpillWriter* writer);
-
-// Counts a record that is spilled ahead, in the current memory context. May ereport.
-void CountAhead(SpillWriter* writer, const RecordHeader& header);
+                std::span<const StagedRecord> records, SpillWriter* writer);
 
 // Forgets what was spilled ahead (the batch is done again) and closes nothing.
 void AbandonAhead(ConnectionShared* connection, uint64_t connection_id, SpillWriter* writer);
-
-void CloseSpill(SpillWriter* writer);
 
 // ----- client backend, on its own connection -----
 

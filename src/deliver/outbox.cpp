@@ -2,9 +2,8 @@
 // connection, and publishes it, or forgets it, as a whole. Process: decoder.
 #include "deliver/outbox.hpp"
 
-#include <initializer_list>
-
 #include "deliver/mailbox.hpp"
+#include "deliver/staged_body.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/settings.hpp"
@@ -17,14 +16,17 @@ namespace {
 
 // More than this of one batch waits for its publication in the spill file, not in memory; and so
 // does everything where the outboxes have more than this together.
-constexpr int kStagedInMemory = 1024 * 1024;
+constexpr size_t kStagedInMemory = 1024 * 1024;
 constexpr size_t kAllStagedInMemory = size_t{32} * 1024 * 1024;
 // So much an outbox keeps for the next batch.
 constexpr int kKeptMemory = 1024;
 
 struct Outbox {
-  uint64_t connection_id;  // whose it is; 0: nobody's yet
-  StringInfoData staged;   // records
+  uint64_t connection_id;    // whose it is; 0: nobody's yet
+  StringInfoData staged;     // StagedRecord[]
+  size_t bytes_here;         // of these, and of the bodies that they have
+  size_t bytes_in_file;      // that they would take there
+  const StagedBody* latest;  // the body of the last one; nullptr: there is none
   SpillWriter spill;
   bool touched;
   Outbox* next_touched;
@@ -34,18 +36,19 @@ MemoryContext outbox_context = nullptr;
 Outbox* outboxes = nullptr;  // beside the connections
 Outbox* first_touched = nullptr;
 uint64 staged_records = 0;
-size_t staged_bytes = 0;  // that the outboxes' texts take
+size_t staged_bytes = 0;  // that the outboxes' lists of records take
 uint64_t group = 0;       // numbers them
 
 ConnectionShared* ConnectionOf(const Outbox* outbox) {
   return ConnectionAt(static_cast<int>(outbox - outboxes));
 }
 
-std::span<const std::byte> Bytes(std::string_view text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+std::span<const StagedRecord> RecordsIn(const Outbox& outbox) {
+  return {reinterpret_cast<const StagedRecord*>(outbox.staged.data),
+          outbox.staged.len / sizeof(StagedRecord)};
 }
 
-void FreeStaged(Outbox* outbox) {
+void FreeList(Outbox* outbox) {
   staged_bytes -= static_cast<size_t>(outbox->staged.maxlen);
   if (outbox->staged.data != nullptr) pfree(outbox->staged.data);
   outbox->staged = {};
@@ -56,7 +59,7 @@ void Forget(Outbox* outbox) {
   // Its backend has removed the file, unless we have made it after that.
   if (outbox->spill.file >= 0) RemoveSpillFile(outbox->connection_id, MyConsumer()->index);
   CloseSpill(&outbox->spill);
-  FreeStaged(outbox);
+  FreeList(outbox);
   *outbox = Outbox{};
 }
 
@@ -80,33 +83,36 @@ Outbox* TakeTouched() {
   return outbox;
 }
 
-// Gives back what a large batch needed.
+// Forgets the records, whose bodies are the caller's to leave, and gives back what a large batch
+// needed.
 void ResetStaged(Outbox* outbox) {
+  outbox->bytes_here = outbox->bytes_in_file = 0;
+  outbox->latest = nullptr;
   if (outbox->staged.maxlen > kKeptMemory)
-    FreeStaged(outbox);
+    FreeList(outbox);
   else if (outbox->staged.data != nullptr)
     resetStringInfo(&outbox->staged);
 }
 
-void Spill(Outbox* outbox, std::string_view bytes) {
-  if (bytes.empty()) return;
-  SpillAhead(ConnectionOf(outbox), outbox->connection_id, Bytes(bytes), &outbox->spill);
+void Spill(Outbox* outbox, std::span<const StagedRecord> records) {
+  if (records.empty()) return;
+  InMemoryContext(outbox_context, [&] {
+    SpillAhead(ConnectionOf(outbox), outbox->connection_id, records, &outbox->spill);
+  });
 }
 
-// Writes what is staged to the spill file, unpublished.
+// Writes what is staged to the spill file, unpublished. Bodies that nobody else has are freed.
 void SpillStaged(Outbox* outbox) {
-  if (outbox->staged.len == 0) return;
-  InMemoryContext(outbox_context, [&] {
-    RecordReader reader(Bytes(View(outbox->staged)));
-    while (const auto record = reader.Next()) CountAhead(&outbox->spill, record->header);
-  });
-  if (!LIVE_QUERIES_MUTATION("lose_before_spill")) Spill(outbox, View(outbox->staged));
+  const std::span<const StagedRecord> records = RecordsIn(*outbox);
+  if (!LIVE_QUERIES_MUTATION("lose_before_spill")) Spill(outbox, records);
+  for (const StagedRecord& record : records) LeaveStagedBody(record.body);
+  ResetStaged(outbox);
 }
 
 // What a spill file is too small for may find room in the mailbox.
 bool FitsFile(const Outbox& outbox) {
   const size_t most = static_cast<size_t>(spill_size_kb) * kKilobyte;
-  return outbox.spill.ahead + static_cast<size_t>(outbox.staged.len) <= most;
+  return outbox.spill.ahead + outbox.bytes_in_file <= most;
 }
 
 // One transaction may have something for very many connections.
@@ -114,50 +120,67 @@ void SpillAllStaged() {
   for (Outbox* outbox = first_touched; outbox != nullptr; outbox = outbox->next_touched) {
     if (!FitsFile(*outbox)) continue;
     SpillStaged(outbox);
-    FreeStaged(outbox);
+    FreeList(outbox);
   }
 }
 
-void AppendToStaged(Outbox* outbox, std::initializer_list<std::string_view> parts) {
+void AppendToStaged(Outbox* outbox, const StagedRecord& record) {
   StringInfo staged = &outbox->staged;
   const int taken = staged->maxlen;
   if (staged->data == nullptr) InMemoryContext(outbox_context, [&] { initStringInfo(staged); });
-  for (const std::string_view part : parts) StringInfoSink{staged}.Append(part);
+  appendBinaryStringInfo(staged, reinterpret_cast<const char*>(&record), sizeof(record));
   staged_bytes += static_cast<size_t>(staged->maxlen - taken);
-  if (staged_bytes > kAllStagedInMemory) SpillAllStaged();
 }
 
-// Its body is `xids` and `rest`.
-void Stage(const Subscriber& subscriber, const RecordHeader& header, std::string_view xids,
-           std::string_view rest) {
+void Stage(const Subscriber& subscriber, const RecordHeader& header, StagedBody* body) {
   Outbox* outbox = Touch(*subscriber.connection);
   ++staged_records;
-  const std::string_view head(reinterpret_cast<const char*>(&header), sizeof(header));
-  const size_t record_bytes = RecordBytes(header.body_bytes);
-  constexpr std::string_view kPadding("\0\0\0\0\0\0\0\0", kRecordAlign);
-  const auto padding = kPadding.substr(0, record_bytes - sizeof(header) - header.body_bytes);
-  if (outbox->staged.len + record_bytes <= kStagedInMemory) {
-    AppendToStaged(outbox, {head, xids, rest, padding});
+  const StagedRecord record = {header, body};
+  const size_t of_body = outbox->latest == body ? 0 : sizeof(*body) + body->text.size();
+  const size_t bytes = sizeof(record) + of_body;
+  if (outbox->bytes_here + bytes > kStagedInMemory) {
+    SpillStaged(outbox);
+    Spill(outbox, {&record, 1});
     return;
   }
-  SpillStaged(outbox);
-  if (outbox->staged.data != nullptr) resetStringInfo(&outbox->staged);
-  InMemoryContext(outbox_context, [&] { CountAhead(&outbox->spill, header); });
-  for (const std::string_view part : {head, xids, rest, padding}) Spill(outbox, part);
+  AppendToStaged(outbox, record);
+  outbox->bytes_here += bytes;
+  outbox->bytes_in_file += RecordBytes(header.body_bytes);
+  outbox->latest = body;
+  ++body->users;
+  if (staged_bytes + StagedBodyBytes() > kAllStagedInMemory) SpillAllStaged();
+}
+
+// Calls `stage` with a body of that text. One that is not kept, as it is too long, is not copied.
+template <class Use>
+void WithBody(const BodyText& text, Use&& stage) {
+  if (text.size() > kStagedInMemory) {
+    StagedBody borrowed = {};
+    borrowed.text = text;
+    stage(&borrowed);
+    return;
+  }
+  StagedBody* body = UseStagedBody(text);
+  stage(body);
+  LeaveStagedBody(body);
 }
 
 void StageChanges(const Route& route, const Origin& origin, const Body& body) {
   RecordHeader header = ChangesHeader(0, origin, body.count, body.changes);
   header.group = GroupNumber(static_cast<uint8_t>(MyConsumer()->index), group);
-  ForEachListener(route, [&](const Subscriber* subscriber) {
-    header.subscription_serial = subscriber->serial;
-    Stage(*subscriber, header, origin.xids, body.changes);
+  WithBody({origin.xids, body.changes}, [&](StagedBody* staged) {
+    ForEachListener(route, [&](const Subscriber* subscriber) {
+      header.subscription_serial = subscriber->serial;
+      Stage(*subscriber, header, staged);
+    });
   });
 }
 
 void StageReset(const Route& route, uint64_t seq, const char* reason) {
-  ResetWithBatch(route, [&](const Subscriber& subscriber) {
-    Stage(subscriber, ResetHeader(subscriber.serial, seq, reason), {}, reason);
+  WithBody({{}, reason}, [&](StagedBody* staged) {
+    ResetWithBatch(route, [&](const Subscriber& subscriber) {
+      Stage(subscriber, ResetHeader(subscriber.serial, seq, reason), staged);
+    });
   });
 }
 
@@ -170,6 +193,7 @@ void PrepareOutboxes(MemoryContext context) {
   outboxes = static_cast<Outbox*>(
       MemoryContextAllocZero(outbox_context, sizeof(Outbox) * ConnectionCapacity()));
   for (int i = 0; i < ConnectionCapacity(); ++i) outboxes[i].spill = SpillWriter{};
+  PrepareStagedBodies(outbox_context);
 }
 
 void BeginGroup() { ++group; }
@@ -178,12 +202,13 @@ uint64 PublishStaged() {
   while (Outbox* outbox = TakeTouched()) {
     ConnectionShared* connection = ConnectionOf(outbox);
     const PutResult result =
-        PutRecords(connection, outbox->connection_id, Bytes(View(outbox->staged)), &outbox->spill);
+        PutRecords(connection, outbox->connection_id, RecordsIn(*outbox), &outbox->spill);
     ResetStaged(outbox);
     if (result == PutResult::kGone) continue;
     LIVE_QUERIES_FAULT("decoder-wake");
     WakeConnection(connection);
   }
+  ForgetStagedBodies();
   KeepBatchResets();
   const uint64 published = staged_records;
   staged_records = 0;
@@ -195,6 +220,7 @@ void AbandonStaged() {
     AbandonAhead(ConnectionOf(outbox), outbox->connection_id, &outbox->spill);
     ResetStaged(outbox);
   }
+  ForgetStagedBodies();
   UndoBatchResets();
   staged_records = 0;
 }

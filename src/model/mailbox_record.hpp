@@ -2,7 +2,8 @@
 //
 // Owns: its binary layout and the reader of concatenated records. Written by the decoder, read by
 // the client backend (ring, spill file, held messages). Both run the same binary on one machine, so
-// the layout is native and has no version. Pure.
+// the layout is native and has no version. A body that several records have may stand elsewhere,
+// once. Pure.
 #pragma once
 
 #include <cstddef>
@@ -26,11 +27,12 @@ enum class RecordKind : uint8_t {
 inline constexpr size_t kRecordAlign = 8;
 inline constexpr size_t kSqlStateBytes = 5;
 
-// Followed by `body_bytes` bytes of body and padding up to a multiple of kRecordAlign.
+// Followed by `body_bytes` bytes of body and padding up to a multiple of kRecordAlign; or, if the
+// body stands elsewhere, by its number there (uint64_t).
 struct alignas(kRecordAlign) RecordHeader {
   uint32_t body_bytes = 0;
   RecordKind kind = RecordKind::kChanges;
-  uint8_t reserved = 0;     // checked by the reader
+  uint8_t by_number = 0;    // 1: the body stands elsewhere
   uint16_t xids_bytes = 0;  // of the body
   uint32_t xid = 0;  // top-level transaction; 0 in records that belong to none, or to several
   uint32_t change_count = 0;
@@ -51,6 +53,9 @@ constexpr size_t RecordBytes(uint32_t body_bytes) {
   return sizeof(RecordHeader) +
          (size_t{body_bytes} + kRecordAlign - 1) / kRecordAlign * kRecordAlign;
 }
+
+// A record whose body stands elsewhere.
+inline constexpr size_t kNumberedRecordBytes = sizeof(RecordHeader) + sizeof(uint64_t);
 
 // The header of changes; `body` without the xids.
 constexpr RecordHeader ChangesHeader(uint64_t subscription_serial, const Origin& origin,
@@ -107,20 +112,24 @@ class RecordReader {
  public:
   explicit RecordReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
 
-  // The next record; nothing at the end, and nothing ever after a corrupt record.
+  // The next record; nothing at the end, and nothing ever after a corrupt record. One whose body
+  // stands elsewhere is corrupt.
   std::optional<RecordView> Next() {
+    return Next([](uint64_t) { return std::optional<std::string_view>(); });
+  }
+
+  // The same, where `find` gives the body of a number, or nothing if there is none. Of such a
+  // record the view has the body, and no number any more.
+  template <class Find>
+  std::optional<RecordView> Next(Find&& find) {
     if (corrupt_ || offset_ == bytes_.size()) return std::nullopt;
     RecordView record;
     const size_t available = bytes_.size() - offset_;
     if (available < sizeof(RecordHeader)) return Fail();
     std::memcpy(&record.header, bytes_.data() + offset_, sizeof(RecordHeader));
-    // The body first: its padded size could overflow a 32-bit size_t.
-    if (record.header.body_bytes > available - sizeof(RecordHeader)) return Fail();
-    const size_t record_bytes = RecordBytes(record.header.body_bytes);
-    if (record_bytes > available || record_bytes < sizeof(RecordHeader)) return Fail();
-    record.body = {reinterpret_cast<const char*>(bytes_.data()) + offset_ + sizeof(RecordHeader),
-                   record.header.body_bytes};
-    if (!IsSensible(record)) return Fail();
+    const size_t record_bytes =
+        record.header.by_number == 1 ? ReadNumber(&record, find) : ReadBody(&record);
+    if (record_bytes == 0 || !IsSensible(record)) return Fail();
     offset_ += record_bytes;
     return record;
   }
@@ -131,9 +140,33 @@ class RecordReader {
   size_t offset() const { return offset_; }
 
  private:
+  // These two fill in the body of a record, and return how many bytes it takes here; 0: corrupt.
+  size_t ReadBody(RecordView* record) const {
+    const size_t available = bytes_.size() - offset_;
+    // The body first: its padded size could overflow a 32-bit size_t.
+    if (record->header.body_bytes > available - sizeof(RecordHeader)) return 0;
+    const size_t record_bytes = RecordBytes(record->header.body_bytes);
+    if (record_bytes > available || record_bytes < sizeof(RecordHeader)) return 0;
+    record->body = {reinterpret_cast<const char*>(bytes_.data()) + offset_ + sizeof(RecordHeader),
+                    record->header.body_bytes};
+    return record_bytes;
+  }
+
+  template <class Find>
+  size_t ReadNumber(RecordView* record, Find& find) const {
+    if (bytes_.size() - offset_ < kNumberedRecordBytes) return 0;
+    uint64_t number = 0;
+    std::memcpy(&number, bytes_.data() + offset_ + sizeof(RecordHeader), sizeof(number));
+    const std::optional<std::string_view> body = find(number);
+    if (!body || body->size() != record->header.body_bytes) return 0;
+    record->body = *body;
+    record->header.by_number = 0;
+    return kNumberedRecordBytes;
+  }
+
   static bool IsSensible(const RecordView& record) {
     const RecordHeader& header = record.header;
-    if (header.reserved != 0 || header.xids_bytes > header.body_bytes) return false;
+    if (header.by_number != 0 || header.xids_bytes > header.body_bytes) return false;
     if (header.kind != RecordKind::kChanges && header.xids_bytes != 0) return false;
     switch (header.kind) {
       case RecordKind::kChanges:

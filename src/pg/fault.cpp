@@ -60,6 +60,7 @@ int test_consumer = 0;
 bool test_half_way = false;
 int test_dirty_log_kb = 0;
 bool test_equal_hashes = false;
+bool test_share_all = false;
 // Of this process: the allocation that fails, counted down to 0; up, if it is to raise an error.
 int failing_allocation = 0;
 char failing_since[NAMEDATALEN];
@@ -167,6 +168,9 @@ void DefineFaultSettings() {
   DefineCustomBoolVariable("live_queries.test_equal_hashes",
                            "All parts of definitions have the same hash.", nullptr,
                            &test_equal_hashes, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("live_queries.test_share_all",
+                           "Mailboxes share the bodies of all messages.", nullptr, &test_share_all,
+                           false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
 }
 
 int ConsumerUnderTest() { return test_consumer; }
@@ -176,6 +180,8 @@ bool GoesHalfWay() { return test_half_way; }
 uint32_t DirtyLogBytesUnderTest() { return static_cast<uint32_t>(test_dirty_log_kb) * 1024; }
 
 bool HashesAreEqual() { return test_equal_hashes; }
+
+bool SharesAllBodies() { return test_share_all; }
 
 bool MutationIsOn(const char* name) {
   return debug_mutation != nullptr && strcmp(debug_mutation, name) == 0;

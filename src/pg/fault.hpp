@@ -40,6 +40,9 @@ bool GoesHalfWay();
 uint32_t DirtyLogBytesUnderTest();
 // Whether all parts of definitions have the same hash: live_queries.test_equal_hashes.
 bool HashesAreEqual();
+// Whether every body of a message is one that mailboxes share, however short it is and however few
+// have it: live_queries.test_share_all.
+bool SharesAllBodies();
 
 // Shared memory of the fault points, and the settings. Postmaster only.
 size_t FaultMemoryBytes();
@@ -61,6 +64,7 @@ constexpr int ConsumerUnderTest() { return 0; }
 constexpr bool GoesHalfWay() { return false; }
 constexpr uint32_t DirtyLogBytesUnderTest() { return 0; }
 constexpr bool HashesAreEqual() { return false; }
+constexpr bool SharesAllBodies() { return false; }
 }  // namespace live_queries
 
 #define LIVE_QUERIES_FAULT(name) static_cast<void>(0)

@@ -21,12 +21,13 @@ void PutUrgentRecord(ConnectionShared* connection, SubscriptionShared* subscript
   // So much again: somebody who never reads and is told over and over again is not told any more.
   const bool may = MailInMemory(*connection) <= 2 * mailbox_size_kb * kKilobyte;
   const int consumer = subscription->consumer;
-  std::byte* place =
+  MailBlockShared* block =
       may ? AppendBlock(connection, consumer, RecordBytes(header.body_bytes)) : nullptr;
-  if (place == nullptr) {
+  if (block == nullptr) {
     NoteOverflow(connection, consumer);
     return;
   }
+  std::byte* place = RecordsIn(block);
   memcpy(place, &header, sizeof(header));
   memcpy(place + sizeof(header), body.data(), body.size());
   memset(place + sizeof(header) + body.size(), 0,

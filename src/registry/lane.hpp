@@ -24,7 +24,7 @@ struct LaneShared {
   // file, by offsets into it. Only the consumer writes that file, and only what it has reserved.
   dsa_pointer mail_first;
   dsa_pointer mail_last;
-  uint64_t mail_bytes;  // of blocks
+  uint64_t mail_bytes;  // of blocks, and of the bodies of each
   uint64_t spill_read;
   uint64_t spill_write;     // up to here it is published
   uint64_t spill_reserved;  // up to here it is, or is being, written

@@ -180,13 +180,21 @@ void RaiseOutOfMemory() {
 }
 
 void Charge(ConnectionShared* connection, uint64_t bytes) {
-  connection->bytes.Add(bytes);
-  UsageOf(*connection)->bytes.Add(bytes);
+  ChargeConnection(connection, bytes);
+  ChargeRole(*connection, bytes);
 }
 
 void Discharge(ConnectionShared* connection, uint64_t bytes) {
   DischargeConnection(connection, bytes);
   DischargeRole(*connection, bytes);
+}
+
+void ChargeConnection(ConnectionShared* connection, uint64_t bytes) {
+  connection->bytes.Add(bytes);
+}
+
+void ChargeRole(const ConnectionShared& connection, uint64_t bytes) {
+  UsageOf(connection)->bytes.Add(bytes);
 }
 
 void DischargeConnection(ConnectionShared* connection, uint64_t bytes) {

@@ -55,7 +55,9 @@ void GiveUpPlace(ConnectionShared* connection, SubscriptionShared* subscription)
 // Memory that was allocated, or that has been freed, for a connection.
 void Charge(ConnectionShared* connection, uint64_t bytes);
 void Discharge(ConnectionShared* connection, uint64_t bytes);
-// The same of the one of them alone: for what others of the role go on using.
+// The same of the one of them alone: for what others of the role use as well.
+void ChargeConnection(ConnectionShared* connection, uint64_t bytes);
+void ChargeRole(const ConnectionShared& connection, uint64_t bytes);
 void DischargeConnection(ConnectionShared* connection, uint64_t bytes);
 void DischargeRole(const ConnectionShared& connection, uint64_t bytes);
 

@@ -1,11 +1,12 @@
-// Allocates and frees blocks in the area, counted for their connection, and names and removes spill
-// files. Process: any.
+// Allocates and frees blocks in the area, counted for their connection, with the bodies that they
+// have, and names and removes spill files. Process: any.
 #include "registry/mail_storage.hpp"
 
 #include <unistd.h>
 
 #include "registry/connection.hpp"
 #include "registry/limits.hpp"
+#include "registry/mail_body.hpp"
 
 extern "C" {
 #include "common/file_utils.h"
@@ -13,6 +14,30 @@ extern "C" {
 }
 
 namespace live_queries {
+namespace {
+
+size_t BlockBytes(size_t record_bytes, size_t body_count) {
+  return sizeof(MailBlockShared) + body_count * sizeof(dsa_pointer) + record_bytes;
+}
+
+std::span<dsa_pointer> PlacesOfBodies(MailBlockShared* block) {
+  return {reinterpret_cast<dsa_pointer*>(block + 1), block->body_count};
+}
+
+// InvalidDsaPointer without memory. May ereport: then there is none.
+dsa_pointer MakeBlock(ConnectionShared* connection, size_t record_bytes, size_t body_count) {
+  const size_t bytes = BlockBytes(record_bytes, body_count);
+  const dsa_pointer pointer = AllocateShared(bytes);
+  if (!DsaPointerIsValid(pointer)) return pointer;
+  MailBlockShared* block = FromArea<MailBlockShared>(pointer);
+  *block = {InvalidDsaPointer, record_bytes, body_count};
+  for (dsa_pointer& body : PlacesOfBodies(block)) body = InvalidDsaPointer;
+  Charge(connection, bytes);
+  Control()->mail_bytes.Add(bytes);
+  return pointer;
+}
+
+}  // namespace
 
 void ResetLanes(ConnectionShared* connection) {
   for (LaneShared& lane : connection->lanes) {
@@ -45,21 +70,18 @@ uint64_t MailInFiles(const ConnectionShared& connection) {
   return bytes;
 }
 
-dsa_pointer MakeBlock(ConnectionShared* connection, size_t bytes) {
-  const dsa_pointer pointer = AllocateShared(sizeof(MailBlockShared) + bytes);
-  if (!DsaPointerIsValid(pointer)) return pointer;
-  *FromArea<MailBlockShared>(pointer) = {InvalidDsaPointer, bytes};
-  Charge(connection, sizeof(MailBlockShared) + bytes);
-  Control()->mail_bytes.Add(bytes);
-  return pointer;
+std::optional<std::string_view> BodyOf(const MailBlockShared& block, uint64_t number) {
+  if (number >= block.body_count) return std::nullopt;
+  return TextOf(*FromArea<MailBodyShared>(BodiesOf(block)[number]));
 }
 
-std::byte* AppendBlock(ConnectionShared* connection, int consumer, size_t bytes) {
+MailBlockShared* AppendBlock(ConnectionShared* connection, int consumer, size_t bytes,
+                             size_t body_count) {
   LaneShared* lane = &connection->lanes[consumer];
   // Before there is a block: it may have to be mapped.
   MailBlockShared* last =
       DsaPointerIsValid(lane->mail_last) ? FromArea<MailBlockShared>(lane->mail_last) : nullptr;
-  const dsa_pointer pointer = MakeBlock(connection, bytes);
+  const dsa_pointer pointer = MakeBlock(connection, bytes, body_count);
   if (!DsaPointerIsValid(pointer)) return nullptr;
   if (last != nullptr)
     last->next = pointer;
@@ -68,7 +90,14 @@ std::byte* AppendBlock(ConnectionShared* connection, int consumer, size_t bytes)
   lane->mail_last = pointer;
   lane->mail_bytes += bytes;
   connection->mail_lanes.Add(consumer);
-  return reinterpret_cast<std::byte*>(FromArea<MailBlockShared>(pointer) + 1);
+  return FromArea<MailBlockShared>(pointer);
+}
+
+void PutBody(ConnectionShared* connection, int consumer, MailBlockShared* block, uint64_t number,
+             dsa_pointer body) {
+  HoldMailBody(connection, body);
+  PlacesOfBodies(block)[number] = body;
+  connection->lanes[consumer].mail_bytes += MailBodyBytes(FromArea<MailBodyShared>(body)->bytes);
 }
 
 void NoteOverflow(ConnectionShared* connection, int consumer) {
@@ -76,10 +105,14 @@ void NoteOverflow(ConnectionShared* connection, int consumer) {
   connection->mail_lanes.Add(consumer);
 }
 
-void FreeBlock(ConnectionShared* connection, dsa_pointer block) {
-  const uint64_t bytes = FromArea<MailBlockShared>(block)->bytes;
-  FreeShared(block);
-  Discharge(connection, sizeof(MailBlockShared) + bytes);
+void FreeBlock(ConnectionShared* connection, dsa_pointer pointer) {
+  const MailBlockShared* block = FromArea<MailBlockShared>(pointer);
+  // All of them are mapped before anything changes.
+  for (const dsa_pointer body : BodiesOf(*block)) (void)FromArea<MailBodyShared>(body);
+  for (const dsa_pointer body : BodiesOf(*block)) LetGoOfMailBody(connection, body);
+  const size_t bytes = BlockBytes(block->bytes, block->body_count);
+  FreeShared(pointer);
+  Discharge(connection, bytes);
   Control()->mail_bytes.Subtract(bytes);
 }
 

@@ -215,8 +215,8 @@ oracle_of_test_builds() {
   show_on_failure "$run_dir/log/oracle-faults-server.log"
   start_cluster oracle-faults-server faults
   oracle_run faults 1 20 --consumers 2
-  oracle_run faults 2 20 --consumers 2 --tiny-mailboxes
-  oracle_run faults 3 20 --shapes any --half-way --dirty-log 16kB
+  oracle_run faults 2 20 --consumers 2 --tiny-mailboxes --share-all
+  oracle_run faults 3 20 --shapes any --half-way --dirty-log 16kB --share-all
   oracle_run faults 4 20 --evaluators 4 --consumers 2 --clients 8
   stop_cluster oracle-faults-server || failed
 }

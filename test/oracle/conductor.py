@@ -28,7 +28,7 @@ from relations import Relations
 from rights import Warden, at_first
 from selects import Accepted, random_select
 from story import told_small
-from server import DIRTY_LOG, EVALUATORS, HALF_WAY, MUTATION, PATIENT, SMALL, TINY, CannotRun, Server
+from server import DIRTY_LOG, EVALUATORS, HALF_WAY, MUTATION, PATIENT, SHARE_ALL, SMALL, TINY, CannotRun, Server
 from subscribers import Client
 from writers import Alterations, Prepared, WriteLog, Writer
 
@@ -138,6 +138,8 @@ class Run:
             settings.update(SMALL)
         if options.half_way:
             settings.update(HALF_WAY)
+        if options.share_all:
+            settings.update(SHARE_ALL)
         if options.evaluators != 1:
             settings[EVALUATORS] = str(options.evaluators)
         if options.dirty_log:

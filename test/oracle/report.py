@@ -46,7 +46,7 @@ def again(options, world, check):
         chosen = " --shapes stream --only '^%s$'" % re.escape(query.shape.name).replace("\\ ", " ")
     told = ["--%s %s" % (name.replace("_", "-"), value) for name, value in (
         ("mutation", options.mutation), ("evaluators", options.evaluators if options.evaluators != 1 else None), ("dirty_log", options.dirty_log), ("delivery", options.delivery)) if value]
-    told += ["--" + name.replace("_", "-") for name in ("delays", "tiny_mailboxes", "small_decoding_mem", "half_way") if getattr(options, name)]
+    told += ["--" + name.replace("_", "-") for name in ("delays", "tiny_mailboxes", "small_decoding_mem", "half_way", "share_all") if getattr(options, name)]
     return "oracle: alone, with: test/oracle/run --seed %d --seconds 60 --clients 2 --writers 2%s %s" % (options.seed, chosen, " ".join(told))
 
 

@@ -20,6 +20,7 @@ MUTATION = "live_queries.debug_mutation"
 # No query here takes long by itself, and a writer gives up before a client does that waits in a circle with it.
 PATIENT = {"live_queries.evaluation_timeout": "60000ms", "deadlock_timeout": "10000ms"}
 HALF_WAY = {"live_queries.test_half_way": "on"}
+SHARE_ALL = {"live_queries.test_share_all": "on"}
 DIRTY_LOG = "live_queries.test_dirty_log_size"
 EVALUATORS = "live_queries.evaluators"
 CONSUMER = "live_queries.test_consumer"

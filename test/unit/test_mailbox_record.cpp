@@ -2,6 +2,7 @@
 // the sanitizers see each byte read beyond.
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -145,9 +146,11 @@ TEST(NonsenseIsCorrupt) {
   record.header.kind = static_cast<RecordKind>(255);
   CHECK(is_corrupt(record));
   record = Make(RecordKind::kReset, "reason");
-  record.header.reserved = 1;
-  CHECK(is_corrupt(record));
-  record.header.reserved = 0;
+  for (const uint8_t other : {1, 2, 255}) {
+    record.header.by_number = other;  // 1: but there are no bodies elsewhere
+    CHECK(is_corrupt(record));
+  }
+  record.header.by_number = 0;
   record.header.xids_bytes = 1;  // which only changes have
   CHECK(is_corrupt(record));
   record = Make(RecordKind::kChanges, "{}");
@@ -167,6 +170,84 @@ TEST(HugeLengthsAreCorrupt) {
     CHECK(outcome.corrupt);
     CHECK_EQ(outcome.records, size_t{0});
   }
+}
+
+std::vector<std::byte> EncodeNumbered(RecordHeader header, uint64_t number) {
+  std::vector<std::byte> bytes(kNumberedRecordBytes);
+  header.by_number = 1;
+  std::memcpy(bytes.data(), &header, sizeof header);
+  std::memcpy(bytes.data() + sizeof header, &number, sizeof number);
+  return bytes;
+}
+
+void Append(std::vector<std::byte>* bytes, const std::vector<std::byte>& more) {
+  bytes->insert(bytes->end(), more.begin(), more.end());
+}
+
+// The bodies that stand elsewhere.
+struct Elsewhere {
+  std::vector<std::string> bodies;
+
+  std::optional<std::string_view> operator()(uint64_t number) const {
+    if (number >= bodies.size()) return std::nullopt;
+    return bodies[number];
+  }
+};
+
+TEST(BodiesThatStandElsewhereAreFound) {
+  const Elsewhere elsewhere = {{std::string(1000, 'x'), "{\"op\":\"clear\"}", "57014killed"}};
+  std::vector<std::byte> bytes;
+  std::vector<Written> expected;
+  for (const uint64_t number : {1, 0, 0, 1}) {
+    expected.push_back(Make(RecordKind::kChanges, elsewhere.bodies[number]));
+    expected.back().header.subscription_serial = expected.size();
+    expected.back().header.xids_bytes = 3;
+    Append(&bytes, EncodeNumbered(expected.back().header, number));
+    // Between them those that have theirs with them.
+    expected.push_back(Make(RecordKind::kReset, "reason"));
+    Append(&bytes, Encode({expected.back()}));
+  }
+  expected.push_back(Make(RecordKind::kTerminated, elsewhere.bodies[2]));
+  Append(&bytes, EncodeNumbered(expected.back().header, 2));
+  RecordReader reader(bytes);
+  for (const Written& written : expected) {
+    const auto record = reader.Next(elsewhere);
+    CHECK(record.has_value());
+    if (!record) return;
+    // Who reads it does not know where the body was.
+    CHECK(std::memcmp(&record->header, &written.header, sizeof written.header) == 0);
+    CHECK_EQ(record->body, written.body);
+  }
+  CHECK(!reader.Next(elsewhere));
+  CHECK(!reader.corrupt());
+  CHECK_EQ(reader.offset(), bytes.size());
+  CHECK_EQ(bytes.size(), size_t{5 * 56 + 4 * 56});
+}
+
+TEST(NumbersThatFitNoBodyAreCorrupt) {
+  const Elsewhere elsewhere = {{"{}", "57014"}};
+  const auto is_corrupt = [&](RecordHeader header, uint64_t number, size_t cut = 0) {
+    const std::vector<std::byte> bytes = EncodeNumbered(header, number);
+    RecordReader reader({bytes.data(), bytes.size() - cut});
+    const bool found = reader.Next(elsewhere).has_value();
+    CHECK(!reader.Next(elsewhere));
+    CHECK_EQ(reader.offset(), found ? bytes.size() : size_t{0});
+    return !found && reader.corrupt();
+  };
+  RecordHeader header = Make(RecordKind::kChanges, "{}").header;
+  CHECK(!is_corrupt(header, 0));
+  for (size_t cut = 1; cut < kNumberedRecordBytes; ++cut) CHECK(is_corrupt(header, 0, cut));
+  for (const uint64_t number : {uint64_t{1}, uint64_t{2}, UINT64_MAX})
+    CHECK(is_corrupt(header, number));  // another length, or no body
+  header.xids_bytes = 3;
+  CHECK(is_corrupt(header, 0));
+  header = Make(RecordKind::kTerminated, "57014").header;
+  CHECK(!is_corrupt(header, 1));
+  header.body_bytes = 2;
+  CHECK(is_corrupt(header, 0));  // no SQLSTATE
+  header = Make(RecordKind::kReset, "{}").header;
+  header.kind = static_cast<RecordKind>(3);
+  CHECK(is_corrupt(header, 0));
 }
 
 // Whatever one damaged byte does, the reader stays inside and says the end or corrupt.
