@@ -33,15 +33,15 @@ inline size_t MailBodyBytes(size_t text_bytes) { return sizeof(MailBodyShared) +
 // none.
 dsa_pointer MakeMailBody(const ConnectionShared& connection, size_t text_bytes);
 // The maker needs it no more. Never ereports.
-void ReleaseMailBody(dsa_pointer body);
+void ReleaseMailBody(dsa_pointer pointer);
 
 // A block of that connection holds it, too. The caller is its maker, and holds the connection's
 // lock, so that its backend has not left its role. Never ereports.
-void HoldMailBody(ConnectionShared* connection, dsa_pointer body);
+void HoldMailBody(ConnectionShared* connection, dsa_pointer pointer);
 
 // ----- whoever frees a block of the connection -----
 
 // That block needs it no more. May ereport only if it cannot be mapped: then nothing has changed.
-void LetGoOfMailBody(ConnectionShared* connection, dsa_pointer body);
+void LetGoOfMailBody(ConnectionShared* connection, dsa_pointer pointer);
 
 }  // namespace live_queries

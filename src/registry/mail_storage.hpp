@@ -59,7 +59,7 @@ void PutBody(ConnectionShared* connection, int consumer, MailBlockShared* block,
 void NoteOverflow(ConnectionShared* connection, int consumer);
 // Frees one of the connection's that nobody else knows of any more, or a list of them, and lets go
 // of their bodies. May ereport if one cannot be mapped.
-void FreeBlock(ConnectionShared* connection, dsa_pointer block);
+void FreeBlock(ConnectionShared* connection, dsa_pointer pointer);
 void FreeBlocks(ConnectionShared* connection, dsa_pointer first);
 
 // The path of the spill file of a connection's lane, below the data directory.
