@@ -103,9 +103,8 @@ void Spill(Outbox* outbox, std::span<const StagedRecord> records) {
 
 // Writes what is staged to the spill file, unpublished. Bodies that nobody else has are freed.
 void SpillStaged(Outbox* outbox) {
-  const std::span<const StagedRecord> records = RecordsIn(*outbox);
-  if (!LIVE_QUERIES_MUTATION("lose_before_spill")) Spill(outbox, records);
-  for (const StagedRecord& record : records) LeaveStagedBody(record.body);
+  if (!LIVE_QUERIES_MUTATION("lose_before_spill")) Spill(outbox, RecordsIn(*outbox));
+  for (const StagedRecord& record : RecordsIn(*outbox)) LeaveStagedBody(record.body);
   ResetStaged(outbox);
 }
 
