@@ -93,7 +93,7 @@ CREATE FUNCTION live.subscriptions(
     OUT tables text, OUT strategy text, OUT status text, OUT delivery text, OUT channel text,
     OUT created_at timestamptz, OUT seq text, OUT pending_messages bigint,
     OUT pending_bytes bigint, OUT messages bigint, OUT changes bigint, OUT resets bigint,
-    OUT last_delivered_at timestamptz, OUT error text)
+    OUT last_delivered_at timestamptz, OUT error text, OUT memory_bytes bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'live_queries_subscriptions' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION live.subscriptions(text, bigint, text, integer) IS
@@ -115,7 +115,7 @@ CREATE VIEW @extschema@.live_queries AS
     SELECT live_id, connection_id, subscription_id, pid, database, username, node, query,
            params::text[] AS params, tables::text[] AS tables, strategy, status, delivery, channel,
            created_at, seq, pending_messages, pending_bytes, messages, changes, resets,
-           last_delivered_at, error
+           last_delivered_at, error, memory_bytes
     FROM live.subscriptions();
 COMMENT ON VIEW @extschema@.live_queries IS
 'Every live query of the server, and those terminated lately. Of other roles'' only counts are shown, unless to members of pg_read_all_stats.';

@@ -13,6 +13,28 @@ SELECT live_id = format('%s-%s-%s', username, connection_id, subscription_id) AS
 FROM live_queries WHERE pid = pg_backend_pid() ORDER BY subscription_id;
 -- Two subscriptions of one connection share connection and channel.
 SELECT count(DISTINCT connection_id), count(DISTINCT channel) FROM live_queries WHERE pid = pg_backend_pid();
+-- What they take of shared memory: of what is there once for several, each shows its part.
+CREATE PROCEDURE long_query() LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM live.subscribe('long', 'SELECT id FROM t WHERE val = $1' || repeat(' /* a comment */', 900), ARRAY['1'], "snapshot" => false, delivery => 'poll');
+  COMMIT;
+END $$;
+SELECT sum(memory_bytes) AS before FROM live_queries WHERE pid = pg_backend_pid() \gset
+CALL long_query();
+SELECT memory_bytes AS alone FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = 'long' \gset
+SELECT live.subscribe('long, too', query, ARRAY['2'], "snapshot" => false, delivery => 'poll') IS NOT NULL AS subscribed
+FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id = 'long';
+SELECT :before BETWEEN 1000 AND 20000 AS small, :alone > 10000 AS large;
+SELECT memory_bytes < 0.75 * :alone AS has_a_part FROM live_queries WHERE pid = pg_backend_pid() AND subscription_id LIKE 'long%';
+SELECT sum(memory_bytes) - :before BETWEEN :alone AND :alone + 1024 AS adds_up FROM live_queries WHERE pid = pg_backend_pid();
+SELECT live.unsubscribe('long') AND live.unsubscribe('long, too') AS ended;
+SELECT sum(memory_bytes) = :before AS given_back FROM live_queries WHERE pid = pg_backend_pid();
+DROP PROCEDURE long_query;
+CREATE ROLE regress_live_looks;
+SET ROLE regress_live_looks;
+SELECT count(*), count(memory_bytes) AS shown FROM live_queries WHERE pid = pg_backend_pid();
+RESET ROLE;
+DROP ROLE regress_live_looks;
 -- Counters.
 INSERT INTO t VALUES (1, 1), (2, 2);
 INSERT INTO t VALUES (3, 3);
@@ -65,7 +87,7 @@ DROP TABLE unwatched;
 -- The terminated stay for a while, with the reason.
 DROP TABLE t;
 SELECT id, change FROM feed();
-SELECT subscription_id, status, delivery, channel, pending_messages, messages, changes, error FROM live_queries
+SELECT subscription_id, status, delivery, channel, pending_messages, messages, changes, error, memory_bytes FROM live_queries
 WHERE pid = pg_backend_pid() ORDER BY 1;
 -- What has been unsubscribed does not.
 CREATE TABLE t (id int PRIMARY KEY);

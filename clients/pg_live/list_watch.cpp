@@ -26,7 +26,8 @@ constexpr const char* kQuery = R"(
          CASE WHEN status <> 'terminated' THEN
            (SELECT max(w.lag_bytes) FROM live.worker_states() w
             WHERE w.database = s.database AND (w.kind = 'decoder') = (s.strategy = 'stream'))
-         END
+         END,
+         memory_bytes
   FROM live.subscriptions() s
   WHERE live_id IS NOT NULL)";  // those of other roles have none
 
@@ -42,9 +43,9 @@ struct ListColumn {
 };
 
 constexpr ListColumn kColumns[] = {
-    {"live_id", 28, false}, {"user", 10, false},   {"strategy", 8, false}, {"status", 10, false},
-    {"ch/s", 7, true},      {"changes", 9, true},  {"pending", 8, true},   {"lag", 8, true},
-    {"told", 6, true},      {"query", 200, false},
+    {"live_id", 28, false}, {"user", 10, false},  {"strategy", 8, false}, {"status", 10, false},
+    {"ch/s", 7, true},      {"changes", 9, true}, {"pending", 7, true},   {"memory", 7, true},
+    {"lag", 7, true},       {"told", 6, true},    {"query", 200, false},
 };
 
 long long Number(const std::string& text) { return std::strtoll(text.c_str(), nullptr, 10); }
@@ -63,6 +64,7 @@ std::vector<std::string> Cells(const ListedQuery& query) {
           Rate(query.changes_per_second),
           std::to_string(query.changes),
           BytesText(query.pending_bytes),
+          BytesText(query.memory_bytes),
           query.lag.empty() ? "" : BytesText(Number(query.lag)),
           query.last_told.empty() ? "" : query.last_told + " s",
           OneLine(query.text)};
@@ -104,6 +106,7 @@ void ListWatch::Look() {
     query.last_told = row.at(8);
     query.text = row.at(9);
     query.lag = row.at(10);
+    query.memory_bytes = Number(row.at(11));
     queries.push_back(std::move(query));
   }
   list_.Take(std::move(queries), Clock::now());

@@ -19,9 +19,10 @@ struct ListedQuery {
   long long messages = 0;
   long long changes = 0;
   long long pending_bytes = 0;
-  std::string lag;        // in bytes, of what watches it; empty where that is not known
-  std::string last_told;  // how long ago
-  std::string text;       // the query, or why it has ended
+  long long memory_bytes = 0;  // of the server's shared memory, beside those
+  std::string lag;             // in bytes, of what watches it; empty where that is not known
+  std::string last_told;       // how long ago
+  std::string text;            // the query, or why it has ended
   double changes_per_second = 0;
 };
 

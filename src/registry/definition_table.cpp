@@ -174,6 +174,17 @@ bool UseDefinition(ConnectionShared* connection, DefinitionFields fields, Defini
   return true;
 }
 
+uint64_t ShareOfMemory(const DefinitionShared& definition) {
+  return WithLock(DefinitionsLock(), LW_SHARED, [&] {
+    uint64_t bytes = 0;
+    for (const dsa_pointer pointer : definition.parts) {
+      const DefinitionPartShared& part = *FromArea<DefinitionPartShared>(pointer);
+      bytes += (PartBytes(part) + part.references - 1) / part.references;
+    }
+    return bytes;
+  });
+}
+
 void LeaveDefinition(ConnectionShared* connection, DefinitionShared* definition) {
   for (dsa_pointer& part : definition->parts) {
     if (!DsaPointerIsValid(part)) continue;

@@ -24,6 +24,10 @@ void AbandonPart(ConnectionShared* connection);
 
 // ----- any process -----
 
+// The shared memory that a definition takes; of what several live queries have, its part. Whoever
+// asks may read it (README.md).
+uint64_t ShareOfMemory(const DefinitionShared& definition);
+
 // Gives back what it has of parts, and empties it.
 void LeaveDefinition(ConnectionShared* connection, DefinitionShared* definition);
 

@@ -10,6 +10,7 @@
 #include "pg/memory.hpp"
 #include "pg/settings.hpp"
 #include "registry/connection.hpp"
+#include "registry/definition_table.hpp"
 #include "registry/kept_problem.hpp"
 #include "registry/terminated.hpp"
 #include "sql_api/arguments.hpp"
@@ -71,6 +72,7 @@ struct ShownSubscription {
   const ProblemShared* problem;  // nullptr: none
   uint64_t connection_id;
   pid_t pid;
+  uint64_t memory_bytes;
   char* query;
   char* params;
   char* tables;
@@ -79,9 +81,10 @@ struct ShownSubscription {
 List* shown = NIL;
 
 void Show(const SubscriptionShared& subscription, const ProblemShared& problem,
-          uint64_t connection_id, pid_t pid, char* query, char* params, char* tables) {
+          uint64_t connection_id, pid_t pid, uint64_t memory_bytes, char* query, char* params,
+          char* tables) {
   ShownSubscription* one = static_cast<ShownSubscription*>(palloc(sizeof(ShownSubscription)));
-  *one = {subscription, nullptr, connection_id, pid, query, params, tables};
+  *one = {subscription, nullptr, connection_id, pid, memory_bytes, query, params, tables};
   if (problem.sqlstate != 0) {
     ProblemShared* copy = static_cast<ProblemShared*>(palloc(sizeof(ProblemShared)));
     *copy = problem;
@@ -95,6 +98,11 @@ char* WholeField(const DefinitionShared& definition, DefinitionField field) {
   char* text = static_cast<char*>(palloc(length + 1));
   text[CopyField(definition, field, text, length)] = '\0';
   return text;
+}
+
+// The shared memory that it takes, beside messages that wait.
+uint64_t MemoryOf(const SubscriptionShared& subscription) {
+  return sizeof(SlotShared) + sizeof(SubscriptionShared) + ShareOfMemory(subscription.definition);
 }
 
 // Of those that take each other's place in a transaction, one is shown: until it has committed, to
@@ -116,7 +124,8 @@ void ShowLive(const ConnectionShared& connection, const AskedFor& asked) {
     if (IsHidden(connection, subscription)) return;
     const DefinitionShared& definition = subscription.definition;
     Show(subscription, CopyProblem(subscription.problem), connection.connection_id.Load(),
-         connection.pid.Load(), WholeField(definition, DefinitionField::kQuery),
+         connection.pid.Load(), MemoryOf(subscription),
+         WholeField(definition, DefinitionField::kQuery),
          WholeField(definition, DefinitionField::kParams),
          WholeField(definition, DefinitionField::kTables));
   });
@@ -127,7 +136,7 @@ void ShowTerminated(const AskedFor& asked) {
     if (kept.subscription.serial == 0) continue;
     if (!MayBeAskedFor(asked, kept.connection_id, kept.pid)) continue;
     if (!MayBeAskedFor(asked, kept.connection_id, kept.subscription.id)) continue;
-    Show(kept.subscription, kept.problem, kept.connection_id, kept.pid, pstrdup(kept.query),
+    Show(kept.subscription, kept.problem, kept.connection_id, kept.pid, 0, pstrdup(kept.query),
          pstrdup(kept.params), pstrdup(kept.tables));
   }
 }
@@ -252,6 +261,11 @@ void EmitSubscription(const ShownSubscription& one, const AskedFor& asked, bool 
     row.AddText(readable(ProblemCode(*one.problem)));
   else
     row.AddText(readable(ProblemText(*one.problem)));
+  // It would tell how long the texts are.
+  if (visible)
+    row.AddCount(one.memory_bytes);
+  else
+    row.AddNull();
   row.Emit(rows);
 }
 

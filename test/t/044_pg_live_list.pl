@@ -46,6 +46,8 @@ kill 'CONT', $decoder;
 my $sums;
 wait_until(sub { $sums = run_pg_live($node, '--list')->{out}; return $sums =~ /lag: 0 B/ });
 like($sums, qr/^live queries: 3, databases: 1, lag: 0 B, memory: [1-9][\d.]* [kM]B, WAL kept: \d[\d.]* \w+, resets: 0\n/, 'the sums');
+my %memory = listed('memory');
+like($memory{$_}, qr/^([1-9]\d\d B|[1-9]\d?\.?\d? kB)$/, "memory: of $_") for qw(busy quiet joined);
 $busy->rows('BEGIN');
 $node->safe_psql('postgres', q{INSERT INTO t SELECT generate_series(1001, 1400)});
 my %pending;
