@@ -51,44 +51,81 @@ void OnExit(int, Datum) {
   Control()->launcher_proc.Store(-1);
 }
 
-bool IsAmong(List* names, const char* name) {
+// One of live_queries.databases.
+struct NamedDatabase {
+  const char* name;
+  Oid oid;  // InvalidOid: there is none
+  bool has_room;
+};
+
+template <class Visit>
+void ForEachNamed(List* databases, Visit&& visit) {
   ListCell* cell;
-  foreach (cell, names)
-    if (strcmp(static_cast<char*>(lfirst(cell)), name) == 0) return true;
-  return false;
+  foreach (cell, databases) visit(static_cast<NamedDatabase*>(lfirst(cell)));
 }
 
-// Not by get_database_oid: a process that is in no database may not be able to open an index.
+// NamedDatabase, in the order of the setting. Not by get_database_oid: a process that is in no
+// database may not be able to open an index.
 List* AlwaysOnDatabases() {
   List* names = NIL;
   List* databases = NIL;
   if (!SplitIdentifierString(pstrdup(always_on_databases), ',', &names)) return NIL;
+  ListCell* cell;
+  foreach (cell, names) {
+    auto* named = static_cast<NamedDatabase*>(palloc(sizeof(NamedDatabase)));
+    *named = {static_cast<char*>(lfirst(cell)), InvalidOid, false};
+    databases = lappend(databases, named);
+  }
   Relation catalog = table_open(DatabaseRelationId, AccessShareLock);
   TableScanDesc scan = table_beginscan_catalog(catalog, 0, nullptr);
   while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
     const Form_pg_database row = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
-    if (IsAmong(names, NameStr(row->datname))) databases = lappend_oid(databases, row->oid);
+    ForEachNamed(databases, [&](NamedDatabase* named) {
+      if (strcmp(named->name, NameStr(row->datname)) == 0) named->oid = row->oid;
+    });
   }
   table_endscan(scan);
   table_close(catalog, AccessShareLock);
   return databases;
 }
 
+// Tells once of the databases that are left out, and again where these are others.
+void WarnOfLeftOut(List* databases) {
+  static char* warned = nullptr;
+  StringInfoData left_out;
+  initStringInfo(&left_out);
+  ForEachNamed(databases, [&](const NamedDatabase* named) {
+    if (OidIsValid(named->oid) && !named->has_room)
+      appendStringInfo(&left_out, "%s\"%s\"", left_out.len == 0 ? "" : ", ", named->name);
+  });
+  if (strcmp(left_out.data, warned == nullptr ? "" : warned) == 0) return;
+  if (warned != nullptr) pfree(warned);
+  warned = MemoryContextStrdup(TopMemoryContext, left_out.data);
+  if (left_out.len == 0) return;
+  ereport(WARNING, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+          errmsg("live_queries.databases names more databases than there is room for"),
+          errdetail("No decoder always runs for %s. %d can have live queries at one time.",
+                    left_out.data, max_databases),
+          errhint("Raise live_queries.max_databases and restart the server, or name fewer."));
+}
+
 // Makes sure that the databases of live_queries.databases have a slot that wants a decoder.
 void MarkAlwaysOn() {
   static bool marked = false;
-  const bool named = always_on_databases != nullptr && always_on_databases[0] != '\0';
-  if (!named && !marked) return;
+  const bool any_named = always_on_databases != nullptr && always_on_databases[0] != '\0';
+  if (!any_named && !marked) return;
   StartTransactionCommand();
-  List* databases = named ? AlwaysOnDatabases() : NIL;
+  List* databases = any_named ? AlwaysOnDatabases() : NIL;
   WithLock(ControlLock(), LW_EXCLUSIVE, [&] {
     for (int i = 0; i < max_databases; ++i) DatabaseAt(i)->always_on = false;
-    ListCell* cell;
-    foreach (cell, databases) {
-      DatabaseShared* slot = FindOrAddDatabase(lfirst_oid(cell));
-      if (slot != nullptr) slot->always_on = true;
-    }
+    ForEachNamed(databases, [](NamedDatabase* named) {
+      if (!OidIsValid(named->oid)) return;
+      DatabaseShared* slot = FindOrAddDatabase(named->oid);
+      named->has_room = slot != nullptr;
+      if (named->has_room) slot->always_on = true;
+    });
   });
+  WarnOfLeftOut(databases);
   marked = databases != NIL;
   CommitTransactionCommand();
 }
