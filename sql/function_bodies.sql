@@ -10,8 +10,11 @@ CREATE FUNCTION folded() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT inner_one
 CREATE FUNCTION parsed() RETURNS int STABLE LANGUAGE sql BEGIN ATOMIC SELECT inner_one(); END;
 CREATE FUNCTION twice() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT folded() + 0';
 CREATE FUNCTION with_argument(int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT $1 > folded()';
--- Its types are not known without a call; and one whose body is broken, but never runs.
+-- Their types are not known without a call, nor what they call then; and one whose body is broken, but never runs.
 CREATE FUNCTION any_of(anyelement) RETURNS anyelement IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION above(int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT $1 > folded()';
+CREATE FUNCTION above(text) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT length($1) > 0';
+CREATE FUNCTION any_above(anyelement) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT above(any_of($1))';
 SET check_function_bodies = off;
 CREATE FUNCTION broken() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT no_such_function()';
 RESET check_function_bodies;
@@ -23,6 +26,8 @@ BEGIN
   CALL watch('parsed', 'SELECT id FROM t WHERE id > parsed()');
   CALL watch('twice', 'SELECT id FROM t WHERE id > twice()');
   CALL watch('with argument', 'SELECT id FROM t WHERE with_argument(id)');
+  CALL watch('polymorphic', 'SELECT id FROM t WHERE any_above(id)');
+  CALL watch('other type', 'SELECT id FROM t WHERE any_above(id::text)');
   CALL watch('without', 'SELECT id FROM t WHERE any_of(id) > 0 AND (true OR id > broken())');
 END $$;
 SET ROLE regress_live_body;
@@ -43,6 +48,6 @@ INSERT INTO t VALUES (3);
 SELECT * FROM feed();
 SELECT live.unsubscribe_all();
 DROP PROCEDURE watch_all;
-DROP FUNCTION broken, any_of, with_argument, twice, parsed, folded, inlined, inner_one;
+DROP FUNCTION broken, any_above, above(int), above(text), any_of, with_argument, twice, parsed, folded, inlined, inner_one;
 DROP TABLE t;
 DROP ROLE regress_live_body;

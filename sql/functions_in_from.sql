@@ -165,6 +165,19 @@ CREATE FUNCTION is_today(date) RETURNS bool LANGUAGE sql STABLE AS 'SELECT $1 = 
 CREATE FUNCTION this_day() RETURNS date LANGUAGE sql STABLE AS 'SELECT date ''tomorrow'' - 1';
 CREATE FUNCTION is_then(date) RETURNS bool LANGUAGE sql STABLE RETURN $1 <= date 'today';
 CREATE FUNCTION says_now(text) RETURNS bool LANGUAGE sql IMMUTABLE AS $$SELECT $1 = 'now'$$;
+-- What a literal of a polymorphic function is depends on the call.
+CREATE FUNCTION is_the_day(anyelement) RETURNS bool LANGUAGE sql STABLE AS $$SELECT $1 = 'today'$$;
+CREATE FUNCTION is_any_day(anyarray) RETURNS bool LANGUAGE sql STABLE AS $$SELECT 'today' = ANY ($1)$$;
+CREATE FUNCTION since_then(note text, given anyelement, day date DEFAULT '2001-01-01') RETURNS bool LANGUAGE sql STABLE AS $$SELECT given >= 'yesterday'$$;
+CREATE FUNCTION is_this_day(date) RETURNS bool LANGUAGE sql STABLE AS 'SELECT is_the_day($1)';
+CREATE FUNCTION is_like(anyelement, anyelement) RETURNS bool LANGUAGE sql STABLE AS $$SELECT $1 = $2 AND $2 <> 'now'$$;
+CREATE OPERATOR =~= (FUNCTION = is_like, LEFTARG = anyelement, RIGHTARG = anyelement);
+CALL refused('SELECT id FROM visit WHERE is_the_day(day)');
+CALL refused('SELECT id FROM visit WHERE is_any_day(ARRAY[day])');
+CALL refused('SELECT id FROM visit WHERE since_then(given => day, note => note)');
+CALL refused('SELECT id FROM visit WHERE is_this_day(day)');
+CALL refused('SELECT id FROM visit WHERE is_the_day(note) OR is_the_day(day)');
+CALL refused('SELECT id FROM visit WHERE day =~= day');
 CALL refused('SELECT id FROM visits_today()');
 CALL refused('SELECT id FROM visits_below()');
 CALL refused('SELECT id FROM visit WHERE is_today(day)');
@@ -175,9 +188,12 @@ CALL watch('since', $$SELECT id, note,  day FROM visits_since('2001-01-01')$$);
 CALL watch('then', 'SELECT id FROM visits_then()');
 CALL watch('then, alone', 'SELECT id FROM visit WHERE is_then(day)');
 CALL watch('words', 'SELECT id FROM visit WHERE says_now(note)');
+CALL watch('polymorphic', $$SELECT id FROM visit WHERE NOT is_the_day(note) AND NOT is_any_day(ARRAY[note]) AND since_then(given => 'z' || note, note => '')
+  AND note =~= note$$);
 INSERT INTO visit VALUES (1, '2001-01-02', 'a'), (2, '2000-01-01', 'now');
 SELECT * FROM feed();
 CREATE OR REPLACE FUNCTION says_now(text) RETURNS bool LANGUAGE sql STABLE AS $$SELECT $1 = 'now' AND 'now' > now() - interval '1 day'$$;
+CREATE OR REPLACE FUNCTION is_any_day(anyarray) RETURNS bool LANGUAGE sql STABLE AS $$SELECT 'today' = ANY ($1) OR 'now' > now()$$;
 SELECT * FROM feed();
 SELECT live.unsubscribe_all();
 
@@ -199,6 +215,7 @@ DROP VIEW sums, of_one, of_both, one;
 DO $$ BEGIN FOR i IN REVERSE 20 .. 0 LOOP EXECUTE format('DROP FUNCTION doubled_%s', i); END LOOP; END $$;
 DROP FUNCTION explained, large_of, first_of, sales_of, large, numbers, in_plpgsql, strictly, as_owner, volatile, of_catalogs, at_random,
   writes, writes_below, locks, supported, ones, added, itself, atomically, items_of, visits_today, visits_below, visits_since, visits_then,
-  is_today, this_day, is_then, says_now, prices, through, two;
+  is_today, this_day, is_then, says_now, is_any_day, since_then, is_this_day, is_the_day, prices, through, two;
+DROP FUNCTION is_like CASCADE;
 DROP TYPE price;
 DROP TABLE customer, sale, item, visit;

@@ -115,28 +115,54 @@ int PlaceIn(const CalledFunctions& called, Oid function) {
   return -1;
 }
 
+// The place in `called` of a function, which is new there perhaps. A body that is not known is
+// read; calls of polymorphic functions in it are added to `*calls`.
+int PlaceOf(Oid function, CalledFunctions* called, List** calls) {
+  const int place = PlaceIn(*called, function);
+  if (place >= 0) return place;
+  called->oids = lappend_oid(called->oids, function);
+  called->versions = lappend_int(called->versions, static_cast<int>(VersionOf(function)));
+  called->bodies = lappend(called->bodies, FunctionsInBody(function, calls));
+  return list_length(called->oids) - 1;
+}
+
+// The body of a polymorphic function calls all that it does for any of the types that it is called
+// with.
+void ReadTypedBody(const TypedCall& call, CalledFunctions* called, List** calls) {
+  const int place = PlaceOf(call.function, called, calls);
+  ListCell* body = list_nth_cell(called->bodies, place);
+  List* before = list_copy(static_cast<List*>(lfirst(body)));
+  lfirst(body) = list_concat_unique_oid(before, FunctionsInBody(call, calls));
+}
+
 // The functions that `tree` calls, with their bodies where `known` has not read them already.
 CalledFunctions CalledBy(Node* tree, List* oids, const CalledFunctions& known) {
+  List* calls = NIL;
   NoteFunctionsIn(tree, &oids);
+  NoteTypedCalls(tree, &calls);
   ListCell* cell;
   foreach (cell, TypesIn(tree, true))
     oids = list_concat_unique_oid(oids, FunctionsOfType(lfirst_oid(cell)));
   foreach (cell, TypesMadeJson(tree))
     if (const Oid cast = JsonCastOf(lfirst_oid(cell)); OidIsValid(cast))
       oids = list_append_unique_oid(oids, cast);
-  NoteFunctionsIn(AsNode(DomainChecksIn(tree)), &oids);
+  List* checks = DomainChecksIn(tree);
+  NoteFunctionsIn(AsNode(checks), &oids);
+  NoteTypedCalls(AsNode(checks), &calls);
   CalledFunctions read = {list_copy(known.oids), list_copy(known.versions),
                           list_copy(known.bodies)};
-  // The list grows, as bodies call functions with bodies.
-  for (int i = 0; i < list_length(oids); ++i) {
-    const Oid function = list_nth_oid(oids, i);
-    if (PlaceIn(read, function) < 0) {
-      read.oids = lappend_oid(read.oids, function);
-      read.versions = lappend_int(read.versions, static_cast<int>(VersionOf(function)));
-      read.bodies = lappend(read.bodies, FunctionsInBody(function));
+  // Both lists grow, as bodies call functions with bodies.
+  for (int i = 0, next_call = 0; i < list_length(oids) || next_call < list_length(calls);) {
+    if (next_call < list_length(calls)) {
+      const auto& call = *static_cast<TypedCall*>(list_nth(calls, next_call++));
+      ReadTypedBody(call, &read, &calls);
+      oids = list_append_unique_oid(oids, call.function);
+      oids = list_concat_unique_oid(
+          oids, static_cast<List*>(list_nth(read.bodies, PlaceIn(read, call.function))));
+      continue;
     }
-    oids = list_concat_unique_oid(
-        oids, static_cast<List*>(list_nth(read.bodies, PlaceIn(read, function))));
+    const int place = PlaceOf(list_nth_oid(oids, i++), &read, &calls);
+    oids = list_concat_unique_oid(oids, static_cast<List*>(list_nth(read.bodies, place)));
   }
   list_sort(oids, list_oid_cmp);
   CalledFunctions called = {oids, NIL, NIL};

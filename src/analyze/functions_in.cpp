@@ -16,6 +16,7 @@ extern "C" {
 #include "executor/functions.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
+#include "optimizer/optimizer.h"
 #include "parser/analyze.h"
 #include "parser/parse_node.h"
 #include "tcop/tcopprot.h"
@@ -51,11 +52,75 @@ bool NoteNode(Node* node, List** oids) {
   return WalkChildren(node, NoteNode, oids);
 }
 
+const FormData_pg_proc& RowOf(HeapTuple tuple) {
+  return *reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+}
+
 // What its arguments are is not known without a call.
 bool IsPolymorphic(const FormData_pg_proc& function) {
   for (int i = 0; i < function.pronargs; ++i)
     if (IsPolymorphicType(function.proargtypes.values[i])) return true;
   return false;
+}
+
+bool RunsAsCaller(HeapTuple tuple) {
+  const FormData_pg_proc& function = RowOf(tuple);
+  return function.prolang == SQLlanguageId && !function.prosecdef &&
+         heap_attisnull(tuple, Anum_pg_proc_proconfig, nullptr);
+}
+
+// nullptr: it is the server's own, which have none of the clock in their bodies, or gone.
+HeapTuple FunctionOfUser(Oid function) {
+  if (function < FirstNormalObjectId) return nullptr;
+  return SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(function));
+}
+
+bool OfSameTypes(Node* left, Node* right, int count) {
+  for (int i = 0; i < count; ++i)
+    if (get_call_expr_argtype(left, i) != get_call_expr_argtype(right, i)) return false;
+  return true;
+}
+
+// `call` with all arguments in their places.
+Node* WithAllArguments(Node* call, HeapTuple function) {
+  if (!IsA(call, FuncExpr)) return call;
+  FuncExpr* whole = CopyOf(castNode(FuncExpr, call));
+  whole->args = expand_function_arguments(whole->args, false, whole->funcresulttype, function);
+  return AsNode(whole);
+}
+
+struct TypedCallSearch {
+  Node* call;
+  List** calls;
+};
+
+void AddTypedCall(HeapTuple function, TypedCallSearch* search) {
+  const FormData_pg_proc& row = RowOf(function);
+  if (row.prolang != SQLlanguageId || !IsPolymorphic(row)) return;
+  Node* call = WithAllArguments(search->call, function);
+  ListCell* cell;
+  foreach (cell, *search->calls) {
+    const auto& known = *static_cast<TypedCall*>(lfirst(cell));
+    if (known.function == row.oid && OfSameTypes(known.call, call, row.pronargs)) return;
+  }
+  auto* added = static_cast<TypedCall*>(palloc(sizeof(TypedCall)));
+  *added = {row.oid, call};
+  *search->calls = lappend(*search->calls, added);
+}
+
+bool NoteIfTyped(Oid function, void* search) {
+  HeapTuple tuple = FunctionOfUser(function);
+  if (!HeapTupleIsValid(tuple)) return false;
+  AddTypedCall(tuple, static_cast<TypedCallSearch*>(search));
+  heap_freetuple(tuple);
+  return false;
+}
+
+bool NoteTypedCallsIn(Node* node, List** calls) {
+  if (node == nullptr) return false;
+  TypedCallSearch search = {node, calls};
+  (void)check_functions_in_node(node, NoteIfTyped, &search);
+  return WalkChildren(node, NoteTypedCallsIn, calls);
 }
 
 char* TextOf(HeapTuple tuple, AttrNumber column) {
@@ -79,14 +144,26 @@ bool IsExpression(const RawStmt& statement) {
          !HasSublink(statement.stmt, nullptr);
 }
 
-// `*clock_literal`: one that would be read again whenever the text is, and is of the clock.
-void NoteStatements(HeapTuple tuple, List** oids, const char** clock_literal) {
+// What a body calls.
+struct BodyCalls {
+  List* oids;
+  List** typed;
+  const char* clock_literal;  // that would be read again whenever the text is, and is of the clock
+};
+
+void NoteCalls(Node* body, BodyCalls* calls) {
+  NoteFunctionsIn(body, &calls->oids);
+  NoteTypedCalls(body, calls->typed);
+}
+
+// `call`: of a polymorphic function.
+void NoteStatements(HeapTuple tuple, Node* call, BodyCalls* calls) {
   if (const char* body = TextOf(tuple, Anum_pg_proc_prosqlbody)) {
-    NoteFunctionsIn(static_cast<Node*>(stringToNode(body)), oids);
+    NoteCalls(static_cast<Node*>(stringToNode(body)), calls);
     return;
   }
   const char* source = TextOf(tuple, Anum_pg_proc_prosrc);
-  const SQLFunctionParseInfoPtr info = prepare_sql_fn_parse_info(tuple, nullptr, InvalidOid);
+  const SQLFunctionParseInfoPtr info = prepare_sql_fn_parse_info(tuple, call, InvalidOid);
   ListCell* cell;
   foreach (cell, pg_parse_query(source)) {
     RawStmt* statement = lfirst_node(RawStmt, cell);
@@ -96,33 +173,39 @@ void NoteStatements(HeapTuple tuple, List** oids, const char** clock_literal) {
     sql_fn_parser_setup(state, info);
     Query* query = transformTopLevelStmt(state, CopyOf(statement));
     free_parsestate(state);
-    (void)NoteNode(AsNode(query), oids);
-    if (*clock_literal == nullptr) *clock_literal = ClockLiteral(statement, query);
+    NoteCalls(AsNode(query), calls);
+    if (calls->clock_literal == nullptr) calls->clock_literal = ClockLiteral(statement, query);
   }
 }
 
-bool RunsAsCaller(HeapTuple tuple) {
-  const Form_pg_proc function = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
-  return function->prolang == SQLlanguageId && !function->prosecdef && !IsPolymorphic(*function) &&
-         heap_attisnull(tuple, Anum_pg_proc_proconfig, nullptr);
+List* ReadBody(HeapTuple tuple, Node* call, List** typed) {
+  BodyCalls calls = {NIL, typed, nullptr};
+  // What is wrong in it is for those who run it to tell.
+  if (RunsAsCaller(tuple))
+    InRolledBackSubtransaction([&] { NoteStatements(tuple, call, &calls); }, [](ErrorData*) {});
+  RequireNoClockInBody(calls.clock_literal, RowOf(tuple).oid);
+  return calls.oids;
 }
 
 }  // namespace
 
 void NoteFunctionsIn(Node* node, List** oids) { (void)NoteNode(node, oids); }
 
-List* FunctionsInBody(Oid function) {
-  if (function < FirstNormalObjectId) return NIL;
-  HeapTuple tuple = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(function));
+void NoteTypedCalls(Node* node, List** calls) { (void)NoteTypedCallsIn(node, calls); }
+
+List* FunctionsInBody(Oid function, List** calls) {
+  HeapTuple tuple = FunctionOfUser(function);
   if (!HeapTupleIsValid(tuple)) return NIL;
-  List* oids = NIL;
-  const char* clock_literal = nullptr;
-  // What is wrong in it is for those who run it to tell.
-  if (RunsAsCaller(tuple))
-    InRolledBackSubtransaction([&] { NoteStatements(tuple, &oids, &clock_literal); },
-                               [](ErrorData*) {});
+  List* oids = IsPolymorphic(RowOf(tuple)) ? NIL : ReadBody(tuple, nullptr, calls);
   heap_freetuple(tuple);
-  RequireNoClockInBody(clock_literal, function);
+  return oids;
+}
+
+List* FunctionsInBody(const TypedCall& call, List** calls) {
+  HeapTuple tuple = FunctionOfUser(call.function);
+  if (!HeapTupleIsValid(tuple)) return NIL;
+  List* oids = ReadBody(tuple, call.call, calls);
+  heap_freetuple(tuple);
   return oids;
 }
 
