@@ -90,6 +90,7 @@ ensure_packages() {
       chroots) packages+=(debootstrap) ;;
       psycopg) packages+=(python3-psycopg) ;;
       pooler) packages+=(pgbouncer) ;;
+      types) packages+=(mypy) ;;
       # What a psycopg of its own needs beside it.
       psycopg_beside) packages+=(python3-typing-extensions) ;;
       recipes) packages+=(gcc golang-go golang-github-jackc-pgx-v4-dev pkg-config libjson-c-dev libpostgresql-jdbc-java libgoogle-gson-java default-jdk-headless python3-pip python3-setuptools python3-wheel) ;;

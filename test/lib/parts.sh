@@ -307,12 +307,28 @@ part_demo() {
 }
 
 # The Python client, and on this machine's own version the recipes of other drivers.
+# check_types: the client's types, by mypy, whose settings are in its pyproject.toml. That of Debian 12 does not know
+# that a type parameter has a default, as those of psycopg's connections have: what it says of these is left out.
+check_types() {
+  local log=$run_dir/log/types.log found
+  as_user env -C "$tree/clients/python" MYPYPATH="$psycopg_path" mypy --follow-imports=silent --cache-dir=/dev/null live_queries \
+    </dev/null >"$log" 2>&1 || true
+  found=$(grep '^live_queries/' "$log" | grep -vE 'error: "(Base|Async)?Connection" expects no type arguments' || true)
+  if [[ -z $found ]] && grep -qE '^(Success|Found [0-9]+ errors?) ' "$log"; then
+    passed && echo "ok      the types of the client"
+  else
+    show_on_failure "$log"
+    echo "FAILED  the types of the client:" && printf '%s\n' "$found"
+    failed
+  fi
+}
+
 part_python() {
   local status=0 directories=("$tree/clients/python/tests")
   need_extension "$kind" || return 0
   ensure_packages clients pooler
   if [[ -z ${IN_CHROOT:-} ]]; then
-    ensure_packages recipes
+    ensure_packages recipes types
     directories+=("$tree/clients/recipes")
   fi
   if ! ensure_psycopg; then
@@ -320,6 +336,7 @@ part_python() {
     left_out "python: no psycopg $psycopg_needed or later could be had"
     return
   fi
+  [[ -n ${IN_CHROOT:-} ]] || check_types
   show_on_failure "$run_dir/log/python-server.log"
   start_cluster python-server "$kind" "max_connections = 50"
   logged "$run_dir/log/python.log" as_user env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$tree/clients/python:$psycopg_path" \
