@@ -16,7 +16,11 @@
 #include "pg/compat.hpp"
 
 extern "C" {
+#include "catalog/pg_attribute.h"
+#include "nodes/makefuncs.h"
+#include "parser/parsetree.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 }
 
 namespace live_queries {
@@ -41,6 +45,55 @@ bool CheckPermissions(Node* node, QueryDependencies* dependencies) {
   }
   dependencies->access = psprintf("%s%s", dependencies->access, access.data);
   return WalkChildren(node, CheckPermissions, dependencies);
+}
+
+// Virtual generated columns that a query names, on any level.
+struct VirtualColumns {
+  List* levels;       // Query*, of those around the node, the innermost first
+  List* expressions;  // what they are computed from
+};
+
+void NoteIfVirtual(Oid table, AttrNumber number, VirtualColumns* found) {
+  const char generated = get_attgenerated(table, number);
+  if (generated == '\0' || generated == ATTRIBUTE_GENERATED_STORED) return;
+  Oid type;
+  int32 modifier;
+  Oid collation;
+  get_atttypetypmodcoll(table, number, &type, &modifier, &collation);
+  List* column = list_make1(makeVar(1, number, type, modifier, collation, 0));
+  found->expressions =
+      list_append_unique(found->expressions, WithoutVirtualColumns(column, table, 1));
+}
+
+void NoteColumn(const Var& var, VirtualColumns* found) {
+  if (var.varlevelsup >= static_cast<Index>(list_length(found->levels))) return;
+  const auto* level = list_nth_node(Query, found->levels, static_cast<int>(var.varlevelsup));
+  const RangeTblEntry* entry = rt_fetch(var.varno, level->rtable);
+  if (entry->rtekind != RTE_RELATION) return;
+  if (var.varattno > 0) NoteIfVirtual(entry->relid, var.varattno, found);
+  if (var.varattno != 0) return;
+  // The whole row.
+  for (AttrNumber i = 1; get_attname(entry->relid, i, true) != nullptr; ++i)
+    NoteIfVirtual(entry->relid, i, found);
+}
+
+bool FindVirtualColumns(Node* node, VirtualColumns* found) {
+  if (node == nullptr) return false;
+  if (IsA(node, Var)) NoteColumn(*castNode(Var, node), found);
+  if (!IsA(node, Query)) return WalkChildren(node, FindVirtualColumns, found);
+  found->levels = lcons(node, found->levels);
+  (void)WalkChildren(node, FindVirtualColumns, found);
+  found->levels = list_delete_first(found->levels);
+  return false;
+}
+
+// The server puts what they are computed from in their place where it plans, and no row is written
+// when that becomes another: so it is a part of the query.
+void NoteVirtualColumns(Query* query, QueryDependencies* dependencies) {
+  VirtualColumns found = {NIL, NIL};
+  (void)FindVirtualColumns(AsNode(query), &found);
+  if (found.expressions == NIL) return;
+  dependencies->access = psprintf("%s%s", dependencies->access, nodeToString(found.expressions));
 }
 
 // Nobody would be told that a name has changed: no row of the table has.
@@ -69,6 +122,7 @@ AnalyzedQuery AnalyzeQuery(const char* text, List* params, const FrozenValues& f
   dependencies.access = pstrdup("");
   InlineFunctionsInFrom(statement.query, &dependencies);
   (void)CheckPermissions(AsNode(statement.query), &dependencies);
+  NoteVirtualColumns(statement.query, &dependencies);
 
   Node* tree = AsNode(PullUp(statement.query));
   tree = BindParams(tree, statement.param_values);
