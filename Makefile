@@ -32,7 +32,7 @@ PGFILEDESC = "live_queries - watch the result of any query"
 SOURCES = $(sort $(wildcard src/*.cpp src/*/*.cpp))
 OBJS = $(SOURCES:.cpp=.o)
 
-REGRESS = setup subscribe subscribe_many changes types kinds_of_tables partitions views transactions errors privileges ddl evaluation_errors monitoring session_identity clock whole_rows functions_in_from roles errors_of_tenants partition_trees migrations budgets keys sandbox replica_identity snapshot_reads dependencies type_functions generated_columns role_values settings_of_functions dropped_columns session_functions function_bodies result_columns shown_names one_point any_select single_tables positions clock_queries throttle set_params kept_groups kept_lists inserted_rows relevant_rows rare_queries routing routing_keys routing_types routing_groups
+REGRESS = setup subscribe subscribe_many changes types kinds_of_tables partitions views transactions errors privileges ddl evaluation_errors monitoring session_identity clock whole_rows functions_in_from roles errors_of_tenants partition_trees migrations budgets keys sandbox replica_identity snapshot_reads dependencies type_functions generated_columns role_values settings_of_functions dropped_columns session_functions function_bodies result_columns shown_names one_point any_select single_tables positions clock_queries throttle set_params kept_groups kept_lists inserted_rows relevant_rows rare_queries routing routing_keys routing_types definitions_in_joins routing_groups
 REGRESS_OPTS = --inputdir=. --outputdir=.
 ISOLATION = snapshot_to_stream subscribers temporary_children
 ISOLATION_OPTS = --inputdir=test --outputdir=test
