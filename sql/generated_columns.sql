@@ -30,5 +30,15 @@ DO $$ BEGIN
 END $$;
 SELECT id, split_part(change, ':', 1) AS change FROM feed() WHERE id = 'expression';
 SELECT live.unsubscribe_all();
+-- A further one is none of a query that selects all of the others.
+SELECT CASE WHEN current_setting('server_version_num')::int < 180000 THEN '' ELSE 'GENERATED ALWAYS AS (a + 1) VIRTUAL' END AS further \gset
+CREATE TABLE h (id int PRIMARY KEY, a int);
+ALTER TABLE h REPLICA IDENTITY FULL;
+CALL watch('all', 'SELECT * FROM h');
+ALTER TABLE h ADD COLUMN d int :further;
+INSERT INTO h VALUES (1, 5);
+SELECT id, change FROM feed();
+SELECT live.unsubscribe_all();
+DROP TABLE h;
 DROP TABLE g CASCADE;
 DROP ROLE regress_live_gina;

@@ -87,8 +87,8 @@ bool FindVirtualColumns(Node* node, VirtualColumns* found) {
   return false;
 }
 
-// The server puts what they are computed from in their place where it plans, and no row is written
-// when that becomes another: so it is a part of the query.
+// Where a query was not pulled up, the server puts what they are computed from in their place only
+// where it plans, and no row is written when that becomes another: so it is a part of the query.
 void NoteVirtualColumns(Query* query, QueryDependencies* dependencies) {
   VirtualColumns found = {NIL, NIL};
   (void)FindVirtualColumns(AsNode(query), &found);
@@ -122,10 +122,10 @@ AnalyzedQuery AnalyzeQuery(const char* text, List* params, const FrozenValues& f
   dependencies.access = pstrdup("");
   InlineFunctionsInFrom(statement.query, &dependencies);
   (void)CheckPermissions(AsNode(statement.query), &dependencies);
-  NoteVirtualColumns(statement.query, &dependencies);
 
-  Node* tree = AsNode(PullUp(statement.query));
-  tree = BindParams(tree, statement.param_values);
+  Query* pulled_up = PullUp(statement.query);
+  NoteVirtualColumns(pulled_up, &dependencies);
+  Node* tree = BindParams(AsNode(pulled_up), statement.param_values);
   RequirePlainClock(tree);
   RequireNoVolatile(tree);
   NoteDependencies(tree, &dependencies);

@@ -57,7 +57,8 @@ void NoteForeignCommit(const XLogReaderState* reader) {
   NoteCommit(xid);
   InMemoryContext(TopMemoryContext, [&] { unheard = lappend_int(unheard, static_cast<int>(xid)); });
   if (DirtyLogIsKept())
-    FinishDirtyTransaction({xid, nullptr, 0, reader->EndRecPtr, commit.xact_time, true});
+    FinishDirtyTransaction({xid, commit.subxacts, static_cast<uint64_t>(commit.nsubxacts),
+                            reader->EndRecPtr, commit.xact_time, true});
 }
 
 bool ForeignCommitsAreNew() { return unheard != NIL; }

@@ -105,6 +105,22 @@ ColumnMap* PlaceOf(ColumnMaps* maps, MemoryContext context, int column_count, ui
   return static_cast<ColumnMap*>(hash_search(maps->by_shape, &shape_number, HASH_ENTER, found));
 }
 
+// After an error nothing fits.
+void FillIn(ColumnMap* map, const QuerySpec& spec, const RowShape& shape) {
+  map->fits = map->keeps_rows_apart = map->knows_old_rows = false;
+  bool fits = true;
+  ListCell* cell;
+  foreach (cell, spec.columns) {
+    const int i = foreach_current_index(cell);
+    map->positions[i] =
+        PositionIn(shape, spec, *lfirst_node(Var, cell), strVal(list_nth(spec.column_names, i)));
+    fits = fits && map->positions[i] >= 0;
+  }
+  map->keeps_rows_apart = fits && KeepsRowsApart(shape, spec, *map);
+  map->knows_old_rows = fits && KnowsOldRows(shape, spec, *map);
+  map->fits = fits;
+}
+
 }  // namespace
 
 const ColumnMap* MapFor(ColumnMaps* maps, MemoryContext context, const QuerySpec& spec,
@@ -114,16 +130,8 @@ const ColumnMap* MapFor(ColumnMaps* maps, MemoryContext context, const QuerySpec
   const int count = list_length(spec.columns);
   bool found;
   ColumnMap* map = PlaceOf(maps, context, count, shape->number, &found);
+  if (!found) FillIn(map, spec, *shape);
   maps->last = map;
-  if (found) return map;
-  map->fits = true;
-  for (int i = 0; i < count; ++i) {
-    map->positions[i] = PositionIn(*shape, spec, *list_nth_node(Var, spec.columns, i),
-                                   strVal(list_nth(spec.column_names, i)));
-    map->fits = map->fits && map->positions[i] >= 0;
-  }
-  map->keeps_rows_apart = map->fits && KeepsRowsApart(*shape, spec, *map);
-  map->knows_old_rows = map->fits && KnowsOldRows(*shape, spec, *map);
   return map;
 }
 

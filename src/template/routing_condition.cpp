@@ -46,14 +46,16 @@ RouteElements ElementsOf(const RoutingCondition& condition, Datum array) {
 
 // Copies those that a route stands by, in an array of their own.
 RouteElements CopyKeysAskedFor(const RoutingCondition& condition, Datum constant) {
-  MemoryContextReset(condition.scratch);
+  FreeKeysOf(condition);
   const RouteElements asked = InMemoryContext(condition.scratch, [&] {
     return KeysAskedFor(condition.keys, condition.holds.fn_oid, constant);
   });
   Datum* keys = static_cast<Datum*>(palloc(sizeof(Datum) * asked.size()));
   for (size_t i = 0; i < asked.size(); ++i)
     keys[i] = datumCopy(asked[i], condition.keys.by_value, condition.keys.length);
-  return {keys, asked.size()};
+  const size_t count = asked.size();
+  FreeKeysOf(condition);
+  return {keys, count};
 }
 
 void PrepareOperator(Oid function, Node* condition, FmgrInfo* prepared) {
@@ -160,9 +162,11 @@ int CompareValues(RoutingCondition* condition, Datum a, Datum b) {
 }
 
 RouteElements KeysOf(const RoutingCondition& condition, Datum value) {
-  MemoryContextReset(condition.scratch);
+  FreeKeysOf(condition);  // an error may have left some
   return InMemoryContext(condition.scratch, [&] { return KeysOf(condition.keys, value); });
 }
+
+void FreeKeysOf(const RoutingCondition& condition) { MemoryContextReset(condition.scratch); }
 
 Datum ReadyToCompare(const RoutingCondition& condition, Datum value) {
   if (condition.length != -1) return value;

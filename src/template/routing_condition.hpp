@@ -63,8 +63,10 @@ bool Holds(RoutingCondition* condition, Datum value, Datum constant);
 bool HoldsOfAny(RoutingCondition* condition, Datum value, RouteElements elements);
 int CompareValues(RoutingCondition* condition, Datum a, Datum b);
 
-// The keys that a value has, perhaps several times. They last until the next call.
+// The keys that a value has, perhaps several times. They last until FreeKeysOf, which is for them
+// and all that was needed to find them: a large value would stay here otherwise.
 RouteElements KeysOf(const RoutingCondition& condition, Datum value);
+void FreeKeysOf(const RoutingCondition& condition);
 
 // `value` as the operators read it, so that this is done once for all routes.
 Datum ReadyToCompare(const RoutingCondition& condition, Datum value);

@@ -19,18 +19,6 @@ extern "C" {
 namespace live_queries {
 namespace {
 
-int NumberOf(const RoutingIndex* index, const RoutingCondition* condition) {
-  return static_cast<int>(condition - index->conditions);
-}
-
-bool IsHashed(const RoutingIndex& index) {
-  return index.kind == RoutingIndexKind::kHash || index.kind == RoutingIndexKind::kKeys;
-}
-
-RouteElements ElementsAt(const Route& route, int number) {
-  return route.entry->elements == nullptr ? RouteElements() : route.entry->elements[number];
-}
-
 // ----- the index -----
 
 void NoteIndexed(RoutingIndex* index, RoutingCondition* condition) {
@@ -75,12 +63,6 @@ bool AreSameConstants(const RoutingIndex* index, const Datum* a, const Datum* b)
   for (int i = 0; i < index->count; ++i)
     if (!SameConstant(index->conditions[i], a[i], b[i])) return false;
   return true;
-}
-
-// Where a route stands in by_values.
-std::span<RoutePlace> ValuePlaces(const RoutingIndex* index, RouteEntry* entry) {
-  if (index->by_equalities_alone) return {&entry->same, 1};
-  return {entry->places, static_cast<size_t>(entry->place_count)};
 }
 
 // The table in which RouteEntry::same stands; nullptr: without conditions.
@@ -321,6 +303,14 @@ void Consider(Search& search, Route* route) {
   if (holds) search.found->Add(route);
 }
 
+// Whether the running search by keys has not come to a route yet. A value has some keys very often,
+// or many of those that a route asks for.
+bool IsNew(const RoutingIndex& index, RouteEntry* entry) {
+  if (entry->considered_in == index.searches) return false;
+  entry->considered_in = index.searches;
+  return true;
+}
+
 // `element`: of the column of the list, if there is one.
 void FindAtHash(Search& search, uint32 hash, Datum element) {
   const RoutingIndex* index = search.index;
@@ -329,6 +319,7 @@ void FindAtHash(Search& search, uint32 hash, Datum element) {
     if (place->route->listening == 0) continue;
     if (!EqualitiesHold(index, search.values, *place->route)) continue;
     if (index->list != nullptr && !SameElement(index->list, element, place->element)) continue;
+    if (index->kind == RoutingIndexKind::kKeys && !IsNew(*index, place->route->entry)) continue;
     Consider(search, place->route);
   }
 }
@@ -352,13 +343,23 @@ bool HasFewRoutes(const RoutingIndex& index) {
   return index.first == nullptr || index.first->owner->route_count <= kFew;
 }
 
+void BeginSearch(RoutingIndex* index) {
+  if (++index->searches != 0) return;
+  // Their number comes again.
+  for (Route* route = index->first; route != nullptr; route = route->entry->next)
+    route->entry->considered_in = 0;
+  index->searches = 1;
+}
+
 void FindByKeys(Search& search) {
-  const RoutingIndex* index = search.index;
+  RoutingIndex* index = search.index;
+  BeginSearch(index);
   const uint32 hash = HashEqualities(index, search.values);
   for (const Datum key : KeysOf(*index->list, search.values[NumberOf(index, index->list)])) {
     FindByElement(search, hash, key);
-    if (LIVE_QUERIES_MUTATION("first_key_alone")) return;
+    if (LIVE_QUERIES_MUTATION("first_key_alone")) break;
   }
+  FreeKeysOf(*index->list);
 }
 
 void FindByIntervals(Search& search) {

@@ -21,6 +21,7 @@ struct RouteEntry {
   RoutePlace same;          // by all constants
   RoutePlace* places;       // by what is hashed: one for each element; nullptr: `same` is it
   int place_count;
+  uint32 considered_in;     // the search by keys that came to it last
   RouteInterval* interval;  // nullptr: the index has none
 };
 
@@ -45,6 +46,25 @@ struct RoutingIndex {
   RoutePlaces by_constants;  // not if by_equalities_alone
   IntervalIndex<RouteInterval> intervals;
   Route* first;
+  uint32 searches;  // by keys
 };
+
+inline int NumberOf(const RoutingIndex* index, const RoutingCondition* condition) {
+  return static_cast<int>(condition - index->conditions);
+}
+
+inline bool IsHashed(const RoutingIndex& index) {
+  return index.kind == RoutingIndexKind::kHash || index.kind == RoutingIndexKind::kKeys;
+}
+
+inline RouteElements ElementsAt(const Route& route, int number) {
+  return route.entry->elements == nullptr ? RouteElements() : route.entry->elements[number];
+}
+
+// Where a route stands in by_values.
+inline std::span<RoutePlace> ValuePlaces(const RoutingIndex* index, RouteEntry* entry) {
+  if (index->by_equalities_alone) return {&entry->same, 1};
+  return {entry->places, static_cast<size_t>(entry->place_count)};
+}
 
 }  // namespace live_queries

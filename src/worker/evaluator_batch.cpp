@@ -69,8 +69,7 @@ void Evaluate(const EvaluatorBatch& batch) {
   AcceptInvalidationMessages();
   LockConcerned(batch);
   // With the locks come the changes that were made before. A template that was looked at has no
-  // alarm until it is prepared again: it may be concerned now, and its tables are not locked. (One
-  // that is being attached may stay to be looked at.)
+  // alarm until it is prepared again: it may be concerned now, and its tables are not locked.
   for (int i = 0; i < kMostChecks && AnyUnchecked(); ++i) {
     CheckChangedDefinitions();
     LockConcerned(batch);
