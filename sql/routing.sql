@@ -1,10 +1,4 @@
 -- Which subscriptions a changed row finds, by lists and bounds, and what live.explain says of it.
-CREATE FUNCTION routing_of(query text, params text[] DEFAULT '{}', OUT property text, OUT value text) RETURNS SETOF record
-LANGUAGE sql AS $$
-  SELECT property, value FROM live.explain(query, params) WHERE property IN
-    ('strategy', 'routing', 'routing index', 'checked for each route', 'row security and barriers', 'residual filter')
-  AND value <> ''
-$$;
 CREATE TABLE goods (id int PRIMARY KEY, shop int, kind varchar, price numeric, big bigint, since timestamptz, name name, tags int[]);
 ALTER TABLE goods REPLICA IDENTITY FULL;
 
@@ -276,5 +270,5 @@ DROP OPERATOR <= (json, json);
 DROP OPERATOR = (json, json);
 DROP OPERATOR >= (json, json);
 DROP OPERATOR > (json, json);
-DROP FUNCTION json_less, json_less_equal, json_equals, json_greater_equal, json_greater, json_compare, routing_of, watch_many;
+DROP FUNCTION json_less, json_less_equal, json_equals, json_greater_equal, json_greater, json_compare, watch_many;
 DROP ROLE regress_live_shop;

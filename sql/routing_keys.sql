@@ -1,10 +1,4 @@
 -- Which subscriptions a changed row finds by the keys that an array or a jsonb is asked for, and what live.explain says of it.
-CREATE FUNCTION routing_of(query text, params text[] DEFAULT '{}', OUT property text, OUT value text) RETURNS SETOF record
-LANGUAGE sql AS $$
-  SELECT property, value FROM live.explain(query, params) WHERE property IN
-    ('strategy', 'routing', 'routing index', 'checked for each route', 'row security and barriers', 'residual filter')
-  AND value <> ''
-$$;
 CREATE FUNCTION routing_line(condition text, params text[] DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
   SELECT string_agg(value, ', ') FROM routing_of('SELECT id FROM facts WHERE ' || condition, params)
   WHERE property IN ('routing index', 'residual filter')
@@ -107,5 +101,5 @@ SELECT * FROM feed();
 SELECT live.unsubscribe_all();
 DROP TABLE facts;
 DROP TYPE mood;
-DROP FUNCTION routing_of, routing_line;
+DROP FUNCTION routing_line;
 DROP ROLE regress_live_facts;

@@ -1,5 +1,5 @@
 -- The extension, and what the other tests use: watch() subscribes, feed() shows what has arrived,
--- refused() shows the error with which live.subscribe refuses a query.
+-- refused() shows the error with which live.subscribe refuses a query, routing_of() what finds it.
 CREATE EXTENSION live_queries;
 -- Every object of it has a comment.
 SELECT pg_describe_object(classid, objid, objsubid) AS without_comment
@@ -57,3 +57,11 @@ EXCEPTION WHEN OTHERS THEN
     RAISE NOTICE '% %', code, problem;
   END IF;
 END $$;
+
+-- What of live.explain is about routing.
+CREATE FUNCTION routing_of(query text, params text[] DEFAULT '{}', OUT property text, OUT value text) RETURNS SETOF record
+LANGUAGE sql AS $$
+  SELECT property, value FROM live.explain(query, params) WHERE property IN
+    ('strategy', 'routing', 'routing index', 'checked for each route', 'row security and barriers', 'residual filter')
+  AND value <> ''
+$$;
