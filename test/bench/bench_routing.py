@@ -1,9 +1,11 @@
 """bench_routing.py: what a changed row costs beside many live queries of one table.
 
-They differ in constants alone: of an equality, of bounds, of a list. Each looks at numbers of its
-own, and the rows that are inserted have others: what is measured is that a row finds nobody.
+They differ in constants alone: of an equality, of bounds, of a list, of a prefix, of what an array or a jsonb
+contains. Each looks at numbers of its own, and the rows that are inserted have others: what is measured is that a
+row finds nobody. The last form is one that no index finds.
 """
 
+import collections
 import contextlib
 import time
 
@@ -11,55 +13,72 @@ from bench_delivery import REPETITIONS
 from bench_load import Stopped
 
 CONNECTIONS = 10
-COUNTS = (1, 100, 10_000)
+COUNTS = (1, 100, 10_000, 100_000)
+WITHOUT_INDEX = (1, 100, 1_000)  # each of them is looked at for each row
 ROWS = 100_000
 # Of twenty numbers each, a live query wants some of the first ten, and a row has one of the others.
 WIDTH = 20
+Form = collections.namedtuple("Form", "name condition params table counts share", defaults=("routed", COUNTS, 1))
 FORMS = (
-    ("equality", "owner = $1", "ARRAY[(i * 20)::text]"),
-    ("BETWEEN", "owner BETWEEN $1 AND $2", "ARRAY[(i * 20)::text, (i * 20 + 9)::text]"),
-    ("IN, of 3", "owner IN ($1, $2, $3)", "ARRAY[(i * 20)::text, (i * 20 + 4)::text, (i * 20 + 9)::text]"),
-    ("= ANY, of 10", "owner = ANY($1)", "ARRAY[array(SELECT generate_series(i * 20, i * 20 + 9))::text]"),
+    Form("equality", "owner = $1", "ARRAY[(i * 20)::text]"),
+    Form("BETWEEN", "owner BETWEEN $1 AND $2", "ARRAY[(i * 20)::text, (i * 20 + 9)::text]"),
+    Form("IN, of 3", "owner IN ($1, $2, $3)", "ARRAY[(i * 20)::text, (i * 20 + 4)::text, (i * 20 + 9)::text]"),
+    Form("= ANY, of 10", "owner = ANY($1)", "ARRAY[array(SELECT generate_series(i * 20, i * 20 + 9))::text]"),
+    Form("LIKE 'x%'", "name LIKE $1", "ARRAY[i * 20 || '.%%']", "named"),
+    Form("array @>", "tags @> $1", "ARRAY[array[i * 20, i * 20 + 9]::text]", "tagged"),
+    Form("jsonb @>", "fact @> $1", "ARRAY[jsonb_build_object('owner', i * 20)::text]", "described"),
+    Form("none", "owner + $1::int < 0", "ARRAY[i::text]", counts=WITHOUT_INDEX, share=0.05),
 )
+# Name of a table, and what a row of it has beside `owner`.
+TABLES = (("routed", "", ""), ("named", ", name text", ", owner || '.' || i"), ("tagged", ", tags int[]", ", ARRAY[owner, -owner, -1]"),
+          ("described", ", fact jsonb", ", jsonb_build_object('owner', owner, 'size', 'large')"))
+TABLE = """
+CREATE TABLE {table} (id bigserial PRIMARY KEY, owner integer, amount numeric(12, 2), note text{column});
+ALTER TABLE {table} REPLICA IDENTITY FULL;
+"""
 
 SUBSCRIBE = """
 SELECT count(*) FROM generate_series(%s, %s - 1, %s) AS i,
-    live.subscribe('s' || i, 'SELECT id, amount FROM items WHERE {}', {}, "snapshot" => false, delivery => 'poll')
+    live.subscribe('s' || i, 'SELECT id, amount FROM {table} WHERE {condition}', {params}, "snapshot" => false, delivery => 'poll')
 """
 INSERT = """
-INSERT INTO items (owner, amount, note)
-    SELECT (i * 7919) %% %s * {width} + {width} / 2 + i %% ({width} / 2), 12.50, 'a line of text of ordinary length'
-    FROM generate_series(1, %s) AS i
+INSERT INTO {{table}} SELECT i, owner, 12.50, 'a line of text of ordinary length'{{value}}
+    FROM generate_series(1, %s) AS i, LATERAL (SELECT (i::bigint * 7919 %% %s * {width} + {width} / 2 + i %% ({width} / 2))::int AS owner) AS numbers
 """.format(width=WIDTH)
 
 
 def routing(bench):
-    """Changes/s beside 1, 100 and 10,000 subscriptions, of which none matches."""
+    """Changes/s beside 1, 100, 10,000 and 100,000 subscriptions, of which none matches."""
     if bench.baseline_only:
         return
-    server = bench.servers.get("live")
-    rows = max(1_000, round(ROWS * bench.scale))
-    for form, condition, params in FORMS:
+    server = bench.servers.get("many")
+    for table, column, _ in TABLES:
+        server.execute(TABLE.format(table=table, column=column))
+    values = {table: value for table, _, value in TABLES}
+    for form in FORMS:
         alone = None
-        for count in COUNTS:
-            bench.progress(f"routing: {count:,} of {form}")
+        rows = max(1_000, round(ROWS * bench.scale * form.share))
+        subscribe = SUBSCRIBE.format(table=form.table, condition=form.condition, params=form.params)
+        insert = INSERT.format(table=form.table, value=values[form.table])
+        for count in form.counts:
+            bench.progress(f"routing: {count:,} of {form.name}")
             with contextlib.ExitStack() as stack:
                 clients = [stack.enter_context(server.connect()) for _ in range(CONNECTIONS)]
                 for first, client in enumerate(clients[:count]):
-                    client.execute(SUBSCRIBE.format(condition, params), first, count, CONNECTIONS)
-                rates = [rate(server, clients[0], count, rows) for _ in range(REPETITIONS)]
+                    client.execute(subscribe, first, count, CONNECTIONS)
+                rates = [rate(server, clients[0], form.table, insert, count, rows) for _ in range(REPETITIONS)]
             alone = alone or rates
-            bench.report.add("routing", f"{form}, {count:,} subscriptions", "changes/s", rates, alone,
+            bench.report.add("routing", f"{form.name}, {count:,} subscriptions", "changes/s", rates, alone,
                              "one subscription")
 
 
-def rate(server, client, count, rows):
+def rate(server, client, table, insert, count, rows):
     """Changes/s of one transaction, from when it is decoded on."""
-    server.empty("items")
+    server.empty(table)
     client.value("SELECT live.wait_for(timeout => '5 min')")
     with Stopped(server) as decoder:
         with server.connect(synchronous_commit="off") as writer:
-            writer.execute(INSERT, count, rows)
+            writer.execute(insert, rows, count)
             end = writer.value("SELECT pg_current_wal_insert_lsn()")
             # A commit past the end, so that whoever waits for it sees something go by.
             writer.execute("SELECT pg_logical_emit_message(true, 'bench', 'end')")
