@@ -105,7 +105,6 @@ void WakeUp(const Attachment& attachment) {
   if (common->listening == 0 && common->spec.query != nullptr) ForgetKeptOf(common);
   subscriber->attaching = false;
   if (subscriber->undecided) CheckLater(common);
-  subscriber->undecided = false;
   Unmute(subscriber);
   (void)WithSubscription(*ConnectionAt(attachment.connection->index), attachment.serial,
                          LW_EXCLUSIVE, [](SubscriptionShared* subscription) {

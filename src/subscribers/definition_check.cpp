@@ -195,7 +195,7 @@ bool HaveOneRoute(const DefinitionCopy* one, const DefinitionCopy& other) {
 // A definition for which nothing has changed speaks for all of its template that have the same
 // text and the same frozen values: the rest, the parameters, has no part in what a change of the
 // catalogs can change; unless their types have. All who listen were analysed with the same
-// catalogs: whoever attaches waits for the check (attaching.cpp). Those who attach may not have
+// catalogs: whoever attaches waits for the check (attaching.cpp), or is looked at by itself. Those who attach may not have
 // been: the same parameters have led to another route then.
 bool SpeaksFor(const Template& one, const DefinitionCopy& checked, const DefinitionCopy& other) {
   auto same = [&](DefinitionField field) {
@@ -411,7 +411,7 @@ void CheckListening(Template* one, Pass* pass) {
   List* subscribers = SubscribersOf(one);
   foreach (cell, subscribers) {
     Subscriber* subscriber = static_cast<Subscriber*>(lfirst(cell));
-    if (subscriber->undecided) continue;
+    if (subscriber->attaching && subscriber->undecided) continue;
     if (subscriber->attaching) {
       AskToSubscribeAgain(subscriber, subscriber->values == nullptr ? 0 : subscriber->values->here);
       continue;
@@ -419,7 +419,12 @@ void CheckListening(Template* one, Pass* pass) {
     const DefinitionCopy* definition =
         subscriber->muted ? nullptr : DefinitionOf(*subscriber, *pass);
     if (definition == nullptr) continue;
-    const CheckResult result = LookAt(*subscriber, &unchanged, &definition, pass);
+    // For one that was not found to be the same when it attached nobody else speaks.
+    const DefinitionCopy* nobody = nullptr;
+    const bool undecided = std::exchange(subscriber->undecided, false);
+    const CheckResult result =
+        LookAt(*subscriber, undecided ? &nobody : &unchanged, &definition, pass);
+    Discard(nobody);
     Discard(definition);
     Tell(subscriber, result);
   }

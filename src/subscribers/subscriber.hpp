@@ -24,7 +24,7 @@ struct Subscriber {
   uint64_t serial;
   bool muted;      // gets nothing: was reset, until its client refreshes, as a new subscriber
   bool attaching;  // and until then is muted too
-  // While it attaches: it was looked at in vain, and is to be looked at again when it listens.
+  // It was looked at in vain while it attached, and is to be looked at again when it listens.
   bool undecided;
   Subscriber* next_with_batch;  // resetting.hpp
   WatchedValues* values;        // nullptr: it has none, as most
