@@ -195,8 +195,8 @@ bool HaveOneRoute(const DefinitionCopy* one, const DefinitionCopy& other) {
 // A definition for which nothing has changed speaks for all of its template that have the same
 // text and the same frozen values: the rest, the parameters, has no part in what a change of the
 // catalogs can change; unless their types have. All who listen were analysed with the same
-// catalogs: whoever attaches waits for the check (attaching.cpp), or is looked at by itself. Those who attach may not have
-// been: the same parameters have led to another route then.
+// catalogs: whoever attaches waits for the check (attaching.cpp), or is looked at by itself. Those
+// who attach may not have been: the same parameters have led to another route then.
 bool SpeaksFor(const Template& one, const DefinitionCopy& checked, const DefinitionCopy& other) {
   auto same = [&](DefinitionField field) {
     return strcmp(checked.Field(field), other.Field(field)) == 0;
