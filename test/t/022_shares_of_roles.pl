@@ -210,7 +210,8 @@ $node->reload;
 for my $case ([ 75, 3_500_000 ], [ 25, 7_500_000 ]) {
     set_server('live_queries.role_share', $case->[0]);
     my @lazy = map { client('greedy') } 1 .. 6;
-    $_->rows(q(SELECT live.subscribe('q', 'SELECT id, a FROM t', "snapshot" => false))) for @lazy;
+    # Each gets texts of its own: those that several get would be there once.
+    $lazy[$_]->rows(qq(SELECT live.subscribe('q', 'SELECT id, $_ || a AS a FROM t', "snapshot" => false))) for 0 .. 5;
     $_->rows('BEGIN') for @lazy;
     $admin->rows("INSERT INTO t SELECT g, repeat('x', 10000) FROM generate_series($_ * 50, $_ * 50 + 49) g") for 1 .. 4;
     $admin->rows(q(SELECT live.subscribe('w', 'SELECT id FROM t WHERE id < 0', delivery => 'poll', "snapshot" => false)));
