@@ -34,7 +34,7 @@ struct SubscriptionShared {
   Delivery delivery;
   Strategy strategy;
   bool counted;       // it takes one of the places among the live ones
-  int8_t consumer;    // the index
+  uint8_t consumer;   // the index
   uint8_t sent_back;  // how often consumers have had its query analysed again
   Oid role;
   SessionIdentity session;

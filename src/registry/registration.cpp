@@ -91,7 +91,7 @@ bool MakeSubscription(ConnectionShared* connection, const NewSubscription& subsc
   SubscriptionShared* shared = FromArea<SubscriptionShared>(unfinished.subscription);
   shared->definition = unfinished.definition;
   shared->id = subscription.id;
-  shared->consumer = static_cast<int8_t>(subscription.consumer);
+  shared->consumer = static_cast<uint8_t>(subscription.consumer);
   shared->phase = Phase::kRegistered;
   shared->status = SubscriptionStatus::kActive;
   shared->delivery = subscription.delivery;
