@@ -84,7 +84,7 @@ what_failed() {
   mapfile -t logs < <(sed -n 's/^log //p' "$1" | sort -u)
   ((${#logs[@]} == 0)) || grep -shE "$failure" "${logs[@]}" | sort -u | head -n 30 || true
 }
-failure='^not ok |^FAILED|^DIFFERENCE|^oracle: FAILED|^(FAIL|ERROR): |^(test| ) .* FAILED|\(Wstat: '
+failure='^not ok |^FAILED|^DIFFERENCE|^oracle: FAILED|^(FAIL|ERROR): |^(test| ) .* FAILED|FAILED$|\(Wstat: '
 
 report() {
   local name file p f all_passed=0 all_failed=0

@@ -137,9 +137,10 @@ class Subscriber:
         self._ask("RESET ROLE; RESET app.tenant; RESET timezone")
 
     def _expression_that_fails(self, name):
-        """In the decoder, which ends the subscription."""
-        self._ask("BEGIN; SELECT live.subscribe('%s', 'SELECT id, 1 / amount AS part FROM soak_rows WHERE owner = -1',"
-                  ' "snapshot" => false); COMMIT' % name)
-        self._ask("INSERT INTO soak_rows VALUES (nextval('soak_ids'), -1, 'k', 0, '')")
+        """In the decoder, which ends the subscription. By a row of this connection's own: that of another one may come before COMMIT."""
+        owner = -1000 - self.client.pid
+        self._ask("BEGIN; SELECT live.subscribe('%s', 'SELECT id, 1 / amount AS part FROM soak_rows WHERE owner = $1', ARRAY['%d'],"
+                  ' "snapshot" => false); COMMIT' % (name, owner))
+        self._ask("INSERT INTO soak_rows VALUES (nextval('soak_ids'), %d, 'k', 0, '')" % owner)
         self._ask(WAIT)
         self._ask("SELECT live.unsubscribe('%s')" % name)

@@ -6,11 +6,13 @@ Owns: knowing where all that is, on Linux, for the one server of the dsn among s
 import os
 import re
 import struct
+import time
 
 from world import CannotRun, Failed
 
 KB = 1024
 MB = 1024 * 1024
+PATIENCE = 10  # seconds
 OF_TABLE = re.compile(r"/(base/\d+|global)/[^/]*$")
 SEGMENT = re.compile(r"/(PostgreSQL\.\d+|pg_dynshmem/mmap\.\d+)\b")
 
@@ -25,6 +27,18 @@ def _count_files(pid):
         except FileNotFoundError:
             pass
     return count
+
+
+def _has_removed_files(pid):
+    """Returns whether a process has temporary files open that are removed already."""
+    place = "/proc/%d/fd" % pid
+    for name in os.listdir(place):
+        try:
+            if re.search(r"/pgsql_tmp/.* \(deleted\)$", os.readlink(os.path.join(place, name))):
+                return True
+        except FileNotFoundError:
+            pass
+    return False
 
 
 def _count_segments(pid):
@@ -66,6 +80,7 @@ class Probe:
         if self.decoder != world.decoder_pid():
             # What it has leaked is gone with it.
             raise Failed("the decoder was started anew")
+        self._await_closing()
         for name, pid in [("postmaster", self.postmaster), ("launcher", world.launcher_pid()), ("decoder", self.decoder)]:
             self._process(measured, name, pid)
         measured["decoder contexts kB"] = world.decoder_memory() // KB
@@ -76,6 +91,12 @@ class Probe:
         self._files(measured)
         measured.update(world.counts())
         return measured
+
+    def _await_closing(self):
+        """The decoder closes those of connections that have ended once a second. Longer than that, they are seen in what it has open."""
+        deadline = time.monotonic() + PATIENCE
+        while _has_removed_files(self.decoder) and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     @staticmethod
     def _process(measured, name, pid):
