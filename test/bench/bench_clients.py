@@ -18,6 +18,8 @@ from bench_servers import DATABASE, bin_path, pg_config
 NOTE = "a line of text of ordinary length"
 QUIET_SECONDS = 15
 
+# What pgbench says: transactions a second, and how many.
+Load = collections.namedtuple("Load", "tps transactions")
 Totals = collections.namedtuple("Totals", "changes messages lost surplus resets first last")
 
 
@@ -53,16 +55,18 @@ class Clients:
             commits[after + number] = (start, returned)
         return commits, float(done.stdout.split()[1])
 
-    def pgbench(self, server, table, seconds, writers, owners=100, synchronous_commit="on"):
-        """Single-row inserts as fast as they go; transactions a second."""
-        script = self.root / "insert.sql"
-        script.write_text(f"\\set owner random(1, {owners})\n"
+    def pgbench(self, server, table, seconds, writers, owners=100, synchronous_commit="on", updated=0):
+        """Single-row inserts, or updates of one of so many rows, as fast as they go."""
+        script = self.root / "write.sql"
+        script.write_text(f"\\set id random(1, {updated})\nUPDATE {table} SET amount = amount + 1 WHERE id = :id;\n" if updated else
+                          f"\\set owner random(1, {owners})\n"
                           f"INSERT INTO {table} (owner, amount, note) VALUES (:owner, 12.50, '{NOTE}');\n")
         done = subprocess.run([bin_path("pgbench"), "-n", "-M", "prepared", "-c", str(writers), "-j", "2",
                                "-T", str(max(1, round(seconds))), "-f", str(script)],
                               env=server.environment(synchronous_commit), check=True,
                               capture_output=True, text=True)
-        return float(re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE).group(1))
+        return Load(float(re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE).group(1)),
+                    int(re.search(r"^number of transactions actually processed: (\d+)", done.stdout, re.MULTILINE).group(1)))
 
 
 class Listener:

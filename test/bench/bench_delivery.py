@@ -11,8 +11,8 @@ from bench_clients import NOTE
 from bench_report import in_turns, percentile
 
 AGAINST = "trigger + pg_notify"
-REPETITIONS = 3
 COLUMNS = "id, owner, amount, note"
+FAN_OUT = (1, 10, 100, 500)  # connections
 
 # One side of a comparison: a server, the tables to write to, and the SQL by
 # which a client starts to watch all rows, or those of owner %c.
@@ -39,15 +39,21 @@ def trigger_side(bench):
                 ("LISTEN items",), ("LISTEN items_%c",))
 
 
-def compare(bench, measure, repetitions=REPETITIONS):
+def compare(bench, measure):
     """measure(side) in turns for both; two lists of results."""
     live, trigger = live_side(bench), trigger_side(bench)
-    return in_turns(repetitions, (lambda: measure(live)) if live else None, lambda: measure(trigger))
+    return in_turns(bench.repetitions, (lambda: measure(live)) if live else None, lambda: measure(trigger))
 
 
 def each(results, name):
     """One figure of each repetition."""
     return [result[name] for result in results]
+
+
+def add_rates(bench, part, what, ours, other, at_least=None):
+    """The rows of what was delivered while writers went as fast as they could, and of these."""
+    bench.report.add(part, what, "changes/s", each(ours, "rate"), each(other, "rate"), AGAINST, at_least=at_least)
+    bench.report.add(part, "  its writers", "tps", each(ours, "tps"), each(other, "tps"), AGAINST)
 
 
 def latency(bench):
@@ -72,7 +78,7 @@ def latency(bench):
     for synchronous_commit in ("on", "off"):
         for rate in (100, 1000):
             bench.progress(f"latency: {rate} commits/s, synchronous_commit {synchronous_commit}")
-            ours, other = compare(bench, lambda side: once(side, rate, synchronous_commit), repetitions=5)
+            ours, other = compare(bench, lambda side: once(side, rate, synchronous_commit))
             case = f"{rate:,}/s, synchronous_commit {synchronous_commit}"
             on = synchronous_commit == "on"
             bench.report.add("latency", f"p50, {case}", "ms", each(ours, "p50"), each(other, "p50"), AGAINST,
@@ -101,9 +107,9 @@ def throughput(bench):
     def single(side, clients, seconds):
         side.server.empty(side.table_all)
         with bench.clients.listener(side.server, side.watch_all, clients, threads=min(2, clients)) as listener:
-            bench.clients.pgbench(side.server, side.table_all, seconds, writers=4)
+            load = bench.clients.pgbench(side.server, side.table_all, seconds, writers=4)
             totals = listener.finish(side.server.value(f"SELECT count(*) FROM {side.table_all}"))
-        return totals.changes / (totals.last - totals.first) * 1e9
+        return {"rate": totals.changes / (totals.last - totals.first) * 1e9, "tps": load.tps}
 
     for clients, transactions, rows in ((1, 1, 100_000), (1, 100, 1_000), (100, 1, 20_000), (100, 20, 1_000)):
         if transactions == 1:
@@ -118,10 +124,10 @@ def throughput(bench):
                          each(other, "whole"), AGAINST, at_least=2)
         bench.report.add("throughput", "  from the last COMMIT to the last change", "ms", each(ours, "after"),
                          each(other, "after"), AGAINST)
-    for clients in (1, 100):
+    for clients in FAN_OUT:
         bench.progress(f"throughput: single rows to {clients}")
         ours, other = compare(bench, lambda side: single(side, clients, 2 * bench.scale))
-        bench.report.add("throughput", f"1-row transactions to {clients}", "changes/s", ours, other, AGAINST)
+        add_rates(bench, "throughput", f"1-row transactions to {clients}", ours, other, at_least=1)
 
 
 def own_rows(bench):
@@ -129,16 +135,17 @@ def own_rows(bench):
     def once(side, connections, synchronous_commit):
         side.server.empty(side.table_owner)
         with bench.clients.listener(side.server, side.watch_owner, connections) as listener:
-            bench.clients.pgbench(side.server, side.table_owner, 2 * bench.scale, writers=8, owners=connections,
-                                  synchronous_commit=synchronous_commit)
+            load = bench.clients.pgbench(side.server, side.table_owner, 2 * bench.scale, writers=8, owners=connections,
+                                         synchronous_commit=synchronous_commit)
             totals = listener.finish(*rows_by_owner(side.server, side.table_owner, connections))
-        return totals.changes / (totals.last - totals.first) * 1e9
+        return {"rate": totals.changes / (totals.last - totals.first) * 1e9, "tps": load.tps}
 
-    for connections, synchronous_commit, target in ((100, "on", 20), (100, "off", 20), (500, "on", None)):
+    for connections, synchronous_commit, target in ((1, "on", None), (10, "on", None), (100, "on", 20), (100, "off", 20),
+                                                    (500, "on", 100), (500, "off", None)):
         bench.progress(f"own_rows: {connections} connections, synchronous_commit {synchronous_commit}")
         ours, other = compare(bench, lambda side: once(side, connections, synchronous_commit))
-        bench.report.add("own_rows", f"{connections} connections, synchronous_commit {synchronous_commit}",
-                         "changes/s", ours, other, AGAINST, at_least=target)
+        add_rates(bench, "own_rows", f"{connections} connections, synchronous_commit {synchronous_commit}", ours, other,
+                  at_least=target)
     one_connection(bench)
 
 
@@ -160,7 +167,7 @@ def one_connection(bench):
     server = bench.servers.get("many")
     few, many = 10, 10_000
     bench.progress(f"own_rows: one connection with {few} and {many:,} live queries")
-    of_many, of_few = in_turns(REPETITIONS, lambda: once(server, many), lambda: once(server, few))
+    of_many, of_few = in_turns(bench.repetitions, lambda: once(server, many), lambda: once(server, few))
     bench.report.add("own_rows", f"p50, 1,000/s, to one connection with {many:,} live queries", "ms", of_many, of_few,
                      f"with {few}")
 

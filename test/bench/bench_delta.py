@@ -14,7 +14,6 @@ import select
 import time
 
 from bench_clients import NOTE, SlotConsumer
-from bench_delivery import REPETITIONS
 from bench_load import WRITERS
 from bench_polling import Poller
 from bench_report import in_turns, percentile
@@ -235,7 +234,7 @@ def run_once(server, query):
     """The least that polling pays each time: the query, without sending its rows; milliseconds, the best of some."""
     with server.connect() as connection:
         plans = [connection.value(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query}")[0]
-                 for _ in range(REPETITIONS)]
+                 for _ in range(3)]
     return min(plan["Planning Time"] + plan["Execution Time"] for plan in plans)
 
 
@@ -322,7 +321,7 @@ def any_latency(bench, server):
     for commit in ("on", "off"):
         bench.progress(f"any_latency: latency, synchronous_commit {commit}")
         medians = []
-        for _ in range(REPETITIONS):
+        for _ in range(bench.repetitions):
             server.empty("items")
             count = max(100, round(200 * bench.scale))
             with bench.clients.listener(server, setup_of(TWO_TABLES), record=True) as listener:
@@ -348,7 +347,7 @@ def any_batches(bench, server):
                               else (rows, max(2, round(transactions * bench.scale))))
         bench.progress(f"any_batches: {transactions} x {rows} rows")
         rates = []
-        for _ in range(REPETITIONS):
+        for _ in range(bench.repetitions):
             server.empty("items")
             with bench.clients.listener(server, setup_of(TWO_TABLES)) as listener:
                 with server.connect() as connection:
@@ -370,14 +369,13 @@ def any_writers(bench, server):
 
     def tps(on, table, commit):
         on.empty(table)
-        return bench.clients.pgbench(on, table, 2 * bench.scale, WRITERS, synchronous_commit=commit)
+        return bench.clients.pgbench(on, table, 2 * bench.scale, WRITERS, synchronous_commit=commit).tps
 
     def live(commit):
         server.empty("sales")
         with Watcher(server) as watcher:
             watcher.subscribe("one", query)
-            return bench.clients.pgbench(server, "sales", 2 * bench.scale, WRITERS,
-                                         synchronous_commit=commit)
+            return bench.clients.pgbench(server, "sales", 2 * bench.scale, WRITERS, synchronous_commit=commit).tps
 
     def decoded(commit):
         with SlotConsumer(plain) as consumer:
@@ -387,7 +385,7 @@ def any_writers(bench, server):
     for commit in ("on", "off"):
         bench.progress(f"any_writers: writers, synchronous_commit {commit}")
         ours, alone, slot, kept = in_turns(
-            REPETITIONS, lambda: live(commit), lambda: tps(plain, "sales", commit), lambda: decoded(commit),
+            bench.repetitions, lambda: live(commit), lambda: tps(plain, "sales", commit), lambda: decoded(commit),
             lambda: tps(plain, "sales_kept", commit))
         case = f"writers beside a live aggregate, synchronous_commit {commit}"
         bench.report.add("any_writers", case, "tps", ours, alone, "plain server", at_least=0.95)

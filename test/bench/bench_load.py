@@ -12,41 +12,50 @@ import signal
 import threading
 import time
 
-from bench_clients import SlotConsumer
-from bench_delivery import REPETITIONS, each, live_side, rows_by_owner, trigger_side, watch
-from bench_report import in_turns
+from bench_clients import NOTE, SlotConsumer
+from bench_delivery import COLUMNS, each, live_side, rows_by_owner, trigger_side, watch
+from bench_report import in_turns, subscriptions
 
 WRITERS = 4
 OWNERS = 100
+MANY = (1, 10_000, 100_000)  # live queries that ten connections share
+CONNECTIONS = 10
+UPDATED = 10_000  # rows that writers update
+WATCH_NOBODY = f"""
+SELECT count(*) FROM generate_series(%s, %s, %s) i,
+    live.subscribe('s' || i, 'SELECT {COLUMNS} FROM items WHERE owner = $1', ARRAY[(-i)::text], "snapshot" => false)
+"""
 
 
 def writers(bench):
-    """Throughput of single-row writers, beside whoever watches."""
+    """Throughput of single-row writers, and what the server's processors do for each transaction, beside whoever watches."""
     plain = bench.servers.get("plain")
     live, trigger = live_side(bench), trigger_side(bench)
     nothing = watch("WHERE owner = $1", "{1000%c}")
 
+    def write(server, table, synchronous_commit, **load):
+        return bench.clients.pgbench(server, table, 2 * bench.scale, WRITERS, synchronous_commit=synchronous_commit, **load)
+
     def alone(server, synchronous_commit):
         server.empty("items")
-        return {"tps": bench.clients.pgbench(server, "items", 2 * bench.scale, WRITERS,
-                                             synchronous_commit=synchronous_commit)}
+        return costs(server, lambda: (write(server, "items", synchronous_commit), 0.0))
 
     def with_slot(synchronous_commit):
         plain.empty("items")
         with SlotConsumer(plain) as consumer:
             consumer.start()
-            tps = bench.clients.pgbench(plain, "items", 2 * bench.scale, WRITERS,
-                                        synchronous_commit=synchronous_commit)
-            return {"tps": tps, "behind": consumer.seconds_behind()}
+            return costs(plain, lambda: (write(plain, "items", synchronous_commit), consumer.seconds_behind()))
 
     def with_listeners(side, synchronous_commit, setup, matching=True):
-        side.server.empty(side.table_owner)
-        with bench.clients.listener(side.server, setup, OWNERS) as listener:
-            tps = bench.clients.pgbench(side.server, side.table_owner, 2 * bench.scale, WRITERS, owners=OWNERS,
-                                        synchronous_commit=synchronous_commit)
+        def load():
+            load = write(side.server, side.table_owner, synchronous_commit, owners=OWNERS)
             stopped = time.monotonic_ns()
             totals = listener.finish(*(rows_by_owner(side.server, side.table_owner, OWNERS) if matching else [0]))
-        return {"tps": tps, "behind": max(0.0, (totals.last - stopped) / 1e9)}
+            return load, max(0.0, (totals.last - stopped) / 1e9)
+
+        side.server.empty(side.table_owner)
+        with bench.clients.listener(side.server, setup, OWNERS) as listener:
+            return costs(side.server, load)
 
     for commit in ("on", "off"):
         bench.progress(f"writers: synchronous_commit {commit}")
@@ -55,7 +64,7 @@ def writers(bench):
         # To save time, the trigger is measured with ordinary commits alone, and subscriptions that
         # match nothing where writers wait for no flush, so that decoding costs them the most.
         unused, slot, none, hundred, unmatched, notify = in_turns(
-            REPETITIONS,
+            bench.repetitions,
             lambda: alone(plain, commit),
             lambda: with_slot(commit),
             (lambda: alone(idle, commit)) if idle else None,
@@ -71,10 +80,63 @@ def writers(bench):
         else:
             rows.append(("100 subscriptions, no change for any", unmatched, slot, "pg_recvlogical", None))
         for what, ours, other, against, target in rows:
-            bench.report.add("writers", f"{what}, {case}", "tps", each(ours, "tps"), each(other, "tps"),
-                             against, at_least=target)
+            add_costs(bench, f"{what}, {case}", ours, other, against, target)
         bench.report.add("writers", f"  behind when they stop, {case}", "s", each(hundred, "behind"),
                          each(slot, "behind"), "pg_recvlogical", ratio=False)
+    beside_many(bench, plain, alone, write)
+    of_whole_rows(bench, plain, write)
+
+
+def costs(server, load):
+    """Of load(), which returns what pgbench says and for how long somebody was behind when that ended: until nobody is."""
+    before = server.processor_seconds()
+    done, behind = load()
+    return {"tps": done.tps, "cpu": (server.processor_seconds() - before) / done.transactions * 1e6, "behind": behind}
+
+
+def add_costs(bench, what, ours, other, against, at_least=None):
+    bench.report.add("writers", what, "tps", each(ours, "tps"), each(other, "tps"), against, at_least=at_least)
+    bench.report.add("writers", "  processor time of the server, each transaction", "us", each(ours, "cpu"), each(other, "cpu"),
+                     against)
+
+
+def beside_many(bench, plain, alone, write):
+    """Of very many live queries, of which none matches what is written."""
+    if bench.baseline_only:
+        return
+    many = bench.servers.get("many")
+
+    def beside(client):
+        def load():
+            load = write(many, "items", "off")
+            stopped = time.monotonic()
+            client.value("SELECT live.wait_for(timeout => '5 min')")
+            return load, time.monotonic() - stopped
+
+        many.empty("items")
+        return costs(many, load)
+
+    for count in bench.counts(MANY):
+        bench.progress(f"writers: {subscriptions(count)}")
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(many.connect()) for _ in range(min(count, CONNECTIONS))]
+            for first, client in enumerate(clients, 1):
+                client.execute(WATCH_NOBODY, first, count, CONNECTIONS)
+            ours, other = in_turns(bench.repetitions, lambda: beside(clients[0]), lambda: alone(plain, "off"))
+        add_costs(bench, f"{subscriptions(count)}, no change for any, synchronous_commit off", ours, other, "plain server")
+
+
+def of_whole_rows(bench, plain, write):
+    """What REPLICA IDENTITY FULL costs by itself, which a stream of all columns takes."""
+    def update(table):
+        plain.empty(table)
+        plain.execute(f"INSERT INTO {table} (id, owner, amount, note) SELECT i, 1, 12.50, '{NOTE}' "
+                      f"FROM generate_series(1, {UPDATED}) i")
+        return costs(plain, lambda: (write(plain, table, "off", updated=UPDATED), 0.0))
+
+    bench.progress("writers: REPLICA IDENTITY FULL")
+    full, by_key = in_turns(bench.repetitions, lambda: update("items"), lambda: update("items_by_key"))
+    add_costs(bench, "plain server, updates, REPLICA IDENTITY FULL, synchronous_commit off", full, by_key, "by key")
 
 
 def drain(bench):
@@ -144,7 +206,7 @@ def drain(bench):
                 ours = None
             bench.progress(f"drain: {transactions} transactions of {rows} rows, {what}")
             results = [once(ours, transactions, rows, repetition % 2 == 0)
-                       for repetition in range(REPETITIONS)]
+                       for repetition in range(bench.repetitions)]
             bench.report.add("drain", f"{transactions:,} transactions of {rows}, {what}", "changes/s",
                              each(results, "ours") if ours else [], each(results, "other"),
                              "pg_recvlogical, pgoutput", at_least=0.8)

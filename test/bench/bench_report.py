@@ -21,6 +21,11 @@ def shown(value, unit):
     return f"{value:,.0f} {unit}".rstrip()
 
 
+def subscriptions(count):
+    """So many of them, in words."""
+    return f"{count:,} subscription{'' if count == 1 else 's'}"
+
+
 def percentile(values, share):
     """The value below which the share of all values lies."""
     ordered = sorted(values)
@@ -40,7 +45,9 @@ class Report:
         ours, other = ours or [], other or []
         our = statistics.median(ours) if ours else None
         their = statistics.median(other) if other else None
-        quotient = spread = target = met = "-"
+        quotient = target = met = "-"
+        # Of what is compared with nothing, its own.
+        spread = f"{shown(min(ours), unit)} - {shown(max(ours), unit)}" if len(ours) > 1 and not other else "-"
         if at_least is not None:
             target = f">= {at_least:g}"
         elif at_most is not None:
@@ -51,7 +58,8 @@ class Report:
             value = our / their
             pairs = [a / b for a, b in zip(ours, other) if b]
             quotient = f"{value:.2f}"
-            spread = f"{min(pairs):.2f}-{max(pairs):.2f}" if len(pairs) > 1 else "-"
+            if len(pairs) > 1:
+                spread = f"{min(pairs):.2f}-{max(pairs):.2f}"
             if at_least is not None:
                 met = "yes" if value >= at_least else "no"
             elif at_most is not None:
@@ -63,6 +71,12 @@ class Report:
 
     def fail(self, part, reason):
         self.failures.append(f"{part}: {reason}")
+
+    def markdown(self, conditions):
+        """The same table as Markdown."""
+        lines = [conditions, "", *("| " + " | ".join(cell.strip().replace("|", "\\|") for cell in row) + " |"
+                                   for row in [HEAD, ["---"] * len(HEAD)] + self.rows)]
+        return "\n".join(lines + [f"\nFAILED {failure}" for failure in self.failures]) + "\n"
 
     def text(self):
         table = [HEAD] + self.rows

@@ -9,8 +9,9 @@ import collections
 import contextlib
 import time
 
-from bench_delivery import REPETITIONS
+from bench_clients import SlotConsumer
 from bench_load import Stopped
+from bench_report import subscriptions
 
 CONNECTIONS = 10
 COUNTS = (1, 100, 10_000, 100_000)
@@ -18,9 +19,11 @@ WITHOUT_INDEX = (1, 100, 1_000)  # each of them is looked at for each row
 ROWS = 100_000
 # Of twenty numbers each, a live query wants some of the first ten, and a row has one of the others.
 WIDTH = 20
-Form = collections.namedtuple("Form", "name condition params table counts share", defaults=("routed", COUNTS, 1))
+Form = collections.namedtuple("Form", "name condition params table counts share columns", defaults=("routed", COUNTS, 1, "id, amount"))
 FORMS = (
     Form("equality", "owner = $1", "ARRAY[(i * 20)::text]"),
+    Form("equality, of 100 shapes", "owner = $1", "ARRAY[(i * 20)::text]", counts=COUNTS[1:],
+         columns="id, amount + ' || i %% 100 || ' AS amount"),
     Form("BETWEEN", "owner BETWEEN $1 AND $2", "ARRAY[(i * 20)::text, (i * 20 + 9)::text]"),
     Form("IN, of 3", "owner IN ($1, $2, $3)", "ARRAY[(i * 20)::text, (i * 20 + 4)::text, (i * 20 + 9)::text]"),
     Form("= ANY, of 10", "owner = ANY($1)", "ARRAY[array(SELECT generate_series(i * 20, i * 20 + 9))::text]"),
@@ -39,7 +42,7 @@ ALTER TABLE {table} REPLICA IDENTITY FULL;
 
 SUBSCRIBE = """
 SELECT count(*) FROM generate_series(%s, %s - 1, %s) AS i,
-    live.subscribe('s' || i, 'SELECT id, amount FROM {table} WHERE {condition}', {params}, "snapshot" => false, delivery => 'poll')
+    live.subscribe('s' || i, 'SELECT {columns} FROM {table} WHERE {condition}', {params}, "snapshot" => false, delivery => 'poll')
 """
 INSERT = """
 INSERT INTO {{table}} SELECT i, owner, 12.50, 'a line of text of ordinary length'{{value}}
@@ -54,22 +57,45 @@ def routing(bench):
     server = bench.servers.get("many")
     for table, column, _ in TABLES:
         server.execute(TABLE.format(table=table, column=column))
+        server.execute(f"ALTER PUBLICATION p ADD TABLE {table}")
     values = {table: value for table, _, value in TABLES}
     for form in FORMS:
-        alone = None
+        alone = rates = None
         rows = max(1_000, round(ROWS * bench.scale * form.share))
-        subscribe = SUBSCRIBE.format(table=form.table, condition=form.condition, params=form.params)
+        subscribe = SUBSCRIBE.format(columns=form.columns, table=form.table, condition=form.condition, params=form.params)
         insert = INSERT.format(table=form.table, value=values[form.table])
-        for count in form.counts:
+        for count in bench.counts(form.counts):
             bench.progress(f"routing: {count:,} of {form.name}")
             with contextlib.ExitStack() as stack:
                 clients = [stack.enter_context(server.connect()) for _ in range(CONNECTIONS)]
                 for first, client in enumerate(clients[:count]):
                     client.execute(subscribe, first, count, CONNECTIONS)
-                rates = [rate(server, clients[0], form.table, insert, count, rows) for _ in range(REPETITIONS)]
+                rates = [rate(server, clients[0], form.table, insert, count, rows) for _ in range(bench.repetitions)]
             alone = alone or rates
-            bench.report.add("routing", f"{form.name}, {count:,} subscriptions", "changes/s", rates, alone,
-                             "one subscription")
+            bench.report.add("routing", f"{form.name}, {subscriptions(count)}", "changes/s", rates, alone,
+                             "one subscription" if form.counts[0] == 1 else f"{form.counts[0]} subscriptions",
+                             at_least=0.8 if form is FORMS[0] and count == COUNTS[-1] else None)
+        most = bench.counts(form.counts)[-1]
+        drained = [drain(server, form.table, insert, most, rows) for _ in range(bench.repetitions)]
+        bench.report.add("routing", f"{form.name}, {subscriptions(most)}", "changes/s", rates, drained,
+                         "pg_recvlogical, pgoutput", at_least=None if form.share < 1 else 1)
+
+
+def load(server, insert, count, rows):
+    """One transaction; returns where it ends."""
+    with server.connect(synchronous_commit="off") as writer:
+        writer.execute(insert, rows, count)
+        end = writer.value("SELECT pg_current_wal_insert_lsn()")
+        # A commit past the end, so that whoever waits for it sees something go by.
+        writer.execute("SELECT pg_logical_emit_message(true, 'bench', 'end')")
+    return end
+
+
+def drain(server, table, insert, count, rows):
+    """Changes/s of the same transaction, by a consumer that takes all of it."""
+    server.empty(table)
+    with SlotConsumer(server) as consumer:
+        return rows / consumer.drain(load(server, insert, count, rows))
 
 
 def rate(server, client, table, insert, count, rows):
@@ -77,11 +103,7 @@ def rate(server, client, table, insert, count, rows):
     server.empty(table)
     client.value("SELECT live.wait_for(timeout => '5 min')")
     with Stopped(server) as decoder:
-        with server.connect(synchronous_commit="off") as writer:
-            writer.execute(insert, rows, count)
-            end = writer.value("SELECT pg_current_wal_insert_lsn()")
-            # A commit past the end, so that whoever waits for it sees something go by.
-            writer.execute("SELECT pg_logical_emit_message(true, 'bench', 'end')")
+        end = load(server, insert, count, rows)
         start = time.monotonic()
         decoder.go_on()
         if not client.value("SELECT live.wait_for(%s, '5 min')", end):

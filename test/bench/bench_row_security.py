@@ -11,7 +11,7 @@ import contextlib
 import time
 
 from bench_clients import NOTE
-from bench_delivery import REPETITIONS, each
+from bench_delivery import each
 from bench_report import in_turns, percentile
 
 COUNTS = (1, 1_000, 10_000)
@@ -167,7 +167,7 @@ def row_security(bench):
             bench.progress(f"row_security: {count:,} subscribers, {policy.name}")
             with contextlib.ExitStack() as stack:
                 on, off = (stack.enter_context(Side(bench, server, policy, count, secured)) for secured in (True, False))
-                ours, other = in_turns(REPETITIONS, lambda: on.write(transactions, singles),
+                ours, other = in_turns(bench.repetitions, lambda: on.write(transactions, singles),
                                        lambda: off.write(transactions, singles))
                 add = lambda what, unit, ours, other: bench.report.add("row_security", what, unit, ours, other,
                                                                        "no row security")

@@ -6,6 +6,7 @@ add noise at a time of its own choosing (checkpoints, autovacuum) put off. All
 servers run with the same settings; they differ in shared_preload_libraries.
 """
 
+import glob
 import os
 import pathlib
 import pwd
@@ -69,6 +70,9 @@ BEGIN
 END $$;
 CREATE TRIGGER notify AFTER INSERT OR UPDATE ON items_owner
     FOR EACH ROW EXECUTE FUNCTION notify_owner();
+
+-- The same, logged with the old key alone where a row changes.
+CREATE TABLE items_by_key (LIKE items INCLUDING ALL);
 
 -- A backlog: `transactions` commits of `each` rows.
 CREATE PROCEDURE load(transactions integer, each integer) LANGUAGE plpgsql AS $$
@@ -182,6 +186,22 @@ class Server:
     def empty(self, table):
         """Empties a table and starts its ids from 1 again."""
         self.execute(f"TRUNCATE {table} RESTART IDENTITY")
+
+    def processor_seconds(self):
+        """What the processors have done for its processes, those that have ended too."""
+        postmaster = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        ticks = 0
+        for path in glob.glob("/proc/[0-9]*/stat"):
+            try:
+                # pid (name) state ppid ...: utime, stime, cutime, cstime are the 14th to 17th of them (proc(5)).
+                fields = pathlib.Path(path).read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if path == f"/proc/{postmaster}/stat":
+                ticks += sum(map(int, fields[11:15]))
+            elif fields[1] == str(postmaster):
+                ticks += sum(map(int, fields[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def log_tail(self, lines=15):
         try:
