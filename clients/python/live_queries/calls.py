@@ -98,6 +98,7 @@ class LiveQueryState:
         self.phase = Phase.NEW
         self.on_server = False
         self.leaves = False  # to be unsubscribed
+        self.alone = False  # to be subscribed by a call of its own
         self.was_live = False
         self.refreshed_at: float | None = None
         self.batches: list[Any] = []
@@ -126,6 +127,12 @@ class LiveQueryState:
         self.rows.replace(initial_rows(data))
         self.seq, self.history = data.get("seq"), data.get("history")
         self.state = "stale"
+
+    def show(self, state: str, error: LiveQueryError | None) -> bool:
+        """Another state, or error; whether that can be seen."""
+        before = self.state, self.error and self.error.message, self.error and self.error.sqlstate
+        self.state, self.error = state, error
+        return before != (state, error and error.message, error and error.sqlstate)
 
     def take_first_result(self) -> Difference:
         """It is live, with the rows of all batches."""

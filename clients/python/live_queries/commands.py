@@ -29,9 +29,10 @@ class Command:
     kind: str
     query: LiveQueryState | None = None
     params: tuple[str | None, ...] = ()
+    queries: tuple[LiveQueryState, ...] = ()  # of `subscribe_many`: each with its `accepted_params`
 
 
-LONG = ("subscribe", "snapshot", "refresh", "set_params", "wait_for")
+LONG = ("subscribe", "subscribe_many", "snapshot", "refresh", "set_params", "wait_for")
 
 
 @dataclass
@@ -67,4 +68,4 @@ class WaitedFor:
 
 
 SnapshotBatch = Sequence[Tuple[str, Any]]  # the key as JSON text, the row parsed
-Answer = Union[Subscribed, WaitedFor, SnapshotBatch, None]
+Answer = Union[Subscribed, Sequence[Subscribed], WaitedFor, SnapshotBatch, None]

@@ -18,6 +18,7 @@ from .errors import LiveQueryClosed, LiveQueryError
 from .message import Message, parse_message
 from .point import Point
 from .rows import Difference, DoesNotFit
+from .starting import start_something
 
 _SUBSCRIBES_ANEW = ("0A000", "54000", "55000")  # of live.set_params
 _HAS_ENDED = "55000"  # of live.refresh
@@ -31,11 +32,13 @@ class Core:
         *,
         now: float = 0.0,
         batch: int = 1000,
+        many: int = 100,
         lent: bool = False,
         random: Callable[[], float] = random_numbers.random,
     ) -> None:
         self.command: Command | None = None
         self.batch = batch
+        self._many = many
         self._times = times
         self._now = now
         self._lent = lent
@@ -98,7 +101,9 @@ class Core:
         assert command is not None
         self._now = now
         self._heard = now
-        if command.query is not None:
+        if command.kind == "subscribe_many":
+            self._subscribed_many(command, answer)
+        elif command.query is not None:
             self._answered_of(command.query, command.kind, answer)
         elif command.kind == "connect":
             self._connected = True
@@ -213,8 +218,13 @@ class Core:
         elif kind == "unsubscribe":
             query.on_server = query.leaves = False
 
+    def _subscribed_many(self, command: Command, answers: Any) -> None:
+        for query, answer in zip(command.queries, answers):
+            self._subscribed(query, answer)
+
     def _subscribed(self, query: LiveQueryState, answer: Subscribed) -> None:
         query.on_server = True
+        query.alone = False
         if query.is_over or query.phase is not Phase.SUBSCRIBING:
             query.leaves = True
             return
@@ -242,6 +252,11 @@ class Core:
     def _refuse(self, command: Command, error: LiveQueryError) -> None:
         query = command.query
         if query is not None and self._is_expected(query, command.kind, error):
+            return
+        if command.kind == "subscribe_many" and (error.sqlstate or self._lent):
+            for each in command.queries:
+                if each.phase is Phase.SUBSCRIBING:
+                    each.phase = Phase.NEW
             return
         was_live = query.was_live if query is not None else any(q.was_live for q in self._open_queries())
         if not self._lent and error.passes(was_live):
@@ -421,10 +436,7 @@ class Core:
         self, query: LiveQueryState, state: str, error: LiveQueryError | None, difference: Difference = Difference()
     ) -> None:
         """Another state, error or rows; a visible change, if one of these differs."""
-        same_error = _what(error) == _what(query.error)
-        is_visible = state != query.state or not same_error or bool(difference)
-        query.state, query.error = state, error
-        if is_visible:
+        if query.show(state, error) or difference:
             self._changes.append((query, Change(state, difference)))
 
     # ---- what to do next
@@ -456,7 +468,7 @@ class Core:
             self._deadline = self._now + (self._times.long_answer if command.kind in LONG else self._times.answer)
 
     def _concerns(self, query: LiveQueryState) -> bool:
-        return self.command is not None and self.command.query is query
+        return self.command is not None and (self.command.query is query or query in self.command.queries)
 
     def _next_command(self) -> Command | None:
         if not self._connected:
@@ -473,24 +485,7 @@ class Core:
         for query in self._queries:
             if query.phase is Phase.READING:
                 return Command("snapshot", query)
-        return self._start_something() or self._ask_something()
-
-    def _start_something(self) -> Command | None:
-        for query in self._queries:
-            if query.phase is Phase.LIVE and query.param_calls:
-                query.sent_calls, query.param_calls = query.param_calls, []
-                query.sent_params = query.params
-                return Command("set_params", query, query.params)
-        for query in self._queries:
-            if query.phase is Phase.NEW:
-                query.phase = Phase.SUBSCRIBING
-                query.accepted_params = query.params
-                return Command("subscribe", query, query.params)
-        for query in self._queries:
-            if query.phase is Phase.TO_REFRESH:
-                query.phase = Phase.REFRESHING
-                return Command("refresh", query)
-        return None
+        return start_something(self._queries, self._many) or self._ask_something()
 
     def _ask_something(self) -> Command | None:
         if self._ask_what_was_told:
@@ -500,7 +495,3 @@ class Core:
         if self._now - self._heard >= self._times.heartbeat and self._open_queries():
             return Command("ping")
         return None
-
-
-def _what(error: LiveQueryError | None) -> tuple[str, str | None] | None:
-    return None if error is None else (error.message, error.sqlstate)

@@ -6,6 +6,7 @@ cursors are not used, since they wait for an answer without end.
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any, Callable
 
@@ -65,6 +66,8 @@ def statement(command: Command, batch: int) -> tuple[str, list[str | None]]:
     """The SQL of a command, and its parameters."""
     query = command.query
     if query is None:
+        if command.kind == "subscribe_many":
+            return "SELECT strategy, seq, history, columns FROM live.subscribe_many($1::jsonb)", [_definitions(command)]
         if command.kind == "progress":
             return f"SET live_queries.progress_interval = '{_PROGRESS}'", []
         if command.kind == "wait_for":
@@ -84,10 +87,18 @@ def statement(command: Command, batch: int) -> tuple[str, list[str | None]]:
     return f"SELECT live.{command.kind}($1)", [query.id]
 
 
+def _definitions(command: Command) -> str:
+    """Of the live queries that it begins, as live.subscribe_many takes them."""
+    definitions = [
+        {"subscription_id": query.id, "query": query.sql, "params": query.accepted_params, **query.options} for query in command.queries
+    ]
+    return json.dumps(definitions, ensure_ascii=False)
+
+
 def answer_of(command: Command, rows: list[list[str]]) -> Answer:
-    if command.kind == "subscribe":
-        strategy, seq, history, columns = rows[0]
-        return Subscribed(strategy, seq, history, parse(columns))
+    if command.kind in ("subscribe", "subscribe_many"):
+        subscribed = [Subscribed(strategy, seq, history, parse(columns)) for strategy, seq, history, columns in rows]
+        return subscribed if command.kind == "subscribe_many" else subscribed[0]
     if command.kind == "snapshot":
         return [(key, parse(row)) for key, row in rows]
     if command.kind == "wait_for":

@@ -69,6 +69,9 @@ class SyncShell:
     def add(self, statement, params=(), **options):
         return self.connection.live(statement, params, **options)
 
+    def add_all(self, definitions):
+        return [self.add(statement, params, **options) for statement, params, options in definitions]
+
     def until(self, done, seconds=SECONDS):
         end = time.monotonic() + seconds
         while not done():
@@ -109,8 +112,13 @@ class AsyncShell:
         return self.loop.run_until_complete(asyncio.wait_for(coroutine, SECONDS))
 
     def add(self, statement, params=(), **options):
+        return self.add_all([(statement, params, options)])[0]
+
+    def add_all(self, definitions):
+        """With nothing in between."""
+
         async def add():
-            return self.connection.live(statement, params, **options)
+            return [self.connection.live(statement, params, **options) for statement, params, options in definitions]
 
         return self.run(add())
 

@@ -21,7 +21,8 @@ class Runner:
         self.test = test
         self.now = 0
         lent = scenario.get("lent", False)
-        self.core = Core(IN_MILLISECONDS, batch=scenario["batch"], lent=lent, random=lambda: float(scenario["random"]))
+        limits = {limit: scenario[limit] for limit in ("batch", "many") if limit in scenario}
+        self.core = Core(IN_MILLISECONDS, **limits, lent=lent, random=lambda: float(scenario["random"]))
         self.queries = {}
         self.calls = {}
         self.told = {}
@@ -58,7 +59,11 @@ class Runner:
         self.test.assertEqual(command.kind if command else None, kind)
         if "query" in step:
             self.test.assertEqual(self.name_of(command.query), step["query"])
-        if "params" in step:
+        if "queries" in step:
+            self.test.assertEqual(list(map(self.name_of, command.queries)), step["queries"])
+            if "params" in step:
+                self.test.assertEqual([list(query.accepted_params) for query in command.queries], step["params"])
+        elif "params" in step:
             self.test.assertEqual(list(command.params), step["params"])
         if kind == "disconnect":
             self.core.answered(None, self.now)
@@ -67,7 +72,9 @@ class Runner:
         del step
         kind = self.core.command.kind
         if kind == "subscribe":
-            answer = Subscribed(answer["strategy"], answer["seq"], answer["history"], answer["columns"])
+            answer = Subscribed(**answer)
+        elif kind == "subscribe_many":
+            answer = [Subscribed(**subscribed) for subscribed in answer["subscriptions"]]
         elif kind == "snapshot":
             answer = [(text_of(key), row) for key, row in answer["rows"]]
         elif kind == "wait_for":

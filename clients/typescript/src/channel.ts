@@ -3,6 +3,7 @@
 import type { Answer, Command } from './commands.js';
 import { LiveError } from './error.js';
 import { arrayText } from './params.js';
+import type { Query } from './query.js';
 
 /** A row, each column as text. */
 export type Texts = readonly (string | null)[];
@@ -43,6 +44,8 @@ export function liveError(error: unknown): LiveError {
   });
 }
 
+const SUBSCRIBE_MANY = 'SELECT strategy, seq, history, columns::text, channel FROM live.subscribe_many($1::text::jsonb)';
+
 const SUBSCRIBE =
   'SELECT strategy, seq, history, columns::text, channel FROM live.subscribe($1, $2, $3::text[], ' +
   "throttle => $4::interval, refresh_every => $5::interval)";
@@ -60,6 +63,8 @@ export function statementOf(command: Command): Statement {
       const values = [query.id, query.sql, arrayText(params), query.throttle ?? '0', query.refreshEvery ?? '1s'];
       return { sql: SUBSCRIBE, values };
     }
+    case 'subscribe_many':
+      return { sql: SUBSCRIBE_MANY, values: [JSON.stringify(command.queries.map(definitionOf))] };
     case 'snapshot': {
       const values = [command.query.id, String(command.batch)];
       return { sql: 'SELECT key::text, "row"::text FROM live.snapshot($1, $2::int)', values };
@@ -79,13 +84,24 @@ export function statementOf(command: Command): Statement {
   }
 }
 
+/** As live.subscribe_many takes it; what is undefined is left out. */
+function definitionOf({ id, sql, params, throttle, refreshEvery }: Query): Record<string, unknown> {
+  return { subscription_id: id, query: sql, params, throttle, refresh_every: refreshEvery };
+}
+
+function subscriptionOf([strategy, seq, history, columns]: Texts): Answer {
+  return { strategy: strategy ?? '', seq: seq ?? '', history: history ?? '', columns: columns ?? '' };
+}
+
 /** Of the rows of its statement. */
 export function answerOf(command: Command, rows: Texts[]): Answer {
   const [first] = rows;
   const text = (at: number): string => first?.[at] ?? '';
   switch (command.kind) {
     case 'subscribe':
-      return { strategy: text(0), seq: text(1), history: text(2), columns: text(3) };
+      return subscriptionOf(first ?? []);
+    case 'subscribe_many':
+      return { subscriptions: rows.map(subscriptionOf) };
     case 'snapshot':
       return { rows: rows as [string, string][] };
     case 'wait_for':
@@ -95,7 +111,7 @@ export function answerOf(command: Command, rows: Texts[]): Answer {
   }
 }
 
-/** The channel, of an answer to `subscribe`, on which notifications come. */
+/** The channel, of an answer to `subscribe` or `subscribe_many`, on which notifications come. */
 export function channelName(rows: Texts[]): string {
   return rows[0]?.[4] ?? '';
 }

@@ -6,6 +6,8 @@ import type { Query } from './query.js';
 export interface Settings {
   random: () => number;
   batch: number;
+  /** Live queries that begin by one call, at most. */
+  many: number;
   heartbeat: number;
   answer: number;
   longAnswer: number;
@@ -16,6 +18,7 @@ export interface Settings {
 export const SETTINGS: Settings = {
   random: Math.random,
   batch: 5000,
+  many: 100,
   heartbeat: 15_000,
   answer: 10_000,
   longAnswer: 120_000,
@@ -26,6 +29,7 @@ export const SETTINGS: Settings = {
 export type Command =
   | { kind: 'connect' | 'disconnect' | 'progress' | 'wait_for' | 'ping' }
   | { kind: 'subscribe'; query: Query; params: readonly (string | null)[] }
+  | { kind: 'subscribe_many'; queries: readonly Query[] }
   | { kind: 'set_params'; query: Query; params: readonly (string | null)[] }
   | { kind: 'snapshot'; query: Query; batch: number }
   | { kind: 'refresh' | 'unsubscribe'; query: Query };
@@ -39,11 +43,14 @@ export interface Answer {
   rows?: readonly (readonly [key: string, row: string])[];
   snapshot?: string;
   told?: boolean;
+  /** Of each live query that has begun, in their order. */
+  subscriptions?: readonly Answer[];
 }
 
 /** Those that may have to wait, or to work. */
 export const LONG: ReadonlySet<Command['kind']> = new Set([
   'subscribe',
+  'subscribe_many',
   'snapshot',
   'refresh',
   'set_params',

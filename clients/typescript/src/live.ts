@@ -170,7 +170,7 @@ export class LiveConnection {
         this.refuse(generation, error);
         return;
       }
-      if (command.kind === 'subscribe') this.name = channelName(rows);
+      if (command.kind === 'subscribe' || command.kind === 'subscribe_many') this.name = channelName(rows);
       this.machine.answered(answerOf(command, rows));
       this.wake();
     });

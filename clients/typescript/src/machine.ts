@@ -9,17 +9,17 @@ import { type Answer, type Command, LONG, passes, type Settings } from './comman
 import { LiveError } from './error.js';
 import { keyText, parseJson } from './json.js';
 import { type Message, parseMessage } from './message.js';
-import { type Column, orderOf, type RowObject } from './order.js';
+import { nextCommandOf } from './next.js';
+import type { RowObject } from './order.js';
+import { Point } from './point.js';
 import type { Call, Query } from './query.js';
-import type { Change } from './rows.js';
-import { sees } from './transactions.js';
 import { STEADY, Waits } from './waits.js';
 
 interface OnItsWay {
   command: Command;
   deadline: number;
-  /** Who wanted it does not any more. */
-  abandoned: boolean;
+  /** Those who wanted it and do not any more. */
+  abandoned: Set<Query>;
   calls: Call[];
 }
 
@@ -30,7 +30,7 @@ export class Machine {
   private readonly queries: Query[] = [];
   private current: OnItsWay | undefined;
   private readonly payloads: string[] = [];
-  private gathered: { query: Query; changes: Change[]; seq: string }[] = [];
+  private readonly point = new Point();
   private progressThen: string | undefined;
   private readonly toUnsubscribe: Query[] = [];
   private fence = false;
@@ -80,13 +80,11 @@ export class Machine {
 
   setParams(query: Query, params: readonly (string | null)[], call: Call): void {
     this.input(() => {
-      if (query.isOver) {
-        call.reject(query.error ?? new LiveError('the live query is closed'));
-      } else if (query.isLive) {
+      if (query.refuses(call)) return;
+      if (query.isLive) {
         query.pending = { params, calls: [...(query.pending?.calls ?? []), call] };
       } else {
-        query.params = params;
-        query.calls.push(call);
+        query.adopt(params, [call]);
         this.subscribeAnew(query);
       }
     });
@@ -94,10 +92,7 @@ export class Machine {
 
   includes(query: Query, xid: bigint, call: Call): void {
     this.input(() => {
-      if (query.isOver) {
-        call.reject(query.error ?? new LiveError('the live query is closed'));
-        return;
-      }
+      if (query.refuses(call)) return;
       query.waiters.push({ xid, call });
       if (query.isLive) this.waitForWanted = true;
     });
@@ -105,11 +100,7 @@ export class Machine {
 
   /** Nobody waits for this call any more. */
   cancel(query: Query, call: Call): void {
-    this.input(() => {
-      query.waiters = query.waiters.filter((waiter) => waiter.call !== call);
-      query.calls = query.calls.filter((other) => other !== call);
-      if (query.pending) query.pending.calls = query.pending.calls.filter((other) => other !== call);
-    });
+    this.input(() => query.forget(call));
   }
 
   // ---- what happens to the connection ----
@@ -217,11 +208,13 @@ export class Machine {
     const command = this.nextCommand();
     if (command === undefined) return;
     const limit = LONG.has(command.kind) ? this.settings.longAnswer : this.settings.answer;
-    this.current = { command, deadline: this.now() + limit, abandoned: false, calls: [] };
+    this.current = { command, deadline: this.now() + limit, abandoned: new Set(), calls: [] };
     if (command.kind === 'set_params') {
       this.current.calls = command.query.pending?.calls ?? [];
       command.query.pending = undefined;
     }
+    // Until it has been answered: what fails is not done again.
+    if (command.kind === 'subscribe_many') for (const query of command.queries) query.alone = true;
     if (command.kind === 'ping') this.partCame = this.fence = false;
     if (command.kind === 'wait_for') this.waitForWanted = false;
     this.send(command);
@@ -238,21 +231,11 @@ export class Machine {
     if (ended !== undefined) return { kind: 'unsubscribe', query: ended };
     const waiting = this.queries.some((query) => query.waiters.length > 0);
     if (waiting && !this.asksForProgress) return { kind: 'progress' };
-    for (const query of this.queries) {
-      const command = this.commandFor(query);
-      if (command !== undefined) return command;
-    }
+    const command = nextCommandOf(this.queries, this.settings);
+    if (command !== undefined) return command;
     if (waiting && this.waitForWanted) return { kind: 'wait_for' };
     const isSilent = this.now() >= this.heardAt + this.settings.heartbeat;
     return isSilent && this.queries.length > 0 ? { kind: 'ping' } : undefined;
-  }
-
-  private commandFor(query: Query): Command | undefined {
-    if (query.need === 'subscribe') return { kind: 'subscribe', query, params: query.params };
-    if (query.need === 'snapshot') return { kind: 'snapshot', query, batch: this.settings.batch };
-    if (query.need === 'refresh') return query.due ? { kind: 'refresh', query } : undefined;
-    if (query.pending === undefined) return undefined;
-    return { kind: 'set_params', query, params: query.pending.params };
   }
 
   // ---- answers ----
@@ -274,35 +257,30 @@ export class Machine {
         if (answer.told === true) this.progress(answer.snapshot ?? '');
         break;
       case 'subscribe':
-        if (done.abandoned) this.toUnsubscribe.push(command.query);
-        else this.takeSubscription(command.query, answer);
+        this.takeSubscription(done, command.query, answer);
+        break;
+      case 'subscribe_many':
+        command.queries.forEach((query, at) => this.takeSubscription(done, query, answer.subscriptions?.[at] ?? {}));
         break;
       case 'snapshot':
-        if (!done.abandoned) this.takeBatch(command.query, answer.rows ?? []);
+        if (!done.abandoned.has(command.query)) this.takeBatch(command.query, answer.rows ?? []);
         break;
       case 'refresh':
-        if (done.abandoned || command.query.isOver) break;
-        command.query.need = 'snapshot';
-        command.query.batch = [];
+        if (!done.abandoned.has(command.query) && !command.query.isOver) command.query.read();
         break;
       case 'unsubscribe':
         break;
       case 'set_params':
-        if (!done.abandoned) command.query.params = command.params;
+        if (!done.abandoned.has(command.query)) command.query.params = command.params;
         for (const call of done.calls) call.resolve();
         break;
     }
   }
 
-  private takeSubscription(query: Query, answer: Answer): void {
-    query.subscribed = true;
-    query.strategy = answer.strategy;
-    query.seq = answer.seq;
-    query.history = answer.history;
-    query.columns = parseJson(answer.columns ?? '[]') as unknown as Column[];
-    query.rows.order = orderOf(query.columns);
-    query.need = 'snapshot';
-    query.batch = [];
+  private takeSubscription({ abandoned }: OnItsWay, query: Query, answer: Answer): void {
+    query.alone = false;
+    if (abandoned.has(query)) this.toUnsubscribe.push(query);
+    else query.begin(answer);
   }
 
   private takeBatch(query: Query, rows: readonly (readonly [string, string])[]): void {
@@ -321,16 +299,15 @@ export class Machine {
     const { command } = done;
     const query = 'query' in command ? command.query : undefined;
     const wasLive = query?.wasLive ?? this.queries.some((other) => other.wasLive);
+    const isAbandoned = query !== undefined && done.abandoned.has(query);
     if (command.kind === 'set_params' && this.refusesParams(done, error)) return;
+    if (command.kind === 'subscribe_many' && (error.code !== undefined || this.lent)) return; // now each alone
     if (command.kind === 'refresh' && error.code === '55000') {
       if (query?.need === 'refresh') query.need = 'nothing'; // its last message is to come, and says why
       return;
     }
     if (!this.lent && passes(error.code, wasLive)) {
-      if (command.kind === 'set_params' && !done.abandoned) {
-        command.query.params = command.params;
-        command.query.calls.push(...done.calls);
-      }
+      this.keepParams(done);
       if (command.kind !== 'connect') this.send({ kind: 'disconnect' });
       this.lose(error);
     } else if (command.kind === 'connect') {
@@ -340,7 +317,7 @@ export class Machine {
       this.asksForProgress = true; // else it would be asked again and again
       for (const other of this.queries)
         for (const { call } of other.waiters.splice(0)) call.reject(error);
-    } else if (query !== undefined && command.kind !== 'unsubscribe' && !done.abandoned) {
+    } else if (query !== undefined && command.kind !== 'unsubscribe' && !isAbandoned) {
       if (command.kind === 'snapshot' && error.code === '34000') {
         this.goStale(query, error);
         return;
@@ -357,14 +334,13 @@ export class Machine {
   private refusesParams(done: OnItsWay, error: LiveError): boolean {
     const { command, calls } = done;
     if (command.kind !== 'set_params') return false;
-    if (done.abandoned) {
+    if (done.abandoned.has(command.query)) {
       for (const call of calls) call.reject(error);
       return true;
     }
     const { query } = command;
     if (['0A000', '54000', '55000'].includes(error.code ?? '')) {
-      query.params = command.params;
-      query.calls.push(...calls);
+      query.adopt(command.params, calls);
       this.subscribeAnew(query, error);
       return true;
     }
@@ -377,14 +353,20 @@ export class Machine {
     this.abandon(query);
     if (query.subscribed) this.toUnsubscribe.push(query);
     query.fallBack('subscribe', error ?? query.error);
-    this.gathered = this.gathered.filter((part) => part.query !== query);
+    this.point.leaveOut(query);
+  }
+
+  /** Those on their way to the server come with the next subscription. */
+  private keepParams({ command, abandoned, calls }: OnItsWay): void {
+    if (command.kind === 'set_params' && !abandoned.has(command.query)) command.query.adopt(command.params, calls);
   }
 
   private abandon(query: Query): void {
-    const command = this.current?.command;
-    if (this.current === undefined || command === undefined) return;
-    if (!('query' in command) || command.query !== query || command.kind === 'unsubscribe') return;
-    this.current.abandoned = true;
+    if (this.current === undefined) return;
+    const { command } = this.current;
+    const queries = 'queries' in command ? command.queries : 'query' in command ? [command.query] : [];
+    if (!queries.includes(query) || command.kind === 'unsubscribe') return;
+    this.current.abandoned.add(query);
     if (query.isOver || command.kind !== 'set_params') return;
     query.calls.push(...this.current.calls.splice(0));
   }
@@ -403,7 +385,7 @@ export class Machine {
     try {
       message = parseMessage(payload);
     } catch (error) {
-      this.gathered = [];
+      this.point.forget();
       const reason = new LiveError('a message could not be read', { cause: error });
       for (const query of this.queries) if (query.isLive) this.goStale(query, reason);
       return;
@@ -416,8 +398,7 @@ export class Machine {
     if (message.type === 'changes') {
       this.partCame = true;
       for (const query of message.ids.map((id) => this.subscribed(id)))
-        if (query?.isLive)
-          this.gathered.push({ query, changes: message.changes, seq: message.seq });
+        if (query?.isLive) this.point.add(query, message.changes, message.seq);
       if (!message.more) this.showPoint(message.seq);
       return;
     }
@@ -426,13 +407,13 @@ export class Machine {
       case 'reset':
         if (query === undefined || (!query.isLive && query.need !== 'snapshot')) break;
         this.goStale(query, new LiveError(message.reason));
-        this.fence ||= this.gathered.length > 0;
+        this.fence ||= !this.point.isEmpty;
         break;
       case 'terminated':
         if (query === undefined) break;
-        this.gathered = this.gathered.filter((part) => part.query !== query);
+        this.point.leaveOut(query);
         query.end('error', new LiveError(message.reason, { code: message.code }));
-        this.fence ||= this.gathered.length > 0;
+        this.fence ||= !this.point.isEmpty;
         break;
     }
   }
@@ -442,18 +423,12 @@ export class Machine {
   }
 
   /** Applies all that was gathered. */
-  private showPoint(seq = this.gathered.at(-1)?.seq): void {
-    const gathered = this.gathered;
-    this.gathered = [];
-    const told = new Map<Query, Change[][]>();
-    for (const { query, changes } of gathered) {
-      const messages = told.get(query);
-      if (messages === undefined) told.set(query, [changes]);
-      else messages.push(changes);
-    }
-    for (const [query, messages] of told) {
+  private showPoint(end?: string): void {
+    const point = this.point.take();
+    const seq = end ?? point.seq;
+    for (const [query, told] of point.messages) {
       if (!query.isLive) continue;
-      if (query.rows.apply(messages)) query.show();
+      if (query.rows.apply(told)) query.show();
       else this.goStale(query, new LiveError('a message did not fit the rows'));
     }
     for (const query of this.queries) if (query.isLive && seq !== undefined) query.seq = seq;
@@ -468,7 +443,7 @@ export class Machine {
       return;
     }
     query.fallBack('refresh', error);
-    this.gathered = this.gathered.filter((part) => part.query !== query);
+    this.point.leaveOut(query);
     if (this.refreshAt !== undefined) return;
     if (this.now() - this.refreshedAt >= STEADY) this.refreshWaits.startAgain();
     this.refreshAt = this.now() + this.refreshWaits.next();
@@ -476,16 +451,11 @@ export class Machine {
 
   /** All that the snapshot sees has been told. */
   private progress(snapshot: string): void {
-    if (this.gathered.length > 0) {
+    if (!this.point.isEmpty) {
       this.progressThen = snapshot;
       return;
     }
-    for (const query of this.queries) {
-      if (!query.isLive) continue;
-      const seen = query.waiters.filter(({ xid }) => sees(snapshot, xid));
-      query.waiters = query.waiters.filter((waiter) => !seen.includes(waiter));
-      for (const { call } of seen) call.resolve();
-    }
+    for (const query of this.queries) if (query.isLive) query.note(snapshot);
   }
 
   // ---- the connection ----
@@ -495,10 +465,7 @@ export class Machine {
     const done = this.current;
     if (this.phase === 'up' && this.now() - this.connectedAt >= STEADY) this.connectWaits.startAgain();
     this.forgetConnection(this.lent ? 'over' : 'waiting');
-    if (done?.command.kind === 'set_params' && !done.abandoned) {
-      done.command.query.params = done.command.params;
-      done.command.query.calls.push(...done.calls);
-    }
+    if (done !== undefined) this.keepParams(done);
     for (const query of this.queries) {
       if (this.lent) query.end('error', error);
       else query.fallBack('subscribe', error);
@@ -510,7 +477,7 @@ export class Machine {
     this.phase = phase;
     this.current = undefined;
     this.payloads.length = 0;
-    this.gathered = [];
+    this.point.forget();
     this.progressThen = undefined;
     this.toUnsubscribe.length = 0;
     this.refreshAt = undefined;

@@ -1,9 +1,12 @@
 /** What the machine knows of one live query. */
 
-import type { LiveError } from './error.js';
+import type { Answer } from './commands.js';
+import { LiveError } from './error.js';
 import { type InitialData, rowsOf } from './initial.js';
-import type { Column, RowObject } from './order.js';
+import { parseJson } from './json.js';
+import { type Column, orderOf, type RowObject } from './order.js';
 import { type Difference, Rows, type Shown } from './rows.js';
+import { sees } from './transactions.js';
 
 export type { InitialData } from './initial.js';
 
@@ -34,6 +37,8 @@ export class Query {
   /** Its refresh has waited long enough. */
   due = false;
   wasLive = false;
+  /** To be subscribed by a call of its own: one together with others has not succeeded. */
+  alone = false;
   batch: { key: string; row: RowObject }[] = [];
   /** Other parameters that are to be sent to the server, which has the old ones still. */
   pending: { params: readonly (string | null)[]; calls: Call[] } | undefined;
@@ -76,12 +81,55 @@ export class Query {
     return this.state === 'error' || this.state === 'closed';
   }
 
+  /** The server knows it: its snapshot is to be read. */
+  begin(answer: Answer): void {
+    this.subscribed = true;
+    this.strategy = answer.strategy;
+    this.seq = answer.seq;
+    this.history = answer.history;
+    this.columns = parseJson(answer.columns ?? '[]') as unknown as Column[];
+    this.rows.order = orderOf(this.columns);
+    this.read();
+  }
+
+  /** From the beginning of the snapshot. */
+  read(): void {
+    this.need = 'snapshot';
+    this.batch = [];
+  }
+
   becomeLive(): void {
     this.state = 'live';
     this.error = undefined;
     this.need = 'nothing';
     this.wasLive = true;
     for (const call of this.calls.splice(0)) call.resolve();
+  }
+
+  /** Whether nothing can be asked of it any more; then the call has failed. */
+  refuses(call: Call): boolean {
+    if (this.isOver) call.reject(this.error ?? new LiveError('the live query is closed'));
+    return this.isOver;
+  }
+
+  /** Nobody waits for that call any more. */
+  forget(call: Call): void {
+    this.waiters = this.waiters.filter((waiter) => waiter.call !== call);
+    this.calls = this.calls.filter((other) => other !== call);
+    if (this.pending) this.pending.calls = this.pending.calls.filter((other) => other !== call);
+  }
+
+  /** All that the snapshot sees has been told. */
+  note(snapshot: string): void {
+    const seen = this.waiters.filter(({ xid }) => sees(snapshot, xid));
+    this.waiters = this.waiters.filter((waiter) => !seen.includes(waiter));
+    for (const { call } of seen) call.resolve();
+  }
+
+  /** The next subscription has these parameters; those who wait for them wait until it is live. */
+  adopt(params: readonly (string | null)[], calls: readonly Call[]): void {
+    this.params = params;
+    this.calls.push(...calls);
   }
 
   /** Not live any more, or not yet, and that by itself. */
@@ -93,8 +141,7 @@ export class Query {
     if (this.state === 'live') this.state = 'stale';
     if (need === 'subscribe') this.subscribed = false;
     if (this.pending !== undefined) {
-      this.params = this.pending.params;
-      this.calls.push(...this.pending.calls);
+      this.adopt(this.pending.params, this.pending.calls);
       this.pending = undefined;
     }
   }

@@ -40,7 +40,7 @@ class Scenario {
 
   constructor(private readonly file: Step) {
     this.machine = new Machine(
-      { ...SETTINGS, batch: file.batch, random: () => file.random },
+      { ...SETTINGS, batch: file.batch, many: file.many ?? SETTINGS.many, random: () => file.random },
       file.lent === true,
       () => this.now,
       (command) => {
@@ -110,17 +110,22 @@ class Scenario {
   private checkAsked(step: Step): void {
     assert.equal(this.asked?.kind ?? null, step.asks);
     if (this.asked === undefined) return;
+    if (step.queries !== undefined) {
+      const queries = 'queries' in this.asked ? this.asked.queries : [];
+      assert.deepEqual(queries.map((query) => query.id), step.queries.map((name: string) => this.query(name).id));
+      if (step.params !== undefined) assert.deepEqual(queries.map((query) => query.params), step.params);
+    } else if (step.params !== undefined) assert.deepEqual('params' in this.asked && this.asked.params, step.params);
     if (step.query !== undefined) assert.equal('query' in this.asked && this.asked.query, this.query(step.query));
-    if (step.params !== undefined) assert.deepEqual('params' in this.asked && this.asked.params, step.params);
     if (this.asked.kind === 'disconnect') this.asked = undefined;
   }
 
   private answer(answer: Step): void {
     assert.ok(this.asked, 'nothing is asked');
     this.asked = undefined;
+    const texts = (said: Step): Step => ({ ...said, ...(said.columns && { columns: JSON.stringify(said.columns) }) });
     this.machine.answered({
-      ...answer,
-      ...(answer.columns && { columns: JSON.stringify(answer.columns) }),
+      ...texts(answer),
+      ...(answer.subscriptions && { subscriptions: answer.subscriptions.map(texts) }),
       ...(answer.rows && { rows: answer.rows.map((pair: [never, never]) => pair.map(jsonText)) }),
     } as Answer);
   }
