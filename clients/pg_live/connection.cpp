@@ -233,6 +233,10 @@ std::string Connection::Name() const {
 
 std::string Connection::Database() const { return PQdb(connection_.get()); }
 
+bool Connection::HasExtensionFiles() {
+  return !Query("SELECT 1 FROM pg_available_extensions WHERE name = 'live_queries'").empty();
+}
+
 std::string Connection::ProcessAtFirst() const {
   return std::to_string(PQbackendPID(connection_.get()));
 }

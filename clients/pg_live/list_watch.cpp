@@ -124,9 +124,10 @@ void ListWatch::Run(bool on_screen) {
     std::fprintf(stderr, "pg_live: %s\n", lost.what());
     throw Stop{kNoConnection};
   } catch (const ServerError& error) {
-    const std::string text = IsMissingExtension(error)
-                                 ? MissingExtensionText(connection_->Database(), true)
-                                 : ProblemText(error);
+    const std::string text =
+        IsMissingExtension(error)
+            ? MissingExtensionText(connection_->Database(), connection_->HasExtensionFiles())
+            : ProblemText(error);
     std::fprintf(stderr, "pg_live: %s\n", text.c_str());
     throw Stop{kRefused};
   }

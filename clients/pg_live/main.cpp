@@ -1,10 +1,14 @@
 // pg_live: shows the result of a query in the terminal, and keeps it up to date.
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <clocale>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -14,6 +18,7 @@
 #include "pg_live/options.hpp"
 #include "pg_live/screen.hpp"
 #include "pg_live/session.hpp"
+#include "pg_live/terminal.hpp"
 #include "pg_live/text.hpp"
 
 namespace {
@@ -39,6 +44,10 @@ std::unique_ptr<Output> MakeOutput(const Options& options, pg_live::EventLoop* l
       return std::make_unique<pg_live::ExecOutput>(loop, options.command, options.count);
     case Mode::kList:
     case Mode::kScreen:
+      // Better now than when a first result was waited for.
+      if (!pg_live::Terminal::CanDraw())
+        throw std::runtime_error(
+            "nothing can be drawn on this terminal (TERM): use --json, --changes or --table-once");
       return std::make_unique<pg_live::Screen>(loop, options.count);
     case Mode::kJson:
       break;
@@ -48,7 +57,7 @@ std::unique_ptr<Output> MakeOutput(const Options& options, pg_live::EventLoop* l
 
 int List(const Options& options, pg_live::EventLoop* loop) {
   try {
-    pg_live::ListWatch(loop, options).Run(IsTerminal());
+    pg_live::ListWatch(loop, options).Run(IsTerminal() && pg_live::Terminal::CanDraw());
   } catch (const pg_live::Stop& stop) {
     return stop.status;
   }
@@ -83,17 +92,26 @@ void SetLocale() {
   if (MB_CUR_MAX == 1) (void)std::setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+// One that is closed would be given to the connection, and what is written to it would go there.
+// Nothing can be written to this standard output either, which is said when it is tried.
+void FillStandardFiles() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+      (void)open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+int Print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw std::runtime_error(std::string("cannot write: ") + std::strerror(errno));
+  return pg_live::kDone;
+}
+
 int Main(const std::vector<std::string>& arguments) {
+  FillStandardFiles();
   SetLocale();
   const Options options = pg_live::ParseOptions(arguments);
-  if (options.help) {
-    std::fputs(pg_live::Usage().data(), stdout);
-    return pg_live::kDone;
-  }
-  if (options.version) {
-    std::puts("pg_live (live_queries) " PG_LIVE_VERSION);
-    return pg_live::kDone;
-  }
+  if (options.help) return Print(pg_live::Usage());
+  if (options.version) return Print("pg_live (live_queries) " PG_LIVE_VERSION "\n");
   return Watch(options);
 }
 

@@ -18,12 +18,14 @@ bool SameLetter(char left, char right) {
 }  // namespace
 
 bool Contains(const Json& row, const std::vector<ResultColumn>& columns, std::string_view filter) {
-  return filter.empty() ||
-         std::any_of(columns.begin(), columns.end(), [&](const ResultColumn& column) {
-           const std::string text = CellText(CellOf(row, column.name));
-           return std::search(text.begin(), text.end(), filter.begin(), filter.end(), SameLetter) !=
-                  text.end();
-         });
+  if (filter.empty()) return true;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    const std::string text = CellText(CellOf(row, columns[i].name, i));
+    if (std::search(text.begin(), text.end(), filter.begin(), filter.end(), SameLetter) !=
+        text.end())
+      return true;
+  }
+  return false;
 }
 
 void MarkedRows::Note(const std::vector<Difference>& differences, Time now) {

@@ -115,9 +115,7 @@ using Arguments = std::vector<std::string>;
 // Returns the place of the first argument that is no option.
 size_t ParseLeadingOptions(const Arguments& arguments, Options* options) {
   size_t at = 0;
-  const auto value_of = [&](const std::string& option, size_t from) {
-    const std::string& argument = arguments[at];
-    if (from < argument.size()) return argument.substr(from);
+  const auto next_argument = [&](const std::string& option) {
     if (++at >= arguments.size()) throw UsageError(option + " needs a value");
     return arguments[at];
   };
@@ -133,8 +131,9 @@ size_t ParseLeadingOptions(const Arguments& arguments, Options* options) {
       if (!option->takes_value && equals != std::string::npos)
         throw UsageError("--" + name + " takes no value");
       if (option->takes_value)
-        SetValue(options, name,
-                 value_of("--" + name, equals == std::string::npos ? argument.size() : equals + 1));
+        SetValue(
+            options, name,
+            equals == std::string::npos ? next_argument("--" + name) : argument.substr(equals + 1));
       else
         SetFlag(options, name);
       continue;
@@ -143,7 +142,9 @@ size_t ParseLeadingOptions(const Arguments& arguments, Options* options) {
       const OptionName* option = FindLetter(argument[letter]);
       if (option == nullptr) throw UsageError("there is no option " + Quoted(argument));
       if (option->takes_value) {
-        SetValue(options, option->name, value_of(argument.substr(0, letter + 1), letter + 1));
+        const std::string rest = argument.substr(letter + 1);
+        SetValue(options, option->name,
+                 rest.empty() ? next_argument(argument.substr(0, letter + 1)) : rest);
         break;
       }
       SetFlag(options, option->name);

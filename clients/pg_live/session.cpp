@@ -90,8 +90,7 @@ void Session::RefuseOrRetry(const ServerError& error) {
   // was.
   if (was_live_) output_->Flush();
   if (IsMissingExtension(error)) {
-    const std::string sql = "SELECT 1 FROM pg_available_extensions WHERE name = 'live_queries'";
-    output_->Say(MissingExtensionText(connection_->Database(), !connection_->Query(sql).empty()));
+    output_->Say(MissingExtensionText(connection_->Database(), connection_->HasExtensionFiles()));
   } else {
     output_->Say(ProblemText(error));
   }

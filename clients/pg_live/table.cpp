@@ -2,50 +2,49 @@
 #include "pg_live/table.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <string_view>
 
 #include "pg_live/text.hpp"
 
 namespace pg_live {
 
-std::string CellText(const Json& value) {
+std::string CellText(const Json& value, size_t width) {
   switch (value.kind) {
     case Json::Kind::kNull:
       return "NULL";
     case Json::Kind::kArray:
     case Json::Kind::kObject:
-      return Printable(value.Dump());
+      return PrintableStart(value.Dump(), width);
     case Json::Kind::kBool:
     case Json::Kind::kNumber:
     case Json::Kind::kString:
       break;
   }
-  return Printable(value.text);
+  return PrintableStart(value.text, width);
 }
 
-const Json& CellOf(const Json& row, const std::string& column) {
+const Json& CellOf(const Json& row, const std::string& column, size_t at) {
   static const Json kNull;
+  // Where it nearly always is; a row may have a thousand columns.
+  if (at < row.members.size() && row.members[at].name == column) return row.members[at].value;
   const Json* value = row.Find(column);
   return value == nullptr ? kNull : *value;
 }
 
-std::vector<size_t> ColumnWidths(const std::vector<ResultColumn>& columns,
-                                 const std::vector<const Json*>& rows, size_t most) {
-  std::vector<size_t> widths;
-  for (const ResultColumn& column : columns) {
-    size_t width = DisplayWidth(Printable(column.name));
-    for (const Json* row : rows)
-      width = std::max(width, DisplayWidth(CellText(CellOf(*row, column.name))));
-    widths.push_back(std::min(width, most));
-  }
-  return widths;
+size_t ColumnWidth(const std::vector<ResultColumn>& columns, size_t at,
+                   const std::vector<const Json*>& rows, size_t most) {
+  const std::string& name = columns.at(at).name;
+  size_t width = DisplayWidth(Printable(name));
+  for (const Json* row : rows)
+    width = std::max(width, DisplayWidth(CellText(CellOf(*row, name, at), most)));
+  return std::min(width, most);
 }
 
 std::string TextTable(const std::vector<ResultColumn>& columns,
                       const std::vector<const Json*>& rows) {
-  constexpr size_t kAny = std::numeric_limits<size_t>::max();
-  const std::vector<size_t> widths = ColumnWidths(columns, rows, kAny);
+  std::vector<size_t> widths;
+  for (size_t i = 0; i < columns.size(); ++i)
+    widths.push_back(ColumnWidth(columns, i, rows, kAnyWidth));
   std::string out;
   const auto line = [&](const auto& cell, std::string_view between, char fill) {
     std::string text;
@@ -63,7 +62,7 @@ std::string TextTable(const std::vector<ResultColumn>& columns,
   for (const Json* row : rows)
     line(
         [&](size_t i) {
-          return PadTo(CellText(CellOf(*row, columns[i].name)), widths[i], columns[i].is_number);
+          return PadTo(CellText(CellOf(*row, columns[i].name, i)), widths[i], columns[i].is_number);
         },
         "|", ' ');
   out += "(" + std::to_string(rows.size()) + (rows.size() == 1 ? " row)\n" : " rows)\n");

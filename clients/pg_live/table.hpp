@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -12,15 +13,17 @@
 
 namespace pg_live {
 
-// A value on one line, printable.
-std::string CellText(const Json& value);
+constexpr size_t kAnyWidth = std::numeric_limits<size_t>::max();
 
-// The value of a row in that column; NULL where it has none.
-const Json& CellOf(const Json& row, const std::string& column);
+// A value on one line, printable; where it is wider than `width` its start, which is wider too.
+std::string CellText(const Json& value, size_t width = kAnyWidth);
 
-// The columns that a table takes, each no wider than `most`: a line of it has ` cell | cell `.
-std::vector<size_t> ColumnWidths(const std::vector<ResultColumn>& columns,
-                                 const std::vector<const Json*>& rows, size_t most);
+// The value of a row in the column of that name, which is the one at `at`; NULL where it has none.
+const Json& CellOf(const Json& row, const std::string& column, size_t at);
+
+// What the column at `at` takes, at most `most`.
+size_t ColumnWidth(const std::vector<ResultColumn>& columns, size_t at,
+                   const std::vector<const Json*>& rows, size_t most);
 
 // All of it, as psql would show it, with the number of rows below.
 std::string TextTable(const std::vector<ResultColumn>& columns,

@@ -13,6 +13,7 @@
 
 #define NCURSES_NOMACROS
 #include <ncurses.h>
+#include <term.h>
 
 #include "pg_live/text.hpp"
 
@@ -25,8 +26,14 @@ constexpr short kYellow = 2;
 constexpr short kRed = 3;
 constexpr short kCyan = 4;
 
+// https://no-color.org
+bool UsesColours() {
+  const char* none = std::getenv("NO_COLOR");
+  return has_colors() && (none == nullptr || *none == '\0');
+}
+
 attr_t Attributes(Style style) {
-  const bool colours = has_colors();
+  const bool colours = UsesColours();
   const auto colour = [&](short pair) {
     return colours ? static_cast<attr_t>(COLOR_PAIR(pair)) : A_NORMAL;
   };
@@ -91,6 +98,15 @@ Key SpecialKey(wint_t code) {
 
 }  // namespace
 
+bool Terminal::CanDraw() {
+  int error = 0;
+  if (setupterm(nullptr, STDOUT_FILENO, &error) != OK) return false;
+  const char* moves = tigetstr("cup");
+  const bool can = moves != nullptr && moves != reinterpret_cast<const char*>(-1);
+  del_curterm(cur_term);
+  return can;
+}
+
 Terminal::Terminal() {
   if (newterm(nullptr, stdout, stdin) == nullptr)
     throw std::runtime_error("this terminal (TERM) is not known: use --json or --changes");
@@ -100,7 +116,7 @@ Terminal::Terminal() {
   nodelay(stdscr, true);
   set_escdelay(50);
   curs_set(0);
-  if (!has_colors()) return;
+  if (!UsesColours()) return;
   start_color();
   use_default_colors();
   init_pair(kGreen, COLOR_GREEN, -1);

@@ -47,6 +47,9 @@ struct KeyPress {
 
 class Terminal {
  public:
+  // Whether the kind of terminal that TERM names can be written to at any place.
+  static bool CanDraw();
+
   // Throws where the terminal is of no use.
   Terminal();
   ~Terminal();

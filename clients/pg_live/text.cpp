@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cwchar>
+#include <limits>
 
 namespace pg_live {
 
@@ -72,8 +73,14 @@ std::string ValidUtf8(std::string_view text) {
 }
 
 std::string Printable(std::string_view text) {
+  return PrintableStart(text, std::numeric_limits<size_t>::max());
+}
+
+std::string PrintableStart(std::string_view text, size_t width) {
   std::string out;
-  while (!text.empty()) {
+  size_t used = 0;
+  size_t measured = 0;
+  while (!text.empty() && used <= width) {
     const Character character = FirstCharacter(text);
     const std::string_view bytes = text.substr(0, character.length);
     text.remove_prefix(character.length);
@@ -90,6 +97,8 @@ std::string Printable(std::string_view text) {
                 static_cast<unsigned>(character.code), &out);
     else
       out += bytes;
+    used += DisplayWidth(std::string_view(out).substr(measured));
+    measured = out.size();
   }
   return out;
 }

@@ -29,6 +29,10 @@ std::string ValidUtf8(std::string_view text);
 // character.
 std::string Printable(std::string_view text);
 
+// The start of that, as much as is wider than `width` columns, or all of it: CutTo makes the same
+// of both.
+std::string PrintableStart(std::string_view text, size_t width);
+
 // How many columns a printable text takes.
 size_t DisplayWidth(std::string_view printable);
 

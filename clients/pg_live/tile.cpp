@@ -65,19 +65,25 @@ std::string Tile::Title(size_t shown) const {
   return title;
 }
 
-void Tile::Measure(const std::vector<MarkedRow>& rows, size_t count, size_t most) {
+// As many columns as are seen.
+void Tile::Measure(const std::vector<MarkedRow>& rows, size_t count, size_t width) {
+  constexpr size_t kLeastCell = 8;
+  const size_t most = std::max(kLeastCell, width > kBetweenColumns ? width - kBetweenColumns : 0);
   std::vector<const Json*> seen;
   for (size_t i = first_row_; i < std::min(rows.size(), first_row_ + count); ++i)
     seen.push_back(rows[i].row);
-  const std::vector<size_t> widths = ColumnWidths(query_->columns(), seen, most);
-  widths_.resize(widths.size(), 0);
-  for (size_t i = 0; i < widths.size(); ++i)
-    widths_[i] = std::min(std::max(widths_[i], widths[i]), most);
+  widths_.resize(query_->columns().size(), 0);
+  size_t at = kBetweenColumns;
+  for (size_t i = first_column_; i < widths_.size() && at < width; ++i) {
+    const size_t needed = ColumnWidth(query_->columns(), i, seen, most);
+    widths_[i] = std::min(std::max(widths_[i], needed), most);
+    at += widths_[i] + kBetweenColumns;
+  }
 }
 
 void Tile::DrawHead(Terminal* terminal, size_t line) const {
   size_t at = kBetweenColumns;
-  for (size_t i = first_column_; i < query_->columns().size(); ++i) {
+  for (size_t i = first_column_; i < query_->columns().size() && at < terminal->width(); ++i) {
     const ResultColumn& column = query_->columns()[i];
     terminal->Put(line, at, PadTo(Printable(column.name), widths_[i], column.is_number),
                   Style::kHead);
@@ -88,21 +94,21 @@ void Tile::DrawHead(Terminal* terminal, size_t line) const {
 void Tile::DrawRow(Terminal* terminal, size_t line, const MarkedRow& row) const {
   terminal->Put(line, 0, SignOf(row.mark), StyleOf(row.mark));
   size_t at = kBetweenColumns;
-  for (size_t i = first_column_; i < query_->columns().size(); ++i) {
+  for (size_t i = first_column_; i < query_->columns().size() && at < terminal->width(); ++i) {
     const ResultColumn& column = query_->columns()[i];
-    const Json& value = CellOf(*row.row, column.name);
+    const Json& value = CellOf(*row.row, column.name, i);
     Style style = StyleOf(row.mark);
     const bool is_same =
         row.mark == Mark::kChanged && row.old != nullptr && row.old->Find(column.name) == nullptr;
     if (row.mark == Mark::kNone || is_same) style = value.IsNull() ? Style::kDim : Style::kPlain;
-    terminal->Put(line, at, PadTo(CellText(value), widths_[i], column.is_number), style);
+    terminal->Put(line, at, PadTo(CellText(value, widths_[i]), widths_[i], column.is_number),
+                  style);
     at += widths_[i] + kBetweenColumns;
   }
 }
 
 void Tile::Draw(Terminal* terminal, size_t line, size_t height, bool has_focus,
                 std::string_view filter) {
-  constexpr size_t kLeastCell = 8;
   if (height == 0) return;
   static const MarkedRows kNoMarks;
   const MarkedRows& marks = frozen_ ? kNoMarks : marks_;
@@ -114,8 +120,7 @@ void Tile::Draw(Terminal* terminal, size_t line, size_t height, bool has_focus,
   if (height < 3) return;
   const size_t room = height - 2;
   first_row_ = std::min(first_row_, rows.size() > room ? rows.size() - room : 0);
-  const size_t width = terminal->width();
-  Measure(rows, room, std::max(kLeastCell, width > kBetweenColumns ? width - kBetweenColumns : 0));
+  Measure(rows, room, terminal->width());
   DrawHead(terminal, line + 1);
   for (size_t i = 0; i < room && first_row_ + i < rows.size(); ++i)
     DrawRow(terminal, line + 2 + i, rows[first_row_ + i]);

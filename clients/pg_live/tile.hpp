@@ -40,7 +40,7 @@ class Tile {
   static constexpr size_t kEnd = static_cast<size_t>(-1);
 
   std::string Title(size_t shown) const;
-  void Measure(const std::vector<MarkedRow>& rows, size_t count, size_t most);
+  void Measure(const std::vector<MarkedRow>& rows, size_t count, size_t width);
   void DrawRow(Terminal* terminal, size_t line, const MarkedRow& row) const;
   void DrawHead(Terminal* terminal, size_t line) const;
 

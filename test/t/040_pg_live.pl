@@ -53,6 +53,13 @@ is($client->{out}, <<'TABLE', 'what it looks like, and that data does not drive 
 TABLE
 is($client->{err}, '', 'and no word beside');
 
+# Results with no column, and with many.
+my $shown = run_pg_live($node, '--table-once', 'SELECT FROM orders');
+is("$shown->{status} $shown->{out}$shown->{err}", "0 \n\n(3 rows)\n", 'a table without columns');
+my $columns = join ', ', map { "$_ AS c$_" } 1 .. 1000;
+$shown = run_pg_live($node, '--table-once', "SELECT $columns FROM orders WHERE id = 1");
+like($shown->{out}, qr/\A c1 \| .* \| c1000\n[-+]+\n  1 \| .* \|  1000\n\(1 row\)\n\z/, 'a table of a thousand columns');
+
 # ---- messages ----
 
 $client = start_pg_live($node, '--json', '--count', 2, $orders, '42');
@@ -179,6 +186,20 @@ for my $output ('--table-once', '--json', '--changes') {
     is("$said$complaint", "1\npg_live: cannot write: No space left on device\n", "$output: a full disk");
 }
 nothing_stays('a full disk: nothing stays on the server');
+
+for my $option ('--help', '--version') {
+    IPC::Run::run([ 'bash', '-c', qq{pg_live $option >/dev/full; echo "\$?"} ], '>', \$said, '2>', \my $complaint);
+    is("$said$complaint", "1\npg_live: cannot write: No space left on device\n", "$option: a full disk");
+}
+
+# Standard output that is closed: nothing is written into what else has its number, such as the connection.
+{
+    my ($host, $port) = ($node->host, $node->port);
+    IPC::Run::run([ 'bash', '-c', qq{pg_live -w -h $host -p $port -d postgres --json --for 120s 'SELECT id FROM orders' <&- >&-; echo "\$?"} ],
+        '>', \$said, '2>', \my $complaint);
+    is("$said$complaint", "1\npg_live: cannot write: Bad file descriptor\n", 'standard output that is closed');
+}
+nothing_stays('standard output that is closed: nothing stays on the server');
 
 # The reader of a pipe goes away, and nothing is written any more: the shell's status of the first of two.
 my ($host, $port) = ($node->host, $node->port);

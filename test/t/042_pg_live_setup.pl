@@ -18,7 +18,12 @@ my $query = 'SELECT id FROM t';
 sub refused {
     my ($where, $pattern, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $client = run_pg_live($where, '--json', $query);
+    return refuses($pattern, $name, run_pg_live($where, '--json', $query));
+}
+
+sub refuses {
+    my ($pattern, $name, $client) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
     is($client->{status}, 3, "$name: the status");
     like($client->{err}, qr/\Apg_live: [^\n]*$pattern[^\n]*\n\z/, "$name: what is said");
     is($client->{out}, '', "$name: nothing else");
@@ -28,10 +33,14 @@ sub refused {
 # A server whose files are not there, as its catalog has it.
 $node->safe_psql('postgres', q{CREATE SCHEMA bare; CREATE VIEW bare.pg_available_extensions AS SELECT * FROM pg_catalog.pg_available_extensions WHERE name <> 'live_queries'});
 $node->safe_psql('postgres', 'ALTER DATABASE postgres SET search_path = bare, pg_catalog, public');
-refused($node, qr/live_queries is not installed on this server\. .*database "postgres": CREATE EXTENSION live_queries/, 'not installed');
+my $not_installed = qr/live_queries is not installed on this server\. .*database "postgres": CREATE EXTENSION live_queries/;
+refused($node, $not_installed, 'not installed');
+refuses($not_installed, 'not installed, --list', run_pg_live($node, '--list'));
 $node->safe_psql('postgres', 'ALTER DATABASE postgres RESET search_path; DROP SCHEMA bare CASCADE');
 
-refused($node, qr/database "postgres" has no live queries yet.*CREATE EXTENSION live_queries/, 'no extension');
+my $no_extension = qr/database "postgres" has no live queries yet.*CREATE EXTENSION live_queries/;
+refused($node, $no_extension, 'no extension');
+refuses($no_extension, 'no extension, --list', run_pg_live($node, '--list'));
 $node->safe_psql('postgres', 'CREATE EXTENSION live_queries');
 refused($node, qr/shared_preload_libraries.*restart the server/, 'not preloaded');
 my ($too_low, $needed) = wal_levels($node);

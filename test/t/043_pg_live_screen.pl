@@ -165,6 +165,67 @@ start('SELECT nothing FROM orders');
 shows('what is refused is said on the terminal', qr/^pg_live: column "nothing" does not exist\.$/m);
 ended(3, 'with its status');
 
+# ---- terminals that can do less, and results that are large ----
+
+sub with_environment {
+    my ($environment, @arguments) = @_;
+    local $terminal->{environment} = $environment;
+    return start(@arguments);
+}
+
+with_environment(['TERM=dumb'], 'SELECT id FROM orders');
+shows('TERM=dumb', qr/^pg_live: nothing can be drawn on this terminal \(TERM\): use --json, --changes or --table-once$/m, [qr/stream/]);
+ended(1, 'TERM=dumb: with its status');
+
+# Colours of tmux stand in the attributes of what is captured.
+for my $case ([ ['NO_COLOR=1'], 0, 'NO_COLOR' ], [ ['NO_COLOR='], 1, 'NO_COLOR that is empty' ]) {
+    my ($environment, $coloured, $name) = @$case;
+    with_environment($environment, 'SELECT id, note FROM orders WHERE id >= 1000');
+    shows("$name: the rows", qr/^   1000  between/m);
+    my $seen = 0;
+    ok(wait_until(sub {
+        psql(q{DELETE FROM orders WHERE id = 1001; INSERT INTO orders VALUES (1001, 'sign', 1)});
+        for (1 .. 10) {
+            my $screen = tmux('capture-pane', '-p', '-e', '-t', 'main');
+            $seen ||= $screen =~ /\x1b\[(?:\d+;)*3[1-6]m/;
+            return 1 if $screen =~ /^(?:\x1b\[[\d;]*m)*[+~](?:\x1b\[[\d;]*m)* +(?:\x1b\[[\d;]*m)*1001/m;
+            sleep 0.1;
+        }
+        return 0;
+    }), "$name: what enters has its sign") || diag(tmux('capture-pane', '-p', '-e', '-t', 'main'));
+    is($seen ? 1 : 0, $coloured, "$name: colours");
+    keys_sent('q');
+    ended(0, "$name: q");
+}
+psql('DELETE FROM orders WHERE id = 1001');
+
+# Characters of two columns, one that has none of its own, and one that is cut in half.
+psql(q{CREATE TABLE wide (id int PRIMARY KEY, name text, more text); INSERT INTO wide VALUES (1, '你好', 'x'), (2, U&'e\0301a', 'x'), (3, repeat('好', 50), 'x')});
+start('SELECT id, name, more FROM wide ORDER BY id');
+my $chinese = qr/(?:\xe4\xbd\xa0|\xe5\xa5\xbd)/;
+shows('wide characters', qr/^   1  $chinese$chinese +$/m, qr/^   2  e\xcc\x81a +$/m, qr/^   3  ${chinese}{36}\xe2\x80\xa6/m);
+keys_sent('Right', 'Right');
+shows('wide characters: what is to the right of them', qr/\A.*\n  more\s*\n  x\s*\n  x\s*\n  x\s*\n/);
+keys_sent('q');
+ended(0, 'wide characters: q');
+
+# What is not seen costs nothing: neither the rest of a long value nor the columns to the right.
+psql(q{CREATE TABLE much (id int PRIMARY KEY, text text); INSERT INTO much SELECT g, repeat('x', 1000000) FROM generate_series(1, 20) g});
+start('SELECT id, text FROM much ORDER BY id');
+shows('long values', qr/\A1: 20 rows .*\n.*\n   1  x+\xe2\x80\xa6?\n/);
+keys_sent('End');
+keys_sent('/', 'y');
+shows('long values: keys are answered', qr{^/y_}m, qr/\A1: 20 rows, 0 shown/);
+keys_sent('Escape', 'q');
+ended(0, 'long values: q');
+my $columns = join ', ', map { "$_ AS c$_" } 1 .. 1000;
+start("SELECT id, $columns FROM wide ORDER BY id");
+shows('a thousand columns', qr/\A1: 3 rows .*\n  id  c1  c2  /);
+keys_sent(('Right') x 999);
+shows('a thousand columns: the last but one', qr/\A.*\n  c999  c1000\s*\n   999   1000\s*\n/);
+keys_sent('q');
+ended(0, 'a thousand columns: q');
+
 start('--until-empty', 'SELECT id FROM orders WHERE id = 1000');
 shows('until empty', qr/^1: 1 row/m);
 psql('DELETE FROM orders WHERE id = 1000');

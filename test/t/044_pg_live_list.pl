@@ -79,6 +79,13 @@ $terminal->shows('after a restart', qr/\Alive queries: 0,/, qr/k: kill/);
 $terminal->keys_sent('q');
 $terminal->ended(0, 'q ends it');
 
+# Where nothing can be drawn it is as where there is no terminal.
+$terminal->{environment} = ['TERM=dumb'];
+$terminal->start(120, 20, '--list');
+$terminal->shows('TERM=dumb', qr/^live queries: 0,/m, qr/^\(0 rows\)$/m);
+$terminal->ended(0, 'TERM=dumb: and ends');
+$terminal->{environment} = [];
+
 # Another role sees how many there are; one that may see more may still not kill.
 $busy = connect_client($node);
 $busy->subscribe('busy', 'SELECT id FROM t');

@@ -196,11 +196,12 @@ sub tmux {
     return $out;
 }
 
-# start(WIDTH, HEIGHT, ARGUMENTS...): runs pg_live, and the shell, which Ctrl-C does not end, says its status afterwards. A
+# start(WIDTH, HEIGHT, ARGUMENTS...): runs pg_live, with what {environment} has of variables, and the shell, which Ctrl-C does not end, says its status afterwards. A
 # server of its own each time: the one before may still be about to end.
 sub start {
     my ($self, $width, $height, @arguments) = @_;
-    my $command = join ' ', map { s/'/'\\''/gr =~ s/(.*)/'$1'/rs } 'pg_live', PgLive::connection_of($self->{node}), @arguments;
+    my $command = join ' ', map { s/'/'\\''/gr =~ s/(.*)/'$1'/rs } 'env', @{ $self->{environment} // [] }, 'pg_live',
+      PgLive::connection_of($self->{node}), @arguments;
     $self->{server} = 's' . ++$starts;
     $running{ $self->{server} } = 1;
     $self->tmux('new-session', '-d', '-s', 'main', '-x', $width, '-y', $height,

@@ -39,6 +39,10 @@ TEST(ConnectionOptionsAreThoseOfPsql) {
   CHECK_EQ(options.queries[0].params[0], "-3");
   CHECK_EQ(options.queries[1].query, "SELECT 2");
   CHECK_EQ(ParseOptions({"--", "-x"}).queries[0].query, "-x");
+  // An empty value is one: what comes next is no part of it.
+  const Options empty = ParseOptions({"--host=", "-d", "", "SELECT 1", "2"});
+  CHECK_EQ(empty.host + empty.database, "");
+  CHECK_EQ(empty.queries.at(0).query, "SELECT 1");
 }
 
 TEST(ModesAndEnds) {
@@ -55,6 +59,8 @@ TEST(WrongArguments) {
   CHECK_EQ(Complaint({}), "a query is missing");
   CHECK_EQ(Complaint({"--nothing"}), "there is no option \"--nothing\"");
   CHECK_EQ(Complaint({"-h"}), "-h needs a value");
+  CHECK_EQ(Complaint({"--host"}), "--host needs a value");
+  CHECK_EQ(Complaint({"--count=", "SELECT 1"}), "--count takes a number above 0, not \"\"");
   CHECK_EQ(Complaint({"--json=1", "SELECT 1"}), "--json takes no value");
   CHECK(Complaint({"--json", "--changes", "SELECT 1"}).starts_with("--json, --changes"));
   CHECK(Complaint({"--count", "0", "SELECT 1"}).starts_with("--count takes a number"));

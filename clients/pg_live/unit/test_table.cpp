@@ -16,6 +16,28 @@ TEST(CellsAreOneLine) {
   CHECK_EQ(CellText(*ParseJson(R"({"a" : [1, "x\u001by"]})")), R"({"a":[1,"x\u001by"]})");
 }
 
+// As much as is needed to see that it has to be cut.
+TEST(ACellMayBeTheStartOfALongValue) {
+  Json value = *ParseJson("\"\"");
+  value.text = std::string(10000000, 'x');
+  CHECK_EQ(CellText(value, 5), "xxxxxx");
+  CHECK_EQ(CellText(*ParseJson("[1,22,333]"), 4), "[1,22");
+}
+
+// Also where a row lacks a column, or has it in another place.
+TEST(ColumnsAreFoundByTheirNames) {
+  const Json row = *ParseJson(R"({"a":1,"c":3,"b":2})");
+  CHECK_EQ(pg_live::CellOf(row, "a", 0).text, "1");
+  CHECK_EQ(pg_live::CellOf(row, "b", 1).text, "2");
+  CHECK_EQ(pg_live::CellOf(row, "c", 7).text, "3");
+  CHECK(pg_live::CellOf(row, "d", 3).IsNull());
+}
+
+TEST(ATableWithoutColumns) {
+  const Json row = *ParseJson("{}");
+  CHECK_EQ(TextTable({}, {&row, &row}), "\n\n(2 rows)\n");
+}
+
 TEST(ATableIsAligned) {
   const std::vector<ResultColumn> columns = {{"id", "integer", true}, {"name", "text", false}};
   const Json one = *ParseJson(R"({"id":7,"name":"你好"})");

@@ -7,6 +7,7 @@ using pg_live::DisplayWidth;
 using pg_live::OneLine;
 using pg_live::PadTo;
 using pg_live::Printable;
+using pg_live::PrintableStart;
 
 TEST(ControlCharactersAreEscaped) {
   CHECK_EQ(Printable("a\nb\tc\rd"), "a\\nb\\tc\\rd");
@@ -42,6 +43,15 @@ TEST(CutAndFilled) {
   CHECK_EQ(PadTo("ab", 4, true), "  ab");
   CHECK_EQ(PadTo("\xE4\xBD\xA0\xE5\xA5\xBD", 3, false), "\xE4\xBD\xA0\xE2\x80\xA6");
   CHECK_EQ(DisplayWidth(PadTo("\xE4\xBD\xA0\xE5\xA5\xBD", 2, false)), 2U);
+}
+
+TEST(TheStartIsCutAsTheWhole) {
+  const std::string text =
+      "a\n\x1b\xE4\xBD\xA0"
+      "e\xCC\x81xyz";
+  for (size_t width = 0; width < 20; ++width)
+    CHECK_EQ(CutTo(PrintableStart(text, width), width), CutTo(Printable(text), width));
+  CHECK_EQ(PrintableStart(text, 3), "a\\n\\x1b");
 }
 
 TEST(ErrorsOnOneLine) {
