@@ -1,5 +1,5 @@
-# Debian chroots for the server versions that this machine's own release does not have.
-# Sourced by test/run and by test/chroot/*; needs root. Nothing stays mounted: every command runs in a
+# Debian chroots for the server versions that this machine's own release does not have, and a copy of the machine itself that
+# may be changed. Sourced by test/run and by test/chroot/*; needs root. Nothing stays mounted: every command runs in a
 # mount namespace and a process namespace of its own, which vanish with it, however it ends.
 # shellcheck shell=bash
 
@@ -58,4 +58,32 @@ in_chroot() {
     fi
     exec chroot "$root" "$@"
   ' in_chroot "$source" "$@"
+}
+
+# in_overlay DIR COMMAND...: runs a command in what looks like this machine, DIR included, and where packages may be installed:
+# all that is written outside of DIR is in memory, and vanishes with the command. Returns 77 where there can be no such thing.
+in_overlay() {
+  unshare --mount true 2>/dev/null || return 77
+  # shellcheck disable=SC2016  # expanded by the inner shell
+  unshare --mount --propagation private bash -euc '
+    for place in /usr /etc /var /var/lib; do
+      ! mountpoint -q "$place" || exit 77
+    done
+    . "$1"
+    directory=$2 layers=$2/overlay
+    shift 2
+    mkdir "$layers"
+    mount -t tmpfs -o mode=755 tmpfs "$layers"
+    mkdir "$layers"/{changes,work,root}
+    root=$layers/root
+    mount -t overlay overlay -o "lowerdir=/,upperdir=$layers/changes,workdir=$layers/work" "$root" || exit 77
+    mkdir -p "$root$directory"
+    mount --bind "$directory" "$root$directory"
+    cp -L --remove-destination /etc/resolv.conf /etc/hosts "$root/etc/"
+    chmod 1777 "$root/tmp"
+    # Nothing starts that belongs to the machine.
+    printf "#!/bin/sh\nexit 101\n" >"$root/usr/sbin/policy-rc.d"
+    chmod +x "$root/usr/sbin/policy-rc.d"
+    in_chroot "$root" "$@"
+  ' in_overlay "$(dirname "${BASH_SOURCE[0]}")/chroot.sh" "$@"
 }
