@@ -42,6 +42,9 @@ size_t ColumnWidth(const std::vector<ResultColumn>& columns, size_t at,
 
 std::string TextTable(const std::vector<ResultColumn>& columns,
                       const std::vector<const Json*>& rows) {
+  const std::string count =
+      "(" + std::to_string(rows.size()) + (rows.size() == 1 ? " row)\n" : " rows)\n");
+  if (columns.empty()) return "--\n" + count;
   std::vector<size_t> widths;
   for (size_t i = 0; i < columns.size(); ++i)
     widths.push_back(ColumnWidth(columns, i, rows, kAnyWidth));
@@ -65,8 +68,7 @@ std::string TextTable(const std::vector<ResultColumn>& columns,
           return PadTo(CellText(CellOf(*row, columns[i].name, i)), widths[i], columns[i].is_number);
         },
         "|", ' ');
-  out += "(" + std::to_string(rows.size()) + (rows.size() == 1 ? " row)\n" : " rows)\n");
-  return out;
+  return out + count;
 }
 
 }  // namespace pg_live

@@ -55,7 +55,7 @@ is($client->{err}, '', 'and no word beside');
 
 # Results with no column, and with many.
 my $shown = run_pg_live($node, '--table-once', 'SELECT FROM orders');
-is("$shown->{status} $shown->{out}$shown->{err}", "0 \n\n(3 rows)\n", 'a table without columns');
+is("$shown->{status} $shown->{out}$shown->{err}", "0 --\n(3 rows)\n", 'a table without columns');
 my $columns = join ', ', map { "$_ AS c$_" } 1 .. 1000;
 $shown = run_pg_live($node, '--table-once', "SELECT $columns FROM orders WHERE id = 1");
 like($shown->{out}, qr/\A c1 \| .* \| c1000\n[-+]+\n  1 \| .* \|  1000\n\(1 row\)\n\z/, 'a table of a thousand columns');

@@ -35,7 +35,7 @@ TEST(ColumnsAreFoundByTheirNames) {
 
 TEST(ATableWithoutColumns) {
   const Json row = *ParseJson("{}");
-  CHECK_EQ(TextTable({}, {&row, &row}), "\n\n(2 rows)\n");
+  CHECK_EQ(TextTable({}, {&row, &row}), "--\n(2 rows)\n");
 }
 
 TEST(ATableIsAligned) {
