@@ -85,8 +85,8 @@ void Tile::DrawHead(Terminal* terminal, size_t line) const {
   size_t at = kBetweenColumns;
   for (size_t i = first_column_; i < query_->columns().size() && at < terminal->width(); ++i) {
     const ResultColumn& column = query_->columns()[i];
-    terminal->Put(line, at, PadTo(Printable(column.name), widths_[i], column.is_number),
-                  Style::kHead);
+    const size_t width = std::min(widths_[i], terminal->width() - at);
+    terminal->Put(line, at, PadTo(Printable(column.name), width, column.is_number), Style::kHead);
     at += widths_[i] + kBetweenColumns;
   }
 }
@@ -101,8 +101,9 @@ void Tile::DrawRow(Terminal* terminal, size_t line, const MarkedRow& row) const 
     const bool is_same =
         row.mark == Mark::kChanged && row.old != nullptr && row.old->Find(column.name) == nullptr;
     if (row.mark == Mark::kNone || is_same) style = value.IsNull() ? Style::kDim : Style::kPlain;
-    terminal->Put(line, at, PadTo(CellText(value, widths_[i]), widths_[i], column.is_number),
-                  style);
+    // What a wide column has to fill up with does not count as cut.
+    const size_t width = std::min(widths_[i], terminal->width() - at);
+    terminal->Put(line, at, PadTo(CellText(value, width), width, column.is_number), style);
     at += widths_[i] + kBetweenColumns;
   }
 }
