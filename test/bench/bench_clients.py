@@ -33,9 +33,10 @@ class Clients:
     def __init__(self, root):
         self.root = pathlib.Path(root)
         here = pathlib.Path(__file__).resolve().parent
+        # The servers of test/run are copies without libpq's headers, which are where Debian has them.
+        headers = [f"-I{pg_config('--includedir')}", "-idirafter", "/usr/include/postgresql"]
         for name in ("listen", "write"):
-            subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-O2", "-Wall", "-Wextra",
-                            f"-I{pg_config('--includedir')}", str(here / f"{name}.c"),
+            subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-O2", "-Wall", "-Wextra", *headers, str(here / f"{name}.c"),
                             "-o", str(self.root / name), f"-L{pg_config('--libdir')}", "-lpq", "-pthread"],
                            check=True)
 
