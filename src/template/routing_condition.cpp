@@ -92,11 +92,13 @@ void PrepareRoutingCondition(RoutingCondition* prepared, Node* condition) {
     prepared->strategy = StrategyOf(condition);
     PrepareOperator(castNode(OpExpr, condition)->opfuncid, condition, &prepared->holds);
     fmgr_info(entry->cmp_proc, &prepared->order);
+    prepared->order_key = PrepareOrderKey(entry->cmp_proc, prepared->order_collation);
   } else if (prepared->kind == RoutingKind::kPrefix) {
     PrepareOperator(castNode(OpExpr, condition)->opfuncid, condition, &prepared->holds);
     // By bytes: elsewhere what begins alike need not stand together.
     fmgr_info(F_BTTEXTCMP, &prepared->order);
     prepared->order_collation = C_COLLATION_OID;
+    prepared->order_key = PrepareOrderKey(F_BTTEXTCMP, C_COLLATION_OID);
   } else if (prepared->kind == RoutingKind::kKeys) {
     PrepareOperator(castNode(OpExpr, condition)->opfuncid, condition, &prepared->holds);
     PrepareKeys(prepared);

@@ -7,6 +7,7 @@
 #include "analyze/routing_choice.hpp"
 #include "analyze/value_keys.hpp"
 #include "pg/postgres.hpp"
+#include "template/order_key.hpp"
 
 extern "C" {
 #include "fmgr.h"
@@ -26,6 +27,7 @@ struct RoutingCondition {
   FmgrInfo hash;   // of the column's values, of equalities and lists; or of its keys
   FmgrInfo same_key;
   FmgrInfo order;  // of bounds and prefixes: below, at or above 0
+  OrderKey order_key;
   Oid collation;
   Oid order_collation;
   Oid hash_collation;

@@ -201,11 +201,21 @@ RoutingCondition* OrderOf(const RoutingIndex* index) {
 void AddInterval(RoutingIndex* index, Route* route) {
   RouteInterval* interval = route->entry->interval;
   if (interval == nullptr) return;
+  RoutingCondition* order = OrderOf(index);
   interval->route = route;
   SetEnd(index, index->low, route->values, &interval->low);
   SetEnd(index, index->high, route->values, &interval->high);
-  index->intervals.Insert(interval,
-                          [&](Datum a, Datum b) { return CompareValues(OrderOf(index), a, b); });
+  for (IntervalEnd<Datum>* end : {&interval->low, &interval->high})
+    if (end->kind != BoundKind::kUnbounded) end->key = KeyOf(order->order_key, end->value);
+  index->intervals.Insert(
+      interval, [&](Datum a, Datum b) { return CompareValues(order, a, b); },
+      [&] { return AllocateIn<IntervalBlock<Datum>>(route->owner->context); });
+}
+
+// Calls no operator.
+void RemoveInterval(RoutingIndex* index, RouteEntry* entry) {
+  if (entry->interval == nullptr) return;
+  index->intervals.Remove(entry->interval, [](IntervalBlock<Datum>* block) { pfree(block); });
 }
 
 // All of an addition that may fail. What it leaves then is undone by FreeMemoryOf and Remove of the
@@ -241,7 +251,7 @@ Route* AddRoute(Template* common, const Datum* constants, uint32 hash) {
   TryCatch(
       CurrentMemoryContext, [&] { PrepareToAdd(common, route); },
       [&](ErrorData* error) {
-        if (entry->interval != nullptr) index->intervals.Remove(entry->interval);
+        RemoveInterval(index, entry);
         FreeMemoryOf(route);
         ReThrowError(error);
       });
@@ -364,8 +374,9 @@ void FindByKeys(Search& search) {
 
 void FindByIntervals(Search& search) {
   RoutingCondition* order = OrderOf(search.index);
+  const Datum value = search.values[NumberOf(search.index, order)];
   search.index->intervals.ForEachContaining(
-      search.values[NumberOf(search.index, order)],
+      value, KeyOf(order->order_key, value),
       [&](Datum a, Datum b) { return CompareValues(order, a, b); },
       [&](RouteInterval& interval) { Consider(search, interval.route); });
 }
@@ -421,7 +432,7 @@ void FreeRoute(Route* route) {
   }
   if (RoutePlaces* same = PlacesOfSame(index)) same->Remove(&entry->same);
   if (index->by_equalities_alone) ForgetInGroup(route->owner, entry->same.hash);
-  if (entry->interval != nullptr) index->intervals.Remove(entry->interval);
+  RemoveInterval(index, entry);
   *entry->link = entry->next;
   if (entry->next != nullptr) entry->next->entry->link = entry->link;
   ClearBody(route);
