@@ -98,8 +98,8 @@ class IntervalTree {
     return entry.end->IsLow() ? &entry.end->interval->high : nullptr;
   }
 
-  // Gets what adding two ends may need, right after these (nullptr: as the first). allocate(), which
-  // gives the memory of a block, may leave.
+  // Gets what adding two ends may need, right after these (nullptr: as the first).
+  // allocate(), which gives the memory of a block, may leave.
   template <class Allocate>
   void Reserve(const End* before, const End* other_before, const Allocate& allocate) {
     while (spare_count_ < MostNeeded(before, other_before)) {

@@ -212,12 +212,6 @@ void AddInterval(RoutingIndex* index, Route* route) {
       [&] { return AllocateIn<IntervalBlock<Datum>>(route->owner->context); });
 }
 
-// Calls no operator.
-void RemoveInterval(RoutingIndex* index, RouteEntry* entry) {
-  if (entry->interval == nullptr) return;
-  index->intervals.Remove(entry->interval, [](IntervalBlock<Datum>* block) { pfree(block); });
-}
-
 // All of an addition that may fail. What it leaves then is undone by FreeMemoryOf and Remove of the
 // intervals.
 void PrepareToAdd(Template* common, Route* route) {

@@ -67,4 +67,10 @@ inline std::span<RoutePlace> ValuePlaces(const RoutingIndex* index, RouteEntry* 
   return {entry->places, static_cast<size_t>(entry->place_count)};
 }
 
+// Calls no operator.
+inline void RemoveInterval(RoutingIndex* index, RouteEntry* entry) {
+  if (entry->interval == nullptr) return;
+  index->intervals.Remove(entry->interval, [](IntervalBlock<Datum>* block) { pfree(block); });
+}
+
 }  // namespace live_queries

@@ -45,7 +45,7 @@ void Apply(IntervalWorld& world, std::span<const uint8_t, 4> step, bool lies) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
-  IntervalWorld world(kIntervals);
+  IntervalWorld world(kIntervals, static_cast<Keys>(data[0] % 3));
   world.comparisons.lie = data[0] < 64 ? data[0] : 0;
   const bool lies = world.comparisons.lie != 0;
   for (size_t i = 1; i + 4 <= size; i += 4)

@@ -1,13 +1,16 @@
 // An interval index, and beside it what it must find, by looking at each interval alone. Whatever
-// is done is followed by a look at the tree itself. Used by the tests of model/interval_index.hpp.
+// is done is followed by a look at the tree itself, and at what memory it has. Used by the tests of
+// model/interval_index.hpp.
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -20,7 +23,16 @@ struct Numbered : Interval<int> {
   bool is_in;
 };
 
-// Counts the comparisons, and leaves at one of them.
+// What the keys tell apart.
+enum class Keys : uint8_t { kNone, kSome, kAll };
+
+inline uint64_t KeyOf(int value, Keys keys) {
+  if (keys == Keys::kNone) return 0;
+  const auto key = static_cast<uint64_t>(static_cast<int64_t>(value)) ^ uint64_t { 1 } << 63;
+  return keys == Keys::kSome ? key / 4 : key;
+}
+
+// Counts the comparisons, and leaves at one of them, or where memory is wanted.
 struct Comparisons {
   std::jmp_buf* leave = nullptr;
   int left = 0;  // the last of so many leaves; 0: none does
@@ -57,33 +69,44 @@ inline bool Contains(const Interval<int>& interval, int value) {
 class IntervalWorld {
  public:
   using End = IntervalEnd<int>;
+  using Block = IntervalBlock<int>;
 
-  explicit IntervalWorld(size_t count) : intervals(count) {
+  explicit IntervalWorld(size_t count, Keys keys = Keys::kSome) : intervals(count), keys(keys) {
     for (size_t i = 0; i < count; ++i) intervals[i].number = static_cast<int>(i);
+  }
+  IntervalWorld(const IntervalWorld&) = delete;
+  IntervalWorld& operator=(const IntervalWorld&) = delete;
+  ~IntervalWorld() {
+    for (Block* block : blocks) std::free(block);
   }
 
   Numbered& Set(size_t number, BoundKind low_kind, int low, BoundKind high_kind, int high) {
     Numbered& interval = intervals[number];
     interval.low.kind = low_kind;
     interval.low.value = low;
+    interval.low.key = KeyOf(low, keys);
     interval.high.kind = high_kind;
     interval.high.value = high;
+    interval.high.key = KeyOf(high, keys);
     return interval;
   }
 
-  // False: a comparison has left.
+  // False: a comparison has left, or there was no memory.
   bool Insert(Numbered* interval) {
     std::jmp_buf leave;
     comparisons.leave = &leave;
     if (setjmp(leave) != 0) return false;
-    index.Insert(interval, Comparing{&comparisons});
+    index.Insert(interval, Comparing{&comparisons}, [this] { return Allocate(); });
     comparisons.left = 0;
-    interval->is_in = interval->low.label != 0;
+    interval->is_in = interval->low.block != nullptr;
     return true;
   }
 
   void Remove(Numbered* interval) {
-    index.Remove(interval);
+    index.Remove(interval, [this](Block* block) {
+      blocks.erase(block);
+      std::free(block);
+    });
     interval->is_in = false;
   }
 
@@ -93,7 +116,7 @@ class IntervalWorld {
     std::jmp_buf leave;
     comparisons.leave = &leave;
     if (setjmp(leave) != 0) return false;
-    index.ForEachContaining(value, Comparing{&comparisons},
+    index.ForEachContaining(value, KeyOf(value, keys), Comparing{&comparisons},
                             [this](const Numbered& one) { found.push_back(one.number); });
     comparisons.left = 0;
     std::sort(found.begin(), found.end());
@@ -108,102 +131,157 @@ class IntervalWorld {
     return Find(value) && found == expected;
   }
 
-  // All bytes but those of one interval.
-  std::vector<unsigned char> Bytes(const Numbered* without) const {
-    std::vector<unsigned char> bytes(sizeof index + sizeof(Numbered) * intervals.size());
-    std::memcpy(bytes.data(), &index, sizeof index);
-    unsigned char* next = bytes.data() + sizeof index;
-    for (const Numbered& interval : intervals) {
-      if (&interval != without) std::memcpy(next, &interval, sizeof interval);
-      next += sizeof interval;
-    }
+  // All that is known of the intervals but of one, and of the tree: not of the memory it has spare.
+  std::vector<unsigned char> Bytes(const Numbered* without) {
+    std::vector<unsigned char> bytes;
+    const auto add = [&](const void* from, size_t size) {
+      const auto* first = static_cast<const unsigned char*>(from);
+      bytes.insert(bytes.end(), first, first + size);
+    };
+    for (const Numbered& interval : intervals)
+      if (&interval != without) add(&interval, sizeof interval);
+    ForEachBlock([&](Block* block) {
+      const auto count = static_cast<size_t>(block->count);
+      add(block->keys, sizeof block->keys[0] * count);
+      add(block->furthest_keys, sizeof block->furthest_keys[0] * count);
+      add(block->furthest, sizeof block->furthest[0] * count);
+      add(block->entries, sizeof block->entries[0] * count);
+      add(&block->parent, sizeof block->parent);
+    });
     return bytes;
   }
 
   // What is wrong with the tree; nullptr: nothing. Whether its order is that of the values can be
   // left out, where comparisons lie.
-  const char* Wrong(bool with_order = true) const {
+  const char* Wrong(bool with_order = true) {
     size_t count = 0;
-    const End* root = nullptr;
     for (const Numbered& interval : intervals) {
-      if ((interval.low.label != 0) != interval.is_in) return "one is in that should not, or not";
-      if ((interval.high.label != 0) != interval.is_in) return "one end alone is in";
-      if (!interval.is_in) continue;
-      count += 2;
-      if (with_order && interval.low.label >= interval.high.label) return "ends change places";
-      for (const End* end : {&interval.low, &interval.high})
-        if (end->parent == nullptr) {
-          if (root != nullptr) return "two roots";
-          root = end;
-        }
+      if ((interval.low.block != nullptr) != interval.is_in)
+        return "one is in that should not, or not";
+      if ((interval.high.block != nullptr) != interval.is_in) return "one end alone is in";
+      if (interval.is_in) count += 2;
     }
-    if (root == nullptr) return count == 0 ? nullptr : "no root";
-    if (root->label != uint64_t{1} << 63) return "the root has another label";
-    const End* last = nullptr;
-    Seen seen{0, 0};
-    if (const char* wrong = WrongBelow(root, 1, &last, &seen, with_order)) return wrong;
-    if (seen.count != count) return "some cannot be reached";
-    // The ends were at most twice as many since the last time that the whole tree was built.
-    const size_t most = std::bit_width(count * 2 + 1) * 7 / 4 + 1;
-    return seen.height <= most ? nullptr : "too high";
+    Block* const root = Root();
+    if (root == nullptr)
+      return count > 0 ? "no root" : !blocks.empty() ? "memory is kept for nothing" : nullptr;
+    Seen seen;
+    if (const char* wrong = WrongBelow(root, &seen, with_order)) return wrong;
+    if (seen.ends.size() != count) return "some cannot be reached";
+    if (root->level >= Deepest(count)) return "too high";
+    if (seen.blocks > 3 + count / 4) return "too many blocks";
+    return blocks.size() <= seen.blocks + kMostSpare ? nullptr : "memory is kept for nothing";
   }
 
-  // Whether Find finds what it must and enters no place of the tree that the one above tells to
-  // leave out: in such places there is another interval then. Leaves in `entered` how many others
-  // there are.
-  bool FindsAllAndNoMore(int value) {
-    uint64_t label = 0;
-    End* root = nullptr;
-    for (Numbered& interval : intervals) {
-      if (!interval.is_in) continue;
-      if (IsBelow(interval.low, value)) label = std::max(label, interval.low.label);
-      if (!IsAbove(interval.high, value)) label = std::max(label, interval.high.label);
-      for (End* end : {&interval.low, &interval.high})
-        if (end->parent == nullptr) root = end;
+  // So many levels may a tree of so many ends have.
+  static int Deepest(size_t count) {
+    int levels = 2;
+    while (count > 8) {
+      count /= 8;
+      ++levels;
     }
-    Numbered trap{};
-    trap.number = -1;
-    trap.low.interval = trap.high.interval = &trap;
-    trap.low.label = 1;
-    trap.low.furthest = &trap.high;
-    trap.high.label = UINT64_MAX;
-    std::vector<std::pair<End**, End*>> links;
+    return levels;
+  }
+
+  // Whether Find finds what it must and enters no block that the one above tells to leave out: all
+  // in such blocks seem to contain the value then. Leaves in `entered` how many others there are.
+  bool FindsAllAndNoMore(int value) {
+    std::vector<std::pair<Block*, Block>> altered;
     entered = 0;
-    SetTraps(root, label, true, &trap.low, &links);
+    if (Block* const root = Root()) {
+      // By the order that the tree has: it is looked at by itself.
+      std::vector<End*> ends;
+      Collect(root, &ends);
+      size_t before = 0;
+      while (before < ends.size() && IsBefore(*ends[before], value)) ++before;
+      std::map<const End*, size_t> places;
+      for (size_t i = 0; i < ends.size(); ++i) places[ends[i]] = i;
+      SetTraps(root, 0, before, places, &altered);
+    }
     const bool finds = FindsAll(value);
-    for (const auto& [link, end] : links) *link = end;
+    for (const auto& [block, content] : altered) *block = content;
     return finds;
   }
 
   std::vector<Numbered> intervals;
   IntervalIndex<Numbered> index;
+  Keys keys;
   Comparisons comparisons;
+  std::set<Block*> blocks;
+  int allocations_left = 0;  // the last of so many leaves; 0: none does
   std::vector<int> found;
   std::vector<int> expected;
   size_t entered = 0;
 
  private:
+  static constexpr size_t kMostSpare = 2 * 12;
+
   struct Seen {
-    size_t count;
-    size_t height;
+    std::vector<const End*> ends;  // in their order
+    size_t blocks = 0;
   };
 
-  // `searched`: on the way to where the value is, which is searched in any case.
-  void SetTraps(End* end, uint64_t label, bool searched, End* trap,
-                std::vector<std::pair<End**, End*>>* links) {
-    if (end == nullptr) return;
-    ++entered;
-    const bool before = end->label <= label;
-    const bool across = end->furthest != nullptr && end->furthest->label > label;
-    for (End** link : {&end->left, &end->right}) {
-      const bool to_right = link == &end->right;
-      if ((searched && to_right == before) || (across && (!to_right || before))) {
-        SetTraps(*link, label, searched && to_right == before, trap, links);
-      } else if (*link != nullptr) {
-        links->emplace_back(link, *link);
-        *link = trap;
-      }
+  Block* Allocate() {
+    if (allocations_left > 0 && --allocations_left == 0) std::longjmp(*comparisons.leave, 1);
+    auto* block = static_cast<Block*>(std::malloc(sizeof(Block)));
+    blocks.insert(block);
+    return block;
+  }
+
+  Block* Root() {
+    for (Numbered& interval : intervals) {
+      Block* block = interval.low.block;
+      while (block != nullptr && block->parent != nullptr) block = block->parent;
+      if (block != nullptr) return block;
     }
+    return nullptr;
+  }
+
+  template <class Visit>
+  void ForEachBlock(const Visit& visit) {
+    if (Block* const root = Root()) VisitBelow(root, visit);
+  }
+  template <class Visit>
+  static void VisitBelow(Block* block, const Visit& visit) {
+    visit(block);
+    for (int i = 0; block->level > 0 && i < block->count; ++i)
+      VisitBelow(block->entries[i].block, visit);
+  }
+
+  static void Collect(Block* top, std::vector<End*>* ends) {
+    VisitBelow(top, [&](Block* block) {
+      for (int i = 0; block->level == 0 && i < block->count; ++i)
+        ends->push_back(block->entries[i].end);
+    });
+  }
+
+  static bool IsBefore(const End& end, int value) {
+    return end.IsLow() ? IsBelow(end, value) : !IsAbove(end, value);
+  }
+
+  // `first`: of how many ends it is after. Returns of how many the next block is.
+  size_t SetTraps(Block* block, size_t first, size_t before,
+                  const std::map<const End*, size_t>& places,
+                  std::vector<std::pair<Block*, Block>>* altered) {
+    ++entered;
+    if (block->level == 0) return first + static_cast<size_t>(block->count);
+    for (int i = 0; i < block->count; ++i) {
+      Block* const below = block->entries[i].block;
+      std::vector<End*> ends;
+      Collect(below, &ends);
+      const size_t next = first + ends.size();
+      bool reaches = false;
+      for (const End* end : ends)
+        reaches = reaches || (end->IsLow() && places.at(&end->interval->high) >= before);
+      if (first < before && (next >= before || reaches))
+        (void)SetTraps(below, first, before, places, altered);
+      else
+        VisitBelow(below, [&](Block* trap) {
+          altered->emplace_back(trap, *trap);
+          for (int k = 0; k < trap->count; ++k) trap->furthest_keys[k] = UINT64_MAX;
+        });
+      first = next;
+    }
+    return first;
   }
 
   static int Side(const End& end) { return end.IsLow() == (end.kind == BoundKind::kExclusive); }
@@ -218,31 +296,46 @@ class IntervalWorld {
       return a_unbounded ? a.IsLow() : !b.IsLow();
     }
     if (a.IsLow() != b.IsLow()) return b.IsLow();
-    return !a.IsLow() || a.interval->high.label < b.interval->high.label;
+    return !a.IsLow() || Place(&a.interval->high) < Place(&b.interval->high);
   }
 
-  static const char* WrongBelow(const End* end, size_t depth, const End** last, Seen* seen,
-                                bool with_order) {
-    const End* furthest = end->IsLow() ? &end->interval->high : nullptr;
-    const auto look = [&](const End* child, int64_t side) -> const char* {
-      if (child == nullptr) return nullptr;
-      const int64_t half = static_cast<int64_t>((end->label & -end->label) / 2);
-      if (child->parent != end) return "another one's child";
-      if (child->label != end->label + static_cast<uint64_t>(side * half)) return "not the path";
-      if (const char* wrong = WrongBelow(child, depth + 1, last, seen, with_order)) return wrong;
-      if (furthest == nullptr ||
-          (child->furthest != nullptr && child->furthest->label > furthest->label))
-        furthest = child->furthest;
-      return nullptr;
-    };
-    if (const char* wrong = look(end->left, -1)) return wrong;
-    if (*last != nullptr && (*last)->label >= end->label) return "labels do not rise";
-    if (*last != nullptr && with_order && !InOrder(**last, *end)) return "not in order";
-    *last = end;
-    ++seen->count;
-    seen->height = std::max(seen->height, depth);
-    if (const char* wrong = look(end->right, 1)) return wrong;
-    return end->furthest == furthest ? nullptr : "another one is the furthest";
+  static int64_t Place(const End* end) { return IntervalTree<int>::PlaceOf(end); }
+
+  static bool IsFurther(const End* a, const End* b) {
+    if (a == nullptr || b == nullptr) return a != nullptr;
+    return a->key != b->key ? a->key > b->key : Place(a) > Place(b);
+  }
+
+  static const char* WrongBelow(Block* block, Seen* seen, bool with_order) {
+    ++seen->blocks;
+    if (block->count < 1 || block->count > Block::kCapacity) return "an odd count";
+    const End* furthest = nullptr;
+    for (int i = 0; i < block->count; ++i) {
+      const size_t first = seen->ends.size();
+      if (block->level == 0) {
+        End* const end = block->entries[i].end;
+        if (end->block != block) return "another one's end";
+        if (!seen->ends.empty() && with_order && !InOrder(*seen->ends.back(), *end))
+          return "not in order";
+        if (!seen->ends.empty() && Place(seen->ends.back()) >= Place(end))
+          return "places do not rise";
+        seen->ends.push_back(end);
+      } else {
+        Block* const below = block->entries[i].block;
+        if (below->parent != block || below->level != block->level - 1) return "no child";
+        if (const char* wrong = WrongBelow(below, seen, with_order)) return wrong;
+      }
+      const End* here = nullptr;
+      for (size_t k = first; k < seen->ends.size(); ++k)
+        if (seen->ends[k]->IsLow() && IsFurther(&seen->ends[k]->interval->high, here))
+          here = &seen->ends[k]->interval->high;
+      if (block->keys[i] != seen->ends[first]->key) return "another key";
+      if (block->furthest_keys[i] != (here == nullptr ? 0 : here->key))
+        return "another key of the furthest";
+      if (IsFurther(here, furthest)) furthest = here;
+      if (block->furthest[i] != furthest) return "another one is the furthest";
+    }
+    return nullptr;
   }
 };
 

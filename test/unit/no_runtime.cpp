@@ -30,7 +30,8 @@ struct Weighed : Interval<size_t> {
 
 // Calls everything; the arguments keep the compiler from knowing the answers.
 extern "C" size_t UseModel(const char* text, size_t size, FixedSink* sink, FlowControl* flow,
-                           IntervalIndex<Weighed>* intervals, Weighed* interval) {
+                           IntervalIndex<Weighed>* intervals, Weighed* interval,
+                           IntervalBlock<size_t>* block) {
   const std::string_view input(text, size);
   std::array<char, kMaxLiveIdBytes> buffer;
   if (const auto id = SubscriptionId::Parse(input)) {
@@ -60,8 +61,8 @@ extern "C" size_t UseModel(const char* text, size_t size, FixedSink* sink, FlowC
   WriteClear(*sink);
 
   const auto compare = [](size_t a, size_t b) { return a < b ? -1 : static_cast<int>(a > b); };
-  intervals->Insert(interval, compare);
-  intervals->ForEachContaining(size, compare, [&](const Weighed& hit) { sum += hit.weight; });
-  intervals->Remove(interval);
+  intervals->Insert(interval, compare, [&] { return block; });
+  intervals->ForEachContaining(size, size, compare, [&](const Weighed& hit) { sum += hit.weight; });
+  intervals->Remove(interval, [&](IntervalBlock<size_t>* freed) { sum += freed == block; });
   return sum;
 }

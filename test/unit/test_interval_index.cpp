@@ -27,7 +27,7 @@ constexpr int kMany = 100000;
 constexpr int kSeeds = 20;
 #endif
 
-void CheckSound(const IntervalWorld& world) {
+void CheckSound(IntervalWorld& world) {
   const char* wrong = world.Wrong();
   CHECK_EQ(std::string_view(wrong == nullptr ? "" : wrong), std::string_view());
 }
@@ -94,30 +94,52 @@ TEST(ZeroedMemoryIsAnEmptyIndexAndAnIntervalWithoutBounds) {
   Comparisons comparisons;
   int found = 0;
   const auto count = [&](Numbered&) { ++found; };
-  index->Remove(interval);
-  index->ForEachContaining(1, Comparing{&comparisons}, count);
+  IntervalBlock<int> block;
+  bool released = false;
+  const auto release = [&](IntervalBlock<int>* one) { released = one == &block; };
+  index->Remove(interval, release);
+  index->ForEachContaining(1, 1, Comparing{&comparisons}, count);
   CHECK_EQ(found, 0);
-  index->Insert(interval, Comparing{&comparisons});
-  index->ForEachContaining(1, Comparing{&comparisons}, count);
+  index->Insert(interval, Comparing{&comparisons}, [&] { return &block; });
+  index->ForEachContaining(1, 1, Comparing{&comparisons}, count);
   CHECK_EQ(found, 1);
   CHECK_EQ(comparisons.count, size_t{0});
+  index->Remove(interval, release);
+  CHECK(released);
+}
+
+TEST(WhatKeysTellApartIsNotCompared) {
+  IntervalWorld world(kMany / 10, Keys::kAll);
+  for (int i = 0; i < kMany / 10; ++i)
+    world.Set(static_cast<size_t>(i), kInclusive, 10 * i, kExclusive, 10 * i + 5);
+  InsertAll(world);
+  CheckSound(world);
+  CHECK_EQ(world.comparisons.count, size_t{0});
+  for (int value = 1; value < kMany; value += kMany / 100 + 1) {
+    world.comparisons.count = 0;
+    CHECK(world.FindsAll(value));
+    CHECK(world.comparisons.count <= (value % 5 == 0 ? 1 : 0));
+  }
 }
 
 TEST(AValueMayBeOfAnotherType) {
-  IntervalWorld world(2);
+  IntervalWorld world(2, Keys::kNone);
   world.Set(0, kInclusive, 1, kExclusive, 2);
   world.Set(1, kExclusive, 2, kUnbounded, 0);
   InsertAll(world);
   int sum = 0;
   const auto compare = [](int a, double b) { return a < b ? -1 : a > b; };
   for (const double value : {0.5, 1.5, 2.0, 2.5})
-    world.index.ForEachContaining(value, compare,
+    world.index.ForEachContaining(value, 0, compare,
                                   [&](const Numbered& one) { sum = sum * 10 + one.number + 1; });
   CHECK_EQ(sum, 12);
 }
 
-// How deep a tree of kMany intervals may be.
-size_t Deepest() { return std::bit_width(size_t{2} * kMany) * 7 / 4 + 1; }
+// So many comparisons may a search among kMany intervals take, one for each halving; in a block as
+// many as its capacity asks for.
+size_t Most() { return std::bit_width(size_t{2} * kMany) * 7 / 4 + 1; }
+// So many blocks may it enter, beside those in which it finds something.
+size_t MostBlocks() { return static_cast<size_t>(2 * IntervalWorld::Deepest(size_t{2} * kMany)); }
 
 // Inserts those of the world in this order and looks for some values that `hits(value)` contain.
 template <class Hits>
@@ -125,7 +147,7 @@ void CheckCost(IntervalWorld& world, const std::vector<int>& order, const Hits& 
   for (const int number : order) {
     world.comparisons.count = 0;
     CHECK(world.Insert(&world.intervals[static_cast<size_t>(number)]));
-    CHECK(world.comparisons.count <= 1 + 2 * Deepest());
+    CHECK(world.comparisons.count <= 1 + 2 * Most());
   }
   CheckSound(world);
   for (int i = 0; i < 40; ++i) {
@@ -134,8 +156,8 @@ void CheckCost(IntervalWorld& world, const std::vector<int>& order, const Hits& 
     world.comparisons.count = 0;
     CHECK(world.FindsAllAndNoMore(value));
     CHECK_EQ(world.found.size(), static_cast<size_t>(hits(value)));
-    CHECK(world.comparisons.count <= Deepest());
-    CHECK(world.entered <= 4 * Deepest() + 4 * world.found.size());
+    CHECK(world.comparisons.count <= Most());
+    CHECK(world.entered <= MostBlocks() + world.found.size());
   }
 }
 
@@ -144,7 +166,7 @@ template <class Fill, class Hits>
 void CheckCosts(const Fill& fill, const Hits& hits) {
   std::vector<int> order = Shuffled(kMany, 1);
   for (int i = 0; i < 3; ++i) {
-    IntervalWorld world(kMany);
+    IntervalWorld world(kMany, i == 0 ? Keys::kSome : i == 1 ? Keys::kNone : Keys::kAll);
     for (int k = 0; k < kMany; ++k) fill(world, k);
     CheckCost(world, order, hits);
     std::sort(order.begin(), order.end());
@@ -213,41 +235,33 @@ TEST(ATreeStaysLowWhateverIsRemoved) {
   CheckSound(world);
 }
 
-TEST(ATreeStaysLowWhereOnlyItsDeepestAreKept) {
-  IntervalWorld world(kMany);
-  const auto depth = [](const Numbered& one) { return 63 - std::countr_zero(one.high.label); };
-  for (int i = 0; i < kMany; ++i)
-    CHECK(world.Insert(&world.Set(static_cast<size_t>(i), kInclusive, i, kInclusive, i)));
-  const IntervalEnd<int>* deepest =
-      &std::max_element(world.intervals.begin(), world.intervals.end(),
-                        [&](const auto& a, const auto& b) { return depth(a) < depth(b); })
-           ->high;
-  std::vector<bool> kept(kMany);
-  for (; deepest != nullptr; deepest = deepest->parent)
-    kept[static_cast<size_t>(static_cast<const Numbered*>(deepest->interval)->number)] = true;
-  for (int i = 0; i < kMany; ++i)
-    if (!kept[static_cast<size_t>(i)]) world.Remove(&world.intervals[static_cast<size_t>(i)]);
-  CheckSound(world);
+TEST(ATreeGetsSmallWhereFewAreKept) {
+  for (const int kept_of : {7, 31, 1000}) {
+    IntervalWorld world(kMany);
+    for (int i = 0; i < kMany; ++i)
+      CHECK(world.Insert(&world.Set(static_cast<size_t>(i), kInclusive, i, kInclusive, i)));
+    for (int i = 0; i < kMany; ++i)
+      if (i % kept_of != 0) world.Remove(&world.intervals[static_cast<size_t>(i)]);
+    CheckSound(world);
+    CHECK(world.FindsAllAndNoMore(0) && world.FindsAllAndNoMore(kept_of));
+  }
 }
 
-TEST(AnInsertionMovesFewOthers) {
-  constexpr int kCount = 2000;
-  const std::vector<int> random = Shuffled(kCount, 4);
-  for (int way = 0; way < 4; ++way) {
-    IntervalWorld world(kCount);
-    std::vector<uint64_t> labels(kCount);
-    size_t moved = 0;
-    for (int i = 0; i < kCount; ++i) {
-      const size_t number = static_cast<size_t>(way == 0 ? random[static_cast<size_t>(i)] : i);
-      const int low = way == 1 ? 0 : way == 2 ? -i : static_cast<int>(number);
-      CHECK(world.Insert(&world.Set(number, kInclusive, low, kInclusive, low)));
-      for (size_t k = 0; k < kCount; ++k) {
-        moved += world.intervals[k].low.label != labels[k];
-        labels[k] = world.intervals[k].low.label;
-      }
+TEST(WithoutMemoryNothingChanges) {
+  IntervalWorld world(1000);
+  int failures = 0;
+  for (int i = 0; i < 1000; ++i) {
+    Numbered& interval = world.Set(static_cast<size_t>(i), kInclusive, i, kExclusive, i + 3);
+    const auto before = world.Bytes(&interval);
+    for (int k = 1; (world.allocations_left = k, !world.Insert(&interval)); ++k) {
+      CHECK(world.Bytes(&interval) == before && interval.low.block == nullptr);
+      ++failures;
     }
-    CHECK(moved < size_t{kCount} * std::bit_width(size_t{kCount}) * 2);
+    world.allocations_left = 0;
+    CheckSound(world);
   }
+  CHECK(failures > 20);
+  CHECK(world.FindsAllAndNoMore(500));
 }
 
 TEST(AComparisonThatLeavesChangesNothing) {
@@ -264,7 +278,7 @@ TEST(AComparisonThatLeavesChangesNothing) {
   for (bool left = true; left; leaves += left) {
     world.comparisons.left = leaves + 1;
     left = !world.Insert(&last);
-    if (left) CHECK(world.Bytes(&last) == before && last.low.label == 0);
+    if (left) CHECK(world.Bytes(&last) == before && last.low.block == nullptr);
   }
   CHECK(leaves > 10);
   CHECK(world.FindsAll(20) && world.FindsAll(21) && world.FindsAll(30));
@@ -299,7 +313,7 @@ TEST(RandomStepsFindWhatAListFinds) {
   for (unsigned seed = 1; seed <= unsigned{kSeeds}; ++seed) {
     std::mt19937 random(seed);
     const int values = seed % 2 == 0 ? 8 : 60;
-    IntervalWorld world(10 + random() % 90);
+    IntervalWorld world(10 + random() % 290, static_cast<Keys>(seed % 3));
     for (int i = 0; i < 1000; ++i) {
       Step(world, random, values);
       CheckSound(world);
@@ -311,7 +325,8 @@ TEST(RandomStepsFindWhatAListFinds) {
 TEST(ComparisonsThatContradictThemselvesBreakNothing) {
   for (unsigned seed = 1; seed <= unsigned{kSeeds}; ++seed) {
     std::mt19937 random(seed);
-    IntervalWorld world(100);
+    IntervalWorld world(300);
+    world.keys = static_cast<Keys>(seed % 3);
     world.comparisons.lie = seed;
     for (int i = 0; i < 1000; ++i) {
       Step(world, random, 8);
