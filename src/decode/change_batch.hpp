@@ -55,6 +55,7 @@ class ChangeBatch {
   TransactionId xid;
   XLogRecPtr commit_end;  // end of the commit record
   TimestampTz committed_at;
+  bool tells;  // decode/recent_commits.hpp
 
  private:
   struct Entry;

@@ -5,21 +5,15 @@
 
 #include "decode/dirty_rows.hpp"
 #include "decode/recent_commits.hpp"
-#include "pg/memory.hpp"
 
 extern "C" {
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "nodes/pg_list.h"
-#include "storage/lmgr.h"
 #include "storage/sinval.h"
-#include "utils/inval.h"
 }
 
 namespace live_queries {
 namespace {
-
-List* unheard = NIL;  // xids, in TopMemoryContext
 
 bool IsCommit(const XLogReaderState* reader) {
   if (XLogRecGetRmid(reader) != RM_XACT_ID) return false;
@@ -54,25 +48,10 @@ void NoteForeignCommit(const XLogReaderState* reader) {
     return;
   const TransactionId xid =
       TransactionIdIsValid(commit.twophase_xid) ? commit.twophase_xid : XLogRecGetXid(reader);
-  NoteCommit(xid);
-  InMemoryContext(TopMemoryContext, [&] { unheard = lappend_int(unheard, static_cast<int>(xid)); });
+  NoteCommit(xid, reader->EndRecPtr, true);
   if (DirtyLogIsKept())
     FinishDirtyTransaction({xid, commit.subxacts, static_cast<uint64_t>(commit.nsubxacts),
                             reader->EndRecPtr, commit.xact_time, true});
-}
-
-bool ForeignCommitsAreNew() { return unheard != NIL; }
-
-void HearOfForeignCommits() {
-  if (unheard == NIL) return;
-  WaitForRecentCommits();
-  // They tell of their changes before they release their locks, and after they have become visible.
-  ListCell* cell;
-  foreach (cell, unheard)
-    XactLockTableWait(static_cast<TransactionId>(lfirst_int(cell)), nullptr, nullptr, XLTW_None);
-  list_free(unheard);
-  unheard = NIL;
-  AcceptInvalidationMessages();
 }
 
 }  // namespace live_queries

@@ -26,7 +26,6 @@ namespace live_queries {
 namespace {
 
 MemoryContext change_context = nullptr;  // reset after each change
-bool catalogs_changed = false;
 PluginCounters counters;
 
 // Values that decoding has put together from several log records are pointed to from the tuple, and
@@ -162,11 +161,11 @@ void NoteDirtyCommit(const ReorderBufferTXN& transaction) {
 
 void OnCommit(LogicalDecodingContext*, ReorderBufferTXN* transaction, XLogRecPtr) {
   LIVE_QUERIES_FAULT("decode-commit");
-  NoteCommit(transaction->xid);
+  const bool tells = transaction->ninvalidations > 0;
+  NoteCommit(transaction->xid, transaction->end_lsn, tells);
   NoteCatalogChanges(*transaction);
-  catalogs_changed = catalogs_changed || transaction->ninvalidations > 0;
   if (DirtyLogIsKept()) NoteDirtyCommit(*transaction);
-  FinishBatch(transaction->xid, transaction->end_lsn, CommitTimeOf(*transaction));
+  FinishBatch(transaction->xid, transaction->end_lsn, CommitTimeOf(*transaction), tells);
 }
 
 void InitCallbacks(OutputPluginCallbacks* callbacks) {
@@ -186,12 +185,6 @@ void PreparePlugin(MemoryContext context) {
       AllocSetContextCreate(plugin_context, "live_queries decoded change", ALLOCSET_DEFAULT_SIZES);
   PrepareWatchedTables(plugin_context);
   PrepareReadyTransactions(plugin_context);
-}
-
-bool TakeCatalogsChanged() {
-  const bool changed = catalogs_changed;
-  catalogs_changed = false;
-  return changed;
 }
 
 PluginCounters TakePluginCounters() {

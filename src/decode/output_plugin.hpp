@@ -10,9 +10,6 @@ namespace live_queries {
 // Allows the plugin to run in this process, with its memory below `context`.
 void PreparePlugin(MemoryContext context);
 
-// Whether a transaction that was decoded since the last call has changed a catalog.
-bool TakeCatalogsChanged();
-
 // What was counted since the last call.
 struct PluginCounters {
   uint64 changes_decoded;

@@ -24,7 +24,7 @@ ChangeBatch* UnfinishedBatch() {
   return unfinished;
 }
 
-void FinishBatch(TransactionId xid, XLogRecPtr commit_end, TimestampTz committed_at) {
+void FinishBatch(TransactionId xid, XLogRecPtr commit_end, TimestampTz committed_at, bool tells) {
   ChangeBatch* batch = unfinished;
   if (batch == nullptr) return;
   unfinished = nullptr;
@@ -32,6 +32,7 @@ void FinishBatch(TransactionId xid, XLogRecPtr commit_end, TimestampTz committed
   batch->xid = xid;
   batch->commit_end = commit_end;
   batch->committed_at = committed_at;
+  batch->tells = tells;
   if (last_ready == nullptr)
     first_ready = batch;
   else

@@ -13,8 +13,9 @@ void PrepareReadyTransactions(MemoryContext context);
 
 // Of the transaction that is being decoded; made when it is first asked for.
 ChangeBatch* UnfinishedBatch();
-// That transaction has committed: its batch, if it has one, is ready.
-void FinishBatch(TransactionId xid, XLogRecPtr commit_end, TimestampTz committed_at);
+// That transaction has committed: its batch, if it has one, is ready. `tells`: it has changed
+// catalogs.
+void FinishBatch(TransactionId xid, XLogRecPtr commit_end, TimestampTz committed_at, bool tells);
 
 // The oldest; nullptr if nothing waits. The others follow by `next`.
 ChangeBatch* FirstReadyBatch();

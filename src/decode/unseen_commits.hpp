@@ -7,7 +7,6 @@
 extern "C" {
 #include "access/transam.h"
 #include "storage/lock.h"
-#include "utils/snapshot.h"
 }
 
 namespace live_queries {
@@ -34,20 +33,6 @@ void ForEachEndingCommit(Visit&& visit) {
   }
   pfree(locks->locks);
   pfree(locks);
-}
-
-// Calls `visit` for each transaction (and perhaps for subtransactions) that `snapshot` does not
-// see, though it has committed by now. Those that begin later may be missing.
-template <class Visit>
-void ForEachUnseenCommit(Snapshot snapshot, Visit&& visit) {
-  for (uint32 i = 0; i < snapshot->xcnt; ++i)
-    if (TransactionIdDidCommit(snapshot->xip[i])) visit(snapshot->xip[i]);
-  // Those from xmax on are running for it without being listed.
-  const TransactionId next = ReadNextTransactionId();
-  for (TransactionId xid = snapshot->xmax; TransactionIdPrecedes(xid, next);) {
-    if (TransactionIdDidCommit(xid)) visit(xid);
-    TransactionIdAdvance(xid);
-  }
 }
 
 }  // namespace live_queries

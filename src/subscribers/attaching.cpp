@@ -2,7 +2,6 @@
 // decoded before is visible, it is woken. Process: decoder.
 #include "subscribers/attaching.hpp"
 
-#include "decode/recent_commits.hpp"
 #include "evaluate/delta_template.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
@@ -87,6 +86,13 @@ bool IsCheckedFirst(const Subscriber& subscriber) {
   return subscriber.route->owner->unchecked;
 }
 
+// Not before its time: what is not told yet, its client would not know of when it analyses again.
+void SendBackIfOutdated(const Attachment& attachment, XLogRecPtr handled) {
+  Subscriber* subscriber = attachment.begin > handled ? nullptr : SleeperOf(attachment);
+  if (subscriber != nullptr && subscriber->outdated)
+    AskToSubscribeAgain(subscriber, subscriber->values == nullptr ? 0 : subscriber->values->here);
+}
+
 bool IsReady(const Attachment& attachment, XLogRecPtr handled) {
   if (attachment.begin > handled) return false;
   const Subscriber* subscriber = SleeperOf(attachment);
@@ -163,13 +169,13 @@ void FinishAttachments(XLogRecPtr handled) {
   InMemoryContext(TopMemoryContext, [&] {
     foreach (cell, attachments) {
       Attachment* attachment = static_cast<Attachment*>(lfirst(cell));
+      SendBackIfOutdated(*attachment, handled);
       List** list = IsReady(*attachment, handled) ? &ready : &waiting;
       *list = lappend(*list, attachment);
     }
   });
   if (ready != NIL) {
     LIVE_QUERIES_FAULT("decoder-attaching");
-    WaitForRecentCommits();
     foreach (cell, ready) WakeUp(*static_cast<Attachment*>(lfirst(cell)));
     LIVE_QUERIES_FAULT("decoder-attached");
     ConditionVariableBroadcast(&MyConsumer()->progress);

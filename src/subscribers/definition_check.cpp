@@ -7,8 +7,6 @@
 #include <utility>
 
 #include "analyze/settings_capture.hpp"
-#include "decode/foreign_commits.hpp"
-#include "decode/recent_commits.hpp"
 #include "pg/fault.hpp"
 #include "pg/local_setting.hpp"
 #include "pg/memory.hpp"
@@ -362,16 +360,13 @@ CheckResult LookAt(const Subscriber& subscriber, const DefinitionCopy** unchange
   return result;
 }
 
-// Of one that attaches: its client, which has read nothing yet, begins anew. Where that does not
-// help, it is looked at once more when it listens, and told then what others are told.
+// Of one that attaches: its client, which has read nothing yet, is to begin anew, when its time has
+// come (attaching.cpp). Where that does not help, it is looked at once more when it listens, and
+// told then what others are told.
 void TellAttaching(Subscriber* subscriber, const CheckResult& result, int sent_back) {
-  subscriber->undecided = false;
-  if (result.finding == Finding::kSame) return;
   const bool may_help = result.finding == Finding::kDifferent || result.finding == Finding::kError;
-  if (may_help && sent_back < kMostReturns)
-    AskToSubscribeAgain(subscriber, subscriber->values == nullptr ? 0 : subscriber->values->here);
-  else
-    subscriber->undecided = true;
+  subscriber->outdated = may_help && sent_back < kMostReturns;
+  subscriber->undecided = result.finding != Finding::kSame && !subscriber->outdated;
 }
 
 // Of a template at which nobody listens, as of a new one: those who attach are compared. Their
@@ -453,8 +448,6 @@ void CheckOne(Template* one, void* context) {
 // Runs `body` with a Pass.
 template <class Body>
 void InPass(Body&& body) {
-  // The log is ahead of what is visible: a change that was decoded may not be in the catalogs yet.
-  WaitForRecentCommits();
   MemoryContext context = AllocSetContextCreate(
       CurrentMemoryContext, "live_queries definition check", ALLOCSET_DEFAULT_SIZES);
   MemoryContext scratch =
@@ -472,13 +465,7 @@ void InPass(Body&& body) {
 
 }  // namespace
 
-void CheckChangedValues() {
-  if (!AnyValuesUnchecked()) return;
-  InPass([](Pass* pass) { TakeUncheckedValues(CheckOne<CheckValuesOf>, pass); });
-}
-
 void CheckChangedDefinitions() {
-  HearOfForeignCommits();
   if (!AnyUnchecked()) return;
   InPass([](Pass* pass) {
     TakeUncheckedValues(CheckOne<CheckValuesOf>, pass);

@@ -12,8 +12,4 @@ namespace live_queries {
 // now. In a transaction.
 void CheckChangedDefinitions();
 
-// The same for what was frozen, alone: also of those that are not attached yet, and are not to be
-// before it.
-void CheckChangedValues();
-
 }  // namespace live_queries

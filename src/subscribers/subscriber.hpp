@@ -26,6 +26,7 @@ struct Subscriber {
   bool attaching;  // and until then is muted too
   // It was looked at in vain while it attached, and is to be looked at again when it listens.
   bool undecided;
+  bool outdated;                // it attaches, and is to be asked to subscribe again
   Subscriber* next_with_batch;  // resetting.hpp
   WatchedValues* values;        // nullptr: it has none, as most
 };

@@ -2,7 +2,7 @@
 // go: one that no template depends on costs a look-up. Process: decoder.
 #include "template/unchecked.hpp"
 
-#include "decode/output_plugin.hpp"
+#include "decode/recent_commits.hpp"
 #include "template/template_table.hpp"
 
 extern "C" {
@@ -20,6 +20,8 @@ bool any_values_unchecked = false;
 uint64 made_seen = 0;
 bool shared_catalog_changed = false;
 bool flushing = false;  // nothing has changed
+bool replaying = false;
+uint64 heard_before_replay = 0;
 
 // Whether anything was heard of a change since the last call.
 bool HeardOfChanges() {
@@ -29,13 +31,19 @@ bool HeardOfChanges() {
   return changed;
 }
 
+// Whether the caches are told of nothing that others have told. What is replayed may not be visible
+// yet, and will be told.
+bool NothingIsTold() {
+  return flushing || (replaying && heard_before_replay == SharedInvalidMessageCounter);
+}
+
 void MustCheck(Template* common) {
   common->unchecked = true;
   any_unchecked = true;
 }
 
 void OnRelationChange(Datum, Oid relation) {
-  if (flushing) return;
+  if (NothingIsTold()) return;
   if (OidIsValid(relation))
     ForEachTemplateOn(Subject::kRelation, relation, MustCheck);
   else
@@ -44,7 +52,7 @@ void OnRelationChange(Datum, Oid relation) {
 
 template <class CacheId>  // a type of its own since 19
 void OnCatalogChange(Datum, CacheId cache, uint32 hash) {
-  if (flushing) return;
+  if (NothingIsTold()) return;
   auto must_check = [&](Template* common) {
     MustCheck(common);
     common->function_changed = common->function_changed || cache == PROCOID;
@@ -62,7 +70,7 @@ void OnCatalogChange(Datum, CacheId cache, uint32 hash) {
 // Of a catalog of the whole server, in which other databases' transactions write too.
 template <class CacheId>
 void OnSharedCatalogChange(Datum, CacheId, uint32) {
-  if (!flushing) shared_catalog_changed = true;
+  if (!NothingIsTold()) shared_catalog_changed = true;
 }
 
 void MustCheckValues(Template* common) {
@@ -81,6 +89,13 @@ void MustCheckAllValues() {
   ForEachTemplate([](Template* common) { MustCheckValuesOf(common, true); });
 }
 
+bool AnyValuesUnchecked() {
+  const bool catalogs_changed = decodes_log ? TakeCatalogsChanged() : HeardOfChanges();
+  if (catalogs_changed || shared_catalog_changed) MustCheckAllValues();
+  shared_catalog_changed = false;
+  return any_values_unchecked;
+}
+
 }  // namespace
 
 void PrepareUnchecked(bool decodes) {
@@ -97,16 +112,16 @@ void FlushCatalogCaches() {
   flushing = false;
 }
 
+void BeginReplay() {
+  heard_before_replay = SharedInvalidMessageCounter;
+  replaying = true;
+}
+
+void EndReplay() { replaying = false; }
+
 void AddCatalogReader(Template* common) {
   ++common->catalog_readers;
   MustCheckValues(common);
-}
-
-bool AnyValuesUnchecked() {
-  const bool catalogs_changed = decodes_log ? TakeCatalogsChanged() : HeardOfChanges();
-  if (catalogs_changed || shared_catalog_changed) MustCheckAllValues();
-  shared_catalog_changed = false;
-  return any_values_unchecked;
 }
 
 bool AnyUnchecked() {

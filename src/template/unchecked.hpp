@@ -8,11 +8,16 @@
 namespace live_queries {
 
 // Listens to changes of catalogs, after PrepareTemplates. `decodes`: this process learns from the
-// log that one has changed, not earlier.
+// commits that it has decoded that one has changed (decode/recent_commits.hpp).
 void PrepareUnchecked(bool decodes);
 
 // Empties the server's caches of catalogs, of which the templates need not hear.
 void FlushCatalogCaches();
+
+// Around the decoding of a record. A transaction that is replayed throws away what it has changed
+// from the caches, when nobody may see that yet. The templates hear of it once it is told.
+void BeginReplay();
+void EndReplay();
 
 // One more that has frozen values, which it has not seen looked at yet: TakeUncheckedValues comes
 // to its template, now and whenever a catalog has changed.
@@ -20,7 +25,6 @@ void AddCatalogReader(Template* common);
 
 // Templates whose definitions, or values, may have changed since they were looked at.
 bool AnyUnchecked();
-bool AnyValuesUnchecked();
 // Visits those, after marking them as looked at: first the ones with subscribers whose values may
 // have changed (Template::values_asked); then the others, whose values are right.
 void TakeUncheckedValues(void (*check)(Template*, void*), void* context);

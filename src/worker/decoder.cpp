@@ -86,7 +86,10 @@ bool ReadRecords() {
   for (int i = 0; i < kRecordsAtOnce; ++i) {
     CHECK_FOR_INTERRUPTS();
     if (ReadyCount() >= kReadyTransactions || ReadyBytes() >= kReadyBytes) return false;
-    if (!DecodeNextRecord()) return true;
+    BeginReplay();
+    const bool found = DecodeNextRecord();
+    EndReplay();
+    if (!found) return true;
     NoteForeignCommit(StreamReader());
     // Decoding leaves another context behind.
     MemoryContextSwitchTo(TopMemoryContext);
@@ -151,16 +154,6 @@ void Sync(bool everything) {
   CommitTransactionCommand();
 }
 
-// What this process has not been told of yet concerns those who attach, and it hears of that at the
-// beginning of a transaction.
-void CheckBeforeAttaching(XLogRecPtr handled) {
-  if (!AttachmentsWait()) return;
-  StartTransactionCommand();
-  HearOfForeignCommits();
-  CommitTransactionCommand();
-  if (AttachmentsAwaitCheck(handled)) CheckDefinitions();
-}
-
 void Loop() {
   TimestampTz last_turn = 0;
   TurnPace pace;
@@ -188,24 +181,27 @@ void Loop() {
     const Progress progress = EvaluateReady();
     MemoryContextSwitchTo(TopMemoryContext);
     const XLogRecPtr handled = HandledPosition(read);
-    CheckValues();
-    CheckBeforeAttaching(handled);
+    // Before it is heard: what is told later is heard in another turn.
+    const XLogRecPtr told = ToldUpTo(handled);
+    const XLogRecPtr over = AttachmentsWait() ? OverUpTo(handled) : handled;
+    // What this process has not been told of yet concerns those who attach.
+    CheckDefinitions(AttachmentsWait());
     MemoryContextSwitchTo(TopMemoryContext);
-    FinishAttachments(handled);
+    FinishAttachments(over);
     // Also while there is always more to do. What waits is in memory or in our files.
     ConfirmNowAndThen();
     KeepHouseNowAndThen();
     // A change of a catalog is not handled before those whom it concerns are reset.
-    CheckDefinitions();
-    PublishPosition(handled);
+    CheckDefinitions(false);
+    PublishPosition(told);
     // After that: evaluators go no further than what is published.
     ShareDirtyLog(read);
     if (progress == Progress::kBlocked) Sleep(kVisibilityPollMs);
     if (progress != Progress::kNothingReady || !at_end) continue;
-    if (read != shared_position) ShareProgress();
-    shared_position = read;
-    Sleep(kSafetyNetMs);
-    slept = true;
+    if (told != shared_position) ShareProgress();
+    shared_position = told;
+    slept = told == handled && over == handled;
+    Sleep(slept ? kSafetyNetMs : kVisibilityPollMs);
   }
 }
 

@@ -5,8 +5,8 @@
 
 #include <climits>
 
-#include "decode/foreign_commits.hpp"
 #include "decode/ready_transactions.hpp"
+#include "decode/recent_commits.hpp"
 #include "decode/watched_tables.hpp"
 #include "deliver/outbox.hpp"
 #include "match/matcher.hpp"
@@ -23,7 +23,6 @@
 
 extern "C" {
 #include "access/xact.h"
-#include "storage/procarray.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 }
@@ -37,13 +36,14 @@ constexpr size_t kGroupBytes = 16 * 1024 * 1024;
 
 MemoryContext evaluation_context = nullptr;
 
-// The oldest ready transactions that new snapshots see.
+// The oldest ready transactions that new snapshots see. One that has changed catalogs too has told
+// that: its rows are not evaluated before the definitions that it concerns are checked.
 int VisibleGroup() {
   int count = 0;
   size_t bytes = 0;
   for (ChangeBatch* batch = FirstReadyBatch(); batch != nullptr; batch = batch->next) {
     if (count > 0 && (count >= static_cast<int>(kGroupTransactions) || bytes > kGroupBytes)) break;
-    if (TransactionIdIsInProgress(batch->xid)) break;
+    if (!CommitIsOver(batch->xid, batch->tells)) break;
     bytes += batch->bytes();
     ++count;
   }
@@ -143,18 +143,10 @@ Progress EvaluateReady() {
   return Progress::kSome;
 }
 
-void CheckDefinitions() {
-  if (!AnyUnchecked() && !ForeignCommitsAreNew()) return;
+void CheckDefinitions(bool hear) {
+  if (!hear && !CatalogsChanged() && !AnyUnchecked()) return;
   StartEvaluation();
   CheckChangedDefinitions();
-  EndEvaluation();
-  BeginTurn();
-}
-
-void CheckValues() {
-  if (!AnyValuesUnchecked()) return;
-  StartEvaluation();
-  CheckChangedValues();
   EndEvaluation();
   BeginTurn();
 }

@@ -18,10 +18,9 @@ enum class Progress : uint8_t {
 // the subscriptions it concerns, and the group is to be done again; any other is raised.
 Progress EvaluateReady();
 
-// Looks at definitions that may have changed, where no transaction is ready to be evaluated.
-void CheckDefinitions();
-
-// The same for what was frozen, alone. Must be called before FinishAttachments.
-void CheckValues();
+// Looks at definitions, and what was frozen, that may have changed, where no transaction is ready
+// to be evaluated. `hear`: also if nothing is known to have changed, for others may have told of
+// changes.
+void CheckDefinitions(bool hear);
 
 }  // namespace live_queries
