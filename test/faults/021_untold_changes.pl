@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_fault_node('untold_changes', 'live_queries.idle_timeout = 1s');
-my ($writer, $defines, $client) = map { connect_client($node) } 1 .. 3;
+my ($writer, $defines, $client, $watches) = map { connect_client($node) } 1 .. 4;
 
 sub big { my ($n) = @_; return "CREATE OR REPLACE FUNCTION big() RETURNS SETOF t STABLE LANGUAGE sql AS 'SELECT * FROM t WHERE n > $n'" }
 sub told { my ($one) = @_; return join ' ', map { join ' ', @{ $_->{message} }{qw(subscription_id type)} } $one->synced }
@@ -28,6 +28,7 @@ sub commits_untold {
 # ---- who subscribes --------------------------------------------------------------------------------------------
 
 # Its session knows the function as it was.
+$watches->subscribe('all the time', 'SELECT id, note FROM t WHERE id = 1');
 $writer->rows($_) for big(20), 'CREATE TABLE unwatched (id int)';
 for my $others (0, 1) {
     my $listener = connect_client($node);
@@ -104,6 +105,6 @@ for my $case ([ 'elsewhere', 'CREATE ROLE another' ], [ 'postgres', 'INSERT INTO
     $attaches->disconnect;
 }
 
-$_->disconnect for $writer, $defines, $client, values %databases;
+$_->disconnect for $writer, $defines, $client, $watches, values %databases;
 nothing_left($node, 'at the end');
 done_testing();
