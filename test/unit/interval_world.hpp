@@ -9,9 +9,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <set>
-#include <utility>
 #include <vector>
 
 #include "model/interval_index.hpp"
@@ -182,26 +180,6 @@ class IntervalWorld {
     return levels;
   }
 
-  // Whether Find finds what it must and enters no block that the one above tells to leave out: all
-  // in such blocks seem to contain the value then. Leaves in `entered` how many others there are.
-  bool FindsAllAndNoMore(int value) {
-    std::vector<std::pair<Block*, Block>> altered;
-    entered = 0;
-    if (Block* const root = Root()) {
-      // By the order that the tree has: it is looked at by itself.
-      std::vector<End*> ends;
-      Collect(root, &ends);
-      size_t before = 0;
-      while (before < ends.size() && IsBefore(*ends[before], value)) ++before;
-      std::map<const End*, size_t> places;
-      for (size_t i = 0; i < ends.size(); ++i) places[ends[i]] = i;
-      SetTraps(root, 0, before, places, &altered);
-    }
-    const bool finds = FindsAll(value);
-    for (const auto& [block, content] : altered) *block = content;
-    return finds;
-  }
-
   std::vector<Numbered> intervals;
   IntervalIndex<Numbered> index;
   Keys keys;
@@ -210,7 +188,6 @@ class IntervalWorld {
   int allocations_left = 0;  // the last of so many leaves; 0: none does
   std::vector<int> found;
   std::vector<int> expected;
-  size_t entered = 0;
 
  private:
   static constexpr size_t kMostSpare = 2 * 12;
@@ -245,43 +222,6 @@ class IntervalWorld {
     visit(block);
     for (int i = 0; block->level > 0 && i < block->count; ++i)
       VisitBelow(block->entries[i].block, visit);
-  }
-
-  static void Collect(Block* top, std::vector<End*>* ends) {
-    VisitBelow(top, [&](Block* block) {
-      for (int i = 0; block->level == 0 && i < block->count; ++i)
-        ends->push_back(block->entries[i].end);
-    });
-  }
-
-  static bool IsBefore(const End& end, int value) {
-    return end.IsLow() ? IsBelow(end, value) : !IsAbove(end, value);
-  }
-
-  // `first`: of how many ends it is after. Returns of how many the next block is.
-  size_t SetTraps(Block* block, size_t first, size_t before,
-                  const std::map<const End*, size_t>& places,
-                  std::vector<std::pair<Block*, Block>>* altered) {
-    ++entered;
-    if (block->level == 0) return first + static_cast<size_t>(block->count);
-    for (int i = 0; i < block->count; ++i) {
-      Block* const below = block->entries[i].block;
-      std::vector<End*> ends;
-      Collect(below, &ends);
-      const size_t next = first + ends.size();
-      bool reaches = false;
-      for (const End* end : ends)
-        reaches = reaches || (end->IsLow() && places.at(&end->interval->high) >= before);
-      if (first < before && (next >= before || reaches))
-        (void)SetTraps(below, first, before, places, altered);
-      else
-        VisitBelow(below, [&](Block* trap) {
-          altered->emplace_back(trap, *trap);
-          for (int k = 0; k < trap->count; ++k) trap->furthest_keys[k] = UINT64_MAX;
-        });
-      first = next;
-    }
-    return first;
   }
 
   static int Side(const End& end) { return end.IsLow() == (end.kind == BoundKind::kExclusive); }
