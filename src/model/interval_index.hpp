@@ -191,10 +191,10 @@ class IntervalIndex {
   // Leaves in `steps` the way down to a point, by levels; returns the place of the end before it.
   template <class IsBefore>
   int64_t Descend(uint64_t key, Step* steps, const IsBefore& is_before) const {
+    const Block* block = tree_.root();
+    if (block == nullptr) return -1;
     int64_t place = 0;
-    for (const Block* block = tree_.root(); block != nullptr;) {
-      const int before = CountBefore(block, key, is_before);
-      if (before == 0) break;
+    while (const int before = CountBefore(block, key, is_before)) {
       steps[block->level] = {block, before};
       place = (place << Tree::kBitsOfLevel) | (before - 1);
       if (block->level == 0) return place;
