@@ -135,6 +135,8 @@ Progress EvaluateReady() {
   if (FirstReadyBatch() == nullptr) return Progress::kNothingReady;
   const int count = VisibleGroup();
   if (count == 0) return Progress::kBlocked;
+  // What was told before these became visible is looked at before them.
+  (void)ToldUpTo(FirstReadyBatch()->commit_end);
   MemoryContextReset(evaluation_context);
   MemoryContextSwitchTo(evaluation_context);
   const bool evaluated =
