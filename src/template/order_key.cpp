@@ -43,8 +43,7 @@ Form FormOf(Oid comparison, Oid collation) {
     case F_BYTEACMP:
       return Form::kBytes;
     case F_BTTEXTCMP:
-      return collation == C_COLLATION_OID || collation == POSIX_COLLATION_OID ? Form::kBytes
-                                                                              : Form::kNone;
+      return collation == C_COLLATION_OID ? Form::kBytes : Form::kNone;
     case F_UUID_CMP:
       return Form::kUuid;
     case F_NUMERIC_CMP:
