@@ -100,9 +100,12 @@ XLogRecPtr OverUpTo(XLogRecPtr position) {
   return count == 0 ? position : std::min(position, commits[0].end - 1);
 }
 
+void NoteWhatIsTold() {
+  if (telling > 0) ForgetOver();
+}
+
 XLogRecPtr ToldUpTo(XLogRecPtr position) {
-  if (telling == 0) return position;
-  ForgetOver();
+  NoteWhatIsTold();
   for (int i = 0; i < count; ++i)
     if (TellsOfDecoded(commits[i])) return std::min(position, commits[i].end - 1);
   return position;

@@ -33,6 +33,9 @@ XLogRecPtr OverUpTo(XLogRecPtr position);
 // changed concerns nobody who listens.
 XLogRecPtr ToldUpTo(XLogRecPtr position);
 
+// Looks which of those that tell have done so by now, for CatalogsChanged.
+void NoteWhatIsTold();
+
 // Whether any has been found to have told since the last TakeCatalogsChanged. What it has told is
 // heard at the beginning of the next transaction.
 bool CatalogsChanged();

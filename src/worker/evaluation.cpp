@@ -136,7 +136,7 @@ Progress EvaluateReady() {
   const int count = VisibleGroup();
   if (count == 0) return Progress::kBlocked;
   // What was told before these became visible is looked at before them.
-  (void)ToldUpTo(FirstReadyBatch()->commit_end);
+  NoteWhatIsTold();
   MemoryContextReset(evaluation_context);
   MemoryContextSwitchTo(evaluation_context);
   const bool evaluated =
