@@ -234,7 +234,11 @@ std::string Connection::Name() const {
 std::string Connection::Database() const { return PQdb(connection_.get()); }
 
 bool Connection::HasExtensionFiles() {
-  return !Query("SELECT 1 FROM pg_available_extensions WHERE name = 'live_queries'").empty();
+  try {
+    return !Query("SELECT 1 FROM pg_available_extensions WHERE name = 'live_queries'").empty();
+  } catch (const std::runtime_error&) {
+    return true;
+  }
 }
 
 std::string Connection::ProcessAtFirst() const {

@@ -62,7 +62,7 @@ class Connection {
   // Whom and what this is connected to, for people: user@host:port/database.
   std::string Name() const;
   std::string Database() const;
-  // Whether the files of the extension are on the server.
+  // Whether the files of the extension are on the server, as far as that can be asked.
   bool HasExtensionFiles();
   // The server process with which the connection began, as it was told then.
   std::string ProcessAtFirst() const;

@@ -48,6 +48,8 @@ in_chroot() {
   unshare --mount --pid --fork --kill-child --propagation private bash -euc '
     source=$1 root=$2
     shift 2
+    # So that its root is a mount, without which it could have no mount namespaces of its own.
+    mount --bind "$root" "$root"
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"

@@ -18,7 +18,7 @@ export function nextCommandOf(queries: readonly Query[], { batch, many }: Settin
 
 /** Begins the first that waits, with others unless it is to begin alone. */
 function beginning(first: Query, queries: readonly Query[], many: number): Command {
-  const waiting = first.alone ? [first] : queries.filter(({ need, alone }) => need === 'subscribe' && !alone);
-  if (waiting.length > 1) return { kind: 'subscribe_many', queries: waiting.slice(0, many) };
+  const together = first.alone ? [] : queries.filter(({ need, alone }) => need === 'subscribe' && !alone).slice(0, many);
+  if (together.length > 1) return { kind: 'subscribe_many', queries: together };
   return { kind: 'subscribe', query: first, params: first.params };
 }

@@ -62,6 +62,16 @@ for (const [name, connector] of [
     await execute('DELETE FROM words WHERE id = 4');
   });
 
+  test(`${name}: each begins by a call of its own where no more are allowed`, async () => {
+    const said: string[] = [];
+    const connection = connect(noting(connector, said), { many: 0 });
+    const queries = ["it's", 'é'].map((word) => connection.live(RIGHT, [word, null], soon()));
+    await Promise.all(queries.map((query) => query.ready()));
+    assert.deepEqual(queries.map(ids), [[1], [3]]);
+    assert.deepEqual(said, ['subscribe', 'subscribe']);
+    connection.close();
+  });
+
   test(`${name}: one that is wrong keeps no other from being live`, async () => {
     const said: string[] = [];
     const connection = connect(noting(connector, said));
