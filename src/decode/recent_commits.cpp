@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "decode/unseen_commits.hpp"
+#include "pg/compat_decoding.hpp"
 #include "pg/fault.hpp"
 
 extern "C" {
@@ -41,29 +42,36 @@ bool TellsOfDecoded(const NotedCommit& commit) {
 bool HoldsItsLock(TransactionId xid) {
   LOCKTAG tag;
   SET_LOCKTAG_TRANSACTION(tag, xid);
-  if (LockAcquire(&tag, ShareLock, /* sessionLock */ true, /* dontWait */ true) ==
-      LOCKACQUIRE_NOT_AVAIL)
-    return true;
+  if (!TryLockOfSession(tag, ShareLock)) return true;
   (void)LockRelease(&tag, ShareLock, true);
   return false;
 }
 
-void ForgetOver() {
+bool IsOver(const NotedCommit& commit) {
+  if (!CommitIsOver(commit.xid, commit.tells)) return false;
+  catalogs_changed = catalogs_changed || commit.tells;
+  if (TellsOfDecoded(commit)) --telling;
+  return true;
+}
+
+// Those that tell, or all of them.
+void ForgetOver(bool all) {
   int kept = 0;
-  for (int i = 0; i < count; ++i) {
-    const NotedCommit commit = commits[i];
-    if (!CommitIsOver(commit.xid, commit.tells)) {
-      commits[kept++] = commit;
-      continue;
-    }
-    catalogs_changed = catalogs_changed || commit.tells;
-    if (TellsOfDecoded(commit)) --telling;
-  }
+  for (int i = 0; i < count; ++i)
+    if (!(all || TellsOfDecoded(commits[i])) || !IsOver(commits[i])) commits[kept++] = commits[i];
   count = kept;
 }
 
+// As far as nothing comes before them that is not.
+void ForgetFirstOver() {
+  int over = 0;
+  while (over < count && IsOver(commits[over])) ++over;
+  count -= over;
+  if (over > 0) memmove(commits, commits + over, sizeof(NotedCommit) * static_cast<size_t>(count));
+}
+
 void MakeRoom() {
-  ForgetOver();
+  ForgetOver(true);
   if (count < capacity / 2) return;
   const int grown = capacity == 0 ? kFirstCapacity : capacity * 2;
   auto* larger = static_cast<NotedCommit*>(
@@ -96,16 +104,17 @@ bool CommitIsOver(TransactionId xid, bool tells) {
 
 XLogRecPtr OverUpTo(XLogRecPtr position) {
   if (LIVE_QUERIES_MUTATION("attach_at_once")) return position;
-  ForgetOver();
+  ForgetFirstOver();
   return count == 0 ? position : std::min(position, commits[0].end - 1);
 }
 
 void NoteWhatIsTold() {
-  if (telling > 0) ForgetOver();
+  if (telling > 0) ForgetOver(false);
 }
 
 XLogRecPtr ToldUpTo(XLogRecPtr position) {
   NoteWhatIsTold();
+  if (telling == 0) return position;
   for (int i = 0; i < count; ++i)
     if (TellsOfDecoded(commits[i])) return std::min(position, commits[i].end - 1);
   return position;

@@ -10,6 +10,7 @@ extern "C" {
 #include "replication/output_plugin.h"
 #include "replication/reorderbuffer.h"
 #include "replication/slot.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/guc.h"
@@ -53,6 +54,17 @@ inline void CreateTemporarySlot(const char* name, SlotKind kind) {
   ReplicationSlotCreate(name, of_database, RS_TEMPORARY, false, false, false);
 #else
   ReplicationSlotCreate(name, of_database, RS_TEMPORARY, false);
+#endif
+}
+
+// Takes a lock beyond transactions, unless somebody else has it, or the table of locks is full. 18
+// asks whether that is to be logged.
+inline bool TryLockOfSession(const LOCKTAG& tag, LOCKMODE mode) {
+#if PG_VERSION_NUM >= 180000
+  return LockAcquireExtended(&tag, mode, true, true, false, nullptr, false) !=
+         LOCKACQUIRE_NOT_AVAIL;
+#else
+  return LockAcquireExtended(&tag, mode, true, true, false, nullptr) != LOCKACQUIRE_NOT_AVAIL;
 #endif
 }
 

@@ -317,7 +317,9 @@ void TellOfValues(const Pending& item, const CheckResult& result, Pass* pass) {
   if (result.finding != Finding::kDifferent && !is_error) {
     subscriber->attaching ? AskToSubscribeAgain(subscriber) : Tell(subscriber, result);
   } else if (subscriber->attaching) {
-    if (definition->values_here == here)
+    // What was told since it registered, its client may not have known of, the second time too.
+    const bool may_be_told = item.catalogs_changed && definition->sent_back < kMostReturns;
+    if (definition->values_here == here && !may_be_told)
       subscriber->values->here = here;
     else
       AskToSubscribeAgain(subscriber, here);

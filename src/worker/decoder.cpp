@@ -200,8 +200,8 @@ void Loop() {
     if (progress != Progress::kNothingReady || !at_end) continue;
     if (told != shared_position) ShareProgress();
     shared_position = told;
-    slept = told == handled && over == handled;
-    Sleep(slept ? kSafetyNetMs : kVisibilityPollMs);
+    Sleep(told == handled && over == handled ? kSafetyNetMs : kVisibilityPollMs);
+    slept = true;
   }
 }
 

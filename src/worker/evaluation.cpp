@@ -35,6 +35,7 @@ constexpr uint64 kGroupTransactions = 1000;
 constexpr size_t kGroupBytes = 16 * 1024 * 1024;
 
 MemoryContext evaluation_context = nullptr;
+bool is_repeated = false;  // the oldest group, by the time that its roles have left
 
 // The oldest ready transactions that new snapshots see. One that has changed catalogs too has told
 // that: its rows are not evaluated before the definitions that it concerns are checked.
@@ -142,6 +143,7 @@ Progress EvaluateReady() {
   const bool evaluated =
       WithTempFileLimit(LimitBesideBatches(temp_file_limit), [&] { return Attempt(count); });
   if (evaluated) Publish(count);
+  is_repeated = !evaluated;
   return Progress::kSome;
 }
 
@@ -150,7 +152,7 @@ void CheckDefinitions(bool hear) {
   StartEvaluation();
   CheckChangedDefinitions();
   EndEvaluation();
-  BeginTurn();
+  if (!is_repeated) BeginTurn();
 }
 
 }  // namespace live_queries

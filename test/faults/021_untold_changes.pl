@@ -105,6 +105,26 @@ for my $case ([ 'elsewhere', 'CREATE ROLE another' ], [ 'postgres', 'INSERT INTO
     $attaches->disconnect;
 }
 
-$_->disconnect for $writer, $defines, $client, $watches, values %databases;
+# ---- a role that has used up its time while somebody attaches ---------------------------------------------------
+
+# It has used up the turn's, in which its changes are looked at until somebody is to blame: whoever waits makes no new turn of it.
+$writer->rows($_) for q(ALTER SYSTEM SET live_queries.evaluation_timeout = '1s'), 'SELECT pg_reload_conf()',
+  q(CREATE FUNCTION slow(n int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.45); RETURN true; END');
+my ($slow, $attaches) = map { connect_client($node) } 1 .. 2;
+$slow->subscribe("slow $_", "SELECT id, $_ FROM t WHERE id = 3 AND slow(n)") for 'n', 'note', 'n + 1 AS more';
+ok(commits_have_to_wait('nobody', $writer, $databases{postgres}), 'commits are to wait for a standby');
+commits_wait($node);
+$databases{postgres}->send_query('INSERT INTO unwatched VALUES (2)');
+until_ok($node, q(SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'), 1, 'one does');
+$attaches->send_query(q{SELECT live.subscribe('q', 'SELECT id FROM t WHERE n > 3')});
+ok(still_active($attaches), 'who subscribes waits for it');
+$writer->rows('UPDATE t SET n = n + 1 WHERE id = 3');
+my $reset = $slow->next_message(30);
+like($reset && $reset->{message}{reason}, qr/^evaluating the role's queries together took too long/, 'the role is reset meanwhile');
+ok(still_active($attaches), 'who subscribes waits still');
+ok(commits_have_to_wait('', $writer), 'commits wait no longer');
+ok(!$_->finish->{error}, 'it ends') for $databases{postgres}, $attaches;
+
+$_->disconnect for $slow, $attaches, $writer, $defines, $client, $watches, values %databases;
 nothing_left($node, 'at the end');
 done_testing();
