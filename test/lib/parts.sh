@@ -117,7 +117,7 @@ prove_files() {
   local part=$1 build=$2 perl_lib pgxs_test name status=0
   shift 2
   need_extension "$build" || return 0
-  ensure_packages clients pooler repacking
+  ensure_packages clients pooler
   pgxs_test=$(dirname "$("$PG_CONFIG" --pgxs)")/../test
   perl_lib=$pgxs_test/perl
   if [[ ! -e $perl_lib/PostgreSQL/Test/Cluster.pm ]]; then
