@@ -6,39 +6,34 @@ Owns: knowing where all that is, on Linux, for the one server of the dsn among s
 import os
 import re
 import struct
-import time
 
 from world import CannotRun, Failed
 
 KB = 1024
 MB = 1024 * 1024
-PATIENCE = 10  # seconds
+REMOVED = re.compile(r"/pgsql_tmp/.* \(deleted\)$")
 OF_TABLE = re.compile(r"/(base/\d+|global)/[^/]*$")
 SEGMENT = re.compile(r"/(PostgreSQL\.\d+|pg_dynshmem/mmap\.\d+)\b")
 
 
-def _count_files(pid):
-    """Returns how many files a process has open, those of tables left out: every backend keeps many of these, up to a limit."""
+def _open_files(pid):
+    """The files that a process has open, as the kernel names them."""
     place = "/proc/%d/fd" % pid
-    count = 0
     for name in os.listdir(place):
         try:
-            count += not OF_TABLE.search(os.readlink(os.path.join(place, name)))
+            yield os.readlink(os.path.join(place, name))
         except FileNotFoundError:
             pass
-    return count
+
+
+def _count_files(pid):
+    """Returns how many files a process has open, those of tables left out: every backend keeps many of these, up to a limit."""
+    return sum(not OF_TABLE.search(file) for file in _open_files(pid))
 
 
 def _has_removed_files(pid):
     """Returns whether a process has temporary files open that are removed already."""
-    place = "/proc/%d/fd" % pid
-    for name in os.listdir(place):
-        try:
-            if re.search(r"/pgsql_tmp/.* \(deleted\)$", os.readlink(os.path.join(place, name))):
-                return True
-        except FileNotFoundError:
-            pass
-    return False
+    return any(REMOVED.search(file) for file in _open_files(pid))
 
 
 def _count_segments(pid):
@@ -94,9 +89,7 @@ class Probe:
 
     def _await_closing(self):
         """The decoder closes those of connections that have ended once a second. Longer than that, they are seen in what it has open."""
-        deadline = time.monotonic() + PATIENCE
-        while _has_removed_files(self.decoder) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        self.world.comes_true(lambda: not _has_removed_files(self.decoder))
 
     @staticmethod
     def _process(measured, name, pid):

@@ -260,7 +260,7 @@ class World:
     def consistency(self):
         """Returns what has to hold of the server's counters at rest: a list of (what, whether it does)."""
         checks = [("%s: received what the server counts" % listener.client.name,
-                   self._comes_true(listener.has_all)) for listener in self.listeners]
+                   self.comes_true(listener.has_all)) for listener in self.listeners]
         decoded, ignored, matched, messages, resets = self.writer.row(
             "SELECT changes_decoded, changes_ignored, changes_matched, messages, resets FROM live.stats()")
         sent = sum(listener.messages for listener in self.listeners)
@@ -294,7 +294,8 @@ class World:
         return self.writer.ask("SELECT coalesce(max(retained_wal_bytes), 0) FROM live.workers") < RETAINED
 
     @staticmethod
-    def _comes_true(condition, patience=10):
+    def comes_true(condition, patience=10):
+        """Whether a condition holds within so many seconds."""
         deadline = time.monotonic() + patience
         while not condition():
             if time.monotonic() > deadline:
@@ -303,7 +304,7 @@ class World:
         return True
 
     def _wait_until(self, what, condition):
-        if not self._comes_true(condition, REST):
+        if not self.comes_true(condition, REST):
             raise Failed("not at rest after %d s: %s" % (REST, what))
 
     # ---- progress, end ----
