@@ -129,7 +129,7 @@ prove_files() {
     PG_REGRESS="$pgxs_test/regress/pg_regress" PERL5LIB="$perl_lib:$tree/test/t" top_builddir="$run_dir/$part" PGPORT=65432 \
     TESTDIR="$run_dir/$part" TESTDATADIR="$run_dir/$part/tmp_check" TESTLOGDIR="$run_dir/$part/tmp_check/log" \
     PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-180}" LIVE_QUERIES_BUILD="$build" \
-    prove --verbose --timer "$@" || status=$?
+    "$tree/test/lib/prove_each" "$@" || status=$?
   count_tap "$run_dir/log/$part.log" "$status"
   while read -r name; do
     show_on_failure "$run_dir/$part/tmp_check/log/regress_log_$name" "$run_dir/$part/tmp_check/log/$name"_*
