@@ -1,6 +1,6 @@
 # clang-tidy (with .clang-tidy), which includes clang's analyzer, gcc's analyzer, and cppcheck, over src and clients (there
 # without gcc's analyzer, which takes exceptions and the standard library's containers for mistakes). The one check that
-# takes more than a moment: minutes. Where CHECKS_CACHE names a directory, what was found clean is
+# takes more than a moment: a few seconds a file. Where CHECKS_CACHE names a directory, a file that was found clean is
 # not looked at again before it, or any header, changes.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -12,33 +12,31 @@ include=$("${PG_CONFIG:-pg_config}" --includedir-server)
 client_include=$("${PG_CONFIG:-pg_config}" --includedir)
 echo '#include <nlohmann/json.hpp>' | g++-12 -x c++ -fsyntax-only - 2>/dev/null || leave_out "no nlohmann/json.hpp"
 
-# The server's and the library's headers take most of the time of clang-tidy. So files of one directory are looked at in one
-# source that includes them, as far as they can stand in one. Clang's analyzer follows functions of a .cpp that is included
-# where the name says that this is meant, and what headers define from the sources that use it.
-
-# tidy_group FILE...: halves what does not compile as one, for its names meet.
-tidy_group() {
-  local unified=$scratch/UnifiedSource_${1//[.\/]/_}_$#.cpp flags variants=("") variant
-  flags_for "$1"
-  printf "#include \"$PWD/%s\"\n" "$@" >"$unified"
-  if (($# > 1)) && ! g++-12 -fsyntax-only "${flags[@]}" "$unified" 2>/dev/null; then
-    tidy_group "${@:1:$#/2}" && tidy_group "${@:$#/2+1}"
-    return
-  fi
-  ! grep -q '^#ifdef LIVE_QUERIES_FAULTS' "$@" || variants+=(-DLIVE_QUERIES_FAULTS)
+# analyse FILE: a source by clang-tidy, and by gcc's analyzer, which knows less of C++ but follows other paths. What is
+# compiled for fault points alone is looked at as well.
+analyse() {
+  local file=$1 clean flags variants=("") variant
+  clean=$CHECKS_CACHE/$({ echo "$file $surroundings" && cat "$file"; } | sha256sum | cut -c1-64)
+  [[ -z $CHECKS_CACHE || ! -e $clean ]] || return 0
+  flags_for "$file"
+  ! grep -q '^#ifdef LIVE_QUERIES_FAULTS' "$file" || variants+=(-DLIVE_QUERIES_FAULTS)
   for variant in "${variants[@]}"; do
-    "$tidy" --quiet --config-file=.clang-tidy "$unified" -- "${flags[@]}" ${variant:+"$variant"} 2>/dev/null || return 1
+    "$tidy" --quiet "$file" -- "${flags[@]}" ${variant:+"$variant"} 2>/dev/null || return 1
+    [[ $file == clients/* ]] ||
+      g++-12 -fanalyzer -Werror -O1 "${flags[@]}" ${variant:+"$variant"} -c -o /dev/null "$file" || return 1
   done
+  [[ -z $CHECKS_CACHE ]] || touch "$clean"
 }
 
-# analyse FILE: a source, by gcc's analyzer, which knows less of C++ but follows other paths. What is compiled for fault
-# points alone is looked at as well.
-analyse() {
-  local flags variants=("") variant
-  flags_for "$1"
-  ! grep -q '^#ifdef LIVE_QUERIES_FAULTS' "$1" || variants+=(-DLIVE_QUERIES_FAULTS)
+# analyse_headers DIRECTORY: all of its headers by clang-tidy, in one source that includes them, since what the server's and
+# the library's own headers take is most of the time. The analyzers follow what headers define from the sources that use it.
+analyse_headers() {
+  local source=$scratch/headers_of_${1//\//_}.cpp flags variants=("") variant
+  flags_for "$1/"
+  printf '#include "%s"\n' "$PWD/$1"/*.hpp >"$source"
+  ! grep -q '^#ifdef LIVE_QUERIES_FAULTS' "$1"/*.hpp || variants+=(-DLIVE_QUERIES_FAULTS)
   for variant in "${variants[@]}"; do
-    g++-12 -fanalyzer -Werror -O1 "${flags[@]}" ${variant:+"$variant"} -c -o /dev/null "$1" || return 1
+    "$tidy" --quiet --config-file=.clang-tidy "$source" -- "${flags[@]}" ${variant:+"$variant"} 2>/dev/null || return 1
   done
 }
 
@@ -47,32 +45,16 @@ flags_for() {
   [[ $1 != clients/* ]] || flags=(-x c++ -std=c++20 -D_GNU_SOURCE '-DPG_LIVE_VERSION="1"' -isystem "$client_include" -Iclients)
 }
 
-# unless_clean COMMAND FILE...: where it was found clean with the same files, it is not run again.
-unless_clean() {
-  local clean
-  clean=$CHECKS_CACHE/$({ echo "$* $surroundings" && cat "${@:2}"; } | sha256sum | cut -c1-64)
-  [[ -z $CHECKS_CACHE || ! -e $clean ]] || return 0
-  "$@" || return 1
-  [[ -z $CHECKS_CACHE ]] || touch "$clean"
-}
-
 mapfile -t headers < <(files src hpp && files clients/pg_live hpp | grep -v /unit/)
-mapfile -t sources < <(files src cpp && files clients/pg_live cpp | grep -v /unit/)
 surroundings=$({ "${PG_CONFIG:-pg_config}" --version && cat .clang-tidy "${headers[@]}" "${BASH_SOURCE[0]}"; } | sha256sum | cut -c1-64)
 scratch=$(mktemp -d)
 trap 'status=$?; rm -rf "$scratch"; ((status)) || exit $((findings > 0))' EXIT
-export -f tidy_group analyse flags_for unless_clean
+export -f analyse analyse_headers flags_for
 export tidy include client_include surroundings scratch CHECKS_CACHE=${CHECKS_CACHE:-}
-
-# One line a command: groups of at most ten files of one directory and one kind, and each source of the server.
-{
-  printf '%s\n' "${headers[@]}" "${sources[@]}" | awk '
-    { kind = $0; sub(/[^\/]*\./, "", kind) }
-    kind != last || n == 10 { printf "%stidy_group", (NR > 1 ? "\n" : ""); last = kind; n = 0 }
-    { printf " %s", $0; n++ }
-    END { print "" }'
-  printf '%s\n' "${sources[@]}" | sed -n 's/^src/analyse &/p'
-} | xargs -r -d '\n' -n 1 -P "$(nproc)" bash -c 'unless_clean $1' unless_clean || complain "clang-tidy or gcc found something"
+printf '%s\n' "${headers[@]%/*}" | sort -u | xargs -r -d '\n' -n 1 -P "$(nproc)" bash -c 'analyse_headers "$1"' analyse_headers ||
+  complain "clang-tidy found something in headers"
+{ files src cpp && files clients/pg_live cpp | grep -v /unit/; } | xargs -r -d '\n' -n 1 -P "$(nproc)" bash -c 'analyse "$1"' analyse ||
+  complain "clang-tidy or gcc found something"
 [[ -z $CHECKS_CACHE ]] || find "$CHECKS_CACHE" -type f -mtime +30 -delete
 
 # check_as VERSION PLACE: cppcheck, which reads no server header: what it needs to know of the macros is said here. Types of
