@@ -209,9 +209,13 @@ sub start {
     return;
 }
 
+# A hundred at once: a newer tmux refuses a command of thousands of bytes.
 sub keys_sent {
     my ($self, @keys) = @_;
-    return $self->tmux('send-keys', '-t', 'main', @keys);
+    while (my @some = splice @keys, 0, 100) {
+        $self->tmux('send-keys', '-t', 'main', @some);
+    }
+    return;
 }
 
 # shows(NAME, PATTERNS...): waits until the screen matches all of them, and none of those that stand in an array; a test.
