@@ -1,6 +1,6 @@
 # clang-tidy (with .clang-tidy), which includes clang's analyzer, gcc's analyzer, and cppcheck, over src and clients (there
 # without gcc's analyzer, which takes exceptions and the standard library's containers for mistakes). The one check that
-# takes more than a moment: a few seconds a file. Where CHECKS_CACHE names a directory, a file that was found clean is
+# takes more than a moment: a few seconds a file. Where CHECKS_CACHE names a directory, a source found clean is
 # not looked at again before it, or any header, changes.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
