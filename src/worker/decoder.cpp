@@ -51,9 +51,6 @@ constexpr uint64 kReadyTransactions = 1000;
 constexpr size_t kReadyBytes = 16 * 1024 * 1024;
 constexpr long kSafetyNetMs = 1000;    // if a wake-up were ever lost
 constexpr long kVisibilityPollMs = 1;  // a commit becomes visible without a sign
-// While commits come one upon the other, flushes are at least so far apart, as are turns
-// (model/turn_pace.hpp): writers then share the cost. A commit that comes alone waits for nothing.
-constexpr int64 kFlushPaceUs = 2000;
 constexpr int kConfirmEveryMs = 1000;
 constexpr int kKeepHouseEveryMs = 1000;
 constexpr uint64 kConfirmEveryBytes = 16 * 1024 * 1024;
@@ -62,10 +59,12 @@ ConsumerShared* consumer = nullptr;
 DatabaseShared* database = nullptr;
 
 // Commits that are not flushed cannot be decoded; their writers do not wait for that, so we do.
-void FlushAsynchronousCommits() {
+// While they come one upon the other, flushes are as far apart as turns: they share the cost. One
+// that comes alone waits for nothing.
+void FlushAsynchronousCommits(int64 pace_us) {
   static TimestampTz last_flush = 0;
   if (database->commit_lsn.Load() <= GetFlushRecPtr(nullptr)) return;
-  KeepPace(&last_flush, kFlushPaceUs);
+  KeepPace(&last_flush, pace_us);
   XLogFlush(database->commit_lsn.Load());
 }
 
@@ -166,12 +165,12 @@ void Loop() {
       StopAsAsked();
     }
     // Who subscribes waits for this turn, and is no commit.
-    if (slept && !RegistryHasChanged())
-      KeepPace(&last_turn, pace.Next(consumer->transactions.Load(), GetCurrentTimestamp()));
+    const int64 pace_us = pace.Next(consumer->transactions.Load(), GetCurrentTimestamp());
+    if (slept && !RegistryHasChanged()) KeepPace(&last_turn, pace_us);
     slept = false;
     Sync(false);
     if (consumer->index == kDecoderConsumer) SyncIdentityWatches();
-    FlushAsynchronousCommits();
+    FlushAsynchronousCommits(pace_us);
     // All that committed before this is read below, even if the end is within a record.
     const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
     const bool at_end = ReadLog();
