@@ -69,7 +69,7 @@ for my $query ('SELECT id, note FROM big()', 'SELECT count(n) AS count FROM big(
     $client->send_query("SELECT live.subscribe('q', \$\$$query\$\$)");
     while ($analyses < 20) {
         my $held = q(SELECT fault_waiting('subscribe-analysed') > 0);
-        wait_until(sub { asked($node, "$held OR state = 'idle' FROM pg_stat_activity WHERE pid = " . $client->pid) eq 't' });
+        wait_until(sub { asked($node, "$held OR (state = 'idle' AND query LIKE 'SELECT live.subscribe%') FROM pg_stat_activity WHERE pid = " . $client->pid) eq 't' });
         last if asked($node, $held) eq 'f';
         ++$analyses;
         $writer->rows(big(--$greatest % 20));
