@@ -14,6 +14,7 @@ import select
 import time
 
 from bench_clients import NOTE, SlotConsumer
+from bench_delivery import SECONDS
 from bench_load import WRITERS
 from bench_polling import Poller
 from bench_report import in_turns, percentile
@@ -25,6 +26,7 @@ HUGE_SCALE = 5
 PER_CUSTOMER = 100
 PER_BLOCK = 100_000
 CHANGES = 200
+CHANGES_OF_QUICK = 40
 WARM_UP = 10
 POLL_SECONDS = 2  # for how long one polls, and once at least
 CONNECTIONS = 10
@@ -185,10 +187,10 @@ def fill(server, rows):
 def counters(connection):
     """What the evaluators have counted so far: refreshes, and the milliseconds of evaluation."""
     return connection.execute("SELECT sum(refreshes)::int, sum(probe_ms + query_ms + difference_ms) "
-                              "FROM live.workers WHERE kind = 'evaluator'")[0]
+                              "FROM live.workers WHERE kind <> 'decoder'")[0]
 
 
-def changes_one_by_one(server, watcher, change, rows):
+def changes_one_by_one(bench, server, watcher, change, rows):
     """Single-row transactions, each waited for; medians, in milliseconds.
 
     From COMMIT sent to the message, and of the evaluation alone. Medians of single ones, for
@@ -197,7 +199,7 @@ def changes_one_by_one(server, watcher, change, rows):
     messages, evaluations = [], []
     with server.connect(synchronous_commit="off") as writer, server.connect() as reader:
         refreshes, before = counters(reader)
-        for i in range(CHANGES + WARM_UP):
+        for i in range((CHANGES_OF_QUICK if bench.quick else CHANGES) + WARM_UP):
             time.sleep(PAUSE)
             start = commit(writer, change, i, rows)
             messages.append((watcher.next() - start) / 1e6)
@@ -219,11 +221,11 @@ def commit(writer, change, i, rows):
     return start
 
 
-def polled(server, query, change, rows):
+def polled(bench, server, query, change, rows):
     """From COMMIT sent until a client that polls without a pause knows of it; the median, in milliseconds."""
     times = []
     with Poller(server, query) as poller, server.connect(synchronous_commit="off") as writer:
-        end = time.monotonic() + POLL_SECONDS
+        end = time.monotonic() + POLL_SECONDS * min(1, bench.scale)
         while len(times) < CHANGES and (not times or time.monotonic() < end):
             i = CHANGES + WARM_UP + len(times)
             times.append(poller.notice(lambda: commit(writer, change, i, rows)))
@@ -251,11 +253,11 @@ def any_select(bench, server):
         for form in FORMS:
             with Watcher(server) as watcher:
                 watcher.subscribe("one", form.query, "{%s}" % form.param if form.param else "{}")
-                result = changes_one_by_one(server, watcher, form.change, rows)
+                result = changes_one_by_one(bench, server, watcher, form.change, rows)
             query = form.query.replace("$1", form.param or "")
             result["once"] = run_once(server, query)
             if rows != SMALL:
-                result["polled"] = polled(server, query, form.change, rows)
+                result["polled"] = polled(bench, server, query, form.change, rows)
             results[form.name][rows] = result
             if result["refreshes"]:
                 bench.note(f"any_select: {form.name}, {rows:,} rows: {result['refreshes']} refreshes")
@@ -294,8 +296,7 @@ def sharing_of(bench, server, rows, name, query):
     made = 0
     with contextlib.ExitStack() as stack:
         watchers = [stack.enter_context(Watcher(server)) for _ in range(CONNECTIONS)]
-        for wanted in (1, 1_000, 10_000):
-            wanted = max(1, round(wanted * min(1, bench.scale)))
+        for wanted in bench.counts(max(1, round(wanted * min(1, bench.scale))) for wanted in (1, 1_000, 10_000)):
             bench.progress(f"any_sharing: {wanted} subscriptions of {name}")
             start = time.monotonic()
             before = made
@@ -303,7 +304,7 @@ def sharing_of(bench, server, rows, name, query):
                 watchers[made % CONNECTIONS].subscribe(f"s{made}", query, "{%d}" % (made % customers))
                 made += 1
             each_ms = (time.monotonic() - start) * 1e3 / max(1, made - before)
-            result = changes_one_by_one(server, watchers[0],
+            result = changes_one_by_one(bench, server, watchers[0],
                                         "UPDATE orders SET amount = amount + 1000 WHERE id = 1", rows)
             first = first or result
             case = f"{wanted:,} subscriptions of {name}"
@@ -369,13 +370,13 @@ def any_writers(bench, server):
 
     def tps(on, table, commit):
         on.empty(table)
-        return bench.clients.pgbench(on, table, 2 * bench.scale, WRITERS, synchronous_commit=commit).tps
+        return bench.clients.pgbench(on, table, SECONDS * bench.scale, WRITERS, synchronous_commit=commit).tps
 
     def live(commit):
         server.empty("sales")
         with Watcher(server) as watcher:
             watcher.subscribe("one", query)
-            return bench.clients.pgbench(server, "sales", 2 * bench.scale, WRITERS, synchronous_commit=commit).tps
+            return bench.clients.pgbench(server, "sales", SECONDS * bench.scale, WRITERS, synchronous_commit=commit).tps
 
     def decoded(commit):
         with SlotConsumer(plain) as consumer:

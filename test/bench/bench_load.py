@@ -13,7 +13,7 @@ import threading
 import time
 
 from bench_clients import NOTE, SlotConsumer
-from bench_delivery import COLUMNS, each, live_side, rows_by_owner, trigger_side, watch
+from bench_delivery import COLUMNS, SECONDS, each, live_side, rows_by_owner, trigger_side, watch
 from bench_report import in_turns, subscriptions
 
 WRITERS = 4
@@ -34,7 +34,7 @@ def writers(bench):
     nothing = watch("WHERE owner = $1", "{1000%c}")
 
     def write(server, table, synchronous_commit, **load):
-        return bench.clients.pgbench(server, table, 2 * bench.scale, WRITERS, synchronous_commit=synchronous_commit, **load)
+        return bench.clients.pgbench(server, table, SECONDS * bench.scale, WRITERS, synchronous_commit=synchronous_commit, **load)
 
     def alone(server, synchronous_commit):
         server.empty("items")

@@ -12,7 +12,7 @@ from bench_report import in_turns, percentile, subscriptions
 COUNTS = (1, 100, 10_000, 100_000)
 CONNECTIONS = 10
 RATES = ((100, "on"), (1_000, "on"), (5_000, "off"))  # commits/s, synchronous_commit
-SECONDS = 1.4
+SECONDS = 1
 
 SUBSCRIBE = f"""
 SELECT count(*) FROM generate_series(%c, {{count}}, {CONNECTIONS}) i,

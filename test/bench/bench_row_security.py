@@ -95,7 +95,7 @@ class Side:
         if secured:
             server.execute(f"ALTER TABLE {self.table} ENABLE ROW LEVEL SECURITY; "
                            f"CREATE POLICY readers ON {self.table} USING ({policy.using})")
-        shapes = self.counter("templates")
+        shapes = self.shapes_that_stay()
         start = time.monotonic()
         self.listener = bench.clients.listener(server, (SUBSCRIBE.format(
             last=count - 1, step=CONNECTIONS, table=self.table,
@@ -112,6 +112,14 @@ class Side:
 
     def __exit__(self, *_):
         self.listener.__exit__()
+
+    def shapes_that_stay(self):
+        """Those of who is there: of those that have left, the worker forgets them a moment later."""
+        before, now = None, self.counter("templates")
+        while before != now:
+            time.sleep(0.3)
+            before, now = now, self.counter("templates")
+        return now
 
     def counter(self, name):
         return self.server.value(f"SELECT coalesce(sum({name}), 0)::int FROM live.workers")
@@ -162,8 +170,7 @@ def row_security(bench):
     transactions = max(2, round(10 * bench.scale))
     singles = WARM_UP + max(50, round(80 * bench.scale))
     for policy in POLICIES:
-        for count in COUNTS:
-            count = max(1, round(count * min(1, bench.scale)))
+        for count in bench.counts(max(1, round(count * min(1, bench.scale))) for count in COUNTS):
             bench.progress(f"row_security: {count:,} subscribers, {policy.name}")
             with contextlib.ExitStack() as stack:
                 on, off = (stack.enter_context(Side(bench, server, policy, count, secured)) for secured in (True, False))
