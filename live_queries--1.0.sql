@@ -123,7 +123,7 @@ GRANT SELECT ON @extschema@.live_queries TO PUBLIC;
 
 CREATE VIEW live.workers AS SELECT * FROM live.worker_states();
 COMMENT ON VIEW live.workers IS
-'One row for each worker of a database with live queries, its decoder first: how far it is and what it did, for how many subscriptions of how many shapes (templates), and how often one of these was shown changes (evaluations). Of evaluators: batches, how many evaluations were of the whole query (refreshes), the time that they took (ms: finding what may be stale, evaluating that, comparing), how often changes were lost before they were read (lapses: all was evaluated then), and how old the state is that their live queries show (snapshot_age).';
+'One row for each worker of a database with live queries, its decoder first: how far it is and what it did, for how many subscriptions of how many shapes (templates), and how often one of these was shown changes (evaluations). Of evaluators and refreshers: batches, how many evaluations were of the whole query (refreshes), the time that they took (ms: finding what may be stale, evaluating that, comparing), how often changes were lost before they were read (lapses: all was evaluated then), and how old the state is that their live queries show (snapshot_age).';
 GRANT SELECT ON live.workers TO PUBLIC;
 
 CREATE FUNCTION live.stats(

@@ -170,9 +170,24 @@ bool IsInternal(int sqlstate) {
   return ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR);
 }
 
+// Of what it has published. For moments there is nothing.
+PublishedMoment MomentOf(ConsumerShared* evaluator) {
+  std::optional<PublishedMoment> moment;
+  const bool there = SleepUntil(
+      evaluator, WaitEventSubscribe(), SubscribeTimeout(),
+      [&] {
+        moment = MomentOfPublished(&evaluator->snapshot);
+        return moment.has_value();
+      },
+      [] {});
+  if (!there) RaiseTimeout();
+  return *moment;
+}
+
 }  // namespace
 
 void WaitForConsumer(int index) {
+  if (KindOf(index) == ConsumerKind::kRefresher) WaitForConsumer(LeaderOf(index));
   ConsumerShared* consumer = ConsumerOfMine(index);
   RequireLauncher(consumer);
   Want(consumer);
@@ -223,8 +238,11 @@ std::optional<uint64_t> WaitForAttachment(int index, uint64_t serial, uint64_t* 
   return consumer->position.Load();
 }
 
-PublishedMoment PushSnapshotOf(int evaluator, XLogRecPtr at_least) {
+PublishedMoment PushSnapshotOf(int evaluator, XLogRecPtr at_least, bool at_time) {
   ConsumerShared* consumer = ConsumerOfMine(evaluator);
+  PublishedMoment wanted = {at_least, 0};
+  if (at_time && consumer->kind == ConsumerKind::kRefresher)
+    wanted = std::max(wanted, MomentOf(ConsumerOfMine(LeaderOf(evaluator))));
   // What it waits for reads no further than that.
   if (GetFlushRecPtr(nullptr) < at_least) XLogFlush(at_least);
   PublishedMoment moment = {};
@@ -232,7 +250,7 @@ PublishedMoment PushSnapshotOf(int evaluator, XLogRecPtr at_least) {
       consumer, WaitEventSubscribe(), SubscribeTimeout(),
       [&] {
         const std::optional<PublishedMoment> pushed =
-            PushPublishedSnapshot(&consumer->snapshot, at_least);
+            PushPublishedSnapshot(&consumer->snapshot, wanted);
         if (pushed) moment = *pushed;
         if (!pushed) WakeConsumer(*consumer);
         return pushed.has_value();

@@ -23,12 +23,12 @@ void WaitForConsumer(int index);
 // Raises the same, and the consumer's reason if it refuses.
 std::optional<uint64_t> WaitForAttachment(int index, uint64_t serial, uint64_t* values_here);
 
-// Makes a snapshot that the evaluator has published the active one; the caller pops it. Returns its
-// moment, at position `at_least` or behind it: whatever committed up to there is seen, and nothing
-// else.
+// Makes a snapshot that the evaluator or refresher has published the active one; the caller pops
+// it. Returns its moment, at position `at_least` or behind it: whatever committed up to there is
+// seen, and nothing else. With `at_time`, of a refresher, it is not before that of its evaluator.
 // Parallel workers may not be used under it, nor young indexes: plan in WithOldIndexesOnly. Raises
 // 57014 after live_queries.subscribe_timeout.
-PublishedMoment PushSnapshotOf(int evaluator, XLogRecPtr at_least);
+PublishedMoment PushSnapshotOf(int evaluator, XLogRecPtr at_least, bool at_time = false);
 
 // Returns once all that committed up to `lsn`, a position in the log, is in this connection's
 // mailbox, whichever of the consumers that it has live queries of puts it there. Calls

@@ -69,8 +69,14 @@ bool Await(XLogRecPtr position) {
 void NoteShown(Stand* stand) {
   const ConnectionShared* mine = MyConnectionIfAny();
   if (mine == nullptr) return;
+  // Of those that evaluate, the first one is who may be behind.
+  bool found = false;
   ForEachConsumer(*mine, [&](const ConsumerShared* consumer) {
-    if (consumer->kind == ConsumerKind::kEvaluator) stand->shown = consumer->position.Load();
+    if (found || consumer->kind == ConsumerKind::kDecoder ||
+        consumer->state.Load() != ConsumerState::kRunning)
+      return;
+    stand->shown = consumer->position.Load();
+    found = true;
   });
   // What was put before is to be found after this.
   pg_memory_barrier();

@@ -110,10 +110,21 @@ const char* SettingsFor(const Request& request, const Plan& plan) {
 // and it shows one point in time.
 int EvaluatorOfConnection() {
   // Also of one that is over: it may have something to tell yet.
-  const IndexSet consumers = ConsumersOfLocal();
-  for (int consumer = kFirstEvaluator; consumer < kMaxConsumers; ++consumer)
-    if (consumers.Has(consumer)) return consumer;
+  for (IndexSet consumers = ConsumersOfLocal(); !consumers.empty();) {
+    const int consumer = consumers.TakeLast();
+    if (KindOf(consumer) == ConsumerKind::kRefresher) return LeaderOf(consumer);
+    if (KindOf(consumer) == ConsumerKind::kEvaluator) return consumer;
+  }
   return kFirstEvaluator + ProcIndex(MyProc) % std::max(evaluators, 1);
+}
+
+// Who evaluates it. Where whole queries are, nobody waits for them but who has one. Of those that
+// ask the clock all show one time, so none of them is there.
+int ConsumerFor(const Plan& plan, int decoder) {
+  if (plan.strategy == Strategy::kStream) return decoder;
+  const int evaluator = EvaluatorOfConnection();
+  const bool apart = plan.strategy == Strategy::kRefresh && plan.spec.refresh_ms == 0;
+  return apart ? RefresherOf(evaluator) : evaluator;
 }
 
 // Enters what was analysed after so many checks (DatabaseShared::checks); returns its serial.
@@ -157,9 +168,10 @@ void KeepText(LocalSubscription* subscription, const Request& request) {
 
 // Makes the snapshot of the first results the active one, after the consumers have attached the
 // subscriptions: what this does not see will be delivered. It is the latest one, whatever the
-// isolation level, or that of the evaluator `consumer`: at a position of the log, where it shows
-// what is in the log by now, as the other one does. If a query asks the clock, the time is what the
-// evaluator tells the others then.
+// isolation level, or that of the evaluator or refresher `consumer`: at a position of the log,
+// where it shows what is in the log by now, as the other one does. If a query asks the clock, the
+// time is what the evaluator tells the others then, and not before the one at which it was
+// attached.
 void PushFirstSnapshot(Beginnings all, int consumer) {
   if (consumer < kFirstEvaluator) {
     PushActiveSnapshot(GetLatestSnapshot());
@@ -168,7 +180,9 @@ void PushFirstSnapshot(Beginnings all, int consumer) {
       one.subscription->bound = BoundOf(GetActiveSnapshot(), end, one.subscription->context);
     return;
   }
-  const PublishedMoment moment = PushSnapshotOf(consumer, LogEnd());
+  bool any_clock = false;
+  for (const Beginning& one : all) any_clock = any_clock || one.plan.spec.refresh_ms != 0;
+  const PublishedMoment moment = PushSnapshotOf(consumer, LogEnd(), any_clock);
   for (Beginning& one : all) {
     const int refresh_ms = one.plan.spec.refresh_ms;
     const TimestampTz clock =
@@ -199,7 +213,7 @@ void OpenResult(const Beginning& beginning) {
   OpenFirstResult(subscription, beginning.request.query, beginning.plan);
 }
 
-// All under one: that of the evaluator, if one of them is of that.
+// All under one: that of the evaluator, if one of them is of that, or of its refresher.
 void TakeSnapshot(Beginnings all) {
   int consumer = 0;
   for (const Beginning& one : all) consumer = std::max(consumer, one.subscription->consumer);
@@ -252,8 +266,7 @@ void Analyse(Beginning* beginning) {
   if (beginning->values == nullptr || strcmp(beginning->values, values) != 0)
     beginning->values_here = 0;
   beginning->values = MemoryContextStrdup(MemoryContextGetParent(beginning->context), values);
-  SetConsumer(beginning->subscription,
-              plan.strategy == Strategy::kStream ? request.decoder : EvaluatorOfConnection());
+  SetConsumer(beginning->subscription, ConsumerFor(plan, request.decoder));
 }
 
 // Analyses its query and registers it. The locks of the analysis stay, so that doing it again never

@@ -51,13 +51,14 @@ bool HasSeveralConsumers(const ConnectionShared& connection) {
 Positions LookAtConsumers(const ConnectionShared& connection) {
   Positions positions;
   if (!HasSeveralConsumers(connection)) return positions;
-  // An evaluator, which comes first, is never ahead of the decoder, and so not seen to be.
+  // Who may be behind comes first, and so is not seen to be ahead: a refresher, its evaluator, the
+  // decoder.
   ForEachConsumer(connection, [&](const ConsumerShared* consumer) {
     if (consumer->state.Load() != ConsumerState::kRunning) {
       positions.gone.Add(consumer->index);
       return;
     }
-    if (consumer->kind == ConsumerKind::kEvaluator) positions.evaluated = true;
+    if (consumer->kind != ConsumerKind::kDecoder) positions.evaluated = true;
     const uint64_t position = consumer->position.Load();
     if (position < positions.least) positions.least = position;
   });

@@ -37,7 +37,7 @@ struct PlainSnapshot {
 struct PositionSnapshot {
   Snapshot snapshot;
   XLogRecPtr position;
-  TimestampTz clock;  // when it was taken, or somewhat later: see Advance in worker/evaluator.cpp
+  TimestampTz clock;  // when it was taken, or somewhat later: see Lead in worker/evaluator.cpp
 };
 
 // Takes one and registers it. It lasts until it is released, or its transaction ends.

@@ -73,8 +73,9 @@ void DefineSettings() {
       "live_queries.evaluators",
       "Number of workers that evaluate live queries on more than rows of one table, for each "
       "database.",
-      "0: only rows of one table can be watched, as far as its old rows are logged.", &evaluators,
-      1, 0, kMaxEvaluators, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+      "Each has another one beside it for whole queries. 0: only rows of one table can be watched, "
+      "as far as its old rows are logged.",
+      &evaluators, 1, 0, kMaxEvaluators, PGC_SUSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable(
       "live_queries.evaluation_timeout",
       "A live query whose expressions take longer than this on one batch of changes is ended.",

@@ -132,8 +132,8 @@ inline int32_t CountSubscriptions(const ConnectionShared& connection) {
 void CountInLane(ConnectionShared* connection, int consumer);
 void UncountInLane(ConnectionShared* connection, int consumer);
 
-// Visits each consumer that has live queries of `connection`, which is this backend's own: the
-// evaluators first.
+// Visits each consumer that has live queries of `connection`, which is this backend's own:
+// who may be behind comes first, refreshers before evaluators, these before decoders.
 template <class Visit>
 void ForEachConsumer(const ConnectionShared& connection, Visit&& visit) {
   DatabaseShared* database = FindDatabase(connection.database.Load());

@@ -39,9 +39,21 @@ std::string_view ToText(ConsumerState state) {
   return "unknown";
 }
 
+std::string_view ToText(ConsumerKind kind) {
+  switch (kind) {
+    case ConsumerKind::kDecoder:
+      return "decoder";
+    case ConsumerKind::kEvaluator:
+      return "evaluator";
+    case ConsumerKind::kRefresher:
+      return "refresher";
+  }
+  return "unknown";
+}
+
 void InitConsumer(ConsumerShared* consumer, int database, int index) {
   std::fill_n(reinterpret_cast<char*>(consumer), sizeof(ConsumerShared), 0);
-  consumer->kind = index < kFirstEvaluator ? ConsumerKind::kDecoder : ConsumerKind::kEvaluator;
+  consumer->kind = KindOf(index);
   consumer->index = index;
   consumer->database = database;
   consumer->state.Init(ConsumerState::kStopped);

@@ -34,13 +34,28 @@ inline constexpr const char* kRestartedReason =
 // No position of the log is as great.
 inline constexpr uint64_t kNothingAwaited = UINT64_MAX;
 
-// Each kind has a main function of its own (worker/launcher.cpp).
-enum class ConsumerKind : uint8_t { kDecoder, kEvaluator };
+enum class ConsumerKind : uint8_t {
+  kDecoder,
+  kEvaluator,
+  kRefresher,  // evaluates whole queries, at snapshots of the evaluator that it follows
+};
 
-// So many can a database have: its decoder, a second one that only tests have, and evaluators.
-inline constexpr int kMaxConsumers = 2 + kMaxEvaluators;
+std::string_view ToText(ConsumerKind kind);
+
+// So many can a database have: its decoder, a second one that only tests have, evaluators, and a
+// refresher of each. Those whose positions may be behind come last.
 inline constexpr int kDecoderConsumer = 0;
 inline constexpr int kFirstEvaluator = 2;
+inline constexpr int kFirstRefresher = kFirstEvaluator + kMaxEvaluators;
+inline constexpr int kMaxConsumers = kFirstRefresher + kMaxEvaluators;
+
+constexpr ConsumerKind KindOf(int index) {
+  if (index < kFirstEvaluator) return ConsumerKind::kDecoder;
+  return index < kFirstRefresher ? ConsumerKind::kEvaluator : ConsumerKind::kRefresher;
+}
+constexpr int RefresherOf(int evaluator) { return evaluator + kMaxEvaluators; }
+// The evaluator that a refresher follows.
+constexpr int LeaderOf(int refresher) { return refresher - kMaxEvaluators; }
 
 struct ConsumerShared {
   // Never changed.
@@ -80,7 +95,7 @@ struct ConsumerShared {
   Atomic<uint64_t> messages;
   Atomic<uint64_t> evaluations;  // of a template on a batch, or on a piece of a transaction
 
-  // Of an evaluator, written by itself alone.
+  // Of an evaluator or a refresher, written by itself alone.
   Atomic<uint64_t> batches;               // that had something to evaluate
   Atomic<uint64_t> refreshes;             // those of them that evaluated a whole query
   Atomic<uint64_t> probe_us;              // microseconds: finding what may be stale,
@@ -89,7 +104,7 @@ struct ConsumerShared {
   Atomic<uint64_t> lapses;                // of the dirty log
   Atomic<TimestampTz> snapshot_taken_at;  // S1; 0: none
 
-  // Of an evaluator: what first results are read under.
+  // Of an evaluator or a refresher: what first results are read under.
   PublishedSnapshotShared snapshot;
 
   // Broadcast when a subscription was attached, the state changed or the position is the log's end.

@@ -74,6 +74,9 @@ void ForgetDatabase(Oid database) {
 
 bool IsWanted(const DatabaseShared& database, const ConsumerShared& consumer, TimestampTz now) {
   if (now < consumer.wanted_until || consumer.subscriptions.Load() > 0) return true;
+  // A refresher needs its snapshots.
+  if (consumer.kind == ConsumerKind::kEvaluator)
+    return IsWanted(database, database.consumers[RefresherOf(consumer.index)], now);
   if (consumer.index != kDecoderConsumer) return false;
   if (database.always_on) return true;
   // It reads the log for the evaluators.

@@ -1,6 +1,6 @@
-// Publication and its use. The evaluator never waits for who reads: a backend copies the snapshot
-// and declares, in the array of processes, that it needs what that sees, all while it has the lock,
-// so while the evaluator has not released it. Process: any.
+// Publication and its use. The evaluator never waits for who reads: that process copies the
+// snapshot and declares, in the array of processes, that it needs what that sees, all while it has
+// the lock, so while the evaluator has not released it. Process: any.
 #include "registry/published_snapshot.hpp"
 
 #include "pg/compat.hpp"
@@ -11,6 +11,8 @@ extern "C" {
 #include "access/transam.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
 }
 
 namespace live_queries {
@@ -26,6 +28,16 @@ bool Hold(TransactionId xmin, int evaluator) {
     return ProcArrayInstallRestoredXmin(xmin, proc);
   const TransactionId held = *const_cast<volatile TransactionId*>(&proc->xmin);
   return TransactionIdIsNormal(held) && TransactionIdPrecedesOrEquals(held, xmin);
+}
+
+// Gives `use` a copy of it, which is to be made active or registered.
+template <class Use>
+void UsePublished(PublishedSnapshotShared* place, const PublishedMoment& at_least, Use&& use) {
+  WithLock(&place->lock, LW_SHARED, [&] {
+    const PublishedMoment moment = {place->position, place->clock};
+    if (place->there && moment >= at_least && Hold(place->xmin, place->proc))
+      use(RestoreSnapshot(FromArea<char>(place->bytes)), moment);
+  });
 }
 
 bool MakeRoom(PublishedSnapshotShared* place, size_t size) {
@@ -73,11 +85,27 @@ void FreePublishedSnapshot(PublishedSnapshotShared* place) {
 }
 
 std::optional<PublishedMoment> PushPublishedSnapshot(PublishedSnapshotShared* place,
-                                                     XLogRecPtr at_least) {
+                                                     const PublishedMoment& at_least) {
+  std::optional<PublishedMoment> pushed;
+  UsePublished(place, at_least, [&](Snapshot snapshot, const PublishedMoment& moment) {
+    PushActiveSnapshot(snapshot);
+    pushed = moment;
+  });
+  return pushed;
+}
+
+std::optional<RegisteredSnapshot> RegisterPublishedSnapshot(PublishedSnapshotShared* place,
+                                                            const PublishedMoment& at_least) {
+  std::optional<RegisteredSnapshot> registered;
+  UsePublished(place, at_least, [&](Snapshot snapshot, const PublishedMoment& moment) {
+    registered = {RegisterSnapshotOnOwner(snapshot, TopTransactionResourceOwner), moment};
+  });
+  return registered;
+}
+
+std::optional<PublishedMoment> MomentOfPublished(PublishedSnapshotShared* place) {
   return WithLock(&place->lock, LW_SHARED, [&]() -> std::optional<PublishedMoment> {
-    if (!place->there || place->position < at_least || !Hold(place->xmin, place->proc))
-      return std::nullopt;
-    PushActiveSnapshot(RestoreSnapshot(FromArea<char>(place->bytes)));
+    if (!place->there) return std::nullopt;
     return PublishedMoment{place->position, place->clock};
   });
 }

@@ -29,10 +29,12 @@ struct PublishedSnapshotShared {
   size_t capacity;
 };
 
-// What goes with a snapshot.
+// What goes with a snapshot. Moments are ordered: by position, then by clock.
 struct PublishedMoment {
   XLogRecPtr position;
   TimestampTz clock;
+
+  auto operator<=>(const PublishedMoment&) const = default;
 };
 
 // A place of shared memory that nobody has used yet.
@@ -49,12 +51,23 @@ void WithdrawSnapshot(PublishedSnapshotShared* place);
 // The same at the exit of the process, before its place among the processes is free.
 void FreePublishedSnapshot(PublishedSnapshotShared* place);
 
-// ----- in a client's backend -----
+// ----- in another process of the database -----
+// Each returns nothing if there is none just now, or one of a moment before `at_least`. From then
+// on this process keeps what the snapshot sees, as long as it is active or registered.
 
-// Makes the published snapshot the active one, and returns its moment; nothing if there is none
-// just now that stands at `at_least` or behind it. From here on this process keeps what it sees, as
-// long as it is active or registered.
+// Makes it the active one, and returns its moment.
 std::optional<PublishedMoment> PushPublishedSnapshot(PublishedSnapshotShared* place,
-                                                     XLogRecPtr at_least);
+                                                     const PublishedMoment& at_least);
+
+struct RegisteredSnapshot {
+  Snapshot snapshot;
+  PublishedMoment moment;
+};
+// Registers it in the transaction.
+std::optional<RegisteredSnapshot> RegisterPublishedSnapshot(PublishedSnapshotShared* place,
+                                                            const PublishedMoment& at_least);
+
+// Its moment alone.
+std::optional<PublishedMoment> MomentOfPublished(PublishedSnapshotShared* place);
 
 }  // namespace live_queries

@@ -337,7 +337,7 @@ void AddMilliseconds(RowBuilder* row, uint64 microseconds) {
 
 // What only evaluators do, but for the evaluations of queries, which decoders do as well.
 void AddEvaluations(RowBuilder* row, const ConsumerShared& consumer) {
-  if (consumer.kind != ConsumerKind::kEvaluator) {
+  if (consumer.kind == ConsumerKind::kDecoder) {
     row->AddNull();
     row->AddCount(consumer.evaluations.Load());
     for (int i = 0; i < 6; ++i) row->AddNull();
@@ -367,7 +367,7 @@ void EmitWorker(const ConsumerShared& consumer, const ShownWorker& worker, Resul
   if (name == nullptr) return;  // dropped; the slot is about to be freed
   RowBuilder row;
   row.AddName(name);
-  row.AddText(consumer.kind == ConsumerKind::kDecoder ? "decoder" : "evaluator");
+  row.AddText(ToText(consumer.kind));
   if (runs)
     row.Add(Int32GetDatum(worker.pid));
   else

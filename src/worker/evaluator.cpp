@@ -1,6 +1,6 @@
 // The evaluator's life and its loop: from S1, which its subscribers have, to S2, the newest
-// position that a snapshot can stand at; what has changed in between is a batch. Process:
-// evaluator.
+// position that a snapshot can stand at, or in a refresher what its leader has; what has changed in
+// between is a batch. Process: evaluator, refresher.
 #include "worker/evaluator.hpp"
 
 #include <algorithm>
@@ -33,12 +33,14 @@
 #include "worker/blame.hpp"
 #include "worker/consumer_process.hpp"
 #include "worker/evaluator_batch.hpp"
+#include "worker/leader.hpp"
 #include "worker/worker_process.hpp"
 
 extern "C" {
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "pgstat.h"
+#include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 }
@@ -56,14 +58,18 @@ MemoryContext turn_context = nullptr;
 
 // Where the dirty log has a gap: S1 is held, but S2 cannot be made from that, since it is not known
 // what has committed in between. It is made from a snapshot that was taken after the gap, as the
-// first one of all is.
+// first one of all is. A refresher is in the gap until its leader's snapshot is behind it.
 struct Gap {
   bool open;
-  EndingCommits before;    // what committed before the gap was over, and had not ended then
+  XLogRecPtr end;          // what committed up to here may be in it
+  EndingCommits before;    // and had not ended when it was noticed
   PositionSnapshot first;  // none yet: no snapshot
 };
 
 Gap gap = {};
+
+// S1 is what TakeFirstSnapshot gave: exact at no position, and not published.
+bool holds_first = false;
 
 // What batches may take of the processors while writers are at work.
 WorkShare work_share;
@@ -114,7 +120,7 @@ void OpenGap() {
   LIVE_QUERIES_FAULT("evaluator-gap");
   ReleaseFirst();
   Forget(&gap.before);
-  gap = {true, ListEndingCommits(), {}};
+  gap = {true, LogEnd(), ListEndingCommits(), {}};
   if (MyConsumer()->state.Load() == ConsumerState::kRunning) MyConsumer()->lapses.Add(1);
 }
 
@@ -124,18 +130,18 @@ void CloseGap() {
   gap = {};
 }
 
-// What the next snapshot is made from; nullptr: that cannot be taken yet.
-const PositionSnapshot* Previous() {
-  if (!gap.open) return &HeldSnapshot();
-  if (!HaveEnded(&gap.before)) return nullptr;
+// What the next snapshot is made from.
+const PositionSnapshot& Previous() {
+  if (!gap.open) return HeldSnapshot();
   if (gap.first.snapshot == nullptr) gap.first = TakeFirstSnapshot();
-  return &gap.first;
+  return gap.first;
 }
 
 // ----- a turn -----
 
 enum class Progress : uint8_t {
   kBlocked,  // what comes next is not visible or not decoded yet
+  kFollows,  // its leader comes first
   kRests,    // it has worked for its share of the time
   kPart,     // and there is more
   kAll,
@@ -190,13 +196,14 @@ void MoveTo(const PositionSnapshot& next) {
   const int64 worked_us = RunBatch(HeldSnapshot(), next, gap.open);
   work_share.Worked(worked_us, GetCurrentTimestamp(), evaluator_share);
   HoldNext(next);
-  CloseGap();
+  holds_first = false;
+  if (next.position >= gap.end) CloseGap();
   ForgetPending(next.position);
 }
 
-Progress Advance() {
-  const PositionSnapshot* previous = Previous();
-  if (previous == nullptr) return Progress::kBlocked;
+// To the newest position.
+Progress Lead() {
+  const PositionSnapshot& previous = Previous();
   const PlainSnapshot plain = TakePlainSnapshot();
   if (!AwaitPending(plain.taken_by)) {
     Release(plain);
@@ -207,12 +214,47 @@ Progress Advance() {
     OpenGap();
     return Progress::kPart;
   }
-  std::optional<PositionSnapshot> next = NextSnapshot(plain, *previous);
+  std::optional<PositionSnapshot> next = NextSnapshot(plain, previous);
   Release(plain);
   if (!next) return Progress::kBlocked;
   KeepClockFromGoingBack(&*next);
   MoveTo(*next);
   return next->position == plain.taken_by ? Progress::kAll : Progress::kPart;
+}
+
+// The first moment that S2 may be of.
+PublishedMoment NextMoment() {
+  const PositionSnapshot& held = HeldSnapshot();
+  if (holds_first) return {held.position, 0};
+  return std::max(PublishedMoment{held.position, held.clock + 1}, PublishedMoment{gap.end, 0});
+}
+
+// To where the leader is.
+Progress Follow() {
+  const PublishedMoment at_least = NextMoment();
+  const std::optional<PositionSnapshot> next = TakeFromLeader(at_least);
+  if (!next) {
+    if (!holds_first) RequireLeader();
+    // For moments it publishes nothing.
+    return LeaderHasPassed(at_least.position) ? Progress::kBlocked : Progress::kFollows;
+  }
+  if (!AwaitPending(next->position)) {
+    Release(*next);
+    return Progress::kBlocked;
+  }
+  if (!ReadPending()) {
+    Release(*next);
+    OpenGap();
+    return Progress::kPart;
+  }
+  MoveTo(*next);
+  return Progress::kAll;
+}
+
+Progress Advance() {
+  if (gap.open && !HaveEnded(&gap.before)) return Progress::kBlocked;
+  const bool follows = FollowsLeader() && !LIVE_QUERIES_MUTATION("refresher_leads");
+  return follows ? Follow() : Lead();
 }
 
 // Not if somebody waits for S1 to move.
@@ -227,8 +269,10 @@ bool TimeIsAwaited() { return AttachmentsWait() && TemplatesOn(Subject::kClock, 
 // What happens while it rests, and what the clock does, belongs to one batch.
 Progress AdvanceIfNeeded() {
   if (Rests()) return Progress::kRests;
-  const bool logged = LogEnd() != HeldSnapshot().position || gap.open;
-  if (!logged && !TimeIsAwaited() && UntilClockMoves(HeldSnapshot().clock) > 0)
+  const PositionSnapshot& held = HeldSnapshot();
+  const bool logged = LogEnd() != held.position || gap.open;
+  const bool followed = FollowsLeader() && LeaderHasNewer(held);
+  if (!logged && !followed && !TimeIsAwaited() && UntilClockMoves(held.clock) > 0)
     return Progress::kAll;
   return Advance();
 }
@@ -250,6 +294,7 @@ void Sync(bool everything) {
 // In milliseconds, if nothing wakes it before.
 long UntilNextTurn(Progress progress) {
   if (progress == Progress::kBlocked || AttachmentsWait()) return kVisibilityPollMs;
+  if (progress == Progress::kFollows) return kSafetyNetMs;
   if (progress == Progress::kRests)
     return static_cast<long>(work_share.RestUs(GetCurrentTimestamp(), evaluator_share) / 1000 + 1);
   return std::min(kSafetyNetMs, UntilClockMoves(HeldSnapshot().clock));
@@ -276,6 +321,7 @@ void Loop() {
     // before those are reset who belong to an evaluator that has ended: not while a start is found.
     CheckWithoutBatch();
     PublishPosition(HeldSnapshot().position);
+    WakeFollower(HeldSnapshot().position);
     ConditionVariableBroadcast(&MyConsumer()->progress);
     if (progress != Progress::kPart) Sleep(UntilNextTurn(progress));
   }
@@ -284,7 +330,7 @@ void Loop() {
 // ----- the start -----
 
 // What committed from the beginning of what is pending on is in there, what committed before is in
-// the first snapshot.
+// the first snapshot; a refresher goes on from that to the first of its leader's behind it.
 void FindStart() {
   OpenPending(DatabaseOfMine(), MyConsumer()->index);
   for (EndingCommits before = ListEndingCommits(); !HaveEnded(&before);) {
@@ -292,13 +338,16 @@ void FindStart() {
     Sleep(kVisibilityPollMs);
   }
   HoldFirst(TakeFirstSnapshot());
-  while (Advance() == Progress::kBlocked || gap.open) {
+  holds_first = true;
+  for (;;) {
+    const Progress progress = Advance();
+    if (!holds_first && !gap.open) break;
     Heed();
     if (TransactionIsDue()) {
       ReleaseFirst();
       ChangeTransaction();
     }
-    Sleep(kVisibilityPollMs);
+    Sleep(progress == Progress::kFollows ? kSafetyNetMs : kVisibilityPollMs);
   }
 }
 
@@ -328,7 +377,7 @@ void Work() {
   // After the transaction is aborted, before dynamic shared memory is detached.
   before_shmem_exit([](int, Datum) { BlameForEnd(); }, 0);
   BackgroundWorkerInitializeConnectionByOid(DatabaseOfMine()->database.Load(), InvalidOid, 0);
-  pgstat_report_appname("live_queries evaluator");
+  pgstat_report_appname(MyBgworkerEntry->bgw_type);
   pgstat_report_activity(STATE_RUNNING, "finding a start point");
   IgnoreTransactionTimeout();
   RequireHeldRows();

@@ -153,6 +153,8 @@ BackgroundWorker Describe(ConsumerKind kind) {
       return DescribeWorker("live_queries_decoder_main", "live_queries decoder");
     case ConsumerKind::kEvaluator:
       return DescribeWorker("live_queries_evaluator_main", "live_queries evaluator");
+    case ConsumerKind::kRefresher:
+      return DescribeWorker("live_queries_evaluator_main", "live_queries refresher");
   }
   pg_unreachable();
 }

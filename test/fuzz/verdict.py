@@ -27,9 +27,9 @@ STARTED = """SELECT pg_postmaster_start_time() || ' ' || string_agg(pid || ' ' |
     FROM pg_stat_activity WHERE backend_type IN ('checkpointer', 'background writer')"""
 LOCKS = """SELECT coalesce(string_agg(concat_ws(' ', backend_type, locktype, mode), ', '), '')
     FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE pid <> pg_backend_pid() AND backend_type LIKE 'live%'
-        AND NOT (locktype = 'virtualxid' AND backend_type LIKE '%evaluator')"""  # which is always in a transaction
+        AND NOT (locktype = 'virtualxid' AND backend_type ~ '(evaluator|refresher)$')"""  # which is always in a transaction
 EVALUATORS = """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-    WHERE datname = current_database() AND backend_type = 'live_queries evaluator'"""
+    WHERE datname = current_database() AND backend_type ~ '^live_queries (evaluator|refresher)$'"""
 CLIENTS = "SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' AND backend_type = 'client backend'"
 PATIENCE = 90
 
