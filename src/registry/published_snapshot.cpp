@@ -35,7 +35,7 @@ template <class Use>
 void UsePublished(PublishedSnapshotShared* place, const PublishedMoment& at_least, Use&& use) {
   WithLock(&place->lock, LW_SHARED, [&] {
     const PublishedMoment moment = {place->position, place->clock};
-    if (place->there && moment >= at_least && Hold(place->xmin, place->proc))
+    if (place->there && !(moment < at_least) && Hold(place->xmin, place->proc))
       use(RestoreSnapshot(FromArea<char>(place->bytes)), moment);
   });
 }
@@ -104,10 +104,11 @@ std::optional<RegisteredSnapshot> RegisterPublishedSnapshot(PublishedSnapshotSha
 }
 
 std::optional<PublishedMoment> MomentOfPublished(PublishedSnapshotShared* place) {
-  return WithLock(&place->lock, LW_SHARED, [&]() -> std::optional<PublishedMoment> {
-    if (!place->there) return std::nullopt;
-    return PublishedMoment{place->position, place->clock};
+  std::optional<PublishedMoment> moment;
+  WithLock(&place->lock, LW_SHARED, [&] {
+    if (place->there) moment = PublishedMoment{place->position, place->clock};
   });
+  return moment;
 }
 
 }  // namespace live_queries

@@ -34,7 +34,9 @@ struct PublishedMoment {
   XLogRecPtr position;
   TimestampTz clock;
 
-  auto operator<=>(const PublishedMoment&) const = default;
+  bool operator<(const PublishedMoment& other) const {
+    return position < other.position || (position == other.position && clock < other.clock);
+  }
 };
 
 // A place of shared memory that nobody has used yet.

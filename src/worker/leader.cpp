@@ -52,7 +52,7 @@ bool LeaderHasPassed(XLogRecPtr position) { return Leader()->position.Load() > p
 
 bool LeaderHasNewer(const PositionSnapshot& held) {
   const std::optional<PublishedMoment> moment = MomentOfPublished(&Leader()->snapshot);
-  return moment && *moment > PublishedMoment{held.position, held.clock};
+  return moment && PublishedMoment{held.position, held.clock} < *moment;
 }
 
 void RequireLeader() {
