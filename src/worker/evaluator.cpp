@@ -51,6 +51,7 @@ namespace {
 // Also how old S1 may become where nothing happens: it keeps dead rows from being removed.
 constexpr long kSafetyNetMs = 1000;
 constexpr long kVisibilityPollMs = 1;  // a commit becomes visible without a sign
+constexpr long kLeaderPollMs = 10;     // at the start: its snapshot may be away for a moment
 constexpr int kOthersFlushUs = 2000;   // so long others may take to flush what it waits for
 
 // Of the turn.
@@ -340,14 +341,15 @@ void FindStart() {
   HoldFirst(TakeFirstSnapshot());
   holds_first = true;
   for (;;) {
-    const Progress progress = Advance();
-    if (!holds_first && !gap.open) break;
+    // This first: it forgets what has woken this process.
     Heed();
     if (TransactionIsDue()) {
       ReleaseFirst();
       ChangeTransaction();
     }
-    Sleep(progress == Progress::kFollows ? kSafetyNetMs : kVisibilityPollMs);
+    const Progress progress = Advance();
+    if (!holds_first && !gap.open) break;
+    Sleep(progress == Progress::kFollows ? kLeaderPollMs : kVisibilityPollMs);
   }
 }
 
