@@ -164,8 +164,8 @@ void Loop() {
       LIVE_QUERIES_FAULT("decoder-stop");
       StopAsAsked();
     }
-    // Who subscribes waits for this turn, and is no commit.
     const int64 pace_us = pace.Next(consumer->transactions.Load(), GetCurrentTimestamp());
+    // Who subscribes waits for this turn, and is no commit.
     if (slept && !RegistryHasChanged()) KeepPace(&last_turn, pace_us);
     slept = false;
     Sync(false);

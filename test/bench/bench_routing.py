@@ -17,7 +17,7 @@ CONNECTIONS = 10
 COUNTS = (1, 100, 10_000, 100_000)
 WITHOUT_INDEX = (1, 100, 1_000)  # each of them is looked at for each row
 ROWS = 50_000
-ENDS = (1, 100_000)  # where the way from the one to the other is that of an equality
+ENDS = (1, 100_000)  # of the other kinds of index: how it grows in between is shown with equalities
 # Of twenty numbers each, a live query wants some of the first ten, and a row has one of the others.
 WIDTH = 20
 Form = collections.namedtuple("Form", "name condition params table counts share columns", defaults=("routed", COUNTS, 1, "id, amount"))

@@ -126,7 +126,7 @@ all_go_on('after it');
     @{ $clients{$_} } = grep { $_ ne 'joined' } @{ $clients{$_} } for keys %clients;
     delete $clients{apart};
     all_go_on('without others');
-    # What another role may read, and what it may not: those of a refresher are looked at again as well.
+    # The definitions of a refresher's queries are looked at again as well.
     $writer->rows('ALTER TABLE t ADD COLUMN m int');
     change();
     $client{costly}->refresh('whole') if grep { /^reset/ } @{ $client{costly}->told };
