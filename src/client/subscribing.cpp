@@ -118,13 +118,20 @@ int EvaluatorOfConnection() {
   return kFirstEvaluator + ProcIndex(MyProc) % std::max(evaluators, 1);
 }
 
-// Who evaluates it. Where whole queries are, nobody waits for them but who has one. Of those that
-// ask the clock all show one time, so none of them is there.
+// Whole queries, and what takes as long to evaluate, so that nobody waits for them but who has one.
+// Of those that ask the clock all show one time, so none of them is there.
+bool IsEvaluatedApart(const Plan& plan) {
+  if (plan.spec.refresh_ms != 0) return false;
+  const CostlyShapesShared& costly = FindDatabase(MyDatabaseId)->costly;
+  return plan.strategy == Strategy::kRefresh ||
+         (HasCostlyShapes(costly) && IsCostly(costly, SpecToText(plan.spec)));
+}
+
+// Who evaluates it.
 int ConsumerFor(const Plan& plan, int decoder) {
   if (plan.strategy == Strategy::kStream) return decoder;
   const int evaluator = EvaluatorOfConnection();
-  const bool apart = plan.strategy == Strategy::kRefresh && plan.spec.refresh_ms == 0;
-  return apart ? RefresherOf(evaluator) : evaluator;
+  return IsEvaluatedApart(plan) ? RefresherOf(evaluator) : evaluator;
 }
 
 // Enters what was analysed after so many checks (DatabaseShared::checks); returns its serial.

@@ -10,7 +10,7 @@
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
-#include "registry/consumer.hpp"
+#include "registry/database.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/guard.hpp"
 #include "template/route_body.hpp"
@@ -35,6 +35,7 @@ constexpr int kManyTemplates = 4;
 constexpr const char* kLockedReason = "a table of the query was locked for too long";
 constexpr const char* kTruncatedReason = "a table of the query was truncated";
 constexpr const char* kSameKeyReason = "two rows of the result had the same key for a while";
+constexpr const char* kCostlyReason = "others would wait too long for the query to be evaluated";
 constexpr const char* kRewrittenReason = "all rows of a table of the query were rewritten";
 
 TouchedRoutes touched = {};
@@ -90,6 +91,7 @@ bool LockTables(const QuerySpec& spec, TimestampTz until) {
 // Why those who listen cannot be told what has changed; nullptr: they can.
 const char* WhyLost(const Template& common, const DeltaTables& tables,
                     const EvaluatorBatch& batch) {
+  if (tables.costly) return kCostlyReason;
   if (tables.locked_in == batch.number) return kLockedReason;
   if (RoleIsSpent(common.role)) return kRoleIsSpentReason;
   const char* reason = nullptr;
@@ -218,6 +220,22 @@ void NoteCost(const DeltaCost& cost) {
   consumer->difference_us.Add(static_cast<uint64>(cost.difference_us));
 }
 
+// Whether others of an evaluator should not wait for a template any more. Those that ask the clock
+// cannot be anywhere else (client/subscribing.cpp).
+bool IsTooLong(const Template& common, const DeltaCost& cost, DeltaTables* tables) {
+  const ConsumerShared& consumer = *MyConsumer();
+  if (consumer.kind != ConsumerKind::kEvaluator || common.spec.refresh_ms != 0) return false;
+  const int64 took_us = cost.probe_us + cost.query_us + cost.difference_us;
+  return tables->long_evaluations.Took(took_us, GetCurrentTimestamp()) &&
+         consumer.templates.Load() > 1;
+}
+
+// Who is reset, or subscribes, finds the refresher.
+void KeepApart(const Template& common, DeltaTables* tables) {
+  tables->costly = true;
+  NoteCostly(&DatabaseAt(MyConsumer()->database)->costly, common.spec_text);
+}
+
 // Returns why those who listen could not be told; nullptr: they were. A key by which the query was
 // planned may not have been there yet, or any more, at the position of a snapshot, while the
 // catalogs are those of now.
@@ -241,6 +259,7 @@ const char* EvaluateInGuard(Template* common, DeltaTables* tables, const Evaluat
                            Report, &at);
     });
     NoteCost(cost);
+    if (IsTooLong(*common, cost, tables)) KeepApart(*common, tables);
     BlamingNobody([&] { HandOverAll(&touched, at.origin, sink); });
     if (cost.same_key) lost = kSameKeyReason;
   });

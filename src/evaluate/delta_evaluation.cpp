@@ -68,30 +68,55 @@ bool IsAll(const DeltaEvaluation& evaluation, int set) {
   return static_cast<StaleSet*>(list_nth(evaluation.plan->sets, set))->columns == NIL;
 }
 
-void AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
-              const BatchSource& source, StaleValues* values, RowsOfSide* rows) {
-  const bool can = evaluation.sets.watched != nullptr;
+// A query that a stale set restricts, as it is run for a batch.
+struct PlannedPart {
+  int set;
+  const PlannedStmt* plan;
+};
+
+// Those whose sets have values, as PlannedPart; with `*cheaper` if the whole result is that.
+List* PlanStale(const DeltaEvaluation& evaluation, const BatchSource& source, StaleValues* values,
+                bool* cheaper) {
+  const StaleSets& sets = evaluation.sets;
+  const bool can = sets.watched != nullptr;
   const bool few = can && source.watchers <= kFewWatchers;
   bool taken = false;
+  List* parts = NIL;
   ListCell* cell;
   foreach (cell, evaluation.restricted) {
-    const auto& restricted = *static_cast<RestrictedPlan*>(lfirst(cell));
-    if (!values->any[restricted.set]) continue;
+    const auto* restricted = static_cast<RestrictedPlan*>(lfirst(cell));
+    if (!values->any[restricted->set]) continue;
     // Where all of the result is stale, it is as with the whole query (AddWhole).
-    const bool anew = IsAll(evaluation, restricted.set) && evaluation.plan->asks_clock;
-    const PlannedStmt* plan = few ? nullptr : PlanFor(restricted.plan, *values, anew);
+    const bool anew = IsAll(evaluation, restricted->set) && evaluation.plan->asks_clock;
+    const PlannedStmt* plan = few ? nullptr : PlanFor(restricted->plan, *values, anew);
     if (can && (few || plan->planTree->plan_rows > kManyRows * source.watchers)) {
-      if (!taken) TakeWatched(*evaluation.sets.watched, source, values);
+      if (!taken) TakeWatched(*sets.watched, source, values);
       taken = true;
-      const int number = foreach_current_index(cell);
-      KeptPlan* of_watched =
-          static_cast<RestrictedPlan*>(list_nth(evaluation.of_watched, number))->plan;
-      plan = PlanFor(of_watched, *values, anew);
+      restricted = static_cast<RestrictedPlan*>(
+          list_nth(evaluation.of_watched, foreach_current_index(cell)));
+      plan = PlanFor(restricted->plan, *values, anew);
     }
-    if (!IsEmptyBefore(values, restricted.set))
-      AddSide(rows, -1, plan, values->params.before, snapshots.before);
-    AddSide(rows, 1, plan, values->params.after, snapshots.after);
+    *cheaper = WholeIsCheaper(sets, *restricted, *plan, true, source, values);
+    if (*cheaper) return NIL;
+    auto* part = static_cast<PlannedPart*>(palloc(sizeof(PlannedPart)));
+    *part = {restricted->set, plan};
+    parts = lappend(parts, part);
   }
+  return parts;
+}
+
+// Returns false where the whole result costs less.
+bool AddStale(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
+              const BatchSource& source, StaleValues* values, RowsOfSide* rows) {
+  bool cheaper = false;
+  ListCell* cell;
+  foreach (cell, PlanStale(evaluation, source, values, &cheaper)) {
+    const auto& part = *static_cast<PlannedPart*>(lfirst(cell));
+    if (!IsEmptyBefore(values, part.set))
+      AddSide(rows, -1, part.plan, values->params.before, snapshots.before);
+    AddSide(rows, 1, part.plan, values->params.after, snapshots.after);
+  }
+  return !cheaper;
 }
 
 // The groups that have changed, by the rows that have come and gone. Returns false where they are
@@ -117,10 +142,12 @@ bool AddMoved(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
 
 void AddWhole(const DeltaEvaluation& evaluation, const SnapshotPair& snapshots,
               const ClockPair& clock, const BatchSource& source, RowsOfSide* rows) {
+  ForgetKept(evaluation);
+  if (evaluation.sets.boundaries != nullptr) BeginLists(evaluation.sets.boundaries);
   const TimestampTz time_before = LIVE_QUERIES_MUTATION("one_time") ? clock.after : clock.before;
   const StaleValues values = ValuesOfWhole(evaluation.sets, {time_before, clock.after}, source);
   // Not knowing the time, the planner would take a third of a table for `at > now() - ...`.
-  const PlannedStmt* plan = PlanFor(evaluation.whole, values, evaluation.plan->asks_clock);
+  const PlannedStmt* plan = PlanFor(evaluation.sets.whole, values, evaluation.plan->asks_clock);
   AddSide(rows, -1, plan, values.params.before, snapshots.before);
   AddSide(rows, 1, plan, values.params.after, snapshots.after);
 }
@@ -194,17 +221,10 @@ DeltaCost EvaluateInContext(const DeltaEvaluation& evaluation, const SnapshotPai
     return cost;
   }
   RowsOfSide rows = RowsInto(evaluation, source, max_bytes);
-  if (cost.whole) {
-    ForgetKept(evaluation);
-    if (boundaries != nullptr) BeginLists(boundaries);
-    AddWhole(evaluation, snapshots, clock, source, &rows);
-  } else if (!AddMoved(evaluation, snapshots, source, &values, &rows, &cost)) {
-    cost.whole = values.whole;
-    if (cost.whole)
-      AddWhole(evaluation, snapshots, clock, source, &rows);
-    else
-      AddStale(evaluation, snapshots, source, &values, &rows);
-  }
+  const bool moved = !cost.whole && AddMoved(evaluation, snapshots, source, &values, &rows, &cost);
+  cost.whole = cost.whole || values.whole ||
+               (!moved && !AddStale(evaluation, snapshots, source, &values, &rows));
+  if (cost.whole) AddWhole(evaluation, snapshots, clock, source, &rows);
   SetAlarm(evaluation, snapshots.after, clock, values, cost.whole);
   PopActiveSnapshot();
   if (boundaries != nullptr) EndLists(boundaries);
@@ -226,10 +246,10 @@ DeltaEvaluation* PrepareDeltaEvaluation(MemoryContext context, const QuerySpec& 
     DeltaEvaluation* evaluation = AllocateIn<DeltaEvaluation>(context);
     const WatchedRows watched = RestrictToWatched(routing, plan);
     evaluation->plan = plan;
-    evaluation->sets = PrepareStaleSets(context, *plan, watched.values, routing);
+    evaluation->sets =
+        PrepareStaleSets(context, *plan, watched.values, KeepPlan(context, watched.whole), routing);
     evaluation->restricted = PrepareRestricted(context, plan->restricted);
     evaluation->of_watched = PrepareRestricted(context, watched.restricted);
-    evaluation->whole = KeepPlan(context, watched.whole);
     evaluation->encoder = MakeResultEncoder(spec, *plan, routing);
     if (plan->moving != nullptr)
       evaluation->moving = PrepareMoving(context, *plan->moving, evaluation->encoder);
@@ -280,7 +300,7 @@ void ReadResult(const DeltaEvaluation& evaluation, Snapshot snapshot, TimestampT
                 void* context) {
   PushActiveSnapshot(snapshot);
   const StaleValues values = ValuesOfWhole(evaluation.sets, {clock, clock}, source);
-  const PlannedStmt* plan = PlanFor(evaluation.whole, values);
+  const PlannedStmt* plan = PlanFor(evaluation.sets.whole, values);
   PopActiveSnapshot();
   Execute(plan, values.params.after, snapshot, 0,
           [&](TupleTableSlot* row) { receive(Encode(evaluation.encoder, row), context); });

@@ -27,7 +27,6 @@ struct DeltaEvaluation {
   StaleSets sets;
   List* restricted;  // RestrictedPlan*
   List* of_watched;  // RestrictedPlan*: the same where few subscribe
-  KeptPlan* whole;   // the whole query, for all that is watched
   ResultEncoder encoder;
   MovingEvaluation* moving;  // nullptr: no groups are kept
   KeptAlarm* alarm;          // nullptr: the clock is followed in steps

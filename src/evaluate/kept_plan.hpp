@@ -41,6 +41,9 @@ KeptPlan* KeepPlan(MemoryContext context, const Query* query);
 // (sub)transaction. Needs an active snapshot.
 const PlannedStmt* PlanQuery(KeptPlan* kept, ParamListInfo params, bool generic);
 
+// What the planner thinks that it costs, in its units: pages that are read one after the other.
+inline double CostOf(const PlannedStmt& plan) { return plan.planTree->total_cost; }
+
 // Returns false if it needs no more rows.
 using ReceiveRow = bool (*)(TupleTableSlot* row, void* context);
 

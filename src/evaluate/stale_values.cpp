@@ -2,6 +2,7 @@
 #include "evaluate/stale_values.hpp"
 
 #include <algorithm>
+#include <cfloat>
 
 #include "analyze/clock.hpp"
 #include "pg/fault.hpp"
@@ -21,6 +22,11 @@ namespace {
 
 // With more than that, the whole result is faster; it also bounds the memory.
 constexpr int kTooManyValues = 1'000'000;
+
+// What it costs to encode a row of the result and to compare it, in units of the planner.
+constexpr double kRowCost = 0.2;
+// The whole result waits in memory to be compared, as text; so it is out of the question beyond.
+constexpr double kMostBytesOfWhole = 16.0 * 1024 * 1024;
 
 // Of both sides.
 void SetParam(const ParamsPair& params, int number, Oid type, Datum value) {
@@ -84,9 +90,12 @@ void ForEachSide(const SnapshotPair& snapshots, StaleValues* values, int set, Vi
 }
 
 // `boundaries`: those of the only list of the set, or nullptr.
-void RunProbe(const RestrictedPlan& probe, const SnapshotPair& snapshots, StaleValues* values,
-              ListBoundaries* boundaries, Found* found) {
+void RunProbe(const StaleSets& sets, const RestrictedPlan& probe, const SnapshotPair& snapshots,
+              const BatchSource& source, StaleValues* values, ListBoundaries* boundaries,
+              Found* found) {
   const PlannedStmt* plan = PlanFor(probe.plan, *values);
+  values->whole = WholeIsCheaper(sets, probe, *plan, false, source, values);
+  if (values->whole) return;
   ForEachSide(snapshots, values, probe.set, [&](Snapshot snapshot, ParamListInfo params) {
     if (found->IsEnough()) return;
     Execute(plan, params, snapshot, 0, [&](TupleTableSlot* row) {
@@ -105,13 +114,15 @@ ListBoundaries* BoundariesOf(const StaleSets& sets, const StaleSet& set) {
 }
 
 void Probe(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snapshots,
-           StaleValues* values) {
+           const BatchSource& source, StaleValues* values) {
   ListBoundaries* boundaries = BoundariesOf(sets, set);
   Found found(set);
   ListCell* cell;
   foreach (cell, sets.probes[set.number]) {
     const auto& probe = *static_cast<RestrictedPlan*>(lfirst(cell));
-    if (values->any[probe.set]) RunProbe(probe, snapshots, values, boundaries, &found);
+    if (values->any[probe.set])
+      RunProbe(sets, probe, snapshots, source, values, boundaries, &found);
+    if (values->whole) return;
   }
   values->any[set.number] = found.any();
   if (set.found_param != 0)
@@ -189,6 +200,8 @@ void ProbeRoutes(const StaleSets& sets, const StaleSet& set, const SnapshotPair&
     const auto& probe = *static_cast<RestrictedPlan*>(lfirst(cell));
     if (!values->any[probe.set]) continue;
     const PlannedStmt* plan = PlanFor(probe.plan, *values);
+    values->whole = WholeIsCheaper(sets, probe, *plan, false, source, values);
+    if (values->whole) return;
     ForEachSide(snapshots, values, probe.set, [&](Snapshot snapshot, ParamListInfo params) {
       Execute(plan, params, snapshot, 0, [&](TupleTableSlot* row) {
         slot_getsomeattrs(row, columns);
@@ -214,6 +227,18 @@ StaleValues NoStaleValues(const DeltaPlan& plan, const ClockPair& clock) {
   values.all_new = static_cast<bool*>(palloc0(sizeof(bool) * (list_length(plan.sets) + 1)));
   values.param_sizes = static_cast<int*>(palloc0(sizeof(int) * (plan.params + 1)));
   return values;
+}
+
+// ----- the whole result -----
+
+double RowsOf(const PlannedStmt& plan) { return plan.planTree->plan_rows; }
+
+// At both snapshots; of a query that does not ask the clock.
+double CostOfWhole(const StaleSets& sets, const BatchSource& source) {
+  const PlannedStmt& plan = *PlanFor(sets.whole, ValuesOfWhole(sets, {}, source));
+  const double text_bytes = 100 + 3.0 * plan.planTree->plan_width;
+  if (RowsOf(plan) * text_bytes > kMostBytesOfWhole) return DBL_MAX;
+  return 2 * (CostOf(plan) + RowsOf(plan) * kRowCost);
 }
 
 // ----- tables -----
@@ -298,12 +323,13 @@ List* PrepareRestricted(MemoryContext context, List* restricted) {
 }
 
 StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const StaleSet* watched,
-                           List* routing) {
+                           KeptPlan* whole, List* routing) {
   const size_t bytes = sizeof(List*) * (list_length(plan.sets) + 1);
   StaleSets sets = {&plan,
                     static_cast<List**>(MemoryContextAllocZero(context, bytes)),
                     static_cast<RowFilter**>(MemoryContextAllocZero(context, bytes)),
                     watched,
+                    whole,
                     PrepareClockPlans(context, plan.windows),
                     nullptr};
   ListCell* cell;
@@ -343,7 +369,18 @@ void TakeProbed(const StaleSets& sets, const StaleSet& set, const SnapshotPair& 
   if (set.of_routes)
     ProbeRoutes(sets, set, snapshots, source, values);
   else
-    Probe(sets, set, snapshots, values);
+    Probe(sets, set, snapshots, source, values);
+}
+
+bool WholeIsCheaper(const StaleSets& sets, const RestrictedPlan& restricted,
+                    const PlannedStmt& plan, bool of_result, const BatchSource& source,
+                    StaleValues* values) {
+  // With the clock, every plan knows the time.
+  if (&plan == restricted.plan->generic || sets.plan->asks_clock) return false;
+  const int sides = values->all_new[restricted.set] ? 1 : 2;
+  values->cost += sides * (CostOf(plan) + (of_result ? RowsOf(plan) * kRowCost : 0));
+  if (values->whole_cost == 0) values->whole_cost = CostOfWhole(sets, source);
+  return values->cost > values->whole_cost;
 }
 
 StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots,

@@ -69,14 +69,15 @@ struct StaleSets {
   List** probes;               // by number of the set: RestrictedPlan*
   RowFilter** filters;         // by number of the set; nullptr: any row may matter
   const StaleSet* watched;     // WatchedRows::values
+  KeptPlan* whole;             // the whole query, for all that is watched
   ClockPlans clock;            // what the time makes a difference for
   ListBoundaries* boundaries;  // nullptr: of no list
 };
 
-// In `context`, with which they go; `plan` and `watched` stay the caller's.
+// In `context`, with which they go; `plan`, `watched` and `whole` stay the caller's.
 // `routing`: the numbers of the result columns by which rows are routed.
 StaleSets PrepareStaleSets(MemoryContext context, const DeltaPlan& plan, const StaleSet* watched,
-                           List* routing);
+                           KeptPlan* whole, List* routing);
 List* PrepareRestricted(MemoryContext context, List* restricted);
 
 // The parameters of all queries of a plan at the one and at the other: they differ in the time, if
@@ -91,7 +92,9 @@ struct StaleValues {
   bool* any;          // by number of the set: whether it has a value, or its probe found a row
   bool* all_new;      // by number of the set: the older snapshot has no row of it
   int* param_sizes;   // by number of the parameter, from 1: how many values the array has
-  bool whole;         // they are too many, or not known: all may be stale
+  bool whole;         // they are too many, or not known: all may be stale, or is cheaper
+  double cost;        // of the plans that know many values, as the planner sees it
+  double whole_cost;  // of the whole result; 0: not asked yet
   bool timed;         // rows were changed of which a column is compared with the time
   uint64 spared;      // queries that were not run at the older snapshot for that reason
   uint64 beyond;      // rows that were found behind the last one of a list
@@ -119,6 +122,13 @@ StaleValues FindStaleValues(const StaleSets& sets, const SnapshotPair& snapshots
 // Sets the parameters of `set`, whose probe has not been run, to these values, one ValueSet a
 // column.
 void TakeValues(const StaleSet& set, const ValueSet* columns, StaleValues* values);
+
+// Adds what it costs to run `plan`, of a query that is restricted, and returns whether the whole
+// result would have cost less by now: so at most twice the cheaper way is paid. Not asked of a
+// generic plan, which is for few values. `of_result`: its rows are encoded and compared.
+bool WholeIsCheaper(const StaleSets& sets, const RestrictedPlan& restricted,
+                    const PlannedStmt& plan, bool of_result, const BatchSource& source,
+                    StaleValues* values);
 
 // Runs the probe of a set that was left out.
 void TakeProbed(const StaleSets& sets, const StaleSet& set, const SnapshotPair& snapshots,

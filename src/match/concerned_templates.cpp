@@ -74,7 +74,7 @@ bool SaysWhatItHad(const ColumnMap& map, const DecodedChange& decoded) {
 }
 
 void VisitGroup(RoutingGroup* group, DecodedChange* decoded, const Visitor& visitor) {
-  if (group->owners == nullptr) return VisitAll(group->templates, visitor);
+  if (!group->owners.IsMade()) return VisitAll(group->templates, visitor);
   TakeApart(decoded);
   GroupPart* part = PartOf(group);
   const ColumnMap* map = MapFor(&part->maps, part->context, group->columns, decoded->change.shape);

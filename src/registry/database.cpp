@@ -39,6 +39,7 @@ void InitDatabase(DatabaseShared* database, int index) {
   database->commit_lsn.Init(0);
   database->checks.Init(0);
   database->terminate_up_to.Init(0);
+  InitCostlyShapes(&database->costly);
   for (int i = 0; i < kMaxConsumers; ++i) InitConsumer(&database->consumers[i], index, i);
 }
 

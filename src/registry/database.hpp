@@ -5,6 +5,7 @@
 #include "pg/atomic.hpp"
 #include "pg/postgres.hpp"
 #include "registry/consumer.hpp"
+#include "registry/costly_shapes.hpp"
 
 namespace live_queries {
 
@@ -27,6 +28,9 @@ struct DatabaseShared {
   Atomic<uint64_t> checks;
   // Subscriptions up to this number are to be ended, since the extension was dropped. 0: none.
   Atomic<uint64_t> terminate_up_to;
+
+  // Of its live queries, those that are better evaluated apart.
+  CostlyShapesShared costly;
 
   ConsumerShared consumers[kMaxConsumers];
 };

@@ -209,7 +209,7 @@ void JoinGroup(Template* common, bool has_group) {
   if (group == nullptr) group = MakeGroup(columns, conditions);
   InMemoryContext(group->context, [&] { group->templates = lappend(group->templates, common); });
   common->group = group;
-  if (group->owners != nullptr) return AddAllOf(common);
+  if (group->owners.IsMade()) return AddAllOf(common);
   if (list_length(group->templates) < kTemplatesOfHash) return;
   MakeOwners(group);
   ListCell* cell;

@@ -1,28 +1,11 @@
 // A list, then a bucket for each hash in a table of the server's. Process: decoder.
 #include "template/route_places.hpp"
 
-#include "pg/hash_table.hpp"
-
 namespace live_queries {
 namespace {
 
 // So many are looked through as fast as a table is asked.
 constexpr int kFew = 8;
-
-struct Bucket {
-  uint32 hash;  // hash key
-  RoutePlace* first;
-};
-
-Bucket* BucketOf(HTAB* buckets, uint32 hash, HASHACTION action, bool* found) {
-  return static_cast<Bucket*>(hash_search(buckets, &hash, action, found));
-}
-
-void MakeBucket(HTAB* buckets, uint32 hash) {
-  bool found;
-  Bucket* bucket = BucketOf(buckets, hash, HASH_ENTER, &found);
-  if (!found) bucket->first = nullptr;
-}
 
 void Link(RoutePlace* place, RoutePlace** first) {
   place->next = *first;
@@ -40,26 +23,26 @@ void RoutePlaces::Prepare() {
 
 // All that may fail comes first.
 void RoutePlaces::MakeBuckets() {
-  HTAB* buckets = MakeHashTable("live_queries routes", &Bucket::hash, 64, context_);
+  BucketTable<Bucket> buckets = {};
+  buckets.Make("live_queries routes", context_);
   for (RoutePlace* place = few_; place != nullptr; place = place->next)
-    MakeBucket(buckets, place->hash);
+    (void)buckets.Enter(place->hash);
+  buckets_ = buckets;
   while (RoutePlace* place = few_) {
     few_ = place->next;
-    Link(place, &BucketOf(buckets, place->hash, HASH_FIND, nullptr)->first);
+    Link(place, &buckets_.Find(place->hash)->first);
   }
-  buckets_ = buckets;
 }
 
 void RoutePlaces::Reserve(std::span<const RoutePlace> places) {
-  if (buckets_ == nullptr && count_ + static_cast<int>(places.size()) > kFew) MakeBuckets();
-  if (buckets_ == nullptr) return;
-  for (const RoutePlace& place : places) MakeBucket(buckets_, place.hash);
+  if (!buckets_.IsMade() && count_ + static_cast<int>(places.size()) > kFew) MakeBuckets();
+  if (!buckets_.IsMade()) return;
+  for (const RoutePlace& place : places) (void)buckets_.Enter(place.hash);
 }
 
 void RoutePlaces::Add(RoutePlace* place) {
   ++count_;
-  Link(place,
-       buckets_ == nullptr ? &few_ : &BucketOf(buckets_, place->hash, HASH_FIND, nullptr)->first);
+  Link(place, buckets_.IsMade() ? &buckets_.Find(place->hash)->first : &few_);
 }
 
 void RoutePlaces::Remove(RoutePlace* place) {
@@ -67,18 +50,18 @@ void RoutePlaces::Remove(RoutePlace* place) {
   *place->link = place->next;
   if (place->next != nullptr)
     place->next->link = place->link;
-  else if (buckets_ != nullptr && Find(place->hash) == nullptr)
-    (void)BucketOf(buckets_, place->hash, HASH_REMOVE, nullptr);
+  else if (buckets_.IsMade() && Find(place->hash) == nullptr)
+    buckets_.Remove(place->hash);
 }
 
 RoutePlace* RoutePlaces::Find(uint32 hash) const {
-  if (buckets_ == nullptr) {
-    RoutePlace* place = few_;
-    while (place != nullptr && place->hash != hash) place = place->next;
-    return place;
+  if (buckets_.IsMade()) {
+    const Bucket* bucket = buckets_.Find(hash);
+    return bucket == nullptr ? nullptr : bucket->first;
   }
-  const Bucket* bucket = BucketOf(buckets_, hash, HASH_FIND, nullptr);
-  return bucket == nullptr ? nullptr : bucket->first;
+  RoutePlace* place = few_;
+  while (place != nullptr && place->hash != hash) place = place->next;
+  return place;
 }
 
 RoutePlace* RoutePlaces::Next(const RoutePlace* place) {

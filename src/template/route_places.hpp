@@ -6,10 +6,7 @@
 #include <span>
 
 #include "pg/postgres.hpp"
-
-extern "C" {
-#include "utils/hsearch.h"
-}
+#include "template/bucket_table.hpp"
 
 namespace live_queries {
 
@@ -39,12 +36,17 @@ class RoutePlaces {
   static RoutePlace* Next(const RoutePlace* place);
 
  private:
+  struct Bucket {
+    uint32 hash;
+    RoutePlace* first;
+  };
+
   void MakeBuckets();
 
   MemoryContext context_;
   int count_;
-  RoutePlace* few_;  // all of them, until there are buckets
-  HTAB* buckets_;    // nullptr: there are few
+  RoutePlace* few_;              // all of them, until there are buckets
+  BucketTable<Bucket> buckets_;  // not made: there are few
 };
 
 }  // namespace live_queries

@@ -3,45 +3,27 @@
 // needed here. Process: decoder.
 #include "template/routing_group.hpp"
 
-#include "pg/hash_table.hpp"
 #include "pg/memory.hpp"
 
 namespace live_queries {
-
-// A template in the bucket of a hash, after the first one.
-struct OtherOwner {
-  Template* owner;
-  OtherOwner* next;
-};
-
 namespace {
 
-// Most values have one template, so that one stands in the bucket itself.
-struct Bucket {
-  uint32 hash;       // hash key
-  OtherOwner first;  // without an owner: the bucket is reserved
-};
+bool HasHash(const RoutingGroup* group) { return group != nullptr && group->owners.IsMade(); }
 
-Bucket* BucketOf(const RoutingGroup* group, uint32 hash, HASHACTION action, bool* found) {
-  return static_cast<Bucket*>(hash_search(group->owners, &hash, action, found));
-}
-
-bool HasHash(const RoutingGroup* group) { return group != nullptr && group->owners != nullptr; }
-
-void RemoveFirst(RoutingGroup* group, Bucket* bucket) {
-  OtherOwner* next = bucket->first.next;
+void RemoveFirst(RoutingGroup* group, OwnersOfHash* bucket) {
+  RouteOwner* next = bucket->first.next;
   if (next == nullptr) {
-    (void)BucketOf(group, bucket->hash, HASH_REMOVE, nullptr);
+    group->owners.Remove(bucket->hash);
     return;
   }
   bucket->first = *next;
   pfree(next);
 }
 
-void RemoveOther(Bucket* bucket, const Template* common) {
-  OtherOwner* former = &bucket->first;
+void RemoveOther(OwnersOfHash* bucket, const Template* common) {
+  RouteOwner* former = &bucket->first;
   while (former->next->owner != common) former = former->next;
-  OtherOwner* removed = former->next;
+  RouteOwner* removed = former->next;
   former->next = removed->next;
   pfree(removed);
 }
@@ -49,17 +31,14 @@ void RemoveOther(Bucket* bucket, const Template* common) {
 }  // namespace
 
 void MakeOwners(RoutingGroup* group) {
-  group->owners = MakeHashTable("live_queries routing group", &Bucket::hash, 64, group->context);
+  group->owners.Make("live_queries routing group", group->context);
 }
 
 void ReserveInGroup(Template* common, uint32 hash) {
   RoutingGroup* group = common->group;
   if (!HasHash(group)) return;
-  bool found;
-  Bucket* bucket = BucketOf(group, hash, HASH_ENTER, &found);
-  if (!found) bucket->first = {};
-  if (bucket->first.owner == nullptr) return;
-  OtherOwner* spare = AllocateIn<OtherOwner>(group->context);
+  if (group->owners.Enter(hash)->first.owner == nullptr) return;
+  RouteOwner* spare = AllocateIn<RouteOwner>(group->context);
   spare->next = group->spares;
   group->spares = spare;
 }
@@ -67,8 +46,8 @@ void ReserveInGroup(Template* common, uint32 hash) {
 void AddToGroup(Template* common, uint32 hash) {
   RoutingGroup* group = common->group;
   if (!HasHash(group)) return;
-  Bucket* bucket = BucketOf(group, hash, HASH_FIND, nullptr);
-  OtherOwner* former = nullptr;
+  OwnersOfHash* bucket = group->owners.Find(hash);
+  RouteOwner* former = nullptr;
   if (bucket->first.owner != nullptr) {
     former = group->spares;
     group->spares = former->next;
@@ -80,7 +59,7 @@ void AddToGroup(Template* common, uint32 hash) {
 void RemoveFromGroup(Template* common, uint32 hash) {
   RoutingGroup* group = common->group;
   if (!HasHash(group)) return;
-  Bucket* bucket = BucketOf(group, hash, HASH_FIND, nullptr);
+  OwnersOfHash* bucket = group->owners.Find(hash);
   if (bucket->first.owner == common)
     RemoveFirst(group, bucket);
   else
@@ -88,7 +67,7 @@ void RemoveFromGroup(Template* common, uint32 hash) {
 }
 
 void AddOnceToGroup(Template* common, uint32 hash) {
-  const Bucket* bucket = BucketOf(common->group, hash, HASH_FIND, nullptr);
+  const OwnersOfHash* bucket = common->group->owners.Find(hash);
   if (bucket != nullptr && bucket->first.owner == common) return;
   ReserveInGroup(common, hash);
   AddToGroup(common, hash);
@@ -96,9 +75,9 @@ void AddOnceToGroup(Template* common, uint32 hash) {
 
 void ForEachOwner(const RoutingGroup* group, uint32 hash, void (*visit)(Template*, void*),
                   void* context) {
-  const Bucket* bucket = BucketOf(group, hash, HASH_FIND, nullptr);
+  const OwnersOfHash* bucket = group->owners.Find(hash);
   if (bucket == nullptr || bucket->first.owner == nullptr) return;
-  for (const OtherOwner* owner = &bucket->first; owner != nullptr; owner = owner->next)
+  for (const RouteOwner* owner = &bucket->first; owner != nullptr; owner = owner->next)
     visit(owner->owner, context);
 }
 

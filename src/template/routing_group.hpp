@@ -6,16 +6,23 @@
 #pragma once
 
 #include "pg/postgres.hpp"
+#include "template/bucket_table.hpp"
 #include "template/routing_condition.hpp"
 #include "template/template.hpp"
 
-extern "C" {
-#include "utils/hsearch.h"
-}
-
 namespace live_queries {
 
-struct OtherOwner;
+// A template in the bucket of a hash.
+struct RouteOwner {
+  Template* owner;
+  RouteOwner* next;
+};
+
+// Most values have one template, so that one stands in the bucket itself.
+struct OwnersOfHash {
+  uint32 hash;
+  RouteOwner first;  // without an owner: the bucket is reserved
+};
 
 struct RoutingGroup {
   MemoryContext context;
@@ -25,9 +32,9 @@ struct RoutingGroup {
   RoutingCondition* conditions;  // beside columns.columns; of each the hash alone is prepared
   int condition_count;
   List* templates;
-  HTAB* owners;        // templates, by a hash of values; nullptr: each template is looked at
-  OtherOwner* spares;  // for what is reserved
-  StrategyPart* part;  // what the stream keeps with it; nullptr: to be made
+  BucketTable<OwnersOfHash> owners;  // not made: each template is looked at
+  RouteOwner* spares;                // for what is reserved
+  StrategyPart* part;                // what the stream keeps with it; nullptr: to be made
 };
 
 // Makes the empty hash of a group.

@@ -147,6 +147,44 @@ all_go_on('after it');
     is($writer->value(q(SELECT count(DISTINCT consumer) FROM (SELECT kind FROM live.workers WHERE subscriptions > 0) w(consumer))), 3, 'all three have some');
 }
 
+# ---- a query of the other strategy that takes long each time ----
+{
+    $writer->rows(<<~SQL);
+        CREATE FUNCTION late(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+          \$\$ BEGIN IF n >= 5000 THEN PERFORM pg_sleep(0.2); END IF; RETURN n; END \$\$;
+        SQL
+    my %query = (quick => $queries{joined}, long => 'SELECT t.id, late(t.n) AS n, u.name FROM t JOIN u ON u.id = t.grp');
+    my %of = map { $_ => connect_client($node) } keys %query;
+    is($of{$_}->subscribe($_, $query{$_})->{strategy}, 'delta', "$_ is evaluated where it has changed") for sort keys %query;
+    my $watchers = sub { $writer->value("SELECT subscriptions FROM live.workers WHERE kind = 'refresher'") };
+    my $before = $watchers->();
+    my ($rounds, @reasons) = (0);
+    while (!@reasons && $rounds < 30) {
+        $writer->rows('UPDATE t SET n = 5000 + ? WHERE id = 30' =~ s/\?/$rounds/r);
+        is_deeply($of{quick}->told, ['quick'], 'all are told') if $rounds == 0;
+        for my $message (map { $_->{message} } $of{long}->synced) {
+            push @reasons, $message->{reason} if $message->{type} eq 'reset';
+            LiveQueries::apply_changes($of{long}{states}{long}, $message) if $message->{type} eq 'changes';
+        }
+        is_deeply($of{long}->state_of('long'), $writer->rows_now($query{long}), 'and it is exact') if !@reasons && $rounds == 0;
+        ++$rounds;
+    }
+    cmp_ok($rounds, '>', 3, 'not the first time');
+    is_deeply(\@reasons, ['others would wait too long for the query to be evaluated'], 'but after a while it is reset');
+    $of{long}->refresh('long');
+    is($watchers->(), $before + 1, 'and has the refresher');
+    my $next = connect_client($node);
+    $next->subscribe('long', $query{long});
+    is($watchers->(), $before + 2, 'as who subscribes to the same has');
+    $writer->rows('UPDATE t SET n = 6000 WHERE id = 31');
+    is_deeply($of{quick}->told, ['quick'], 'whoever has another one');
+    ok($writer->value(q(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'live_queries refresher' AND wait_event = 'PgSleep')),
+        'does not wait for it');
+    is_deeply($of{long}->told, ['long'], 'it is told');
+    is_deeply($of{long}->state_of('long'), $writer->rows_now($query{long}), 'and exact');
+    is_deeply($of{quick}->state_of('quick'), $writer->rows_now($query{quick}), 'as the other is');
+}
+
 $node->stop;
 unlike(slurp_file($node->logfile), qr/\b(PANIC:|TRAP:)|WARNING: .*(leak|still referenced)/, 'no crash, no leak');
 done_testing();
