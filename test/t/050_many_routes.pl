@@ -37,7 +37,7 @@ sub told_ok {
     is($client->value("SELECT live.wait_for('$end', '30s')"), 't', "$what: decoded");
     my %told;
     while (my @messages = @{ $client->rows('SELECT message FROM live.poll(1000)') }) {
-        $told{$1}++ for map { $_->[0] =~ /"subscription_id": ?"s(\d+)"/ ? $1 : () } @messages;
+        $told{$_}++ for map { $_->[0] =~ /"subscription_id": ?"s(\d+)"/ ? $1 : () } @messages;
     }
     is_deeply([ sort { $a <=> $b } keys %told ], [ sort { $a <=> $b } keys %watched ], "$what: all who watch are told, and nobody else");
     is_deeply([ grep { $_ != 1 } values %told ], [], "$what: once");
