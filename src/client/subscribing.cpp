@@ -9,6 +9,7 @@
 #include "analyze/settings_capture.hpp"
 #include "analyze/tree.hpp"
 #include "analyze/unsupported.hpp"
+#include "client/consumer_choice.hpp"
 #include "client/consumer_wait.hpp"
 #include "client/first_result.hpp"
 #include "client/new_params.hpp"
@@ -18,12 +19,10 @@
 #include "deliver/throttle.hpp"
 #include "evaluate/old_indexes.hpp"
 #include "model/clock_steps.hpp"
-#include "pg/compat.hpp"
 #include "pg/error_context.hpp"
 #include "pg/fault.hpp"
 #include "pg/log_end.hpp"
 #include "pg/memory.hpp"
-#include "pg/settings.hpp"
 #include "query/planner.hpp"
 #include "query/result_columns.hpp"
 #include "registry/problem.hpp"
@@ -32,7 +31,6 @@
 extern "C" {
 #include "access/xlog.h"
 #include "commands/async.h"
-#include "storage/proc.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 }
@@ -104,34 +102,6 @@ char* ParamsForPeople(List* params) {
 
 const char* SettingsFor(const Request& request, const Plan& plan) {
   return plan.reads_settings ? WithOwnSettings(request.settings) : request.settings;
-}
-
-// A connection has one evaluator for all: the batches of several would end at different positions,
-// and it shows one point in time.
-int EvaluatorOfConnection() {
-  // Also of one that is over: it may have something to tell yet.
-  for (IndexSet consumers = ConsumersOfLocal(); !consumers.empty();) {
-    const int consumer = consumers.TakeLast();
-    if (KindOf(consumer) == ConsumerKind::kRefresher) return LeaderOf(consumer);
-    if (KindOf(consumer) == ConsumerKind::kEvaluator) return consumer;
-  }
-  return kFirstEvaluator + ProcIndex(MyProc) % std::max(evaluators, 1);
-}
-
-// Whole queries, and what takes as long to evaluate, so that nobody waits for them but who has one.
-// Of those that ask the clock all show one time, so none of them is there.
-bool IsEvaluatedApart(const Plan& plan) {
-  if (plan.spec.refresh_ms != 0) return false;
-  const CostlyShapesShared& costly = FindDatabase(MyDatabaseId)->costly;
-  return plan.strategy == Strategy::kRefresh ||
-         (HasCostlyShapes(costly) && IsCostly(costly, SpecToText(plan.spec)));
-}
-
-// Who evaluates it.
-int ConsumerFor(const Plan& plan, int decoder) {
-  if (plan.strategy == Strategy::kStream) return decoder;
-  const int evaluator = EvaluatorOfConnection();
-  return IsEvaluatedApart(plan) ? RefresherOf(evaluator) : evaluator;
 }
 
 // Enters what was analysed after so many checks (DatabaseShared::checks); returns its serial.

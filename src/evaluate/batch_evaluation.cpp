@@ -3,6 +3,8 @@
 // evaluator.
 #include "evaluate/batch_evaluation.hpp"
 
+#include <utility>
+
 #include "decode/unseen_commits.hpp"
 #include "evaluate/clock_templates.hpp"
 #include "evaluate/delta_template.hpp"
@@ -10,7 +12,7 @@
 #include "model/message.hpp"
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
-#include "registry/database.hpp"
+#include "registry/consumer.hpp"
 #include "template/evaluation_clock.hpp"
 #include "template/guard.hpp"
 #include "template/route_body.hpp"
@@ -91,7 +93,7 @@ bool LockTables(const QuerySpec& spec, TimestampTz until) {
 // Why those who listen cannot be told what has changed; nullptr: they can.
 const char* WhyLost(const Template& common, const DeltaTables& tables,
                     const EvaluatorBatch& batch) {
-  if (tables.costly) return kCostlyReason;
+  if (tables.long_record.apart) return kCostlyReason;
   if (tables.locked_in == batch.number) return kLockedReason;
   if (RoleIsSpent(common.role)) return kRoleIsSpentReason;
   const char* reason = nullptr;
@@ -220,22 +222,6 @@ void NoteCost(const DeltaCost& cost) {
   consumer->difference_us.Add(static_cast<uint64>(cost.difference_us));
 }
 
-// Whether others of an evaluator should not wait for a template any more. Those that ask the clock
-// cannot be anywhere else (client/subscribing.cpp).
-bool IsTooLong(const Template& common, const DeltaCost& cost, DeltaTables* tables) {
-  const ConsumerShared& consumer = *MyConsumer();
-  if (consumer.kind != ConsumerKind::kEvaluator || common.spec.refresh_ms != 0) return false;
-  const int64 took_us = cost.probe_us + cost.query_us + cost.difference_us;
-  return tables->long_evaluations.Took(took_us, GetCurrentTimestamp()) &&
-         consumer.templates.Load() > 1;
-}
-
-// Who is reset, or subscribes, finds the refresher.
-void KeepApart(const Template& common, DeltaTables* tables) {
-  tables->costly = true;
-  NoteCostly(&DatabaseAt(MyConsumer()->database)->costly, common.spec_text);
-}
-
 // Returns why those who listen could not be told; nullptr: they were. A key by which the query was
 // planned may not have been there yet, or any more, at the position of a snapshot, while the
 // catalogs are those of now.
@@ -252,14 +238,20 @@ const char* EvaluateInGuard(Template* common, DeltaTables* tables, const Evaluat
     at.rows_are_known = !batch.dirty->unknown() && RowsAreKnownFrom(tables, batch.before.position);
     at.origin = OriginOf(*common, *tables, at.rows_are_known, batch);
     DeltaCost cost = {};
+    // With an error it stays so.
+    const bool failed = std::exchange(tables->failed, true);
     WhileDoing(at.rows_are_known ? Doing::kEvaluating : Doing::kCatchingUp, [&] {
-      cost = EvaluateDelta(*part->evaluation, {batch.before.snapshot, batch.after.snapshot},
-                           ClockOf(*common, batch), kMostBytes,
-                           {FindDirty, FindWatched, ForEachWatched, common->listening, rows, &at},
-                           Report, &at);
+      cost = EvaluateDelta(
+          *part->evaluation, {batch.before.snapshot, batch.after.snapshot}, ClockOf(*common, batch),
+          kMostBytes,
+          {FindDirty, FindWatched, ForEachWatched, common->listening, rows, &at, failed}, Report,
+          &at);
     });
+    tables->failed = failed;
     NoteCost(cost);
-    if (IsTooLong(*common, cost, tables)) KeepApart(*common, tables);
+    if (at.rows_are_known && part->plan.why_whole == nullptr && common->spec.refresh_ms == 0)
+      NoteEvaluation(*common, cost.probe_us + cost.query_us + cost.difference_us,
+                     batch.after.position, &tables->long_record);
     BlamingNobody([&] { HandOverAll(&touched, at.origin, sink); });
     if (cost.same_key) lost = kSameKeyReason;
   });

@@ -122,6 +122,8 @@ void KeepTables(Template* common, DeltaTables* tables) {
   if (former != nullptr) {
     KeepStorages(tables, *former);
     tables->locked_in = former->locked_in;
+    tables->long_record = former->long_record;
+    tables->failed = former->failed;
     if (equal(tables->watches.all, former->watches.all)) {
       tables->heeded = former->heeded;
       tables->known_from = former->known_from;
@@ -167,6 +169,7 @@ void PrepareDelta(Template* common) {
   DeltaTables* tables = DeltaTablesOf(common);
   NoteStorages(tables);
   tables->made_at = LogEnd();
+  tables->long_record.apart = false;
 }
 
 bool RowsAreKnownFrom(DeltaTables* tables, XLogRecPtr position) {

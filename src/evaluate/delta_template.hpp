@@ -5,8 +5,8 @@
 
 #include "decode/table_storage.hpp"
 #include "evaluate/delta_evaluation.hpp"
+#include "evaluate/long_templates.hpp"
 #include "evaluate/plan_watches.hpp"
-#include "model/long_evaluations.hpp"
 #include "pg/postgres.hpp"
 #include "template/template.hpp"
 
@@ -28,8 +28,8 @@ struct DeltaTables : StrategyPart {
   XLogRecPtr known_from;   // the dirty log has all rows that what commits behind that has changed
   uint64 seen;             // the number of the batch that is being looked at; 0: it was
   uint64 locked_in;        // that of the batch in which somebody else had locked a table
-  LongEvaluations long_evaluations;
-  bool costly;  // they were too much: it is to be evaluated apart
+  LongRecord long_record;
+  bool failed;  // an evaluation has: perhaps since the whole result was thought cheaper
 };
 
 // The parts of a template, made if need be; an error leaves nothing of them behind. In a

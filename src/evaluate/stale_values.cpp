@@ -25,8 +25,11 @@ constexpr int kTooManyValues = 1'000'000;
 
 // What it costs to encode a row of the result and to compare it, in units of the planner.
 constexpr double kRowCost = 0.2;
-// The whole result waits in memory to be compared, as text; so it is out of the question beyond.
-constexpr double kMostBytesOfWhole = 16.0 * 1024 * 1024;
+// To plan the whole as well is worth it from there on, in the same units: some milliseconds.
+constexpr double kWorthComparing = 500;
+// The whole result waits in memory to be compared, as text; so it is out of the question beyond,
+// even if the planner thinks it much smaller than it is.
+constexpr double kMostBytesOfWhole = 8.0 * 1024 * 1024;
 
 // Of both sides.
 void SetParam(const ParamsPair& params, int number, Oid type, Datum value) {
@@ -376,9 +379,12 @@ bool WholeIsCheaper(const StaleSets& sets, const RestrictedPlan& restricted,
                     const PlannedStmt& plan, bool of_result, const BatchSource& source,
                     StaleValues* values) {
   // With the clock, every plan knows the time.
-  if (&plan == restricted.plan->generic || sets.plan->asks_clock) return false;
+  if (&plan == restricted.plan->generic || sets.plan->asks_clock || source.only_parts) return false;
+  // The whole would be planned for all values that are watched, again and again.
+  if (!bms_is_empty(sets.whole->params) && source.watchers >= kPlannedAnew) return false;
   const int sides = values->all_new[restricted.set] ? 1 : 2;
   values->cost += sides * (CostOf(plan) + (of_result ? RowsOf(plan) * kRowCost : 0));
+  if (values->cost < kWorthComparing) return false;
   if (values->whole_cost == 0) values->whole_cost = CostOfWhole(sets, source);
   return values->cost > values->whole_cost;
 }

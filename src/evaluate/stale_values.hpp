@@ -55,6 +55,7 @@ struct BatchSource {
   // Those that have been read for the batch; nullptr: changed rows are not looked through.
   ChangedRows* rows;
   void* context;
+  bool only_parts;  // the whole result is not chosen because it costs less
 };
 
 // A query that is restricted by one stale set, ready to be run.

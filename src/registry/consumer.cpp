@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "pg/locks.hpp"
 #include "registry/shared_memory.hpp"
 
 extern "C" {
@@ -92,6 +93,12 @@ void ReuseConsumer(ConsumerShared* consumer) {
 
 bool IsIdle(const ConsumerShared& consumer) {
   return consumer.state.Load() == ConsumerState::kStopped && consumer.pid.Load() == 0;
+}
+
+bool FailsToRun(const ConsumerShared& consumer) {
+  return WithLock(ControlLock(), LW_SHARED, [&] {
+    return consumer.failures > 0 && consumer.state.Load() != ConsumerState::kRunning;
+  });
 }
 
 void NoteFailure(ConsumerShared* consumer) {

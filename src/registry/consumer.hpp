@@ -119,6 +119,9 @@ void ReuseConsumer(ConsumerShared* consumer);
 // Whether it has no process, and none is on its way. The caller holds ControlLock.
 bool IsIdle(const ConsumerShared& consumer);
 
+// Whether it has ended without being asked to, or could not be started, and does not run again yet.
+bool FailsToRun(const ConsumerShared& consumer);
+
 // Counts one that ended without being asked to, or could not be started: the next one is started
 // later each time. The caller holds ControlLock exclusively.
 void NoteFailure(ConsumerShared* consumer);

@@ -19,6 +19,15 @@ uint64_t HashOf(std::string_view spec) {
                              static_cast<int>(spec.size()), 0);
 }
 
+// That of a shape, known or forgotten; nullptr: there is none.
+template <class Shapes>
+auto* EntryOf(Shapes& shapes, uint64_t hash) {
+  auto* end = std::end(shapes.entries);
+  auto* entry = std::find_if(std::begin(shapes.entries), end,
+                             [&](const auto& one) { return one.shape.Load() == hash; });
+  return entry == end ? nullptr : entry;
+}
+
 }  // namespace
 
 void InitCostlyShapes(CostlyShapesShared* shapes) {
@@ -30,18 +39,16 @@ void InitCostlyShapes(CostlyShapesShared* shapes) {
 }
 
 bool IsCostly(const CostlyShapesShared& shapes, std::string_view spec) {
-  const uint64_t hash = HashOf(spec);
-  const TimestampTz now = GetCurrentTimestamp();
-  return std::any_of(std::begin(shapes.entries), std::end(shapes.entries), [&](const auto& entry) {
-    return entry.shape.Load() == hash && entry.until.Load() > now;
-  });
+  const auto* entry = EntryOf(shapes, HashOf(spec));
+  return entry != nullptr && entry->until.Load() > GetCurrentTimestamp();
 }
 
 void NoteCostly(CostlyShapesShared* shapes, std::string_view spec) {
-  CostlyShapesShared::Entry& entry =
-      shapes->entries[shapes->noted.Add(1) % std::size(shapes->entries)];
-  entry.shape.Store(HashOf(spec));
-  entry.until.Store(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kKnownForMs));
+  const uint64_t hash = HashOf(spec);
+  auto* entry = EntryOf(*shapes, hash);
+  if (entry == nullptr) entry = &shapes->entries[shapes->noted.Add(1) % std::size(shapes->entries)];
+  entry->shape.Store(hash);
+  entry->until.Store(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kKnownForMs));
 }
 
 }  // namespace live_queries

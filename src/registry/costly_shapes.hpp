@@ -1,7 +1,7 @@
 // The shapes of live queries that take so long to evaluate that the others of an evaluator would
-// wait for them. Evaluators note them; who subscribes to one then has it evaluated apart, by a
-// refresher (client/subscribing.cpp). That is forgotten after a while: there may be an index now.
-// Process: any.
+// wait for them. Workers note them; who subscribes to one then has it evaluated apart, by a
+// refresher (client/consumer_choice.cpp). That is forgotten after a while: there may be an index
+// by then. Process: any.
 #pragma once
 
 #include "pg/atomic.hpp"
@@ -20,7 +20,7 @@ struct CostlyShapesShared {
   };
 
   Entry entries[64];
-  Atomic<uint32_t> noted;  // of all times; beyond the entries, in place of the oldest
+  Atomic<uint32_t> noted;  // shapes of all times: beyond the entries, in place of the oldest
 };
 
 // At no shape.
@@ -30,7 +30,7 @@ void InitCostlyShapes(CostlyShapesShared* shapes);
 inline bool HasCostlyShapes(const CostlyShapesShared& shapes) { return shapes.noted.Load() > 0; }
 // `spec`: DefinitionField::kSpec.
 bool IsCostly(const CostlyShapesShared& shapes, std::string_view spec);
-// By one evaluator, or several: then it is there twice.
+// For a while, from now on. Two evaluators at one moment may enter it twice.
 void NoteCostly(CostlyShapesShared* shapes, std::string_view spec);
 
 }  // namespace live_queries

@@ -27,6 +27,8 @@ class BucketTable {
   Bucket* Find(uint32 hash) const {
     return bits_.MayHave(hash) ? Search(hash, HASH_FIND, nullptr) : nullptr;
   }
+  // One that is there.
+  Bucket* At(uint32 hash) const { return Search(hash, HASH_FIND, nullptr); }
   // It is made if need be, which may ereport out of memory.
   Bucket* Enter(uint32 hash) {
     if (bits_.IsFull()) MakeRoom();

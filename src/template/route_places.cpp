@@ -30,7 +30,7 @@ void RoutePlaces::MakeBuckets() {
   buckets_ = buckets;
   while (RoutePlace* place = few_) {
     few_ = place->next;
-    Link(place, &buckets_.Find(place->hash)->first);
+    Link(place, &buckets_.At(place->hash)->first);
   }
 }
 
@@ -42,7 +42,7 @@ void RoutePlaces::Reserve(std::span<const RoutePlace> places) {
 
 void RoutePlaces::Add(RoutePlace* place) {
   ++count_;
-  Link(place, buckets_.IsMade() ? &buckets_.Find(place->hash)->first : &few_);
+  Link(place, buckets_.IsMade() ? &buckets_.At(place->hash)->first : &few_);
 }
 
 void RoutePlaces::Remove(RoutePlace* place) {

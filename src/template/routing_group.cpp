@@ -46,7 +46,7 @@ void ReserveInGroup(Template* common, uint32 hash) {
 void AddToGroup(Template* common, uint32 hash) {
   RoutingGroup* group = common->group;
   if (!HasHash(group)) return;
-  OwnersOfHash* bucket = group->owners.Find(hash);
+  OwnersOfHash* bucket = group->owners.At(hash);
   RouteOwner* former = nullptr;
   if (bucket->first.owner != nullptr) {
     former = group->spares;
@@ -59,7 +59,7 @@ void AddToGroup(Template* common, uint32 hash) {
 void RemoveFromGroup(Template* common, uint32 hash) {
   RoutingGroup* group = common->group;
   if (!HasHash(group)) return;
-  OwnersOfHash* bucket = group->owners.Find(hash);
+  OwnersOfHash* bucket = group->owners.At(hash);
   if (bucket->first.owner == common)
     RemoveFirst(group, bucket);
   else

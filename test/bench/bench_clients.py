@@ -5,6 +5,7 @@ and pg_recvlogical are PostgreSQL's. Nothing here knows what is being compared.
 """
 
 import collections
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -21,6 +22,13 @@ QUIET_SECONDS = 15
 # What pgbench says: transactions a second, and how many.
 Load = collections.namedtuple("Load", "tps transactions")
 Totals = collections.namedtuple("Totals", "changes messages lost surplus resets first last")
+
+
+def at_once(clients, run):
+    """run(number from 0, client) of all of them, some at a time: where each makes very many subscriptions."""
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        for _ in threads.map(run, range(len(clients)), clients):
+            pass
 
 
 class LostChanges(Exception):

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 
-from bench_clients import NOTE, SlotConsumer
+from bench_clients import NOTE, SlotConsumer, at_once
 from bench_delivery import COLUMNS, SECONDS, each, live_side, rows_by_owner, trigger_side, watch
 from bench_report import in_turns, subscriptions
 
@@ -120,8 +120,7 @@ def beside_many(bench, plain, alone, write):
         bench.progress(f"writers: {subscriptions(count)}")
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(many.connect()) for _ in range(min(count, CONNECTIONS))]
-            for first, client in enumerate(clients, 1):
-                client.execute(WATCH_NOBODY, first, count, CONNECTIONS)
+            at_once(clients, lambda number, client, last=count: client.execute(WATCH_NOBODY, number + 1, last, CONNECTIONS))
             ours, other = in_turns(bench.repetitions, lambda: beside(clients[0]), lambda: alone(plain, "off"))
         add_costs(bench, f"{subscriptions(count)}, no change for any, synchronous_commit off", ours, other, "plain server")
 

@@ -9,7 +9,7 @@ import collections
 import contextlib
 import time
 
-from bench_clients import SlotConsumer
+from bench_clients import SlotConsumer, at_once
 from bench_load import Stopped
 from bench_report import subscriptions
 
@@ -69,8 +69,7 @@ def routing(bench):
             bench.progress(f"routing: {count:,} of {form.name}")
             with contextlib.ExitStack() as stack:
                 clients = [stack.enter_context(server.connect()) for _ in range(CONNECTIONS)]
-                for first, client in enumerate(clients[:count]):
-                    client.execute(subscribe, first, count, CONNECTIONS)
+                at_once(clients[:count], lambda first, client, last=count: client.execute(subscribe, first, last, CONNECTIONS))
                 rates = [rate(server, clients[0], form.table, insert, count, rows) for _ in range(bench.repetitions)]
             alone = alone or rates
             bench.report.add("routing", f"{form.name}, {subscriptions(count)}", "changes/s", rates, alone,
