@@ -167,7 +167,7 @@ def row_security(bench):
     server = bench.servers.get("many")
     if not server.value("SELECT to_regclass('bench_members') IS NOT NULL"):
         server.execute(SCHEMA)
-    transactions = max(2, round(10 * bench.scale))
+    transactions = max(2, round(6 * bench.scale))
     singles = WARM_UP + max(30, round(50 * bench.scale))
     for policy in POLICIES:
         for count in bench.counts(max(1, round(count * min(1, bench.scale))) for count in COUNTS):
