@@ -37,7 +37,7 @@ inline constexpr uint64_t kNothingAwaited = UINT64_MAX;
 enum class ConsumerKind : uint8_t {
   kDecoder,
   kEvaluator,
-  kRefresher,  // evaluates whole queries, at snapshots of the evaluator that it follows
+  kRefresher,  // evaluates what takes long, at snapshots of the evaluator that it follows
 };
 
 std::string_view ToText(ConsumerKind kind);
